@@ -1,16 +1,20 @@
 //! Starts all parts of the program in order, and stops them in reverse.
 
-use std::collections::BTreeSet;
+mod open_files;
+mod routes;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, web};
+use actix_web::{App, web};
 use tokio::task::JoinHandle;
 
+use self::open_files::{OpenFileLimits, TooFewFiles};
+pub use self::routes::route_prefixes;
+use self::routes::{mount_under_base_path, register_routes};
 use crate::background::database_monitor;
 use crate::background::retention::{self, RetentionPeriods};
 use crate::background::search_indexer;
@@ -22,14 +26,14 @@ use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
-use crate::intake::{self, Intake};
+use crate::intake::Intake;
 use crate::server::inbound::{self, framing};
 use crate::server::long_reads::LongReads;
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::versions::Versions;
 use crate::server::{
-    AppState, health, request_id, request_origin, security_events, security_headers, tokens,
+    AppState, request_id, request_origin, security_events, security_headers, tokens,
 };
 use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
 use crate::{api, io_errors, pages, random};
@@ -48,6 +52,8 @@ pub enum StartError {
         source: std::io::Error,
     },
     #[error(transparent)]
+    OpenFiles(#[from] TooFewFiles),
+    #[error(transparent)]
     CaFile(#[from] TlsConfigError),
     #[error("{0}")]
     AlertSecret(String),
@@ -65,7 +71,7 @@ impl StartError {
     /// Returns 2 for configuration errors and 1 for all other errors.
     pub fn exit_code(&self) -> i32 {
         match self {
-            Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
+            Self::OpenFiles(_) | Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
             Self::Open(
                 OpenError::Directory { .. }
                 | OpenError::NewerSchema { .. }
@@ -103,6 +109,7 @@ pub async fn start(
     first_user: Option<FirstUser>,
     clock: Clock,
 ) -> Result<RunningServer, StartError> {
+    let open_files = open_files::raise_limit()?;
     let data_dir = &options.data.data_dir;
     store::create_directory(data_dir)?;
     let lock = store::lock(data_dir)?;
@@ -137,8 +144,15 @@ pub async fn start(
     });
     let pages = web::Data::new(pages::PageState::new(clock, &device_key));
     let timeout = options.delivery.timeout;
-    let server = http_server(listener, timeout, state.clone(), intake, pages.clone())
-        .map_err(to_listen_error(options))?;
+    let server = http_server(
+        listener,
+        timeout,
+        open_files,
+        state.clone(),
+        intake,
+        pages.clone(),
+    )
+    .map_err(to_listen_error(options))?;
     let handle = server.handle();
     actix_web::rt::spawn(server);
     Ok(RunningServer {
@@ -205,12 +219,24 @@ async fn create_intake(
 fn http_server(
     listener: TcpListener,
     timeout: Duration,
+    open_files: OpenFileLimits,
     state: web::Data<AppState>,
     intake: web::Data<Intake>,
     pages: web::Data<pages::PageState>,
 ) -> std::io::Result<Server> {
     let api_reference = web::Data::new(pages::ApiReference::new(api_document));
-    inbound::serve(listener, timeout + Duration::from_secs(1), move || {
+    let workers = std::thread::available_parallelism()?.get();
+    tracing::info!(
+        open_files = open_files.files,
+        connections = open_files.connections,
+        "limits of this process"
+    );
+    let limits = inbound::Limits {
+        workers,
+        connections_per_worker: open_files.connections_per_worker(workers),
+        shutdown_timeout: timeout + Duration::from_secs(1),
+    };
+    inbound::serve(listener, limits, move || {
         let base_path = state.urls.base_path().to_owned();
         App::new()
             .app_data(state.clone())
@@ -290,47 +316,6 @@ async fn load_alert_endpoint(
         is_secret_generated,
         public_url: urls.origin().map(|origin| urls.absolute(origin, "")),
     }))
-}
-
-/// Mounts the routes under the base path. They are also registered at the root, for a proxy that
-/// strips the path.
-fn mount_under_base_path(config: &mut web::ServiceConfig, base_path: &str) {
-    if !base_path.is_empty() {
-        let home = format!("{base_path}/");
-        let redirect_to_home = move || {
-            let home = home.clone();
-            async move {
-                HttpResponse::SeeOther()
-                    .insert_header((LOCATION, home))
-                    .finish()
-            }
-        };
-        config
-            .route(base_path, web::get().to(redirect_to_home))
-            .service(web::scope(base_path).configure(register_routes));
-    }
-}
-
-fn register_routes(config: &mut web::ServiceConfig) {
-    config
-        .configure(health::configure)
-        .configure(intake::configure)
-        .configure(api::configure)
-        .configure(pages::configure);
-}
-
-/// Returns the first path segments of all routes. The base path can't start with one of them.
-pub fn route_prefixes() -> BTreeSet<String> {
-    let tables = [intake::routes(), api::routes(), pages::routes()];
-    let paths = tables
-        .iter()
-        .flat_map(|table| table.list())
-        .map(|route| route.path);
-    paths
-        .chain([health::PATH.to_owned()])
-        .filter_map(|path| path.split('/').nth(1).map(str::to_owned))
-        .filter(|segment| !segment.is_empty())
-        .collect()
 }
 
 /// If there is no user, creates the first one from the environment or returns a one-time setup URL.

@@ -2,6 +2,10 @@
 //!
 //! A line identifies a webhook by id and host, never by path. The log contains no secret, token,
 //! password, email, or message. The one-time setup URL is the only exception.
+//!
+//! Security events, the setup URL, and the ready message are logged at every level.
+
+mod line_limits;
 
 use std::io::IsTerminal;
 
@@ -10,12 +14,20 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
+use self::line_limits::LineLimits;
+pub use self::line_limits::report as report_left_out_lines;
 use crate::config::LogFormat;
+use crate::server::security_events;
+
+/// The target of the setup URL and the ready message.
+pub const STARTUP_TARGET: &str = "miniback::startup";
 
 /// Starts logging for the whole process.
 pub fn start(format: LogFormat, level: LevelFilter) {
     let filter = Targets::new()
         .with_target("miniback", level)
+        .with_target(security_events::TARGET, level.max(LevelFilter::INFO))
+        .with_target(STARTUP_TARGET, level.max(LevelFilter::INFO))
         .with_default(level.min(LevelFilter::WARN));
     let layer = match format {
         LogFormat::Text => fmt::layer()
@@ -32,5 +44,9 @@ pub fn start(format: LogFormat, level: LevelFilter) {
             .boxed(),
     };
     // Fails if logging has already started in this process, as in tests. The first call wins.
-    let _ = registry().with(layer.with_filter(filter)).try_init();
+    let _ = registry()
+        .with(filter)
+        .with(LineLimits::new(level))
+        .with(layer)
+        .try_init();
 }

@@ -38,7 +38,7 @@
     try {
       if (value) localStorage[key] = realm().JSON.stringify({ __proto__: null, ...value }); else delete localStorage[key];
       return true;
-    } catch {} // `memory` has the value until the page closes
+    } catch {} // `memory` contains the value until the page closes
   };
   const unsent = () => ({ __proto__: null, ...read(unsentKey()) });
   const forget = (key) => {
@@ -78,12 +78,12 @@
         }).then(async (response) => resolve([response, await response.json()])).catch(reject);
       });
       const { status } = response;
-      // 409: the feedback was stored before, and has since been deleted.
+      // 409: the feedback was stored earlier, and has been deleted.
       if (!response.ok && status != 409) problem = json;
       if (status < 500 && status != 429 && status != 408) retryAfter = 0;
       else retryAfter = +response.headers.get("Retry-After") || retryAfter;
     } catch {
-      await wait(100); // the event about the policy can come after the error
+      await wait(100); // the event about the policy can arrive after the error
     }
     if (!retryAfter) forget(key);
     else if (!blocked) {
@@ -195,8 +195,8 @@
 
   // ---- Start ----
   let removals = 0;
-  // The page can remove the widget at once, again and again. Waiting longer each time prevents a
-  // loop without an end.
+  // The page can remove the widget immediately and repeatedly. Waiting longer each time prevents an
+  // endless loop.
   const observer = new MutationObserver(() => { host.isConnected ? mount() : setTimeout(mount, removals++ ** 2); });
   // Puts the widget into the page and applies the settings. It can run at any time.
   function mount(candidate) {
@@ -315,7 +315,7 @@
   if (document.readyState == "complete") start();
   else {
     addEventListener("load", start);
-    setTimeout(start, 2000); // the page can load for long
+    setTimeout(start, 2000); // loading the page can take long
   }
   try {
     const api = (Object.hasOwn(window, "miniback") && window.miniback) || (window.miniback = {});

@@ -1,4 +1,4 @@
-//! Settings that all workloads share: where they run and how much they do.
+//! Settings that all workloads share, such as directories and counts.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::program::Program;
 /// Prefix of temporary directories. The id of the process that owns the directory follows.
 const RUN_PREFIX: &str = "run-";
 
-/// How to run the workloads.
+/// Settings for running the workloads.
 pub struct Bench {
     /// Contains the data directories.
     pub dir: PathBuf,

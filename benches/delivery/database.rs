@@ -22,9 +22,9 @@ use crate::{Error, sample};
 const FIRST_ROW_TIME: i64 = 1_735_689_600_000;
 /// Milliseconds between two feedback items. A million items span 23 days.
 const FEEDBACK_INTERVAL_MS: i64 = 2_000;
-/// Feedback items per commit when filling a database.
+/// The number of feedback items per commit when filling a database.
 const COMMIT_SIZE: usize = 10_000;
-/// One in this many deliveries has failed.
+/// The number of deliveries per failed delivery.
 const FAILURE_INTERVAL: usize = 100;
 
 const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)

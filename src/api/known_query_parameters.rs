@@ -15,8 +15,8 @@ const API_PREFIX: &str = "/api/v1/";
 /// The names of the query parameters of each operation that has any.
 type ParametersByOperation = HashMap<(Method, String), BTreeSet<String>>;
 
-/// Checks the query string of a call to `route`, the pattern of its path without the base path.
-/// Paths outside `/api/v1` ignore unknown parameters.
+/// Checks the query string of a call. `route` is the pattern of the call's path, without the base
+/// path. Paths outside `/api/v1` ignore unknown parameters.
 pub(super) fn check(method: &Method, route: &str, query: &str) -> Result<(), Problem> {
     if !route.starts_with(API_PREFIX) {
         return Ok(());
@@ -30,15 +30,18 @@ pub(super) fn check(method: &Method, route: &str, query: &str) -> Result<(), Pro
     let known = KNOWN.get(&(method.clone(), route.to_owned()));
     for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
         if !known.is_some_and(|known| known.contains(name.as_ref())) {
-            return Err(Problem::invalid_field(&name, unknown_parameter(known)));
+            return Err(Problem::invalid_field(
+                &name,
+                unknown_parameter_message(known),
+            ));
         }
     }
     Ok(())
 }
 
-fn unknown_parameter(known: Option<&BTreeSet<String>>) -> String {
+fn unknown_parameter_message(known: Option<&BTreeSet<String>>) -> String {
     match known {
-        None => "Unknown query parameter. This call accepts none.".to_owned(),
+        None => "Unknown query parameter. This call has no query parameters.".to_owned(),
         Some(known) => {
             let names: Vec<&str> = known.iter().map(String::as_str).collect();
             format!(

@@ -127,7 +127,7 @@ fn render_database(store: &Store) -> String {
     for (name, help, value) in [
         (
             "miniback_database_ok",
-            "Whether the database is intact and in its place.",
+            "Whether the database is intact, and its files weren't moved or replaced.",
             store.problem().is_none(),
         ),
         (

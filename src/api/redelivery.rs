@@ -166,7 +166,7 @@ pub(super) async fn recover(
     Ok(HttpResponse::Accepted().json(RecoveredCount { count }))
 }
 
-/// Returns the response after a change: the delivery with its new state.
+/// Returns the response to a successful change: the delivery with its new state.
 async fn accepted(app: &AppState, id: DeliveryId) -> Result<HttpResponse, Problem> {
     let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))

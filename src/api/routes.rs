@@ -144,5 +144,5 @@ fn with_auth(permission: Permission, route: Route) -> Route {
 }
 
 async fn not_found() -> HttpResponse {
-    Problem::NotFound("No such path. API paths start with /api/v1/.").error_response()
+    Problem::NotFound("This path doesn’t exist. API paths start with /api/v1/.").error_response()
 }

@@ -20,8 +20,8 @@ use crate::store::RotateError;
 pub(super) struct RotateSecret {
     #[schema(schema_with = schemas::secret, required = false)]
     secret: Option<String>,
-    /// How long both secrets are active, in hours. If 0 or omitted, the new secret takes effect
-    /// at once.
+    /// The time that both secrets are active, in hours. If 0 or omitted, the new secret takes
+    /// effect immediately.
     #[schema(minimum = 0, maximum = 168, example = 24)]
     #[serde(default, deserialize_with = "deserialize_integer")]
     overlap_hours: Option<u32>,
@@ -74,8 +74,8 @@ pub(super) async fn get(
 /// Rotate a webhook’s secret
 ///
 /// During an overlap, `X-Miniback-Signature` uses the old secret, `X-Miniback-Signature-Next` uses
-/// the new one, and `webhook-signature` contains the signatures of both. Rotating during an overlap
-/// ends that overlap first.
+/// the new secret, and `webhook-signature` contains the signatures of both. Rotating during an
+/// overlap ends that overlap first.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/{id}/secret/rotate",

@@ -60,8 +60,8 @@ impl<'a> TestReportView<'a> {
 
 /// Test a webhook
 ///
-/// Sends one signed `test` event at once, even if the webhook is disabled. A test isn’t retried. A
-/// failure to connect also returns 200, with `success: false`.
+/// Sends one signed `test` event immediately, even if the webhook is disabled. A test isn’t
+/// retried. A failure to connect also returns 200, with `success: false`.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/{id}/test",

@@ -329,7 +329,7 @@ pub(super) async fn update(
 
 /// Delete a webhook
 ///
-/// Cancels its pending deliveries, and deletes its secret and headers at once.
+/// Cancels its pending deliveries, and deletes its secret and headers immediately.
 #[utoipa::path(
     delete,
     path = "/api/v1/webhooks/{id}",

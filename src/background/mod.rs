@@ -1,4 +1,4 @@
-//! Background tasks: retention and search indexing.
+//! Background tasks: retention, search indexing, and checks of the database files.
 
 pub mod database_monitor;
 pub mod retention;

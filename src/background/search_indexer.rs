@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::store::Store;
 
-/// How long to wait after new feedback, because more may follow, and larger batches are cheaper.
+/// The wait after new feedback. More feedback may follow, and larger batches are cheaper.
 const DEBOUNCE: Duration = Duration::from_secs(1);
 /// The pause between two batches, so that other writes can run.
 const BATCH_PAUSE: Duration = Duration::from_millis(2);

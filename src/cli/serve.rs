@@ -23,6 +23,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
             .map_err(into_command_error)?;
         let shutdown_signal = shutdown_signal()?;
         log_ready(&running, format);
+        actix_web::rt::spawn(logging::report_left_out_lines());
         shutdown_signal.await;
         tracing::info!("stopping, waiting for in-flight requests and deliveries");
         running.stop().await;
@@ -46,13 +47,14 @@ fn log_ready(running: &RunningServer, format: LogFormat) {
     let url = running.url.as_str();
     if let Some(setup) = &running.setup_url {
         tracing::info!(
+            target: logging::STARTUP_TARGET,
             url = setup.as_str(),
             "no users yet: open this link within 1 hour to create the first account"
         );
     }
     match format {
-        LogFormat::Text => tracing::info!("listening on {url}"),
-        LogFormat::Json => tracing::info!(url, "listening"),
+        LogFormat::Text => tracing::info!(target: logging::STARTUP_TARGET, "listening on {url}"),
+        LogFormat::Json => tracing::info!(target: logging::STARTUP_TARGET, url, "listening"),
     }
 }
 

@@ -2,8 +2,8 @@
 //! signed like deliveries.
 //!
 //! The store decides what to send. This loop wakes up when a webhook's health changes or an alert
-//! is due. It retries each alert until it arrives, and only then sends the next one, so alerts stay
-//! in order.
+//! is due. It retries each alert until it arrives, and only then sends the next alert, so alerts
+//! stay in order.
 
 use std::time::Duration;
 
@@ -59,7 +59,8 @@ pub async fn run(store: Store, clock: Clock, handle: DispatcherHandle, endpoint:
     }
 }
 
-/// Creates and sends due alerts. Returns when to check again, unless something changes earlier.
+/// Creates and sends due alerts. Returns the time of the next check. A change can trigger an
+/// earlier check.
 async fn send_due_alerts(
     store: &Store,
     clock: &Clock,

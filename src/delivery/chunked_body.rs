@@ -8,7 +8,7 @@ use std::mem;
 /// The maximum length of a line with a chunk size, and of all trailers.
 const LINE_MAX_BYTES: usize = 16 * 1024;
 
-/// Why a chunked body can't be decoded.
+/// The reason a chunked body can't be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
     #[error("a chunk size isn’t valid")]
@@ -29,12 +29,12 @@ pub struct ChunkReader {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// In the line with the size of a chunk.
+    /// Reading the line with the size of a chunk.
     #[default]
     Size,
-    /// In a chunk, with this many bytes left.
+    /// Reading a chunk, of which this many bytes are left.
     Data(u64),
-    /// At the line end after a chunk.
+    /// Reading the line end after a chunk.
     DataEnd,
     Trailer,
     Done,
@@ -55,7 +55,7 @@ impl ChunkReader {
         Ok(used)
     }
 
-    /// Whether the end of the body was reached.
+    /// Returns whether the end of the body was reached.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }

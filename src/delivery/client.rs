@@ -37,8 +37,8 @@ use crate::domain::explanation;
 #[cfg(test)]
 mod tests;
 
-/// How long an idle connection can be reused. Node closes idle connections after 5 s, and the
-/// second retry also starts after 5 s, so this time must be shorter.
+/// The maximum idle time after which a connection can be reused. Node closes idle connections after
+/// 5 s, and the second retry also starts after 5 s, so this time must be shorter.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
 /// Creates clients for endpoints. All clients share its settings.
@@ -200,8 +200,8 @@ impl EndpointClient {
 }
 
 impl Exchange {
-    /// Whether to send the request once more: a reused connection failed before the first byte of a
-    /// response, and the failure isn't a timeout.
+    /// Returns whether the request can be sent once more: a reused connection failed before the
+    /// first byte of a response, and the failure isn't a timeout.
     fn is_safe_to_resend(&self) -> bool {
         let failed = match &self.result {
             Ok(_) | Err(Outcome::Timeout(_)) => false,
@@ -267,7 +267,7 @@ fn append_capped(response: &mut EndpointResponse, chunk: &Bytes) -> bool {
     !response.truncated
 }
 
-/// The body length that the headers declare. `Transfer-Encoding` overrides `Content-Length`
+/// Returns the body length that the headers declare. `Transfer-Encoding` overrides `Content-Length`
 /// (RFC 9112, section 6.3).
 fn declared_length(headers: &[(String, String)]) -> Option<u64> {
     if header_value(headers, "transfer-encoding").is_some() {

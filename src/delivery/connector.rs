@@ -23,7 +23,7 @@ use crate::domain::endpoint_url::{EndpointUrl, Host, Scheme};
 /// The time limit of the DNS lookup when a URL is saved.
 const RESOLVE_TIMEOUT_ON_SAVE: Duration = Duration::from_secs(1);
 
-/// Why a connection failed.
+/// The reason a connection failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error(transparent)]
@@ -89,8 +89,8 @@ pub async fn connect(
         .await
         .ok_or(ConnectError::NameWithoutAddress)?
         .map_err(ConnectError::Tcp)?;
-    // Disable Nagle's algorithm, because a request is one write followed by a wait. This can fail
-    // only if the connection was reset meanwhile, and then the next write reports it.
+    // Disable Nagle's algorithm, because a request is one write followed by a wait. This fails only
+    // if the connection has been reset, and then the next write reports the error.
     let _ = tcp.set_nodelay(true);
 
     let transport = match url.scheme() {

@@ -50,11 +50,11 @@ pub(super) struct Dispatcher {
     unproven: ReadState,
     is_recording: bool,
     /// Set while outcomes can't be recorded. Sending stops, because new outcomes couldn't be
-    /// recorded either and the same deliveries would be sent again and again.
+    /// recorded either and the same deliveries would be sent repeatedly.
     is_recording_stalled: bool,
-    /// Whether recording has stalled for another reason than a full disk.
+    /// Whether recording has stalled for a reason other than a full disk.
     is_failing: bool,
-    /// When to read again, unless something happens earlier.
+    /// The time of the next read. An event can trigger an earlier read.
     next_read_at: Option<Timestamp>,
     /// The outbox generation of the last read.
     generation: u64,
@@ -173,7 +173,7 @@ impl Dispatcher {
 
     /// Starts attempts of the deliveries that were read ahead, while there are free slots.
     fn start_attempts(&mut self) {
-        let is_paused = self.is_recording_stalled || !self.store.is_in_place();
+        let is_paused = self.is_recording_stalled || !self.store.is_writable();
         if is_paused || self.unrecorded.len() >= UNRECORDED_MAX {
             return;
         }
@@ -221,7 +221,7 @@ impl Dispatcher {
             HealthGroup::Unproven => &mut self.unproven,
         };
         let is_needed = state.is_requested || needs_refill;
-        let is_paused = self.is_recording_stalled || !self.store.is_in_place();
+        let is_paused = self.is_recording_stalled || !self.store.is_writable();
         if is_paused || state.is_running || state.is_deferred || !is_needed {
             return;
         }

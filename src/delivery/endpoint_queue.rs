@@ -131,12 +131,12 @@ impl EndpointQueue {
         self.has_more = false;
     }
 
-    /// Whether the delivery's attempt has started and isn't recorded yet.
+    /// Returns whether the delivery's attempt has started and isn't recorded yet.
     pub(super) fn is_in_flight(&self, delivery: &DeliveryId) -> bool {
         self.claimed.contains(&delivery.ulid()) && self.ready.iter().all(|due| due.id != *delivery)
     }
 
-    /// Whether the read-ahead buffer is nearly empty and more deliveries are due.
+    /// Returns whether the read-ahead buffer is nearly empty and more deliveries are due.
     pub(super) fn needs_refill(&self) -> bool {
         self.has_more && !self.is_reading && self.ready.len() < self.concurrency_limit
     }
@@ -150,7 +150,7 @@ impl EndpointQueue {
         }
     }
 
-    /// Whether the last attempt succeeded. Healthy webhooks are served first.
+    /// Returns whether the last attempt succeeded. Healthy webhooks are served first.
     pub(super) fn is_healthy(&self) -> bool {
         self.is_healthy
     }
@@ -213,7 +213,8 @@ impl EndpointQueue {
         self.endpoint.url.host_and_port()
     }
 
-    /// Whether the queue can be dropped. Dropping idle queues also removes deleted webhooks.
+    /// Returns whether the queue can be dropped. Dropping idle queues also removes deleted
+    /// webhooks.
     pub(super) fn is_idle(&self) -> bool {
         self.claimed.is_empty() && !self.is_reading && self.last_used.elapsed() >= IDLE_TIMEOUT
     }

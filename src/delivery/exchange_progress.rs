@@ -39,17 +39,17 @@ impl ExchangeProgress {
         }
     }
 
-    /// Whether the connection served an earlier exchange.
+    /// Returns whether the connection served an earlier exchange.
     pub fn is_reused(&self) -> bool {
         !self.is_new.get()
     }
 
-    /// Whether any byte of a response arrived, including an interim response.
+    /// Returns whether any byte of a response arrived, including an interim response.
     pub fn response_started(&self) -> bool {
         self.response_started.get()
     }
 
-    /// Whether the endpoint requested a client certificate.
+    /// Returns whether the endpoint requested a client certificate.
     pub fn client_certificate_requested(&self) -> bool {
         self.client_certificate_requested.get()
     }

@@ -33,7 +33,7 @@ pub struct HttpStream {
     chunk_reader: Option<ChunkReader>,
     /// Bytes for awc.
     unread: Vec<u8>,
-    /// Why the body can't be decoded further. awc gets it after the bytes before it.
+    /// The error in the body. awc receives it after the bytes that precede it.
     body_error: Option<ChunkError>,
     /// Bytes that arrived after a chunked body. They make awc drop the connection.
     surplus: Vec<u8>,
@@ -154,7 +154,8 @@ impl HttpStream {
         }
     }
 
-    /// The endpoint doesn't read at the moment. It may have responded without reading the request.
+    /// Checks for a response that arrived before the endpoint has read the whole request. Fails if
+    /// the connection was closed without a response.
     fn poll_early_response(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_head(cx))?;
         if self.head_reader.is_some() {
@@ -221,7 +222,8 @@ impl AsyncWrite for HttpStream {
             // The response may have arrived before the endpoint closed the connection.
             Poll::Ready(Err(error)) if is_closed(&error) => self.is_write_closed = true,
             Poll::Pending => {
-                // Set it first, so that awc closes the connection after an early response.
+                // Set this before reading, so that awc closes the connection after an early
+                // response.
                 self.is_write_closed = true;
                 let early = self.poll_early_response(cx);
                 self.is_write_closed = early.is_ready();

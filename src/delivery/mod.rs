@@ -197,7 +197,7 @@ impl DispatcherHandle {
         if self.commands.send(DispatcherCommand::Stop).await.is_ok() {
             self.commands.closed().await;
         }
-        // The dispatcher has ended, so joining its thread returns almost at once.
+        // The dispatcher has ended, so joining its thread returns almost immediately.
         if let Some(thread) = self
             .thread
             .lock()

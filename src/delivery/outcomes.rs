@@ -117,7 +117,7 @@ fn from_tcp_error(failure: &TcpError, timeout: Duration, progress: &ExchangeProg
     })
 }
 
-/// Maps an error of a connection after it was established, or an unusual error before.
+/// Maps an error of an established connection, or an unusual error while connecting.
 fn from_io_error(error: &io::Error, timeout: Duration, progress: &ExchangeProgress) -> Outcome {
     if let Some(error) = inner_error::<HeadError>(error) {
         return match error {

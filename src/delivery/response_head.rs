@@ -12,7 +12,7 @@ pub use parser::{Framing, ParsedHead};
 /// The maximum size of all heads of one response, including interim heads.
 pub const HEADS_MAX_BYTES: usize = 128 * 1024;
 
-/// Why the received bytes aren't a valid response head.
+/// The reason the received bytes aren't a valid response head.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     #[error("it is TLS")]

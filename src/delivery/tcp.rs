@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// The delay before the attempt to connect to the next IP address, as RFC 8305, section 5
+/// The delay before the attempt to connect to the next IP address, as RFC 8305, section 5,
 /// recommends.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
@@ -23,8 +23,8 @@ pub struct TcpError {
 }
 
 /// Connects to the first IP address that accepts. Tries the next IP address after
-/// [`ATTEMPT_DELAY`], or at once after a failure, while the earlier attempts continue. The other
-/// attempts are dropped. The caller enforces the deadline.
+/// [`ATTEMPT_DELAY`], or immediately after a failure, while the earlier attempts continue. The
+/// other attempts are dropped. The caller enforces the deadline.
 ///
 /// Returns `None` if there is no IP address.
 pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<Result<TcpStream, TcpError>> {
@@ -73,7 +73,7 @@ fn interleave_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     order
 }
 
-/// Whether `error` may affect only IPv4 or only IPv6. Any other error is more informative.
+/// Returns whether `error` may affect only IPv4 or only IPv6. Any other error is more informative.
 fn is_route_missing(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(

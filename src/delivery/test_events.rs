@@ -23,7 +23,7 @@ pub struct TestReport {
     pub duration: Duration,
     /// The first 16 KiB of the response body. Invalid UTF-8 is replaced.
     pub response_body: String,
-    /// What to do if the endpoint fails because a test has no `data.feedback`.
+    /// Advice for an endpoint that fails because a test has no `data.feedback`.
     pub hint: Option<&'static str>,
 }
 

@@ -87,7 +87,7 @@ fn add_ca_file(roots: &mut RootCertStore, path: &PathBuf) -> Result<(), String> 
     Err("it contains no PEM certificate".to_owned())
 }
 
-/// Why [`CertificateVerifier`] rejected a certificate, where the TLS library doesn't say it.
+/// A reason for a rejected certificate that the TLS library doesn't report.
 #[derive(Debug, thiserror::Error)]
 pub enum RejectedCertificate {
     #[error("the certificate is self-signed")]
@@ -102,7 +102,7 @@ impl From<RejectedCertificate> for Error {
     }
 }
 
-/// The standard verifier. It decides alone; this type only adds reasons to its rejections.
+/// Adds reasons to the rejections of the standard verifier, and never changes its decisions.
 #[derive(Debug)]
 struct CertificateVerifier {
     inner: Arc<WebPkiServerVerifier>,
@@ -140,8 +140,8 @@ impl CertificateVerifier {
         }
     }
 
-    /// Whether the certificate would be trusted, or rejected for another reason than its issuer, if
-    /// it was in `--ca-file`.
+    /// Returns whether the issuer of the certificate would no longer be a problem if the
+    /// certificate were in `--ca-file`.
     fn is_signed_by_itself(
         &self,
         certificate: &CertificateDer<'_>,
@@ -214,7 +214,7 @@ impl ServerCertVerifier for CertificateVerifier {
     }
 }
 
-/// Explains an invalid signature of the certificate's own key.
+/// Replaces the error of an invalid signature if the reason is a short key in the certificate.
 fn explain_signature(error: Error, certificate: &CertificateDer<'_>) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::BadSignature) if has_short_key(certificate) => {
@@ -229,8 +229,8 @@ fn has_short_key(certificate: &CertificateDer<'_>) -> bool {
         .is_ok_and(|parsed| is_short_rsa_key(&parsed.subject_public_key_info()))
 }
 
-/// Whether a public key (SubjectPublicKeyInfo) is an RSA key with fewer than 2,048 bits, which ring
-/// doesn't accept. The encoding of a key with 2,048 bits has about 290 bytes.
+/// Returns whether a public key (SubjectPublicKeyInfo) is an RSA key with fewer than 2,048 bits,
+/// which ring doesn't accept. The encoding of a key with 2,048 bits has about 290 bytes.
 fn is_short_rsa_key(public_key: &[u8]) -> bool {
     const RSA_ENCRYPTION: [u8; 11] = [
         0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
@@ -257,10 +257,10 @@ impl ResolvesClientCert for NoClientCertificate {
 }
 
 /// The number of bytes that [`FirstBytes`] records.
-const RECORDED: usize = 20;
+const RECORDED_BYTES_MAX: usize = 20;
 
 /// A TCP connection that records the first bytes that it receives. They show which protocol the
-/// port speaks.
+/// port uses.
 pub struct FirstBytes {
     tcp: TcpStream,
     received: Vec<u8>,
@@ -306,7 +306,7 @@ impl AsyncRead for FirstBytes {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.tcp).poll_read(cx, buf);
-        let missing = RECORDED - self.received.len();
+        let missing = RECORDED_BYTES_MAX - self.received.len();
         let new = &buf.filled()[before..];
         self.received.extend(new.iter().take(missing));
         result

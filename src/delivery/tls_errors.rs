@@ -24,7 +24,7 @@ pub(super) fn describe(error: &Error, received: &[u8], certificate_requested: bo
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => TlsProblem::OldVersion,
-        Error::PeerIncompatible(_) => TlsProblem::NothingInCommon,
+        Error::PeerIncompatible(_) => TlsProblem::NoCommonAlgorithm,
         Error::InvalidMessage(_) => protocol_problem(received),
         _ => TlsProblem::Other,
     };
@@ -34,7 +34,8 @@ pub(super) fn describe(error: &Error, received: &[u8], certificate_requested: bo
     Outcome::Tls(problem)
 }
 
-/// The endpoint closed the connection during the handshake, or sent something before it.
+/// Describes a connection that the endpoint closed during the handshake. `received` contains the
+/// bytes that it sent before.
 pub(super) fn describe_closed(received: &[u8]) -> Outcome {
     match protocol_problem(received) {
         TlsProblem::Other => Outcome::Tls(TlsProblem::Closed),
@@ -69,7 +70,7 @@ fn alert_problem(alert: AlertDescription, certificate_requested: bool) -> TlsPro
             return TlsProblem::ClientCertificate;
         }
         Alert::HandshakeFailure | Alert::InsufficientSecurity => {
-            return TlsProblem::NothingInCommon;
+            return TlsProblem::NoCommonAlgorithm;
         }
         Alert::ProtocolVersion => return TlsProblem::OldVersion,
         Alert::UnrecognisedName => return TlsProblem::UnknownName,

@@ -1,4 +1,4 @@
-//! The demo's receiver: an endpoint like one that a customer would write, and a page that shows the
+//! The demo's receiver: an endpoint like those that customers write, and a page that shows the
 //! received requests.
 //!
 //! It verifies `X-Miniback-Signature` over the raw body, responds with 204 or 401, and stores the
@@ -208,7 +208,7 @@ fn event_stream(
     let state = (receiver, changes, stopping, last_number);
     let events = stream::unfold(state, |state| async move {
         let (receiver, mut changes, mut stopping, last_number) = state;
-        // Mark changes as seen before reading, so that later ones end the wait below.
+        // Mark changes as seen before reading, so that later changes end the wait below.
         changes.borrow_and_update();
         let mut new = receiver.inbox.received_after(last_number);
         if new.is_empty() {

@@ -151,7 +151,7 @@ const DELIVERED_SAMPLE: SampleFeedback = SampleFeedback {
     later_statuses: &[],
 };
 
-/// How many samples were created.
+/// The number of created samples of each kind.
 #[derive(Debug)]
 pub struct SampleCounts {
     pub projects: usize,

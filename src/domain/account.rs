@@ -105,7 +105,7 @@ pub struct ApiToken {
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Why a role or scope is invalid.
+/// The reason a role or scope is invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AccountError {
     #[error("The role must be admin or member.")]

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::id::WebhookId;
 use crate::clock::Timestamp;
 
-/// How long a webhook must keep failing before an alert is sent.
+/// The time that a webhook must keep failing before an alert is sent.
 pub const ALERT_AFTER: Duration = Duration::from_secs(5 * 60);
-/// How many consecutive deliveries must fail for an alert to be sent sooner.
+/// The number of consecutive failed deliveries after which an alert is sent sooner.
 pub const ALERT_AFTER_FAILURES: u32 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -75,15 +75,15 @@ pub enum Outcome {
     TargetNotAllowed(EgressDenied),
 }
 
-/// Why a connection attempt failed, apart from a refusal.
+/// The reason a connection attempt failed, other than a refused connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnreachableCause {
     NoRoute,
     /// No route for IPv6, and the host has no other IP address that could be tried.
     NoIpv6,
-    /// A rule of this machine forbids the connection.
+    /// A firewall or security rule of this machine forbids the connection.
     Forbidden,
-    /// This machine has no free port or no source IP address.
+    /// This machine has no free local port, or no suitable local IP address.
     NoLocalPort,
     /// Miniback has reached its limit of open files.
     TooManyFiles,
@@ -91,7 +91,7 @@ pub enum UnreachableCause {
     Other,
 }
 
-/// Why a DNS lookup failed.
+/// The reason a DNS lookup failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupProblem {
     /// The DNS server didn't respond, or reported a temporary error (SERVFAIL).
@@ -223,7 +223,7 @@ pub struct EndpointResponse {
     pub body: Vec<u8>,
     /// Whether `body` is incomplete: the body was longer, ended early, or didn't end in time.
     pub truncated: bool,
-    /// Why the body couldn't be read to its end. This doesn't affect the outcome.
+    /// The error that ended the body early. It doesn't affect the outcome.
     pub body_error: Option<String>,
 }
 

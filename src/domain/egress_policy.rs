@@ -23,8 +23,8 @@ pub const LOCALHOST: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// Why a target isn't allowed. The message is for the person who entered the URL and contains the
-/// option that allows the target.
+/// The reason a target isn't allowed. The message is for the person who entered the URL and
+/// contains the option that allows the target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EgressDenied {
     #[error(

@@ -1,4 +1,4 @@
-//! Emails: their syntax, and the form in which all spellings of one email are equal.
+//! Emails: their syntax, and a normalized form that is equal for all spellings of an email.
 
 use email_address::{EmailAddress, Options};
 use unicode_normalization::UnicodeNormalization;
@@ -8,7 +8,7 @@ use super::text::is_invisible;
 /// The longest email, in bytes: the limit of a path in RFC 5321, minus its angle brackets.
 pub const EMAIL_MAX_BYTES: usize = 254;
 
-/// Why an email is invalid. The message is for the person who entered it.
+/// The reason an email is invalid. The message is for the person who entered it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EmailError {
     #[error("Invalid email address.")]
@@ -17,7 +17,7 @@ pub enum EmailError {
     TooLong,
 }
 
-/// Checks an email and returns it as it is stored and shown (see [`clean_email`]): at most 254
+/// Checks an email and returns its stored and displayed form (see [`clean_email`]): at most 254
 /// bytes in the syntax of RFC 5322, without a display name.
 pub fn check_email(text: &str) -> Result<String, EmailError> {
     let email = clean_email(text);
@@ -34,7 +34,7 @@ pub fn check_email(text: &str) -> Result<String, EmailError> {
 /// Returns an email without traces of how it was entered: surrounding white space, invisible
 /// characters, full-width letters, and a domain in its `xn--` form, which browsers send.
 ///
-/// The rest stays as the person wrote it, in particular upper case.
+/// Everything else stays as the person wrote it, including upper case.
 pub(super) fn clean_email(text: &str) -> String {
     let visible = text.chars().filter(|c| !is_invisible(*c));
     let text: String = visible.map(to_half_width).nfc().collect();
@@ -45,7 +45,7 @@ pub(super) fn clean_email(text: &str) -> String {
     }
 }
 
-/// Returns the comparison form of an email. Use it wherever emails are looked up or compared.
+/// Returns the normalized form of an email. Use it to look up and compare emails.
 ///
 /// Case is ignored, because people don't remember it. `müller.de` equals `xn--mller-kva.de`.
 pub fn normalize_email(email: &str) -> String {
@@ -70,7 +70,7 @@ fn to_half_width(c: char) -> char {
     }
 }
 
-/// Decodes `xn--` labels. An invalid label stays as it is.
+/// Decodes `xn--` labels. Leaves invalid labels unchanged.
 fn clean_domain(domain: &str) -> String {
     let domain = domain.replace(['\u{3002}', '\u{ff61}'], ".");
     let is_encoded = |label: &str| {

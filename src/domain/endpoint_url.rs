@@ -49,7 +49,7 @@ pub struct EndpointUrl {
     path_and_query: String,
 }
 
-/// Why a string isn't a valid webhook URL. The message is for the person who entered it.
+/// The reason a string isn't a valid webhook URL. The message is for the person who entered it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointUrlError {
     #[error("Enter the URL to send events to.")]

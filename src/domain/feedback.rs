@@ -95,7 +95,7 @@ pub struct Feedback {
 }
 
 impl Feedback {
-    /// Returns the size of its texts in bytes, without JSON syntax; roughly, for metadata.
+    /// Returns the approximate size of all texts in bytes, without JSON syntax.
     pub fn text_bytes(&self) -> usize {
         let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let metadata = self.metadata.as_ref().map_or(0, |_| METADATA_MAX_BYTES / 4);
@@ -176,7 +176,7 @@ pub struct Actor {
     pub token: Option<String>,
 }
 
-/// Why a field of new feedback is invalid. The message is for the person who sent it.
+/// The reason a field of new feedback is invalid. The message is for the person who sent it.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedbackError {
     #[error("Enter a message.")]

@@ -1,7 +1,7 @@
 //! Password hashes: Argon2id (RFC 9106) in the PHC string format, with the parameters that OWASP
 //! recommends.
 //!
-//! A hash takes about 20 ms of one core. Don't compute one on an async thread.
+//! Computing a hash takes about 20 ms of one core. Don't do it on an async thread.
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -18,8 +18,8 @@ pub struct HashError(argon2::password_hash::Error);
 
 /// The memory for one hash at a time: 19 MiB, allocated by the first hash and then reused.
 ///
-/// The allocator hardly reuses freed memory with the alignment of Argon2, so one allocation per
-/// hash would increase the memory use for good.
+/// The allocator rarely reuses freed memory that has Argon2's alignment, so one allocation per hash
+/// would permanently increase memory use.
 #[derive(Default)]
 pub struct HashMemory(Vec<Block>);
 
@@ -79,7 +79,7 @@ impl HashMemory {
     }
 }
 
-/// Hashes a single password. Code that hashes often must keep a [`HashMemory`].
+/// Hashes a single password. Code that hashes often must reuse a [`HashMemory`].
 pub fn hash(password: &str) -> Result<String, HashError> {
     HashMemory::default().hash(password)
 }

@@ -11,12 +11,14 @@ pub const PASSWORD_MIN_BYTES: usize = 12;
 pub const PASSWORD_MAX_BYTES: usize = 256;
 
 /// About 8,000 common passwords in lower case: 5,000 with 12 or more characters, and 3,000 shorter
-/// ones, which people extend. They are the most frequent ones in Mark Burnett's list of 10 million
-/// passwords, which is in the public domain.
+/// passwords, which people extend. They are the most frequent passwords in Mark Burnett's list of
+/// 10 million passwords, which is in the public domain.
 const COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
-/// The most characters that don't make a common password uncommon, such as in `password2026!`.
+/// The maximum number of extra characters that are ignored when a password is compared with common
+/// passwords, as in `password2026!`.
 const AFFIX_MAX: usize = 6;
-/// Runs of equal or neighboring characters count as predictable from this average length.
+/// A password is predictable if its runs of equal or neighboring characters have at least this
+/// average length.
 const RUN_LENGTH: usize = 4;
 /// Characters that follow each other in the alphabet or on keyboards.
 const ROWS: [&str; 7] = [
@@ -29,7 +31,7 @@ const ROWS: [&str; 7] = [
     "zxcvbnm",
 ];
 
-/// Why a new password is rejected.
+/// The reason a new password is rejected.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PasswordError {
     #[error("The password is too short: use at least {PASSWORD_MIN_BYTES} characters.")]
@@ -62,7 +64,7 @@ pub fn check_password(password: &str, email: &str) -> Result<(), PasswordError> 
     let unit = shortest_unit(&password);
     if password.trim().is_empty() {
         Err(PasswordError::Blank)
-    } else if is_variant(&password, |word| is_of_email(word, &email)) {
+    } else if is_variant(&password, |word| is_email_or_local_part(word, &email)) {
         Err(PasswordError::Email)
     } else if is_variant(&password, |word| shortest_unit(word) == "miniback") {
         Err(PasswordError::ProgramName)
@@ -81,13 +83,13 @@ fn is_common(word: &str) -> bool {
     COMMON_PASSWORDS.lines().any(|common| common == word)
 }
 
-fn is_of_email(word: &str, email: &str) -> bool {
+fn is_email_or_local_part(word: &str, email: &str) -> bool {
     let local_part = email.split('@').next().unwrap_or_default();
     !email.is_empty() && (normalize_email(word) == email || word == local_part)
 }
 
-/// Whether `test` accepts the password, possibly without a few characters or a predictable sequence
-/// at its ends, and with letters in place of the symbols that look like them.
+/// Returns whether `test` returns true for the password or a variant of it: without a few
+/// characters or predictable sequences at its ends, or with symbols replaced by similar letters.
 fn is_variant(password: &str, test: impl Fn(&str) -> bool) -> bool {
     let is_affix = |c: char| !c.is_alphabetic();
     let word = password.trim_matches(is_affix);
@@ -95,11 +97,11 @@ fn is_variant(password: &str, test: impl Fn(&str) -> bool) -> bool {
     let start = password.find(word).unwrap_or_default();
     let ends = [&password[..start], &password[start + word.len()..]];
     let can_strip = affix <= AFFIX_MAX || ends.into_iter().all(is_predictable);
-    let matches = |text: &str| test(text) || test(&without_symbols(text));
+    let matches = |text: &str| test(text) || test(&replace_symbols(text));
     matches(password) || (can_strip && !word.is_empty() && matches(word))
 }
 
-fn without_symbols(text: &str) -> String {
+fn replace_symbols(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '@' | '4' => 'a',
@@ -113,7 +115,7 @@ fn without_symbols(text: &str) -> String {
         .collect()
 }
 
-/// Returns the shortest text that gives `text` when it is repeated.
+/// Returns the shortest text whose repetition results in `text`.
 fn shortest_unit(text: &str) -> &str {
     (1..text.len())
         .filter(|len| text.len().is_multiple_of(*len) && text.is_char_boundary(*len))
@@ -122,7 +124,7 @@ fn shortest_unit(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// Whether the text consists of a few long runs, such as `123456` or `aaaa`.
+/// Returns whether the text consists of a few long runs, such as `123456` or `aaaa`.
 fn is_predictable(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let steps: Vec<_> = chars
@@ -142,7 +144,8 @@ fn is_predictable(text: &str) -> bool {
     runs * RUN_LENGTH <= chars.len()
 }
 
-/// The direction from a character to a neighbor in one of the rows; `None` if it isn't one.
+/// Returns the direction from a character to its neighbor in one of the [`ROWS`]: 0 for the same
+/// character, and `None` if the characters aren't neighbors.
 fn step(from: char, to: char) -> Option<i8> {
     if from == to {
         return Some(0);

@@ -18,7 +18,7 @@ pub const SLUG_MAX_BYTES: usize = 64;
 /// The maximum number of allowed origins of a project.
 pub const ORIGINS_MAX: usize = 50;
 
-/// Whether a project accepts feedback. A paused project doesn’t.
+/// The status of a project. A paused project doesn’t accept feedback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ProjectStatus {
@@ -53,7 +53,7 @@ pub struct Project {
     pub created_at: Timestamp,
 }
 
-/// Why a slug or a list of origins is invalid. The message is for the person who entered it.
+/// The reason a slug or a list of origins is invalid. The message is for the person who entered it.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     #[error("A slug has 1 to {SLUG_MAX_BYTES} characters: a to z, 0 to 9, and hyphens.")]
@@ -80,8 +80,8 @@ pub fn check_slug(text: String) -> Result<String, ProjectError> {
     }
 }
 
-/// Generates a slug from a name: letters of other alphabets are transliterated, apostrophes are
-/// dropped, and everything else becomes single hyphens. Returns `project` if nothing is left.
+/// Generates a slug from a name: transliterates letters of other alphabets, drops apostrophes, and
+/// replaces each run of other characters by a hyphen. Returns `project` if no characters are left.
 /// Leaves room for a suffix such as `-2`.
 pub fn slug_from_name(name: &str) -> String {
     let composed: String = name.chars().filter(|c| !is_invisible(*c)).nfc().collect();

@@ -21,7 +21,7 @@ pub struct RateLimit {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits(Vec<RateLimit>);
 
-/// Why a string isn't a list of rate limits. The message shows the expected format.
+/// The reason a string isn't a list of rate limits. The message shows the expected format.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseRateLimitError {
     #[error("expected limits such as 10/1m,100/1h, or none")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::webhook::RetryPolicy;
 use crate::clock::Timestamp;
 
-/// The delays that `patient` adds after the standard ones: 1 min, 5 min, 30 min, 2 h, 6 h, 24 h.
+/// The delays that `patient` adds after the standard delays: 1 min, 5 min, 30 min, 2 h, 6 h, 24 h.
 const PATIENT_DELAYS: [Duration; 6] = [
     Duration::from_secs(60),
     Duration::from_secs(5 * 60),

@@ -1,9 +1,9 @@
 //! Search in feedback: every word of a query must occur in the message, the email, or the page URL.
 //!
-//! Letters match regardless of case, accents, and width. Typographic signs match the ones that a
-//! keyboard has (see `normalized_text`). A word of three or more characters matches anywhere. A
-//! shorter word matches at the start of a word, or anywhere in a script without spaces. Words in
-//! quotes must be adjacent.
+//! Letters match regardless of case, accents, and width. Typographic quotes, apostrophes, and
+//! dashes match their keyboard equivalents (see `normalized_text`). A word of three or more
+//! characters matches anywhere. A shorter word matches at the start of a word, or anywhere in a
+//! script without spaces. Words in quotes must be adjacent.
 //!
 //! The store indexes texts by [`ngrams`], pieces of one to three characters. A text that matches a
 //! query contains all n-grams of the query. The index returns candidates, which are then compared
@@ -25,7 +25,7 @@ pub const WORDS_MAX: usize = 16;
 const HIGHLIGHTS_MAX: usize = 200;
 /// Length of an n-gram. A shorter word is an n-gram by itself.
 const NGRAM_CHARS: usize = 3;
-/// Maximum number of n-grams per query. More would barely reduce the candidates.
+/// Maximum number of n-grams per query. More n-grams would barely reduce the candidates.
 const NGRAMS_MAX: usize = 24;
 
 /// One to three characters of a text.
@@ -43,7 +43,7 @@ pub struct SearchQuery {
     words: Vec<Vec<char>>,
 }
 
-/// Why a query is rejected. The message is for the person who entered it.
+/// The reason a query is rejected. The message is for the person who entered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SearchError {
     TooLong,
@@ -103,7 +103,7 @@ impl SearchQuery {
                 let ngrams_of_part: Box<dyn Iterator<Item = &[char]>> = match part.len() {
                     0 => continue,
                     // The first part of a phrase can match the end of a longer word. The index may
-                    // not contain such a short ending as an n-gram of its own.
+                    // not contain such a short ending as a separate n-gram.
                     1..NGRAM_CHARS if index == 0 && part.len() < word.len() => continue,
                     1..NGRAM_CHARS => Box::new(std::iter::once(part)),
                     _ => Box::new(part.windows(NGRAM_CHARS)),

@@ -15,7 +15,7 @@ const PREFIX: &str = "whsec_";
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// Why a secret that a user provides is invalid.
+/// The reason a secret that a user provides is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error("A secret must have 16 to 128 characters; this one has {0}.")]

@@ -1,9 +1,9 @@
-//! Characters that can't be seen, or that change how the text around them is shown.
+//! Invisible characters, and characters that change how the surrounding text is displayed.
 
 use std::borrow::Cow;
 
-/// Returns whether a character has no shape and no width of its own: the default-ignorable code
-/// points of Unicode, such as the zero-width space, and letters that are blank.
+/// Returns whether a character is invisible: the default-ignorable code points of Unicode, such as
+/// the zero-width space, and letters that are blank.
 pub fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -13,7 +13,7 @@ pub fn is_invisible(c: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Returns whether a person can see anything of the text.
+/// Returns whether the text contains a visible character.
 pub fn has_visible_char(text: &str) -> bool {
     text.chars()
         .any(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(c))
@@ -22,7 +22,7 @@ pub fn has_visible_char(text: &str) -> bool {
 /// Escapes the characters that could disguise a text in a terminal or a tooltip, where it can't be
 /// isolated: control characters, line separators, and the controls of the text direction.
 ///
-/// Joiners and variation selectors stay, because emoji and several scripts need them.
+/// Doesn't escape joiners and variation selectors, because emoji and several scripts need them.
 pub fn escape_controls(text: &str) -> Cow<'_, str> {
     if !text.contains(is_disguising) {
         return Cow::Borrowed(text);

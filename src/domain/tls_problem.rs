@@ -1,20 +1,20 @@
-//! Why a TLS connection failed: codes, and explanations for people.
+//! The reasons for failed TLS connections: codes, and explanations for people.
 
 use crate::clock::Timestamp;
 
-/// Why a TLS connection couldn't be established, other than the certificate.
+/// The reason a TLS connection couldn't be established, other than its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsProblem {
-    /// The port speaks plain HTTP.
+    /// The port responded with plain HTTP.
     PlainHttp,
-    /// The port speaks another protocol. Contains the beginning of what it sent, escaped.
+    /// The port responded in another protocol. Contains the first bytes of the response, escaped.
     NotTls(String),
     /// The connection was closed during the handshake.
     Closed,
     /// The endpoint supports only versions before TLS 1.2.
     OldVersion,
-    /// The endpoint found no cipher suite, curve, or signature algorithm in common.
-    NothingInCommon,
+    /// The endpoint and Miniback have no common cipher suite, curve, or signature algorithm.
+    NoCommonAlgorithm,
     /// The endpoint has no certificate for the host name.
     UnknownName,
     /// The endpoint requires a client certificate.
@@ -25,7 +25,7 @@ pub enum TlsProblem {
     Other,
 }
 
-/// Why a certificate was rejected.
+/// The reason a certificate was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateProblem {
     /// `now` is the time on this machine.
@@ -71,7 +71,7 @@ impl TlsProblem {
             Self::NotTls(_) => "tls_not_spoken",
             Self::Closed => "tls_closed",
             Self::OldVersion => "tls_version",
-            Self::NothingInCommon => "tls_no_common_algorithm",
+            Self::NoCommonAlgorithm => "tls_no_common_algorithm",
             Self::UnknownName => "tls_unknown_name",
             Self::ClientCertificate => "tls_client_certificate",
             Self::Alert(_) => "tls_alert",
@@ -89,7 +89,7 @@ impl TlsProblem {
             Self::OldVersion => {
                 "The endpoint supports only TLS versions before 1.2, which are insecure.".into()
             }
-            Self::NothingInCommon => {
+            Self::NoCommonAlgorithm => {
                 "The endpoint rejected the TLS handshake (alert “handshake failure”).".into()
             }
             Self::UnknownName => {
@@ -214,7 +214,7 @@ fn list_names(names: &[String]) -> String {
     }
 }
 
-/// Returns which side caused a TLS failure with this code, and what to do.
+/// Returns the cause of a TLS failure with this code, and how to fix it.
 pub fn advice(code: &str) -> Option<&'static str> {
     Some(match code {
         "tls_plain_http" => {

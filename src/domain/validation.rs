@@ -40,7 +40,7 @@ impl ValidationErrors {
     }
 }
 
-/// Why a single-line text is invalid. The message is for the person who entered it.
+/// The reason a single-line text is invalid. The message is for the person who entered it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct LineError(String);

@@ -22,7 +22,7 @@ pub struct ReceivedRequest<'a> {
     pub body: &'a [u8],
 }
 
-/// Why a delivery can't be verified.
+/// The reason a delivery can't be verified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerificationError {
     #[error(

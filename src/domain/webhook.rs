@@ -125,14 +125,15 @@ pub struct Webhook {
     pub created_at: Timestamp,
 }
 
-/// The secrets of a webhook: the current one and, during the overlap of a rotation, the next one.
+/// The secrets of a webhook: the current secret and, during the overlap of a rotation, the next
+/// secret.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     pub current: Secret,
     pub next: Option<NextSecret>,
 }
 
-/// The secret that becomes the current one when the overlap ends.
+/// The secret that becomes the current secret when the overlap ends.
 #[derive(Clone, Debug)]
 pub struct NextSecret {
     pub secret: Secret,
@@ -181,7 +182,7 @@ pub struct WebhookPatch {
     pub headers: Option<BTreeMap<String, Option<String>>>,
 }
 
-/// Why a setting of a webhook is invalid. The message is for the person who entered it.
+/// The reason a setting of a webhook is invalid. The message is for the person who entered it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WebhookError {
     #[error("A webhook can have at most {HEADERS_MAX} headers.")]

@@ -19,7 +19,7 @@ use crate::store::StoreError;
 /// An error that prevents showing or submitting the form, or loading the script.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntakeError {
-    /// Holds a message that names both origins.
+    /// Contains a message with both origins.
     #[error("{0}")]
     CrossOrigin(String),
     #[error("This page accepts only {0} requests.")]

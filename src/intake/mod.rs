@@ -284,7 +284,7 @@ async fn store_submission(
     origin: Option<String>,
 ) -> Result<String, SubmissionError> {
     let Project { id, slug, .. } = valid.project;
-    // Start both writes at once, so that they share a commit.
+    // Start both writes at the same time, so that they share a commit.
     let (created, recorded) = tokio::join!(
         app.store
             .create_feedback(valid.feedback, valid.idempotency, feedback_receipt),

@@ -35,9 +35,9 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     hex::encode(&hash[..6])
 });
 
-/// Removes comments, indentation, and the spaces and line breaks that aren't needed.
+/// Removes comments, indentation, and unnecessary spaces and line breaks.
 ///
-/// It understands only this source, which has a semicolon after each statement, no block comments,
+/// It works only for this source, which has a semicolon after each statement, no block comments,
 /// and no spaces in regular expressions. In a template, only line breaks are removed.
 fn minify(source: &str) -> String {
     let lines = source

@@ -53,7 +53,7 @@ impl AccountPage {
             .store
             .sessions(user.id.clone(), context.app.clock.now())
             .await?;
-        let (layout, _) = context.layout("Account", NavSection::Account);
+        let (layout, _) = context.build_layout("Account", NavSection::Account);
         let mut sessions: Vec<SessionRow> = records
             .into_iter()
             .map(|record| SessionRow {
@@ -90,8 +90,8 @@ pub(super) async fn set_password(
 ) -> Result<HttpResponse, PageError> {
     let user = context.user()?.clone();
     let keep = context.session().map(|session| session.token_hash);
-    // Throttled like a sign-in, so a stolen session can't be used to guess the password. Nobody
-    // else can make a session wait.
+    // Throttled like a sign-in, so a stolen session can't be used to guess the password. Other
+    // clients can't make a session wait.
     let client = |_: Option<&User>| match keep {
         Some(session) => Client::known(session),
         None => Client::from_ip(context.client_ip()),

@@ -64,7 +64,7 @@ impl TokensPage {
     async fn new(context: &RequestContext, add: Option<NewTokenForm>) -> Result<Self, PageError> {
         let mut tokens = context.app.store.tokens().await?;
         tokens.reverse();
-        let (layout, _) = context.layout("API tokens", NavSection::ApiTokens);
+        let (layout, _) = context.build_layout("API tokens", NavSection::ApiTokens);
         let revoking = context.query_param("revoke");
         let rows = tokens.into_iter().map(|token| TokenRow {
             created_at: layout.time(&token.created_at),

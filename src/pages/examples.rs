@@ -13,9 +13,9 @@ pub struct Example {
     /// Name to save the file as.
     pub file: &'static str,
     pub code: &'static str,
-    /// Where the guide shows the example, and its introduction there.
+    /// The section of the guide that contains the example, and the introduction to it.
     guide: Option<(GuideSection, &'static str)>,
-    /// How to run the example, for "Endpoint code".
+    /// The commands for running the example, for "Endpoint code".
     receiver: Option<Receiver>,
 }
 
@@ -26,7 +26,7 @@ pub enum GuideSection {
     CommonUses,
 }
 
-/// How to run an example as the endpoint of a webhook.
+/// The commands for running an example as the endpoint of a webhook.
 #[derive(Clone, Copy)]
 pub struct Receiver {
     /// Shell command that installs the dependencies.
@@ -38,7 +38,7 @@ pub struct Receiver {
     pub needs_standard_secret: bool,
 }
 
-/// How an example specifies the path of its endpoint.
+/// The syntax in which an example specifies the path of its endpoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PathSyntax {
     JavaScriptString,

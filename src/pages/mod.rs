@@ -41,7 +41,7 @@ pub struct PageState {
     /// Signs the cookies of browsers that have signed in before.
     device_key: hmac::Key,
     cookie_names: session::CookieNames,
-    /// Whether the log says that a browser dropped a cookie that needs HTTPS.
+    /// Whether the log already contains a warning that a browser dropped a cookie that needs HTTPS.
     has_warned_of_http: AtomicBool,
     submission_keys: idempotent_form::SubmissionKeys,
     event_streams: event_streams::EventStreams,

@@ -41,7 +41,7 @@ struct PeoplePage {
     invited: Option<(String, String)>,
     people: Vec<PersonRow>,
     invitations: Vec<InvitationRow>,
-    /// Why the last action failed.
+    /// The reason the last action failed.
     problem: Option<String>,
 }
 
@@ -102,7 +102,7 @@ impl PeoplePage {
         let store = &context.app.store;
         let users = store.users().await?;
         let links = store.active_links(context.app.clock.now()).await?;
-        let (layout, _) = context.layout("People", NavSection::People);
+        let (layout, _) = context.build_layout("People", NavSection::People);
         let (mut invited, mut new_reset_link) = (None, None);
         let is_shown_here = |reveal: &OneTimeReveal| {
             matches!(
@@ -182,7 +182,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     )
 }
 
-/// Invites a user. If the email is already invited, the new link replaces the previous one.
+/// Invites a user. If the email is already invited, the new link replaces the previous link.
 pub(super) async fn invite(
     context: RequestContext,
     fields: IdempotentForm,

@@ -1,7 +1,8 @@
 //! Rejects JSON that can't be stored exactly as it was sent.
 //!
-//! Numbers keep their text, because `serde_json` has the feature `arbitrary_precision`. It drops
-//! repeated members, and marks numbers by a member name of its own, which clients can't use.
+//! `serde_json` preserves the text of numbers, because its feature `arbitrary_precision` is
+//! enabled. Internally, it represents numbers as objects with a reserved member name, so clients
+//! can't use this name. It also drops repeated members.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,7 +22,8 @@ pub(super) fn check(text: &str) -> Result<(), Problem> {
     }
     let mut repeated = None;
     // Can't fail: the text is valid.
-    let _ = Walk(&mut repeated).deserialize(&mut serde_json::Deserializer::from_str(text));
+    let _ = RepeatedNameFinder(&mut repeated)
+        .deserialize(&mut serde_json::Deserializer::from_str(text));
     match repeated {
         Some(name) => Err(Problem::invalid_field(
             &name,
@@ -51,9 +53,9 @@ fn decode_ascii_escapes(text: &str) -> String {
 }
 
 /// Visits all values and records the first repeated name of an object.
-struct Walk<'a>(&'a mut Option<String>);
+struct RepeatedNameFinder<'a>(&'a mut Option<String>);
 
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
+impl<'de> DeserializeSeed<'de> for RepeatedNameFinder<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -61,7 +63,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_> {
+impl<'de> Visitor<'de> for RepeatedNameFinder<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,14 +95,17 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
-        while values.next_element_seed(Walk(self.0))?.is_some() {}
+        while values
+            .next_element_seed(RepeatedNameFinder(self.0))?
+            .is_some()
+        {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let mut names = HashSet::new();
         while let Some(name) = members.next_key::<String>()? {
-            members.next_value_seed(Walk(self.0))?;
+            members.next_value_seed(RepeatedNameFinder(self.0))?;
             if let Some(repeated) = names.replace(name) {
                 self.0.get_or_insert(repeated);
             }

@@ -129,7 +129,8 @@ impl FormData {
         let is_encoded = is_encoded(&request);
         let payload = payload.take();
         Box::pin(async move {
-            // Read more than the limit, to show a form that is too large again.
+            // Read more than the limit, so that the response to a form that is too large can show
+            // its fields.
             let bytes = timeout(BODY_TIMEOUT, read_all(payload, LARGE_FORM_MAX_BYTES))
                 .await
                 .map_err(|_| FormError::TooSlow)??;

@@ -1,4 +1,4 @@
-//! `GET /healthz`: checks that the database responds, is intact and in its place, and that the
+//! `GET /healthz`: checks that the database responds, is intact, and is at its path, and that the
 //! dispatcher runs.
 
 use actix_web::{HttpResponse, web};
@@ -22,8 +22,8 @@ pub struct Health {
 
 /// Check health
 ///
-/// Checks that the database responds, is intact and in its place, and that the dispatcher runs. Use
-/// it for load balancers and watchdogs.
+/// Checks that the database responds, is intact, and is at its path, and that the dispatcher runs.
+/// Use it for load balancers and watchdogs.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -41,7 +41,7 @@ pub async fn health(app: web::Data<AppState>) -> HttpResponse {
         Err(StoreError::DiskFull) => Ok(()),
         ping => ping,
     };
-    // A problem of the database is logged when it is found, and stops the dispatcher.
+    // Database problems are logged when they are detected, and stop the dispatcher.
     let has_problem = app.store.problem().is_some();
     if !has_problem && ping.is_ok() && is_alive {
         return HttpResponse::Ok().json(Health { status: "ok" });

@@ -46,7 +46,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
     }
 }
 
-/// What the headers say about a body.
+/// The kind of body that the headers declare.
 enum BodyType {
     Json,
     /// The body has a `Content-Encoding`, such as `gzip`.

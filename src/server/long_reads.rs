@@ -1,7 +1,7 @@
 //! Limits reads that take long, such as searches, lists, and exports.
 //!
-//! Each user has one long read at a time, and few run at all. Users take turns, so a user with many
-//! requests delays only their own.
+//! Each user has one long read at a time, and the total number is limited. Users take turns, so the
+//! requests of one user don't delay those of others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::domain::id::UserId;
 use crate::store::StoreError;
 
-/// Maximum number of long reads at a time. The store has as many connections for them.
+/// Maximum number of long reads at a time. The store has the same number of connections for them.
 const RUNNING_MAX: usize = 2;
 /// Maximum number of requests of one user that run or wait.
 const REQUESTS_PER_USER: usize = 32;
@@ -74,7 +74,7 @@ impl LongReads {
         users.retain(|_, permits| permits.strong_count() > 0);
         let permits = users.get(user).and_then(Weak::upgrade);
         let permits = permits.unwrap_or_else(|| Arc::new(Semaphore::new(1)));
-        // This reference is one of them.
+        // The count includes this reference.
         if Arc::strong_count(&permits) > REQUESTS_PER_USER {
             return None;
         }
@@ -117,10 +117,10 @@ mod tests {
         };
         let busy: Vec<_> = (0..REQUESTS_PER_USER).map(|_| start("usr_1")).collect();
         tokio::task::yield_now().await;
-        let refused = start("usr_1").await.unwrap();
+        let rejected = start("usr_1").await.unwrap();
         assert!(
-            matches!(refused, Err(StoreError::Overloaded)),
-            "{refused:?}"
+            matches!(rejected, Err(StoreError::Overloaded)),
+            "{rejected:?}"
         );
         let other = start("usr_2");
         while open.get() < 2 {

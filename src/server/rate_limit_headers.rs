@@ -6,7 +6,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::rate_limit::RateLimit;
 
-/// Whether a rate limit applies to each IP address or to each project.
+/// The scope of a rate limit: each IP address, or each project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitScope {
     IpAddress,

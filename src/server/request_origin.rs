@@ -51,8 +51,8 @@ impl TrustedProxies {
         all.join(",")
     }
 
-    /// Logs a peer once whose `X-Forwarded-…` headers are ignored. Without the log line, the owner
-    /// wouldn't learn why all visitors behind a proxy share one rate limit.
+    /// Logs each peer whose `X-Forwarded-…` headers are ignored, once. The log line explains why
+    /// all visitors behind a proxy share one rate limit.
     fn report_untrusted_peer(&self, peer: IpAddr) {
         let peers = self.untrusted_peers.lock();
         let mut peers = peers.unwrap_or_else(PoisonError::into_inner);
@@ -178,7 +178,7 @@ pub fn is_own_origin(
         .any(|own| own.as_bytes() == origin.as_bytes())
 }
 
-/// Returns the message for a rejected cross-origin request. It names both origins, because the
+/// Returns the message for a rejected cross-origin request. It contains both origins, because the
 /// cause can be a missing `--base-url` or a proxy that changes `Host`.
 pub fn cross_origin_message(
     proxies: &TrustedProxies,
@@ -192,7 +192,7 @@ pub fn cross_origin_message(
     let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
     let is_url = |origin: &&str| origin.starts_with("http") && origin.len() <= 200;
     let Some(origin) = origin.filter(is_url).filter(|origin| *origin != own) else {
-        return format!("This form came from another site than {own}. Nothing was changed.");
+        return format!("This form came from a site other than {own}. Nothing was changed.");
     };
     let mut message =
         format!("This form came from {origin}, but Miniback’s URL is {own}. Nothing was changed.");

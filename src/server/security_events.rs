@@ -1,5 +1,5 @@
-//! Logs security events: who did what to whose account, token, or webhook, by ids. A line never
-//! contains an email, a password, or a token.
+//! Logs security events, such as a changed role or a revoked token, with the ids of the user and of
+//! the changed object. A line never contains an email, a password, or a token.
 //!
 //! Most events are successful requests to one of the [`ROUTES`].
 
@@ -135,10 +135,15 @@ pub const ROUTES: &[(Method, &str, &str)] = &[
     ),
 ];
 
+/// The target of all lines about security events.
+pub const TARGET: &str = "miniback::security_events";
+/// The target of lines that anybody can cause without signing in. Their number is limited.
+pub const UNAUTHENTICATED_TARGET: &str = "miniback::security_events::unauthenticated";
+
 /// The page that shows a webhook's secret if its query contains `reveal=ID`.
 const NOTIFICATIONS: &str = "/settings/notifications";
 
-/// Who sent a request, in the request's extensions.
+/// The sender of a request, stored in the request's extensions.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub user: UserId,
@@ -146,25 +151,31 @@ pub struct Actor {
     pub token: Option<TokenId>,
 }
 
-/// The id of what an event is about, in the request's extensions. Only needed if the path doesn't
-/// contain it.
+/// The id of the object that an event is about, stored in the request's extensions. It is only
+/// needed if the path doesn't contain it.
 struct Subject(String);
 
-/// Sets what the request's event is about.
+/// Sets the id of the object that the request's event is about.
 pub fn set_subject(request: &HttpRequest, id: impl ToString) {
     request.extensions_mut().insert(Subject(id.to_string()));
 }
 
-/// Logs an event of a request. `subject` is the id of what the event is about.
+/// Logs an event of a request. `subject` is the id of the object that the event is about.
 pub fn log(event: &str, subject: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
     let by = actor.map(|actor| actor.user.as_str());
     let token = actor.and_then(|actor| Some(actor.token.as_ref()?.as_str()));
-    tracing::info!(security_event = event, subject, by, token, %client_ip, "security event");
+    tracing::info!(target: TARGET, security_event = event, subject, by, token, %client_ip, "security event");
+}
+
+/// Logs a wrong password. `actor` is the user if they were signed in.
+pub fn log_failed_sign_in(account: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
+    let by = actor.map(|actor| actor.user.as_str());
+    tracing::info!(target: UNAUTHENTICATED_TARGET, security_event = "sign_in_failed", subject = account, by, %client_ip, "security event");
 }
 
 /// Logs an event without a request. `by` is `command_line` or `configuration`.
 pub fn log_local(event: &str, subject: &str, by: &str) {
-    tracing::info!(security_event = event, subject, by, "security event");
+    tracing::info!(target: TARGET, security_event = event, subject, by, "security event");
 }
 
 /// Middleware that logs the events of successful requests.
@@ -184,8 +195,11 @@ pub async fn log_requests(
         && let Some((event, subject)) = find_event(&response, app.urls.base_path())
     {
         let actor = response.request().extensions().get::<Actor>().cloned();
-        let client_ip = app.proxies.client_ip(response.request());
-        log(event, subject.as_deref(), actor.as_ref(), client_ip);
+        // Anybody can send `/logout` without a session, as often as they like.
+        if actor.is_some() || event != "sign_out" {
+            let client_ip = app.proxies.client_ip(response.request());
+            log(event, subject.as_deref(), actor.as_ref(), client_ip);
+        }
     }
     Ok(response)
 }
@@ -236,7 +250,7 @@ fn find_event<B>(
     None
 }
 
-/// Whether the text has the form of an id, and so can't disguise the rest of the line.
+/// Returns whether the text has the form of an id, and so can't disguise the rest of the line.
 fn is_id(text: &str) -> bool {
     text.len() <= 64
         && text

@@ -13,7 +13,7 @@ struct StaticFile {
     content: &'static str,
 }
 
-/// The stylesheet, joined from its parts. Later parts override earlier ones.
+/// The stylesheet, joined from its parts. Later parts override earlier parts.
 const STYLESHEET: &str = concat!(
     include_str!("../../static/style/base.css"),
     include_str!("../../static/style/layout.css"),

@@ -10,7 +10,7 @@ impl StoreError {
         match self {
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::ReadOnly
-            | Self::OutOfPlace
+            | Self::DatabaseReplaced
             | Self::Overloaded
             | Self::Busy
             | Self::Closed
@@ -32,7 +32,7 @@ impl StoreError {
             Self::Overloaded | Self::Busy | Self::BatchRolledBack | Self::Pool(_) => {
                 "The server is busy. Nothing was saved. Try again in a moment."
             }
-            Self::OutOfPlace => {
+            Self::DatabaseReplaced => {
                 "The server’s database was replaced or deleted. Nothing was saved. \
                  The server’s log says what to do."
             }

@@ -1,4 +1,4 @@
-//! Versions of objects: a version changes when a field changes that clients can edit.
+//! Versions of objects: a version changes when an editable field changes.
 //!
 //! A version is a keyed hash, so it reveals nothing about hidden values such as custom headers.
 
@@ -11,7 +11,7 @@ use crate::domain::feedback::Feedback;
 use crate::domain::project::Project;
 use crate::domain::webhook::{CustomHeaders, Webhook};
 
-/// Bytes of a hash that a version contains.
+/// The number of bytes of the hash in a version.
 const VERSION_BYTES: usize = 18;
 
 /// Computes versions with a key that is stored in the database.
@@ -55,7 +55,7 @@ impl Versioned for Feedback {
 
 impl Versioned for Webhook {
     fn version(&self, versions: &Versions) -> String {
-        // Every field is listed, so that a new one can't be forgotten.
+        // Every field is listed, so that a new field can't be forgotten.
         let Self {
             id,
             url,

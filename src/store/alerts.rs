@@ -1,4 +1,4 @@
-//! Alerts for `--alert-url`: decides when one is due, and stores alerts until they are received.
+//! Alerts for `--alert-url`: decides when alerts are due, and stores them until they are received.
 //!
 //! `attempts` updates a webhook's health when it records an attempt. This module creates one alert
 //! when the webhook is failing and one when it has recovered. An alert is stored before it is sent,
@@ -19,7 +19,7 @@ use crate::domain::alert::{
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{AlertId, WebhookId};
 
-/// Alerts that couldn't be sent for this long are deleted.
+/// The age at which alerts that couldn't be sent are deleted.
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Condition for enabled webhooks that are failing and have no alert yet.
 const FAILING_WITHOUT_ALERT: &str =
@@ -45,7 +45,7 @@ pub struct DueAlerts {
     /// The oldest alert. The others wait for it, so that `webhook.recovered` never arrives before
     /// `webhook.failing`.
     pub first: Option<Alert>,
-    /// When the next alert is due if a webhook that is failing now keeps failing.
+    /// The time of the next alert if a webhook that is failing now keeps failing.
     pub next_check_at: Option<Timestamp>,
 }
 

@@ -38,14 +38,14 @@ pub enum BackupError {
     CorruptCopy(String),
 }
 
-/// How many items of each kind a database contains, and the size of the database in bytes.
+/// The number of items of each kind in a database, and its size in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseSummary {
     pub projects: u64,
     pub feedback: u64,
     pub webhooks: u64,
     pub deliveries: u64,
-    /// Events that the delivery totals can't explain; 0 if nothing is lost.
+    /// Events that the delivery totals don't account for; 0 unless an event was lost.
     pub unexplained: u64,
     pub bytes: u64,
 }

@@ -98,9 +98,9 @@ impl AttemptRecord {
 }
 
 /// Columns for [`attempts`] that include the responses, which can be long.
-pub(super) const FULL_RESPONSE: &str = "response_headers, response_body";
+pub(super) const FULL_RESPONSE_COLUMNS: &str = "response_headers, response_body";
 /// Columns for [`attempts`] that leave the responses out.
-const NO_RESPONSE: &str = "NULL AS response_headers, NULL AS response_body";
+const NO_RESPONSE_COLUMNS: &str = "NULL AS response_headers, NULL AS response_body";
 
 /// `next_attempt_at` respects a hold of the webhook. `CROSS` fixes the order of the tables, so that
 /// rows come in the order of the index.
@@ -124,7 +124,7 @@ impl Store {
                     _ => list(c, &webhook, filter, &page)?,
                 };
                 for delivery in &mut rows {
-                    delivery.attempts = attempts(c, &delivery.id, NO_RESPONSE)?;
+                    delivery.attempts = attempts(c, &delivery.id, NO_RESPONSE_COLUMNS)?;
                 }
                 Ok(page.page_of(rows, |delivery| delivery.id.as_str()))
             })
@@ -152,7 +152,8 @@ impl Store {
                     })
                 })?;
                 for delivery in &mut rows {
-                    delivery.summary.attempts = attempts(c, &delivery.summary.id, NO_RESPONSE)?;
+                    delivery.summary.attempts =
+                        attempts(c, &delivery.summary.id, NO_RESPONSE_COLUMNS)?;
                 }
                 Ok(rows)
             })
@@ -176,7 +177,7 @@ impl Store {
                 let Some((mut summary, body)) = found else {
                     return Ok(None);
                 };
-                summary.attempts = attempts(c, &id, FULL_RESPONSE)?;
+                summary.attempts = attempts(c, &id, FULL_RESPONSE_COLUMNS)?;
                 let headers = "SELECT request_headers FROM attempts
                     WHERE delivery_id = ?1 ORDER BY number DESC LIMIT 1";
                 let headers: Option<Json<_>> =
@@ -283,7 +284,8 @@ pub(super) fn insert_attempt(
     Ok(())
 }
 
-/// Returns the attempts of a delivery. `response_columns` is [`FULL_RESPONSE`] or [`NO_RESPONSE`].
+/// Returns the attempts of a delivery. `response_columns` is [`FULL_RESPONSE_COLUMNS`] or
+/// [`NO_RESPONSE_COLUMNS`].
 pub(super) fn attempts(
     connection: &Connection,
     delivery: &DeliveryId,

@@ -1,4 +1,4 @@
-//! Delivery totals: how many deliveries of a webhook have been created, and their states.
+//! Delivery totals: the number of deliveries of a webhook since its creation, by state.
 //!
 //! `db::counters` maintains the totals in the transaction that changes a delivery. Retention
 //! deletes rows but doesn't reduce the totals.

@@ -12,7 +12,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
 
-/// How many items were erased or canceled.
+/// The number of erased and canceled items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErasureCounts {
     /// Deleted feedback items.

@@ -55,7 +55,7 @@ impl Store {
     /// Stores feedback with the deliveries of `feedback.created`.
     ///
     /// `render` builds the response. With an idempotency key, a repeated request gets the response
-    /// of the first one and creates nothing.
+    /// to the first request and creates no feedback.
     pub async fn create_feedback(
         &self,
         new: NewFeedback,
@@ -167,7 +167,7 @@ impl Store {
     }
 
     /// Like [`delete_feedback`](Self::delete_feedback) for several items, in one commit. Returns
-    /// how many were deleted.
+    /// the number of deleted items.
     pub async fn delete_feedback_items(&self, ids: Vec<FeedbackId>) -> Result<usize, StoreError> {
         self.writer
             .write(move |tx| {

@@ -1,8 +1,8 @@
 //! Stores responses by idempotency key, so that a repeated request gets the first response and has
 //! no second effect.
 //!
-//! The writer runs one job at a time. If two requests arrive at once, the second one finds the
-//! response of the first.
+//! The writer runs one job at a time. If two requests arrive at the same time, the second request
+//! finds the response to the first.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::db::sql;
 use super::db::writer::WriteTx;
 use crate::domain::id::FeedbackId;
 
-/// How long a key is valid.
+/// The time that a key is valid.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Maximum number of expired keys deleted whenever a key is stored.
 const DELETE_BATCH: i64 = 4;
@@ -21,8 +21,8 @@ const DELETE_BATCH: i64 = 4;
 /// Identifies a request, so that it can be repeated safely.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey {
-    /// Who sent the request: a token's or user's id, or a project's id or slug. Keys of different
-    /// owners are independent.
+    /// The sender of the request: the id of a token or user, or the id or slug of a project. Keys
+    /// of different owners are independent.
     pub owner: String,
     /// The operation. Keys of different operations are independent.
     pub operation: &'static str,

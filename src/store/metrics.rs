@@ -29,7 +29,7 @@ pub struct WebhookMetrics {
     /// Failed deliveries since the last successful attempt.
     pub consecutive_failures: u32,
     pub totals: DeliveryTotals,
-    /// When the oldest pending delivery was created.
+    /// The creation time of the oldest pending delivery.
     pub oldest_pending: Option<Timestamp>,
 }
 

@@ -96,8 +96,10 @@ impl Store {
         let connection = open::open(dir, lock)?;
         let path = database_path(dir);
         let guard = lock.map(|_| FileGuard::new(&path)).transpose()?;
-        let note = lock.zip(guard.as_ref());
-        let condition = Condition::new(note.map(|(lock, guard)| lock.note(guard.database)));
+        let lock_file = lock
+            .zip(guard.as_ref())
+            .map(|(lock, guard)| lock.file_writer(guard.database));
+        let condition = Condition::new(lock_file);
         if lock.is_some() {
             integrity_check::check(&connection, &path, &condition)?;
         }
@@ -155,17 +157,17 @@ impl Store {
         self.condition.problem()
     }
 
-    /// Whether writes can be saved: the database files are in their place.
-    pub fn is_in_place(&self) -> bool {
+    /// Returns whether writes can be saved: the database files haven't been moved or replaced.
+    pub fn is_writable(&self) -> bool {
         self.condition.check_writable().is_ok()
     }
 
-    /// Whether the last write failed because the disk is full or failing.
+    /// Returns whether the last write failed because the disk is full or failing.
     pub fn is_disk_full(&self) -> bool {
         self.condition.is_disk_full()
     }
 
-    /// Checks whether the database files are in their place, without waiting for the result.
+    /// Checks whether the database files were moved or replaced, without waiting for the result.
     pub fn check_files(&self) {
         self.writer.check_files();
     }

@@ -13,7 +13,7 @@ use crate::domain::project::{self, ORIGINS_MAX};
 /// Maximum number of accepted origins that are stored for a project. Rejected origins have a
 /// separate limit of the same size.
 const STORED_ORIGINS_MAX: i64 = 10;
-/// The origin that a browser sends for a page without one, such as a local file.
+/// The value that a browser sends for a page without an origin, such as a local file.
 const OPAQUE_ORIGIN: &str = "null";
 
 /// Statistics of the requests from an origin to a project.
@@ -22,7 +22,7 @@ pub struct OriginStats {
     pub project: ProjectId,
     pub origin: String,
     pub accepted_at: Option<Timestamp>,
-    /// Requests rejected since the last accepted one, or since the origin was allowed.
+    /// Requests rejected since the last accepted request, or since the origin was allowed.
     pub rejected_count: u64,
     pub rejected_at: Option<Timestamp>,
 }

@@ -1,4 +1,4 @@
-//! Conditions on the stored object, checked in the transaction of a change.
+//! Conditions that a stored object must meet, checked in the transaction of a change.
 
 use super::db::error::StoreError;
 
@@ -12,12 +12,12 @@ impl<T: Clone> Precondition<T> {
         Self(Some(Box::new(condition)))
     }
 
-    /// The change is made in any case.
+    /// A precondition that is always met.
     pub const fn none() -> Self {
         Self(None)
     }
 
-    /// Checks the condition. A second check succeeds.
+    /// Checks the condition. All later checks succeed.
     pub(super) fn check(&mut self, stored: &T) -> Result<(), ChangeError<T>> {
         if self.0.take().is_none_or(|condition| condition(stored)) {
             Ok(())
@@ -27,7 +27,7 @@ impl<T: Clone> Precondition<T> {
     }
 }
 
-/// Why a change wasn't made.
+/// The reason a change wasn't made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError<T> {
     /// The stored object doesn't meet the [`Precondition`].

@@ -18,7 +18,7 @@ use crate::domain::event::EventType;
 use crate::domain::feedback::Feedback;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
 
-/// Feedback items erased in one transaction. Other jobs run between two transactions.
+/// The number of feedback items erased in one transaction. Other jobs run between two transactions.
 const ERASE_BATCH: usize = 50;
 
 /// Feedback with its status history and its content in the delivery log.
@@ -97,7 +97,7 @@ impl Store {
                 })?;
                 for delivery in &mut deliveries {
                     delivery.attempts =
-                        deliveries::attempts(c, &delivery.id, deliveries::FULL_RESPONSE)?;
+                        deliveries::attempts(c, &delivery.id, deliveries::FULL_RESPONSE_COLUMNS)?;
                 }
                 Ok(PersonalFeedback {
                     history: status_history::entries(c, &feedback.id)?,
@@ -108,8 +108,8 @@ impl Store {
             .await
     }
 
-    /// Erases a batch of the feedback sent with this email. If `feedback` is 0 in the result, none
-    /// was left.
+    /// Erases a batch of the feedback sent with this email. If `feedback` is 0 in the result, all
+    /// feedback has been erased.
     ///
     /// After the last batch, call [`purge_free_pages`](Self::purge_free_pages).
     pub async fn erase_batch(&self, email: &str) -> Result<ErasureCounts, StoreError> {

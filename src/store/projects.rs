@@ -14,7 +14,7 @@ use super::{Store, erasure};
 use crate::domain::id::{FeedbackId, ProjectId};
 use crate::domain::project::{Project, ProjectStatus, slug_from_name};
 
-/// Feedback items deleted in one transaction when a project is deleted.
+/// The number of feedback items deleted in one transaction when a project is deleted.
 const DELETE_BATCH: usize = 100;
 
 #[derive(Debug, thiserror::Error)]

@@ -43,7 +43,7 @@ const SET_PENDING: &str =
 pub(super) const SET_CANCELED: &str =
     "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2";
 
-/// Why a pending delivery can't be retried or canceled.
+/// The reason a pending delivery can't be retried or canceled.
 #[derive(Debug, thiserror::Error)]
 pub enum PendingDeliveryError {
     #[error("Delivery not found.")]

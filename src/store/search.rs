@@ -16,7 +16,7 @@ use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::ProjectId;
 use crate::domain::search::{self, Ngram, SearchQuery};
 
-/// Feedback items indexed in one transaction, which takes a few milliseconds.
+/// The number of feedback items indexed in one transaction, which takes a few milliseconds.
 const INDEX_BATCH: i64 = 50;
 /// Maximum number of matches that are counted.
 pub const SEARCH_COUNT_MAX: u64 = 500;
@@ -110,7 +110,8 @@ pub(super) fn scan_matches(
     Ok(())
 }
 
-/// Reads by number only, because rows from another index would have to be sorted.
+/// Returns a statement that reads rows in the order of `number`. With another index, SQLite would
+/// have to sort the rows.
 fn unindexed_statement(columns: &str, filter: &FeedbackFilter) -> String {
     let conditions = filter.sql_conditions();
     format!(
@@ -194,8 +195,8 @@ fn encode_char(character: &char) -> char {
     }
 }
 
-/// Sets whether deleted terms are removed from the index at once. By default they are only marked
-/// as deleted, which is cheaper, and stay in the file until FTS5 merges the index.
+/// Sets whether deleted terms are removed from the index immediately. By default they are only
+/// marked as deleted, which is cheaper, and stay in the file until FTS5 merges the index.
 pub(super) fn set_secure_delete(
     connection: &Connection,
     is_enabled: bool,

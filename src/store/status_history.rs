@@ -79,7 +79,7 @@ impl Store {
                 let mut applied = Vec::new();
                 let mut seen = HashSet::new();
                 for StatusChange { id, only_from, to } in changes {
-                    // If an id is repeated, only its first change counts.
+                    // Apply only the first change of a repeated id.
                     if !seen.insert(id.clone()) {
                         continue;
                     }

@@ -87,7 +87,7 @@ impl Store {
             .await
     }
 
-    /// Sets a password and ends the user's sessions, except the one with the token hash `keep`.
+    /// Sets a password and ends the user's sessions, except the session with the token hash `keep`.
     pub async fn set_password(
         &self,
         email: String,

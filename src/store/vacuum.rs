@@ -11,8 +11,8 @@ const STEP_PAGES_MAX: u32 = 64;
 const FREE_PAGES_KEPT: u32 = 64;
 
 impl Store {
-    /// Releases a batch of free pages to the file system. Returns the number of released pages; 0
-    /// means done.
+    /// Releases a batch of free pages to the file system. Returns the number of released pages, or
+    /// 0 if no pages were left to release.
     pub async fn vacuum_step(&self) -> Result<u32, StoreError> {
         self.writer
             .write(|tx| release_pages(tx, FREE_PAGES_KEPT))

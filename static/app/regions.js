@@ -10,8 +10,8 @@ async function parsePage(response) {
   return page;
 }
 
-// Finds an element of the old page in the new one: by id; otherwise a form by its action, a link by
-// its URL, and a control by its form, name, and value.
+// Finds an element of the old page in the new page: by id; otherwise a form by its action, a link
+// by its URL, and a control by its form, name, and value.
 function counterpart(old) {
   if (!old || old.isConnected) return old;
   if (old.id) return document.getElementById(old.id);
@@ -44,11 +44,11 @@ const structure = (root) => [
   ...[...root.scripts].map((element) => element.getAttribute("src")),
 ].join("|");
 
-// The control that opened the form or question that has the focus.
+// The control that opened the form or question with the focus.
 let opener;
 
 // A conflict with somebody else's change is detected by the values that the form was loaded with,
-// so unsaved input keeps them.
+// so unsaved input is restored together with these values.
 function keepLoadedValues(field, newField) {
   const loaded = ({ form, name }) => [...form?.elements ?? []]
     .filter((element) => element.name.startsWith(`loaded.${name}`));
@@ -119,7 +119,7 @@ function replaceRegions(page, request, failed) {
     .map(textOf));
   document.dispatchEvent(new CustomEvent("miniback:updated"));
 
-  // Returns what takes the place of a focused element that is gone: after a change, the new or the
+  // Returns the element that gets the focus of a removed element: after a change, the new or the
   // next row; after "Cancel", the control that opened the question.
   function successor() {
     const opened = new URLSearchParams(location.search).get("open");

@@ -32,7 +32,7 @@ function showProgress({ submitter }) {
   };
 }
 
-// Says that a request failed, and offers to send it again. The page stays as it is.
+// Shows that a request failed, with a button to send it again. The page stays unchanged.
 function showFailure(request, text) {
   document.getElementById("failure")?.remove();
   const element = (name, properties) => Object.assign(document.createElement(name), properties);
@@ -80,7 +80,7 @@ async function send(request) {
     if (isPage) fallback = () => { isLeaving = !request.link; location.assign(url); };
     const isLogin = url.pathname.endsWith("/login");
     const isForeign = !isHtml || structure(page) !== structure(document);
-    // The form may have been processed, so it isn't sent again without a press.
+    // The form may have been processed, so it isn't sent again automatically.
     if (response.status >= 500 && isForeign && !isPage) {
       return showFailure(request, "The server couldn’t process this. Your text is still here.");
     }
@@ -140,7 +140,7 @@ addEventListener("click", (event) => {
   const link = event.target.closest("a[data-enhance]");
   if (!link || event.defaultPrevented || event.button) return;
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  // Another page: the browser asks before unsaved input is lost.
+  // If the link leaves the page, the browser asks before unsaved input is lost.
   if (link.pathname !== location.pathname && hasUnsavedInput()) return;
   event.preventDefault();
   if ([...inFlight].some((request) => request.link === link)) return;

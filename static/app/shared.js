@@ -7,7 +7,7 @@
 // Every page needs `<main id="main" data-region>`, `#announcer` outside of <main>, and the
 // Content-Security-Policy `connect-src 'self'`.
 //
-// This part contains what the other parts share.
+// This part contains the code that the other parts share.
 
 document.documentElement.classList.add("js");
 

@@ -37,7 +37,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("config", &["domain", "io_errors"]),
-    ("logging", &["config"]),
+    ("logging", &["config", "server"]),
     ("demo", &["clock", "random"]),
     (
         "app",
@@ -101,12 +101,12 @@ const LINES_MAX: usize = 400;
 const COMMENT_COLUMNS_MAX: usize = 100;
 const TEST_NAME_MAX: usize = 70;
 
-/// Returns the program's files that contain one of `words` in their code, but aren't in `paths`.
-fn files_outside(paths: &[&str], words: &[&str]) -> Vec<String> {
+/// Returns the program's files whose code contains one of the `texts`, except files in `paths`.
+fn files_outside(paths: &[&str], texts: &[&str]) -> Vec<String> {
     program_sources()
         .iter()
         .filter(|source| !paths.iter().any(|path| source.path.starts_with(path)))
-        .filter(|source| words.iter().any(|word| source.code().contains(word)))
+        .filter(|source| texts.iter().any(|text| source.code().contains(text)))
         .map(|source| source.path.clone())
         .collect()
 }
@@ -170,7 +170,7 @@ fn dependencies_between_modules_run_one_way() {
 
 #[test]
 fn only_the_store_contains_sql() {
-    let words = [
+    let texts = [
         "rusqlite",
         "r2d2",
         "SELECT ",
@@ -178,7 +178,7 @@ fn only_the_store_contains_sql() {
         "DELETE FROM",
         "PRAGMA ",
     ];
-    assert_eq!(files_outside(&["src/store/"], &words), Vec::<String>::new());
+    assert_eq!(files_outside(&["src/store/"], &texts), Vec::<String>::new());
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn only_the_delivery_client_and_the_demo_connect_to_servers() {
         "src/delivery/tls.rs",
         "src/demo/",
     ];
-    let words = ["awc::", "TcpStream", "TcpSocket", "lookup_host"];
-    assert_eq!(files_outside(&paths, &words), Vec::<String>::new());
+    let texts = ["awc::", "TcpStream::connect", "TcpSocket", "lookup_host"];
+    assert_eq!(files_outside(&paths, &texts), Vec::<String>::new());
 }
 
 #[test]
@@ -203,11 +203,11 @@ fn routes_are_registered_only_through_the_route_tables() {
     let paths = [
         "src/server/routing.rs",
         "src/server/health.rs",
-        "src/app.rs",
+        "src/app/routes.rs",
         "src/demo/",
     ];
-    let words = ["web::resource(", "web::scope(", ".route(\""];
-    assert_eq!(files_outside(&paths, &words), Vec::<String>::new());
+    let texts = ["web::resource(", "web::scope(", ".route(\""];
+    assert_eq!(files_outside(&paths, &texts), Vec::<String>::new());
 }
 
 #[test]

@@ -11,9 +11,9 @@ use tempfile::TempDir;
 use crate::support::app::App;
 use crate::support::command::{miniback, run, run_on, with_file_modes_enforced};
 
-/// Runs a backup that must be refused, and returns its error.
+/// Runs a backup that must be rejected, and returns its error.
 #[track_caller]
-fn refused(app: &App, target: &Path) -> String {
+fn backup_error(app: &App, target: &Path) -> String {
     let mut command = miniback(["backup".as_ref(), target.as_os_str()]);
     command.arg("--data-dir").arg(&app.dir);
     run(command, "").error_line(1)
@@ -29,7 +29,7 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn refuses_the_files_of_the_live_database_by_any_name() {
+fn rejects_the_files_of_the_live_database_by_any_name() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -59,7 +59,7 @@ fn refuses_the_files_of_the_live_database_by_any_name() {
     let before = names(&app.dir);
     let inode = app.database().metadata().unwrap().ino();
     for target in &targets {
-        let line = refused(&app, target);
+        let line = backup_error(&app, target);
         assert!(
             line.contains("live database") || line.contains("symbolic link"),
             "{line}"
@@ -73,7 +73,7 @@ fn refuses_the_files_of_the_live_database_by_any_name() {
     assert_eq!(app.database().metadata().unwrap().ino(), inode);
     api.create_feedback("shop", "Still here");
     let (_, data) = app.sigterm_and_wait();
-    // Without a server, a missing companion file isn't a new name either.
+    // Without a server, the name of a missing companion file is rejected too.
     let wal = data.path().join("data/miniback.db-wal");
     let _ = fs::remove_file(&wal);
     run_on(
@@ -88,7 +88,7 @@ fn refuses_the_files_of_the_live_database_by_any_name() {
 }
 
 #[test]
-fn refuses_everything_that_is_not_a_plain_file() {
+fn rejects_everything_that_is_not_a_plain_file() {
     let app = App::start();
     let outside = TempDir::new().unwrap();
     let path = |name: &str| outside.path().join(name);
@@ -114,7 +114,7 @@ fn refuses_everything_that_is_not_a_plain_file() {
         (path("missing/copy.db"), "doesn't exist"),
         (path("file/copy.db"), "isn't a directory"),
     ] {
-        let line = refused(&app, &target);
+        let line = backup_error(&app, &target);
         assert!(line.contains(words), "{line}");
         assert!(line.contains(target.to_str().unwrap()), "{line}");
     }
@@ -131,7 +131,7 @@ fn refuses_everything_that_is_not_a_plain_file() {
 }
 
 #[test]
-fn refuses_a_directory_that_is_not_writable() {
+fn rejects_a_directory_that_is_not_writable() {
     let app = App::start();
     let outside = TempDir::new().unwrap();
     fs::set_permissions(outside.path(), Permissions::from_mode(0o500)).unwrap();
@@ -146,10 +146,10 @@ fn refuses_a_directory_that_is_not_writable() {
 }
 
 #[test]
-fn refuses_another_database_in_use() {
+fn rejects_another_database_in_use() {
     let (app, other) = (App::start(), App::start());
     other.api().create_project("Other");
-    let line = refused(&app, &other.database());
+    let line = backup_error(&app, &other.database());
     assert!(
         line.contains("in use") && line.contains("miniback.db-wal"),
         "{line}"
@@ -158,7 +158,7 @@ fn refuses_another_database_in_use() {
 }
 
 #[test]
-fn accepts_odd_names_and_removes_remains_of_interrupted_backups() {
+fn accepts_unusual_names_and_removes_incomplete_backups() {
     let app = App::start();
     let outside = TempDir::new().unwrap();
     for name in [

@@ -1,4 +1,5 @@
-//! Messages of the command line: no text of a library, and a fix where one is known.
+//! Error messages of commands. They contain no text from libraries, and say how to fix the problem
+//! if that is known.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -24,7 +25,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn errors_of_files_say_what_is_wrong() {
+fn errors_about_files_contain_the_reason() {
     let temp = TempDir::new().unwrap();
     let dir = temp.path().join("data");
     let dir = text(&dir);
@@ -53,7 +54,7 @@ fn errors_of_files_say_what_is_wrong() {
 }
 
 #[test]
-fn a_port_that_is_in_use_is_named() {
+fn the_error_for_a_port_in_use_contains_the_port() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let temp = TempDir::new().unwrap();
@@ -110,7 +111,7 @@ fn help_describes_arguments_and_lists_only_what_a_command_uses() {
     ] {
         assert!(!check.contains(option), "{option}: {check}");
     }
-    // The hidden options are accepted, because `check` judges the configuration of `serve`.
+    // The hidden options are accepted, because `check` checks the configuration of `serve`.
     let temp = TempDir::new().unwrap();
     let dir = temp.path().join("data");
     let args = ["check", "--data-dir", text(&dir), "--retention", "often"];

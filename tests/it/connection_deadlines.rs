@@ -200,3 +200,33 @@ fn a_stopping_server_announces_the_end_and_closes_idle_connections() {
     assert_between(silent.wait_for_end(), 0, 5);
     assert_eq!(app.wait().code(), Some(0));
 }
+
+#[test]
+fn a_new_connection_replaces_the_longest_idle_one_if_files_run_short() {
+    // Half of the files are for connections.
+    let app = App::builder().open_files("128:128").start();
+    let mut connections: Vec<_> = (0..150)
+        .map(|number| {
+            let mut connection = RawConnection::open(&app);
+            let response = connection.exchange("GET", HEALTH);
+            assert_eq!(response.status(), 200, "connection {number}");
+            connection
+        })
+        .collect();
+    // The newest connections still work, and the oldest ones have ended.
+    for connection in connections.iter_mut().rev().take(20) {
+        assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
+    }
+    for connection in &mut connections[..20] {
+        assert_eq!(connection.byte(), None);
+    }
+    // Connections without a complete head make room as well.
+    let mut partial: Vec<_> = (0..100).map(|_| RawConnection::open(&app)).collect();
+    for connection in &mut partial {
+        connection.send("GET / HTTP/1.1\r\n");
+    }
+    assert_eq!(
+        RawConnection::open(&app).exchange("GET", HEALTH).status(),
+        200
+    );
+}

@@ -62,7 +62,7 @@ fn explains_why_a_sign_in_without_cookies_is_not_complete() {
 }
 
 #[test]
-fn a_complete_sign_in_leaves_no_explanation() {
+fn a_complete_sign_in_shows_no_explanation() {
     let app = App::start();
     let mut ada = app.signed_in();
     ada.get("/feedback").expect(200);
@@ -114,7 +114,7 @@ fn over_https_a_second_cookie_has_the_secure_prefix() {
 }
 
 #[test]
-fn a_rejected_form_names_both_origins() {
+fn the_page_of_a_rejected_form_contains_both_origins() {
     let app = App::builder().option("--base-url", BASE_URL).start();
     let fields = [("email".to_owned(), ADMIN.to_owned())];
     let headers = [("Origin", "http://miniback.lan:8080")];

@@ -1,4 +1,5 @@
-//! The data directory: which commands create it, odd paths, owners and modes of its files.
+//! The data directory: the commands that create it, unusual paths, and the owners and modes of its
+//! files.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -23,7 +24,7 @@ const COMMANDS: [&[&str]; 8] = [
 ];
 
 #[test]
-fn commands_refuse_a_directory_without_a_database() {
+fn commands_reject_a_directory_without_a_database() {
     let parent = TempDir::new().unwrap();
     let (missing, empty) = (parent.path().join("missing"), parent.path().join("empty"));
     let (file, created) = (parent.path().join("file"), parent.path().join("created"));
@@ -66,13 +67,13 @@ fn init_creates_a_database_once() {
     fs::write(&file, "content").unwrap();
     let dangling = parent.path().join("dangling");
     symlink("missing", &dangling).unwrap();
-    for (path, words) in [
+    for (path, part) in [
         (file.clone(), "isn't a directory"),
         (file.join("data"), "isn't a directory"),
         (dangling, "symbolic link"),
     ] {
         let line = run_on(&path, &["init"], "").error_line(2);
-        assert!(line.contains(words), "{line}");
+        assert!(line.contains(part), "{line}");
         assert!(line.contains(path.to_str().unwrap()), "{line}");
         assert!(!line.contains("os error"), "{line}");
     }
@@ -116,28 +117,28 @@ fn the_directory_can_have_any_name_and_be_behind_a_link() {
 }
 
 #[test]
-fn a_database_or_lock_that_is_no_file_is_refused() {
+fn rejects_a_database_or_lock_that_is_not_a_plain_file() {
     for name in ["miniback.db", "miniback.lock"] {
         let parent = TempDir::new().unwrap();
         let path = parent.path().join(name);
-        let assert_refused = |kind: &str| {
+        let assert_rejected = |kind: &str| {
             let serve = ["serve", "--listen", "127.0.0.1:0"];
             let line = run_on(parent.path(), &serve, "").error_line(2);
             assert!(line.contains(kind) && line.contains(name), "{line}");
         };
         fs::create_dir(&path).unwrap();
-        assert_refused("directory");
+        assert_rejected("directory");
         fs::remove_dir(&path).unwrap();
         let status = std::process::Command::new("mkfifo")
             .arg(&path)
             .status()
             .unwrap();
         assert!(status.success());
-        assert_refused("named pipe");
+        assert_rejected("named pipe");
         fs::remove_file(&path).unwrap();
         let elsewhere = TempDir::new().unwrap();
         symlink(elsewhere.path().join("new"), &path).unwrap();
-        assert_refused("symbolic link");
+        assert_rejected("symbolic link");
         assert!(
             !elsewhere.path().join("new").exists(),
             "a file was created behind the link"
@@ -227,14 +228,14 @@ fn a_start_protects_files_that_others_can_access() {
     }
     let check = run_on(&dir, &["check"], "");
     assert_eq!(check.code, Some(1), "{check:?}");
-    for words in [
+    for part in [
         "miniback.db (mode 0644); run chmod 600",
         "miniback.lock (mode 0666)",
         "copy (mode 0640)",
         "notes.txt (mode 0644)",
         "(mode 0777); run chmod 700",
     ] {
-        assert!(check.stdout.contains(words), "{words}: {}", check.stdout);
+        assert!(check.stdout.contains(part), "{part}: {}", check.stdout);
     }
 
     let app = App::builder().with_data(data).start();
@@ -244,22 +245,22 @@ fn a_start_protects_files_that_others_can_access() {
     assert_eq!(
         mode(&dir.join("notes.txt")),
         0o644,
-        "a file of somebody else was changed"
+        "another user's file was changed"
     );
     if is_root() {
         assert_eq!(copy.metadata().unwrap().uid(), 0);
     }
-    for words in ["could access", "notes.txt", "chmod 700"] {
-        assert!(app.log.to_string().contains(words), "{words}: {}", app.log);
+    for part in ["could access", "notes.txt", "chmod 700"] {
+        assert!(app.log.to_string().contains(part), "{part}: {}", app.log);
     }
     set_mode(&dir, 0o700);
-    // The rest is only a warning.
+    // The remaining file only causes a warning.
     let check = app.run(&["check"], "").success();
     assert!(check.stdout.contains("WARN   files: "), "{check:?}");
 }
 
 #[test]
-fn refuses_a_database_file_of_another_user() {
+fn rejects_a_database_file_of_another_user() {
     if !is_root() {
         return;
     }
@@ -280,7 +281,7 @@ fn refuses_a_database_file_of_another_user() {
     let id = SOMEBODY.to_string();
     let user = ["--reuid", &id, "--regid", &id, "--clear-groups"];
     let line = run(wrapped_by(&command, "setpriv", &user), "").error_line(2);
-    for words in ["miniback.db", "the user with id 0", "chown --reference="] {
-        assert!(line.contains(words), "{words}: {line}");
+    for part in ["miniback.db", "the user with id 0", "chown --reference="] {
+        assert!(line.contains(part), "{part}: {line}");
     }
 }

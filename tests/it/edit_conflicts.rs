@@ -105,10 +105,10 @@ fn two_saves_of_different_fields_keep_both_changes() {
     assert_eq!(project["allowedOrigins"], json!(["https://a.example"]));
 }
 
-/// Saves `mine` after somebody else has changed the same field, and expects a question with both
-/// values. A second press saves.
+/// Submits `mine` after somebody else has changed the same field. Checks that nothing is saved,
+/// that the page shows both values, and that submitting the form again saves it.
 #[track_caller]
-fn expect_conflict(fixture: &mut Fixture, mine: &Form, theirs_shown: &str, mine_shown: &str) {
+fn submit_with_conflict(fixture: &mut Fixture, mine: &Form, theirs_shown: &str, mine_shown: &str) {
     let before = (fixture.webhook(), fixture.project());
     let page = fixture.ada.submit(&mine.press("Save changes")).expect(409);
     assert_eq!((fixture.webhook(), fixture.project()), before);
@@ -128,14 +128,14 @@ fn a_conflict_shows_both_values_and_a_second_press_saves() {
     let mut fixture = Fixture::new();
     let mine = fixture.webhook_form().fill("Description", "mine <b>");
     fixture.change_webhook(json!({"description": "theirs"}));
-    expect_conflict(&mut fixture, &mine, "theirs", "mine <b>");
+    submit_with_conflict(&mut fixture, &mine, "theirs", "mine <b>");
     assert_eq!(fixture.webhook()["description"], "mine <b>");
 
     let mine = fixture
         .webhook_form()
         .fill("Endpoint URL", "http://localhost:9/mine");
     fixture.change_webhook(json!({"url": "http://localhost:9/theirs"}));
-    expect_conflict(
+    submit_with_conflict(
         &mut fixture,
         &mine,
         "localhost:9/theirs",
@@ -145,7 +145,7 @@ fn a_conflict_shows_both_values_and_a_second_press_saves() {
 
     let mine = fixture.webhook_form().tick("Shop", true);
     fixture.change_webhook(json!({"projects": ["blog"]}));
-    expect_conflict(&mut fixture, &mine, "Blog", "Shop");
+    submit_with_conflict(&mut fixture, &mine, "Blog", "Shop");
     assert_eq!(fixture.webhook()["projects"], json!([fixture.project]));
 
     let mine = fixture
@@ -154,7 +154,7 @@ fn a_conflict_shows_both_values_and_a_second_press_saves() {
     let path = format!("/api/v1/projects/{}", fixture.project);
     let theirs = json!({"allowedOrigins": ["https://theirs.example"]});
     fixture.api.patch(&path, theirs).expect(200);
-    expect_conflict(
+    submit_with_conflict(
         &mut fixture,
         &mine,
         "https://theirs.example",
@@ -173,7 +173,7 @@ fn a_conflict_of_hidden_header_values_is_detected() {
         .webhook_form()
         .fill("Headers", "X-Key: …\nX-Mine: 1");
     fixture.change_webhook(json!({"headers": {"X-Key": "changed"}}));
-    expect_conflict(&mut fixture, &mine, "X-Key: …", "X-Mine: 1");
+    submit_with_conflict(&mut fixture, &mine, "X-Key: …", "X-Mine: 1");
     // A header that somebody else removed is a conflict too.
     let mine = fixture
         .webhook_form()
@@ -212,7 +212,7 @@ fn other_fields_show_their_current_values_after_a_conflict() {
 }
 
 #[test]
-fn pressing_save_twice_is_no_conflict() {
+fn pressing_save_twice_is_not_a_conflict() {
     let mut fixture = Fixture::new();
     let webhook = fixture
         .webhook_form()
@@ -231,7 +231,7 @@ fn pressing_save_twice_is_no_conflict() {
 }
 
 #[test]
-fn each_topic_is_a_field_of_its_own() {
+fn each_topic_is_a_separate_field() {
     let mut fixture = Fixture::new();
     let path = format!("/settings/notifications?open={}", fixture.webhook);
     let page = fixture.ada.get(&path);
@@ -251,7 +251,7 @@ fn a_changed_role_is_a_conflict() {
     let form = fixture.ada.submit(&change).form_with("Save");
     let admin = form.clone().fill("Role", "admin").press("Save");
     fixture.ada.submit(&admin).expect(303);
-    // The second save of the same value is no conflict, and an unchanged value saves nothing.
+    // Saving the same value again isn't a conflict, and an unchanged value isn't saved.
     fixture.ada.submit(&admin).expect(303);
     fixture.ada.submit(&form.press("Save")).expect(303);
     let mut bob = fixture.app.visitor();

@@ -1,10 +1,10 @@
-//! One email has many spellings. All of them are the same person, wherever an email is compared.
+//! An email has many spellings. All of them identify the same person, wherever emails are compared.
 
 use serde_json::json;
 
 use crate::support::app::{App, PASSWORD};
 
-/// Spellings of one email. Browsers send the second one.
+/// Spellings of one email. Browsers send the second spelling.
 const ADA: [&str; 6] = [
     "ada@müller.de",
     "ada@xn--mller-kva.de",
@@ -44,7 +44,7 @@ fn the_first_user_signs_in_with_every_spelling() {
 }
 
 #[test]
-fn an_invitation_replaces_one_to_another_spelling() {
+fn an_invitation_replaces_the_invitation_of_another_spelling() {
     let app = App::start();
     let mut admin = app.signed_in();
     for email in ADA {

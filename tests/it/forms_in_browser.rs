@@ -182,7 +182,7 @@ fn leaving_with_unsaved_text_asks_first() {
     browser.find("button", "Create").press();
     browser.wait_for_text("created");
     assert_eq!(asks(), Value::Bool(false));
-    // A search isn't asked about.
+    // The browser doesn't ask about an unsubmitted search.
     browser.open(&format!("{}/feedback", app.url));
     browser.find("searchbox", "Search").fill("text");
     assert_eq!(asks(), Value::Bool(false));

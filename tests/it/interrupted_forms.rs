@@ -1,5 +1,5 @@
-//! No interruption loses typed text: a form that couldn't be processed comes back with everything
-//! in it. The forms come from all pages in the program's route tables.
+//! Forms that couldn't be processed are shown again with all typed text. The tests read the forms
+//! of all pages in the program's route tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,8 @@ use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::forms::{FilledForm, Form};
 use crate::support::pages::{Page, Visitor};
 
-/// Pages that aren't forms of their own, or whose forms are covered elsewhere.
-const NOT_PAGES: [&str; 8] = [
+/// `GET` routes without forms, or whose forms are covered by other tests.
+const SKIPPED_ROUTES: [&str; 8] = [
     "/",
     "/settings",
     "/static/{name}",
@@ -29,7 +29,7 @@ const FORMS_WITHOUT_TEXT: [&str; 5] = [
     "/settings/notifications/{id}/switch-now",
     "/settings/privacy/erase",
     "/settings/privacy/export",
-    // It has text, and `setup_keeps_the_email` covers it.
+    // This form has text. `setup_keeps_the_email` covers it.
     "/setup",
 ];
 
@@ -44,7 +44,7 @@ struct EditedForm {
 fn all_forms(data: &SampleData, ada: &mut Visitor) -> Vec<EditedForm> {
     let mut forms = BTreeMap::new();
     for route in pages::routes().list() {
-        let is_page = route.method == "GET" && !NOT_PAGES.contains(&route.path.as_str());
+        let is_page = route.method == "GET" && !SKIPPED_ROUTES.contains(&route.path.as_str());
         let is_reset = matches!(route.path.as_str(), "/sign-in" | "/docs/api");
         if !is_page || is_reset {
             continue;
@@ -77,14 +77,14 @@ fn all_forms(data: &SampleData, ada: &mut Visitor) -> Vec<EditedForm> {
     forms.into_values().collect()
 }
 
-/// Whether `path` belongs to a route such as `/settings/people/{id}/role`.
+/// Returns whether `path` belongs to a route such as `/settings/people/{id}/role`.
 fn matches(route: &str, path: &str) -> bool {
     let (route, path): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
     let is_same = |(pattern, part): (&&str, &&str)| pattern.starts_with('{') || pattern == part;
     route.len() == path.len() && route.iter().zip(&path).all(is_same)
 }
 
-/// Checks that a page contains the form with everything that was typed.
+/// Checks that a page contains the form with all typed text.
 #[track_caller]
 fn assert_contains(page: &Page, edited: &EditedForm) {
     let mut forms = page.forms();
@@ -215,7 +215,7 @@ fn passwords_and_secrets_are_never_carried_over_a_sign_in() {
 }
 
 #[test]
-fn a_member_who_loses_a_right_can_copy_the_text() {
+fn a_member_who_loses_a_permission_can_copy_the_text() {
     let app = App::start();
     app.add_user(MEMBER, "admin");
     let mut bob = app.visitor();
@@ -243,7 +243,7 @@ fn a_member_who_loses_a_right_can_copy_the_text() {
         "{}",
         page.response.text
     );
-    // A form that is sent without the right shows the text too.
+    // If the form is sent without the permission, the page shows the text too.
     let page = bob.submit(&form).expect(403);
     assert!(
         page.response.text.contains("Typed &#60;name&#62;"),
@@ -272,7 +272,7 @@ fn text_for_a_deleted_item_can_be_copied() {
 }
 
 #[test]
-fn a_form_from_another_origin_gets_nothing_back() {
+fn a_form_from_another_origin_is_not_shown_again() {
     let app = App::start();
     let ada = app.signed_in();
     for mut visitor in [app.visitor(), ada] {
@@ -284,7 +284,7 @@ fn a_form_from_another_origin_gets_nothing_back() {
 }
 
 #[test]
-fn a_form_that_is_too_large_comes_back() {
+fn a_form_that_is_too_large_is_shown_again() {
     let app = App::start();
     let mut ada = app.signed_in();
     let form = ada.get("/settings/projects?add").form_with("Create");

@@ -1,5 +1,5 @@
 //! Request bodies that are rejected as a whole: invalid JSON, a body that is too long or
-//! compressed, an unsupported content type. Everything else comes back exactly as it was sent.
+//! compressed, an unsupported content type. Metadata is returned exactly as it was sent.
 
 use serde_json::json;
 
@@ -135,7 +135,7 @@ fn a_body_can_begin_with_a_byte_order_mark() {
 }
 
 #[test]
-fn metadata_comes_back_exactly_or_is_rejected() {
+fn metadata_is_returned_exactly_or_rejected() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");

@@ -150,7 +150,7 @@ fn a_stream_ends_with_its_session() {
         .success();
     let ended_at = Instant::now();
     assert_eq!(events.next().unwrap().0, "ended");
-    // Not only at the next heartbeat, which is sent every 15 s.
+    // The stream ends before the next heartbeat, which is sent every 15 s.
     assert!(ended_at.elapsed() < Duration::from_secs(5));
     assert_eq!(events.next(), None);
 }

@@ -55,6 +55,7 @@ mod invalid_input;
 mod kill_under_load;
 mod listen;
 mod live_updates;
+mod log_limits;
 mod manual_clock;
 mod metrics;
 mod object_versions;

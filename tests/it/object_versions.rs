@@ -6,16 +6,14 @@ use crate::support::api::{Api, text};
 use crate::support::app::App;
 use crate::support::http::Response;
 
-/// The path of an object, and two different changes.
-struct Object {
-    path: String,
-    changes: [Value; 2],
-}
-
-fn objects(api: &Api) -> Vec<Object> {
-    let object = |collection: &str, created: &Value, changes| Object {
-        path: format!("/api/v1/{collection}/{}", text(created, "id")),
-        changes,
+/// Starts a program and calls `test` for an object of each kind, with the object's path and two
+/// different changes to it.
+fn for_each_object(test: impl Fn(&Api, &str, [Value; 2])) {
+    let app = App::start();
+    let api = app.api();
+    let object = |collection: &str, created: &Value, changes| {
+        let path = format!("/api/v1/{collection}/{}", text(created, "id"));
+        (path, changes)
     };
     let project = api.create_project("Shop");
     let feedback = api.create_feedback("shop", "Hello");
@@ -23,7 +21,7 @@ fn objects(api: &Api) -> Vec<Object> {
     let webhook = api.create_webhook_with(new.clone());
     let other = api.create_webhook_with(new);
     let hidden = |value: &str| json!({"headers": {"X-Key": value}});
-    vec![
+    let objects = [
         object(
             "feedback",
             &feedback,
@@ -35,13 +33,16 @@ fn objects(api: &Api) -> Vec<Object> {
             &other,
             [json!({"topics": []}), json!({"enabled": false})],
         ),
-        // Last, because deleting a project deletes its feedback.
+        // The project comes last, because deleting it deletes its feedback.
         object(
             "projects",
             &project,
             [json!({"name": "Store"}), json!({"status": "PAUSED"})],
         ),
-    ]
+    ];
+    for (path, changes) in objects {
+        test(&api, &path, changes);
+    }
 }
 
 #[track_caller]
@@ -61,43 +62,31 @@ fn delete(api: &Api, path: &str, if_match: &str) -> Response {
 
 #[test]
 fn a_change_with_an_outdated_version_is_rejected() {
-    let app = App::start();
-    let api = app.api();
-    for Object {
-        path,
-        changes: [theirs, mine],
-    } in objects(&api)
-    {
-        let loaded = tag(&api.get(&path).expect(200));
-        assert_eq!(tag(&api.head(&path)), loaded, "{path}");
-        let changed = patch(&api, &path, &loaded, &theirs).expect(200);
-        let current = tag(&api.get(&path));
+    for_each_object(|api, path, [theirs, mine]| {
+        let loaded = tag(&api.get(path).expect(200));
+        assert_eq!(tag(&api.head(path)), loaded, "{path}");
+        let changed = patch(api, path, &loaded, &theirs).expect(200);
+        let current = tag(&api.get(path));
         assert_ne!(current, loaded, "{path}");
         assert_eq!(tag(&changed), current, "{path}");
         for outdated in [&mine, &json!({})] {
-            let problem = patch(&api, &path, &loaded, outdated).problem(412);
+            let problem = patch(api, path, &loaded, outdated).problem(412);
             assert!(text(&problem, "detail").contains("If-Match"), "{problem}");
         }
-        delete(&api, &path, &loaded).problem(412);
-        assert_eq!(tag(&api.get(&path).expect(200)), current, "{path}");
-        patch(&api, &path, &current, &mine).expect(200);
+        delete(api, path, &loaded).problem(412);
+        assert_eq!(tag(&api.get(path).expect(200)), current, "{path}");
+        patch(api, path, &current, &mine).expect(200);
         // Without the header, the last change wins.
-        api.patch(&path, theirs).expect(200);
-        delete(&api, &path, "*").expect(204);
-        delete(&api, &path, "*").problem(404);
-    }
+        api.patch(path, theirs).expect(200);
+        delete(api, path, "*").expect(204);
+        delete(api, path, "*").problem(404);
+    });
 }
 
 #[test]
 fn only_strong_tags_of_the_current_version_match() {
-    let app = App::start();
-    let api = app.api();
-    for Object {
-        path,
-        changes: [change, _],
-    } in objects(&api)
-    {
-        let current = tag(&api.get(&path));
+    for_each_object(|api, path, [change, _]| {
+        let current = tag(&api.get(path));
         let unquoted = current.trim_matches('"').to_owned();
         for if_match in [
             &format!("W/{current}"),
@@ -110,14 +99,14 @@ fn only_strong_tags_of_the_current_version_match() {
             "\"unfinished",
             "\"a\", W/\"b\"",
         ] {
-            patch(&api, &path, if_match, &change).problem(412);
-            delete(&api, &path, if_match).problem(412);
+            patch(api, path, if_match, &change).problem(412);
+            delete(api, path, if_match).problem(412);
         }
         let list = format!("\"other\" , W/\"weak\", {current}");
-        let changed = patch(&api, &path, &list, &change).expect(200);
-        patch(&api, &path, "*", &json!({})).expect(200);
-        delete(&api, &path, &tag(&changed)).expect(204);
-    }
+        let changed = patch(api, path, &list, &change).expect(200);
+        patch(api, path, "*", &json!({})).expect(200);
+        delete(api, path, &tag(&changed)).expect(204);
+    });
 }
 
 #[test]
@@ -134,23 +123,17 @@ fn other_errors_take_precedence_over_the_version() {
 
 #[test]
 fn an_unchanged_object_is_not_sent_again() {
-    let app = App::start();
-    let api = app.api();
-    for Object {
-        path,
-        changes: [change, _],
-    } in objects(&api)
-    {
-        let current = tag(&api.get(&path));
-        let get = |tag: &str| api.send("GET", &path, &[("If-None-Match", tag)], None);
+    for_each_object(|api, path, [change, _]| {
+        let current = tag(&api.get(path));
+        let get = |tag: &str| api.send("GET", path, &[("If-None-Match", tag)], None);
         for matching in [current.clone(), format!("W/{current}"), "*".into()] {
             let response = get(&matching).expect(304);
             assert!(response.text.is_empty());
             assert_eq!(tag(&response), current);
         }
-        api.patch(&path, change).expect(200);
+        api.patch(path, change).expect(200);
         get(&current).expect(200);
-    }
+    });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! `MINIBACK_POWER_CUTS=500` changes the number of cuts. A failure message contains a seed. To
 //! repeat the run, set `MINIBACK_POWER_CUT_SEED` to this seed. It determines when the power fails
-//! and what is dropped, but not how the system schedules the processes.
+//! and which changes are dropped, but not how the system schedules the processes.
 
 mod checks;
 
@@ -41,12 +41,12 @@ const BACKUP_CHANGES: usize = 150;
 /// The files that contain acknowledged changes.
 const DATABASE_FILES: [&str; 2] = ["miniback.db", "miniback.db-wal"];
 
-/// What happened in all installations.
+/// The totals of all installations.
 #[derive(Debug, Default)]
 struct Totals {
     /// Power cuts that dropped unsynced bytes of the database.
     cuts: usize,
-    /// Power cuts that dropped nothing of the database.
+    /// Power cuts that dropped no bytes of the database.
     harmless_cuts: usize,
     /// Power cuts between a start and the first request.
     cuts_during_start: usize,
@@ -80,8 +80,8 @@ fn builder() -> AppBuilder {
     App::builder().option("--retry-delays", "200ms,400ms")
 }
 
-/// Creates an endpoint that accepts everything, and one that fails the first attempt of each
-/// delivery.
+/// Creates an endpoint that accepts all attempts, and an endpoint that fails the first attempt of
+/// each delivery.
 fn create_endpoints(api: &Api) -> [Endpoint; 2] {
     api.create_project("Shop");
     let mut failed = BTreeSet::new();
@@ -95,8 +95,8 @@ fn create_endpoints(api: &Api) -> [Endpoint; 2] {
     })
 }
 
-/// Returns when the power fails. The first cut of an installation follows the first acknowledged
-/// change closely.
+/// Returns the point at which the power fails. The first cut of an installation follows the first
+/// acknowledged change closely.
 fn next_cut(rng: &mut Rng, is_first: bool) -> CutAfter {
     // SQLite writes to the database itself only during a checkpoint.
     let is_checkpoint = !is_first && rng.u8(..4) == 0;
@@ -146,8 +146,8 @@ fn cut_power_of_one_installation(
     let load = LoadGenerator::start(&app, CLIENTS, |_| "shop");
     load.wait_for_more(1);
     // SQLite syncs directories only when it creates files, so a fault of directories has no effect
-    // from here on. If the disk ignores `fsync` from here on, the checks have to find single lost
-    // changes in an intact database.
+    // from here on. If the disk ignores `fsync` from here on, the checks have to find individual
+    // lost changes in an intact database.
     fs.set_fault(fault);
     let mut is_first = true;
     while totals.cuts < last {

@@ -60,7 +60,9 @@ fn the_error_contains_the_unknown_and_the_known_parameters() {
     let list = api.get("/api/v1/projects/shop?limit=1");
     let error = list.problem_at("limit");
     assert!(
-        error.to_string().contains("This call accepts none"),
+        error
+            .to_string()
+            .contains("This call has no query parameters"),
         "{error}"
     );
     assert_eq!(api.head("/api/v1/feedback?state=NEW").status, 422);

@@ -34,9 +34,10 @@ fn error_lines(app: &App) -> Vec<Value> {
         .collect()
 }
 
-/// Checks that nothing is acknowledged, and that health, log, and `miniback check` say so.
+/// Checks that writes are rejected, and that `/healthz`, the log, and `miniback check` report the
+/// problem.
 #[track_caller]
-fn assert_writes_are_refused(app: &App, change: &str) {
+fn assert_writes_are_rejected(app: &App, change: &str) {
     let api = app.api();
     let body = json!({"project": "shop", "message": "Lost"});
     let problem = api.post("/api/v1/feedback", body).problem(503);
@@ -76,7 +77,7 @@ fn move_file(from: &Path, to: &Path) {
 }
 
 #[test]
-fn refuses_writes_after_a_file_of_the_database_is_replaced() {
+fn rejects_writes_after_a_file_of_the_database_is_replaced() {
     type Change = (&'static str, fn(&Path, &Path));
     let changes: [Change; 7] = [
         ("a backup was moved over the database", |dir, copy| {
@@ -116,12 +117,12 @@ fn refuses_writes_after_a_file_of_the_database_is_replaced() {
         let app = app_with_backup();
         let mut ada = app.signed_in();
         apply(&app.dir, &app.dir.with_file_name("copy.db"));
-        assert_writes_are_refused(&app, change);
+        assert_writes_are_rejected(&app, change);
         if !change.contains("directory") {
-            // In a copy of the directory, nobody holds the lock.
+            // No server holds the lock of a copied directory.
             assert_check_fails(&app, change);
         }
-        // Pages can still be read, and say so.
+        // Pages can still be read, and report the problem.
         if !change.contains("in place") {
             let page = ada.get("/feedback").expect(200);
             assert!(
@@ -139,7 +140,7 @@ fn a_restored_database_is_intact_after_a_restart() {
         let app = app_with_backup();
         app.api().create_feedback("shop", "After the backup");
         move_file(&app.dir.with_file_name("copy.db"), &app.database());
-        assert_writes_are_refused(&app, "a backup was moved over the database");
+        assert_writes_are_rejected(&app, "a backup was moved over the database");
         let data = if kill {
             app.kill9()
         } else {
@@ -160,18 +161,18 @@ fn a_restored_database_is_intact_after_a_restart() {
 }
 
 #[test]
-fn saves_everything_before_a_deleted_wal() {
+fn keeps_writes_from_before_the_deletion_of_the_wal() {
     let app = app_with_backup();
     app.api().create_feedback("shop", "In the WAL only");
     fs::remove_file(app.dir.join("miniback.db-wal")).unwrap();
-    assert_writes_are_refused(&app, "the WAL was deleted");
+    assert_writes_are_rejected(&app, "the WAL was deleted");
     let app = App::builder().with_data(app.kill9()).start();
     let stored = app.api().get("/api/v1/feedback").json();
     assert_eq!(stored["data"][0]["message"], "In the WAL only");
 }
 
 #[test]
-fn refuses_writes_until_a_moved_database_is_back() {
+fn rejects_writes_until_a_moved_database_is_back() {
     let app = app_with_backup();
     let receiver = Receiver::ok();
     let api = app.api();
@@ -182,7 +183,7 @@ fn refuses_writes_until_a_moved_database_is_back() {
         (app.dir.clone(), app.dir.with_file_name("moved")),
     ] {
         move_file(&from, &to);
-        // The monitor notices it, without a request.
+        // The monitor detects the change without a request.
         app.log.wait_for_message(&format!(
             "{} was moved or deleted",
             app.database().display()
@@ -206,7 +207,7 @@ fn refuses_writes_until_a_moved_database_is_back() {
 }
 
 #[test]
-fn commands_beside_a_server_are_no_replacement() {
+fn commands_during_serve_do_not_count_as_a_replacement() {
     let app = app_with_backup();
     let copy = app.dir.with_file_name("copy.db");
     for _ in 0..5 {
@@ -228,7 +229,7 @@ fn commands_beside_a_server_are_no_replacement() {
 }
 
 #[test]
-fn reports_damage_that_a_request_finds() {
+fn reports_damage_that_a_request_detects() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");

@@ -24,7 +24,7 @@ fn test_result(app: &App, response: &[u8]) -> Value {
 }
 
 #[test]
-fn accepts_what_a_recipient_may_accept() {
+fn accepts_deviations_that_the_standard_permits() {
     let app = App::start();
     let responses: &[(&[u8], &str)] = &[
         // The status line (RFC 9112, section 4).
@@ -117,8 +117,7 @@ fn a_broken_chunk_is_described_in_the_log() {
     }
 }
 
-/// Reads `bytes` bytes of each request, sends a response, and leaves the connection as `finish`
-/// decides.
+/// Reads `bytes` bytes of each request, sends a response, and passes the connection to `finish`.
 fn endpoint(bytes: usize, finish: impl Fn(TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     socket2::SockRef::from(&listener)

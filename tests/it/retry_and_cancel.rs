@@ -64,7 +64,7 @@ fn a_retry_makes_the_next_attempt_now() {
 }
 
 #[test]
-fn a_retry_counts_as_an_attempt_so_the_last_one_is_final() {
+fn a_retry_counts_as_an_attempt_so_the_last_attempt_is_final() {
     let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();

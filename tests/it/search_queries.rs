@@ -61,8 +61,8 @@ fn a_query_has_at_most_200_characters_and_16_different_words() {
         ),
     ] {
         let query = encoded(&query);
-        let refused = api.get(&format!("/api/v1/feedback?q={query}"));
-        assert_eq!(refused.problem_at("q"), message);
+        let rejected = api.get(&format!("/api/v1/feedback?q={query}"));
+        assert_eq!(rejected.problem_at("q"), message);
         let page = ada.get(&format!("/feedback?q={query}")).expect(422);
         assert!(page.text().contains(message), "{}", page.text());
         assert_eq!(encoded(&page.field_value("Search")), query);

@@ -1,4 +1,4 @@
-//! Security events in the log: who did what, by ids.
+//! Security events in the log, with the ids of the user and of the changed object.
 
 use serde_json::{Value, json};
 

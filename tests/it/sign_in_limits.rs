@@ -1,5 +1,5 @@
-//! Limits of password checks. An owner who waits for `Retry-After` gets in, whatever strangers do
-//! in the meantime.
+//! Limits of password checks. An owner who waits for `Retry-After` can sign in, whatever strangers
+//! do in the meantime.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -54,7 +54,7 @@ fn attack(app: &InProcess, failures: usize) {
 }
 
 #[test]
-fn the_owner_gets_in_after_one_wait_during_an_attack() {
+fn the_owner_can_sign_in_after_one_wait_during_an_attack() {
     let app = InProcess::start(&[]);
     attack(&app, 9);
     let told = sign_in(&app.url, OWNER, ADMIN, PASSWORD).expect(429);
@@ -146,7 +146,7 @@ fn strangers_cannot_make_a_session_wait_on_the_account_page() {
                 .press("Change password"),
         )
     };
-    // The account has many failures, so this one is the first after which the session waits.
+    // The account already has many failures, so the session has to wait after its first failure.
     let wait = retry_after(&change(WRONG).expect(429).response);
     change(PASSWORD).expect(429);
     app.clock.advance(wait);

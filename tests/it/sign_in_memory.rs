@@ -1,4 +1,4 @@
-//! Sign-in attempts don't increase the memory use for good.
+//! Sign-in attempts don't permanently increase memory use.
 
 use std::thread;
 
@@ -6,7 +6,8 @@ use crate::support::app::{ADMIN, App};
 use crate::support::http;
 use crate::support::pages::same_origin;
 
-/// Makes failing attempts, several at once, from different IP addresses and on different accounts.
+/// Makes failing attempts, several at the same time, from different IP addresses and on different
+/// accounts.
 fn fail_to_sign_in(app: &App, round: u8, attempts: usize) {
     thread::scope(|scope| {
         for client in 0..4 {
@@ -39,7 +40,7 @@ fn resident_mib(app: &App) -> u64 {
 }
 
 #[test]
-fn password_checks_do_not_increase_the_memory_use() {
+fn password_checks_do_not_permanently_increase_memory_use() {
     let app = App::start();
     fail_to_sign_in(&app, 1, 4);
     let before = resident_mib(&app);

@@ -1,5 +1,5 @@
-//! Startup with a data directory that can't be used: the program exits with one line that says what
-//! to do.
+//! Startup with a data directory that can't be used: the program exits with one line that says how
+//! to fix the problem.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -146,7 +146,7 @@ fn rejects_a_wal_that_is_not_writable() {
 }
 
 #[test]
-fn rejects_a_schema_that_is_not_the_one_of_its_version() {
+fn rejects_a_schema_that_differs_from_its_version() {
     let (data, copy) = data_with_backup();
     let dir = data.path().join("data");
     for (change, object) in [
@@ -181,7 +181,7 @@ fn rejects_a_schema_that_is_not_the_one_of_its_version() {
     run_on(&dir, &["backup", other.to_str().unwrap()], "").success();
 }
 
-/// Replaces the database of a stopped server by a copy of a backup.
+/// Replaces the database of a stopped server with a copy of a backup.
 fn restore(copy: &Path, dir: &Path) {
     for name in ["miniback.db-wal", "miniback.db-shm"] {
         let _ = std::fs::remove_file(dir.join(name));

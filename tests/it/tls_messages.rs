@@ -21,7 +21,7 @@ fn explanation(app: &App, url: &str) -> String {
     text
 }
 
-/// Checks that no text of a library is in a message.
+/// Checks that a message contains no text from a library.
 #[track_caller]
 fn assert_is_plain_english(message: &str) {
     for part in [
@@ -72,7 +72,7 @@ fn accepts_the_usual_certificates() {
 }
 
 #[test]
-fn a_ca_certificate_as_server_certificate() {
+fn explains_a_ca_certificate_used_as_a_server_certificate() {
     let certificates = Certificates::new();
     certificates.shell(
         "openssl req -x509 -newkey rsa:2048 -nodes -keyout own.key -out own.pem -days 30 \
@@ -97,7 +97,7 @@ fn a_ca_certificate_as_server_certificate() {
 }
 
 #[test]
-fn a_certificate_without_alternative_names() {
+fn explains_a_certificate_without_alternative_names() {
     let certificates = Certificates::new();
     let app = app_trusting(&[certificates.file("ca.pem")]);
     for (extensions, part) in [
@@ -141,7 +141,7 @@ fn a_certificate_for_other_names_lists_them() {
 }
 
 #[test]
-fn outdated_signatures_and_keys() {
+fn explains_outdated_signatures_and_keys() {
     for (key, issue, parts) in [
         ("rsa:2048", "-days 30 -sha1", ["SHA-1", "-sha256"]),
         ("rsa:2048", "-days 30 -md5", ["MD5", "-sha256"]),
@@ -161,7 +161,7 @@ fn outdated_signatures_and_keys() {
 }
 
 #[test]
-fn a_ca_with_a_short_key() {
+fn explains_a_ca_with_a_short_key() {
     let certificates = Certificates::new();
     certificates.shell(
         "openssl req -x509 -newkey rsa:1024 -nodes -keyout short.key -out short.pem -days 30 \
@@ -210,7 +210,7 @@ fn expired_and_future_certificates_show_both_dates() {
 }
 
 #[test]
-fn unknown_issuers_and_self_signed_certificates() {
+fn explains_unknown_issuers_and_self_signed_certificates() {
     let certificates = Certificates::new();
     certificates.issue(&Leaf::default());
     certificates.shell(
@@ -236,7 +236,7 @@ fn unknown_issuers_and_self_signed_certificates() {
 }
 
 #[test]
-fn certificates_with_the_wrong_purpose_or_issuer() {
+fn explains_certificates_with_the_wrong_purpose_or_issuer() {
     let leaf = Leaf {
         extensions: "subjectAltName=DNS:localhost\nextendedKeyUsage=clientAuth",
         ..Leaf::default()
@@ -261,7 +261,7 @@ fn certificates_with_the_wrong_purpose_or_issuer() {
 }
 
 #[test]
-fn servers_without_a_common_algorithm() {
+fn explains_servers_without_a_common_algorithm() {
     let certificates = Certificates::new();
     certificates.issue(&Leaf::default());
     certificates.issue(&Leaf {
@@ -283,7 +283,7 @@ fn servers_without_a_common_algorithm() {
 }
 
 #[test]
-fn servers_with_an_old_tls_version() {
+fn explains_servers_with_an_old_tls_version() {
     let certificates = Certificates::new();
     certificates.issue(&Leaf::default());
     let app = app_trusting(&[certificates.file("ca.pem")]);
@@ -301,7 +301,7 @@ fn servers_with_an_old_tls_version() {
 }
 
 #[test]
-fn servers_that_require_a_client_certificate() {
+fn explains_servers_that_require_a_client_certificate() {
     let certificates = Certificates::new();
     certificates.issue(&Leaf::default());
     let app = app_trusting(&[certificates.file("ca.pem")]);
@@ -313,13 +313,13 @@ fn servers_that_require_a_client_certificate() {
             "{version}: {message}"
         );
     }
-    // A server that only asks for one works.
+    // A server that requests a certificate without requiring it works.
     let endpoint = certificates.serve("leaf", &["-verify", "1"]);
     assert_eq!(explanation(&app, &endpoint.url()), "");
 }
 
 #[test]
-fn a_server_without_a_certificate_for_the_name() {
+fn explains_a_server_without_a_certificate_for_the_name() {
     let certificates = Certificates::new();
     certificates.issue(&Leaf::default());
     let app = app_trusting(&[certificates.file("ca.pem")]);
@@ -346,7 +346,7 @@ fn port_that_sends(response: &'static [u8]) -> String {
 }
 
 #[test]
-fn ports_that_do_not_speak_tls() {
+fn explains_ports_that_do_not_use_tls() {
     let app = App::start();
     let plain = Receiver::script(|_| Reply::status(200));
     let url = format!("https://{}/", plain.address());
@@ -366,7 +366,7 @@ fn ports_that_do_not_speak_tls() {
 }
 
 #[test]
-fn plain_http_to_a_tls_port() {
+fn explains_plain_http_to_a_tls_port() {
     let app = App::start();
     let alert = port_that_sends(b"\x15\x03\x01\x00\x02\x02\x16");
     let message = explanation(&app, &alert.replace("https:", "http:"));
@@ -374,7 +374,7 @@ fn plain_http_to_a_tls_port() {
 }
 
 #[test]
-fn the_delivery_log_and_check_explain_the_same() {
+fn the_delivery_log_and_check_show_the_same_explanation() {
     let certificates = Certificates::new();
     certificates.issue(&Leaf {
         issue: "-days 30 -sha1",

@@ -1,6 +1,6 @@
 //! The widget on pages that interfere with it. Each file in `tests/hostile_pages/pages` breaks one
-//! assumption about the page. On every one of them, a person sees the button, opens the dialog,
-//! types a message, and sends it.
+//! assumption about the page. On every page, a person can see the button, open the dialog, type a
+//! message, and send it.
 
 mod dialog;
 mod site;
@@ -107,7 +107,7 @@ fn the_page_looks_the_same_with_the_widget() {
 }
 
 #[test]
-fn reports_a_missing_project_and_a_taken_name_in_the_console() {
+fn reports_a_missing_project_and_a_name_conflict_in_the_console() {
     let (site, browser) = (Site::start(), Browser::start());
     let log =
         "<script>var log = []; console.error = console.warn = (line) => log.push(line);</script>";

@@ -17,7 +17,7 @@ use crate::protocol::{self, Arrival};
 use crate::{Error, process, sample, system};
 
 const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
-/// One in this many signatures is checked.
+/// The number of requests per checked signature.
 const CHECK_INTERVAL: usize = 100;
 
 struct Endpoint {

@@ -1,5 +1,5 @@
-//! W5: an endpoint that was down comes back, with a million pending deliveries. Measures whether
-//! the cost of a delivery grows with the backlog.
+//! W5: an endpoint becomes available again, with a million pending deliveries. Measures whether the
+//! cost of a delivery grows with the backlog.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -14,7 +14,8 @@ use crate::{Error, database, system};
 
 /// The number of points in the plot.
 const POINTS: usize = 50;
-/// Milliseconds between page requests: enough that the requests hardly slow down the deliveries.
+/// Milliseconds between page requests. With this interval, the requests don't noticeably slow down
+/// the deliveries.
 const PAGE_INTERVAL: u64 = 500;
 const QUICK_PAGE_INTERVAL: u64 = 50;
 

@@ -49,8 +49,8 @@ impl Dispatcher {
             // Any other error may be temporary. Keep the attempts, because their rows are still
             // due.
             Err(error) => {
-                // The store has logged what to do if the database isn't in its place.
-                if !self.is_recording_stalled && !matches!(error, StoreError::OutOfPlace) {
+                // If the database was moved or replaced, the store has logged how to fix it.
+                if !self.is_recording_stalled && !matches!(error, StoreError::DatabaseReplaced) {
                     tracing::error!(%error, "recording attempts failed; sending paused");
                 }
                 self.is_recording_stalled = true;

@@ -19,7 +19,7 @@ pub struct ParsedHead {
     pub keep_alive: bool,
 }
 
-/// How the body of a response ends (RFC 9112, section 6.3).
+/// The end of the body of a response (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
@@ -41,7 +41,7 @@ pub fn parse(head: &[u8]) -> Result<ParsedHead, HeadError> {
     let framing = body_framing(status, is_http_1_0, &headers)?;
     let options: Vec<String> = list_items(&headers, "connection").collect();
     let has = |option: &str| options.iter().any(|o| o == option);
-    // A status without a body, but with headers that announce one: don't rely on what follows.
+    // The status allows no body, but the headers announce one. Don't rely on the bytes that follow.
     let is_contradictory = framing == Framing::Empty
         && values(&headers, "content-length")
             .chain(values(&headers, "transfer-encoding"))
@@ -130,8 +130,8 @@ fn parse_headers<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<(String, Stri
     headers
 }
 
-/// Decodes a line as UTF-8, or else as Latin-1. Replaces NUL and CR with a space (RFC 9110, section
-/// 5.5).
+/// Decodes a line as UTF-8 or, if it isn't valid UTF-8, as Latin-1. Replaces NUL and CR with a
+/// space (RFC 9110, section 5.5).
 fn decode(line: &[u8]) -> String {
     let text = match std::str::from_utf8(line) {
         Ok(text) => text.to_owned(),
@@ -180,8 +180,8 @@ fn body_framing(
     if others.iter().any(|coding| is_chunked(coding)) || (is_chunked(last) && last != "chunked") {
         return Err(HeadError::TransferEncoding);
     }
-    // HTTP/1.0 has no transfer encodings. RFC 9112, section 6.1, requires to treat the framing as
-    // faulty and to close the connection.
+    // HTTP/1.0 has no transfer encodings. RFC 9112, section 6.1, requires recipients to treat the
+    // framing as faulty and to close the connection.
     Ok(if last == "chunked" && !is_http_1_0 {
         Framing::Chunked
     } else {
@@ -189,7 +189,7 @@ fn body_framing(
     })
 }
 
-/// Whether a transfer coding is `chunked`, possibly with parameters.
+/// Returns whether a transfer coding is `chunked`, possibly with parameters.
 fn is_chunked(coding: &str) -> bool {
     coding.split(';').next().unwrap_or_default().trim_end() == "chunked"
 }

@@ -11,9 +11,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{Ipv4Net, Ipv6Net};
 
 /// The text in parentheses after “10.0.0.5 isn’t public”.
-pub type Reason = &'static str;
+pub type NonGlobalReason = &'static str;
 
-const IPV4_RANGES: [(Ipv4Net, Reason); 17] = [
+const IPV4_RANGES: [(Ipv4Net, NonGlobalReason); 17] = [
     v4([0, 0, 0, 0], 8, "“this network”, 0.0.0.0/8"),
     v4([10, 0, 0, 0], 8, "private network, 10.0.0.0/8"),
     v4([100, 64, 0, 0], 10, "carrier-grade NAT, 100.64.0.0/10"),
@@ -54,7 +54,7 @@ const IPV4_RANGES: [(Ipv4Net, Reason); 17] = [
 ];
 
 /// If several rows contain an IP address, the first row applies.
-const IPV6_RANGES: [(Ipv6Net, Reason); 16] = [
+const IPV6_RANGES: [(Ipv6Net, NonGlobalReason); 16] = [
     (net(Ipv6Addr::UNSPECIFIED, 128), "unspecified"),
     (net(Ipv6Addr::LOCALHOST, 128), "loopback"),
     v6([0x64, 0xff9b, 1, 0], 48, "local NAT64, 64:ff9b:1::/48"),
@@ -81,9 +81,9 @@ const IPV6_RANGES: [(Ipv6Net, Reason); 16] = [
     v6([0x2000, 0, 0, 0], 3, GLOBALLY_REACHABLE),
 ];
 /// Marks the only allowed row: 2000::/3, the globally reachable unicast range.
-const GLOBALLY_REACHABLE: Reason = "";
+const GLOBALLY_REACHABLE: NonGlobalReason = "";
 
-const fn v4(ip: [u8; 4], prefix: u8, reason: Reason) -> (Ipv4Net, Reason) {
+const fn v4(ip: [u8; 4], prefix: u8, reason: NonGlobalReason) -> (Ipv4Net, NonGlobalReason) {
     let [a, b, c, d] = ip;
     (
         Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix),
@@ -91,7 +91,7 @@ const fn v4(ip: [u8; 4], prefix: u8, reason: Reason) -> (Ipv4Net, Reason) {
     )
 }
 
-const fn v6(high: [u16; 4], prefix: u8, reason: Reason) -> (Ipv6Net, Reason) {
+const fn v6(high: [u16; 4], prefix: u8, reason: NonGlobalReason) -> (Ipv6Net, NonGlobalReason) {
     let [a, b, c, d] = high;
     (net(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), prefix), reason)
 }
@@ -114,7 +114,7 @@ pub fn canonical_ip(ip: IpAddr) -> IpAddr {
 }
 
 /// Returns why an IP address isn't globally reachable, or `None` if it is.
-pub fn non_global_reason(ip: IpAddr) -> Option<Reason> {
+pub fn non_global_reason(ip: IpAddr) -> Option<NonGlobalReason> {
     match canonical_ip(ip) {
         IpAddr::V4(v4) => IPV4_RANGES
             .iter()

@@ -1,8 +1,8 @@
-//! The comparison form of the texts and queries of a search.
+//! Normalizes texts and queries, so that a search can compare them.
 //!
-//! Equal are: upper and lower case, letters with and without accents and points, full-width and
-//! other compatibility forms, any amount of white space, typographic and plain quotes, apostrophes,
-//! and dashes. Invisible characters are ignored.
+//! A search ignores case, accents, points of Hebrew and Arabic, compatibility forms such as
+//! full-width letters, amounts of white space, and invisible characters. It treats typographic and
+//! plain quotes, apostrophes, and dashes as equal.
 
 use std::ops::Range;
 
@@ -96,7 +96,7 @@ impl NormalizedText {
     }
 }
 
-/// Lengthens the line between two Arabic letters; without meaning.
+/// A line that lengthens the connection between two Arabic letters and has no meaning.
 const TATWEEL: char = '\u{640}';
 
 /// Returns whether a mark belongs to the letter before it and can be left out: accents, and the
@@ -113,7 +113,7 @@ pub(super) fn is_double_quote(c: char) -> bool {
     )
 }
 
-/// Returns the sign of a plain keyboard for a typographic quote, apostrophe, or dash.
+/// Returns the keyboard equivalent of a typographic quote, apostrophe, or dash.
 fn fold_sign(c: char) -> Option<char> {
     match c {
         '‘' | '’' | '‚' | '‛' | '′' | '‵' | '´' | '`' | 'ʹ' | 'ʻ' | 'ʼ' | 'ʽ' | '՚' | '׳'

@@ -155,12 +155,12 @@ const EQUIVALENT: [&[&str]; 17] = [
 ];
 
 #[test]
-fn all_spellings_of_a_text_find_each_other() {
+fn every_spelling_of_a_text_matches_all_others() {
     for spellings in EQUIVALENT {
         for query in spellings {
             let words = parse(query);
             let phrase = parse(&format!("«{query}»"));
-            // The store keeps emails with decoded domains.
+            // The store saves emails with decoded domains.
             for text in spellings.iter().filter(|text| !text.contains("xn--")) {
                 let text = format!("before {text} after");
                 let stored = BTreeSet::from_iter(ngrams([text.as_str()]));

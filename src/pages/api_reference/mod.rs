@@ -121,7 +121,7 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, PageError> {
     let own_origin = context.proxies().own_origin(&context.request);
     let base_url = context.app.urls.absolute(&own_origin, "");
-    let (layout, _) = context.layout("API reference", None);
+    let (layout, _) = context.build_layout("API reference", None);
     let page = ApiReferencePage {
         layout,
         reference: reference.contents(),

@@ -162,7 +162,7 @@ fn constraints(schema: &Value) -> Vec<String> {
     if !schema["default"].is_null() {
         limits.push(format!("default {}", schema["default"]));
     }
-    // Patterns are omitted, because the descriptions explain them in words.
+    // Patterns are omitted, because the descriptions explain them.
     limits
 }
 

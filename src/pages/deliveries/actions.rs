@@ -7,57 +7,43 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{PendingDeliveryError, RedeliverError};
 
+/// The ids of the webhook and the delivery.
+type DeliveryPath = web::Path<(String, String)>;
+
 pub async fn redeliver(
     context: RequestContext,
-    path: web::Path<(String, String)>,
+    path: DeliveryPath,
 ) -> Result<HttpResponse, PageError> {
-    let (webhook, delivery) = path.into_inner();
-    context.push_message(
-        match context
-            .app
-            .store
-            .redeliver(DeliveryId::new(delivery.clone()))
-            .await
-        {
-            Ok(()) => "Redelivery queued.".to_owned(),
-            Err(RedeliverError::Store(error)) => return Err(error.into()),
-            Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
-                return Err(PageError::ItemNotFound);
-            }
-            // After a double submit, the page says that the delivery is already pending.
-            Err(
-                error @ (RedeliverError::Pending
-                | RedeliverError::Disabled
-                | RedeliverError::WebhookDeleted
-                | RedeliverError::FeedbackDeleted),
-            ) => error.to_string(),
-        },
-    );
-    Ok(context.redirect(&delivery_path(webhook, delivery)))
+    let id = DeliveryId::new(&path.1);
+    let message = match context.app.store.redeliver(id).await {
+        Ok(()) => "Redelivery queued.".to_owned(),
+        Err(RedeliverError::Store(error)) => return Err(error.into()),
+        Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
+            return Err(PageError::ItemNotFound);
+        }
+        // After a double submit, the page says that the delivery is already pending.
+        Err(error) => error.to_string(),
+    };
+    Ok(show_message(&context, &path, message))
 }
 
-pub async fn retry(
-    context: RequestContext,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse, PageError> {
-    let (webhook, delivery) = path.into_inner();
-    let retried = context.app.delivery.retry(DeliveryId::new(&delivery)).await;
-    context.push_message(pending_delivery_message(retried, "Retry started.")?);
-    Ok(context.redirect(&delivery_path(webhook, delivery)))
+pub async fn retry(context: RequestContext, path: DeliveryPath) -> Result<HttpResponse, PageError> {
+    let result = context.app.delivery.retry(DeliveryId::new(&path.1)).await;
+    let message = pending_delivery_message(result, "Retry started.")?;
+    Ok(show_message(&context, &path, message))
 }
 
 pub async fn cancel(
     context: RequestContext,
-    path: web::Path<(String, String)>,
+    path: DeliveryPath,
 ) -> Result<HttpResponse, PageError> {
-    let (webhook, delivery) = path.into_inner();
-    let id = DeliveryId::new(&delivery);
-    let canceled = context.app.store.cancel_delivery(id).await;
-    context.push_message(pending_delivery_message(canceled, "Delivery canceled.")?);
-    Ok(context.redirect(&delivery_path(webhook, delivery)))
+    let id = DeliveryId::new(&path.1);
+    let result = context.app.store.cancel_delivery(id).await;
+    let message = pending_delivery_message(result, "Delivery canceled.")?;
+    Ok(show_message(&context, &path, message))
 }
 
-/// Returns the message for the person: `success`, or why the delivery can't be changed.
+/// Returns `success`, or the reason the delivery can't be changed.
 fn pending_delivery_message(
     result: Result<(), PendingDeliveryError>,
     success: &str,
@@ -66,16 +52,16 @@ fn pending_delivery_message(
         Ok(()) => Ok(success.to_owned()),
         Err(PendingDeliveryError::Unknown) => Err(PageError::ItemNotFound),
         Err(PendingDeliveryError::Store(error)) => Err(error.into()),
-        Err(error @ (PendingDeliveryError::NotPending | PendingDeliveryError::InFlight)) => {
-            Ok(error.to_string())
-        }
+        Err(error) => Ok(error.to_string()),
     }
 }
 
-fn delivery_path(webhook: String, delivery: String) -> String {
-    format!(
+/// Redirects to the delivery's page, which shows the message.
+fn show_message(context: &RequestContext, path: &DeliveryPath, message: String) -> HttpResponse {
+    context.push_message(message);
+    context.redirect(&format!(
         "/settings/notifications/{}/deliveries/{}",
-        WebhookId::new(webhook),
-        DeliveryId::new(delivery)
-    )
+        WebhookId::new(&path.0),
+        DeliveryId::new(&path.1)
+    ))
 }

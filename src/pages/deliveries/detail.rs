@@ -58,7 +58,7 @@ struct AttemptDetails {
     duration: String,
     /// A description of the failure; empty after a success.
     error: String,
-    /// What to do about it.
+    /// Advice for fixing the failure.
     advice: &'static str,
     /// Whether the status is 401 or 403, often because the endpoint uses a different secret.
     is_rejected: bool,
@@ -109,7 +109,7 @@ pub async fn show(
         .webhook(detail.summary.webhook.clone())
         .await?;
     let now = context.app.clock.now();
-    let (layout, _) = context.layout("Delivery", NavSection::Notifications);
+    let (layout, _) = context.build_layout("Delivery", NavSection::Notifications);
     let url = webhook
         .as_ref()
         .map(|webhook| webhook.url.as_str().to_owned())

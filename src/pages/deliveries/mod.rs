@@ -152,7 +152,7 @@ pub(super) async fn show(
         .unwrap_or_default();
     let now = context.app.clock.now();
     let max_attempts = context.app.delivery.max_attempts(webhook.retries);
-    let (layout, flash) = context.layout("Deliveries", NavSection::Notifications);
+    let (layout, flash) = context.build_layout("Deliveries", NavSection::Notifications);
     let test_report = flash
         .test
         .filter(|(tested, _)| *tested == webhook.id)

@@ -1,4 +1,4 @@
-//! The rows of the CSV export, which people open in a spreadsheet by a double click.
+//! The rows of the CSV export, which people open in a spreadsheet with a double click.
 //!
 //! A byte order mark makes Excel read UTF-8. Every field is quoted. Text that a spreadsheet would
 //! evaluate as a formula begins with an apostrophe (OWASP, "CSV Injection").

@@ -29,7 +29,7 @@ pub async fn show(
         .await?
         .ok_or(PageError::ItemNotFound)?;
     let details = FeedbackDetails::load(&context, &feedback).await?;
-    let (layout, _) = context.layout("Feedback details", NavSection::Feedback);
+    let (layout, _) = context.build_layout("Feedback details", NavSection::Feedback);
     let is_confirming_delete = context.query_param("delete").is_some();
     let item = ItemView::for_page(feedback, &layout, details, is_confirming_delete);
     render(StatusCode::OK, &FeedbackDetailPage { layout, item })

@@ -39,11 +39,11 @@ pub(super) struct ItemView {
     /// Whether the item is on its own page instead of in the list.
     pub(super) is_own_page: bool,
     pub(super) is_selected: bool,
-    /// Whether to ask for confirmation of the deletion.
+    /// Whether the item shows the confirmation of its deletion.
     pub(super) is_confirming_delete: bool,
     /// The path that expands or collapses the item.
     pub(super) path: String,
-    /// The path that asks for confirmation of the deletion.
+    /// The path that shows the confirmation of the deletion.
     pub(super) delete_path: String,
     /// The path that cancels the deletion.
     pub(super) cancel_path: String,

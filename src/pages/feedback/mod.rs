@@ -43,7 +43,7 @@ struct ListQuery {
     /// The search text as entered.
     text: String,
     search: Option<SearchQuery>,
-    /// Why the search text is rejected. The list is empty then.
+    /// The reason the search text is rejected. The list is empty then.
     problem: Option<SearchError>,
     before: Option<String>,
     open: Option<String>,
@@ -300,7 +300,7 @@ async fn render_list(context: RequestContext, query: ListQuery) -> Result<String
         };
         items.push((feedback, details));
     }
-    let (layout, _) = context.layout("Feedback", NavSection::Feedback);
+    let (layout, _) = context.build_layout("Feedback", NavSection::Feedback);
     let own_origin = context.proxies().own_origin(&context.request);
     let widget_url = context.app.urls.absolute(&own_origin, "/widget.js");
     let older = list.next_cursor;

@@ -10,7 +10,7 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, Resp
 
 use super::context::RequestContext;
 use super::idempotent_form;
-use super::interrupted_form::{self, Returned, TypedText, logged_request_id, typed_texts};
+use super::interrupted_form::{self, ResumedPage, TypedText, logged_request_id, typed_texts};
 use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
@@ -65,7 +65,7 @@ pub async fn middleware(
 
 /// The response to a request that isn't passed to its handler.
 enum Rejection {
-    /// A redirect to the sign-in page, which returns to this URL afterwards.
+    /// A redirect to the sign-in page, which then redirects back to this URL.
     SignIn,
     Error(PageError),
 }
@@ -77,8 +77,8 @@ impl From<PageError> for Rejection {
 }
 
 impl Rejection {
-    /// Whether the response may contain the form that was sent. A form from another origin isn't
-    /// read.
+    /// Returns whether the response may contain the form that was sent. A form from another origin
+    /// isn't read.
     fn can_show_form(&self) -> bool {
         matches!(
             self,
@@ -87,7 +87,7 @@ impl Rejection {
     }
 }
 
-/// Whether requests with this method change nothing.
+/// Returns whether requests with this method change nothing.
 fn is_safe_method(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
@@ -180,8 +180,8 @@ async fn complete(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody
         return ServiceResponse::new(request, response);
     }
     let response = match interrupted_form::resume(response, &context) {
-        Returned::Page(page) => page,
-        Returned::Missing(form) => error_page(
+        ResumedPage::Page(page) => page,
+        ResumedPage::Missing(form) => error_page(
             &PageError::ItemNotFound,
             &context,
             typed_texts(&form.fields),
@@ -224,7 +224,7 @@ async fn error_response(error: &PageError, context: &RequestContext) -> HttpResp
 
 fn error_page(error: &PageError, context: &RequestContext, texts: Vec<TypedText>) -> HttpResponse {
     let status = error.status_code();
-    let (layout, _) = context.layout(error.title(), None);
+    let (layout, _) = context.build_layout(error.title(), None);
     let page = ErrorPage {
         layout,
         status: status.as_u16(),

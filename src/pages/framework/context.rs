@@ -141,7 +141,11 @@ impl RequestContext {
     }
 
     /// Creates the layout. Removes the session's flash data from the store and returns it.
-    pub fn layout(&self, title: &str, section: impl Into<Option<NavSection>>) -> (Layout, Flash) {
+    pub fn build_layout(
+        &self,
+        title: &str,
+        section: impl Into<Option<NavSection>>,
+    ) -> (Layout, Flash) {
         // Flash messages are for navigations, not for background refreshes.
         let mut flash = self
             .session
@@ -165,7 +169,7 @@ impl RequestContext {
         (layout, flash)
     }
 
-    /// Whether the page's script sent the request, after a live update.
+    /// Returns whether the page's script sent the request, after a live update.
     pub fn is_background_refresh(&self) -> bool {
         self.request.headers().contains_key(REFRESH)
     }

@@ -1,8 +1,8 @@
 //! Edit forms save only the fields that the person changed.
 //!
 //! A form records the value that each field was loaded with (`templates/loaded.html`). A field
-//! whose submitted value is the loaded one isn't saved. If somebody else has changed a field that
-//! the person changed too, nothing is saved, and the form shows both values.
+//! whose submitted value equals the loaded value isn't saved. If somebody else has changed a field
+//! that the person changed too, nothing is saved, and the form shows both values.
 
 use crate::server::form_data::FormData;
 
@@ -70,8 +70,8 @@ impl Edits {
         self.is_changed(name).then_some(value)
     }
 
-    /// Returns the changed fields whose stored value is neither the loaded nor the submitted one.
-    /// `current` returns the stored value as the form would contain it.
+    /// Returns the changed fields whose stored value differs from both the loaded and the submitted
+    /// value. `current` returns the stored value as the form would contain it.
     pub fn conflicts(&self, current: impl Fn(&str) -> String) -> Vec<FieldConflict> {
         let conflicts = self.0.iter().filter_map(|edit| {
             let (name, label) = edit.field;
@@ -120,7 +120,7 @@ pub fn join<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
     normalize(values)
 }
 
-/// Whether the values of a field are its loaded value.
+/// Returns whether the values of a field equal its loaded value.
 pub(super) fn is_same<'a>(values: impl IntoIterator<Item = &'a str>, loaded: &str) -> bool {
     normalize(values) == normalize([loaded])
 }

@@ -36,7 +36,7 @@ pub struct Undo {
 /// The form of a webhook that isn't saved yet. Reloading the page keeps the form and its secret.
 #[derive(Clone, Debug)]
 pub struct WebhookDraft {
-    /// The value of `?add`. Each press of "Add Webhook" has its own.
+    /// The value of `?add`. Each press of "Add Webhook" creates a new id.
     pub id: String,
     pub url: String,
     pub secret: String,
@@ -112,7 +112,7 @@ impl FlashStore {
         );
     }
 
-    /// Removes and returns the session's flash data, except what is for a certain page.
+    /// Removes and returns the session's flash data, except the data for a specific page.
     pub fn take(&self, session: [u8; 32]) -> Flash {
         self.take_with(session, |flash| {
             let kept = Flash {

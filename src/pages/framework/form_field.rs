@@ -5,7 +5,7 @@ use crate::domain::validation::ValidationErrors;
 #[derive(Default)]
 pub struct FormField {
     pub value: String,
-    /// Why the submitted value is invalid; `None` if it is valid or wasn't submitted.
+    /// The reason the submitted value is invalid; `None` if it is valid or wasn't submitted.
     pub error: Option<String>,
 }
 

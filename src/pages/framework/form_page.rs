@@ -1,5 +1,5 @@
-//! The page of a form. If a submitted form can't be processed, the page is rendered again with
-//! everything that was submitted.
+//! The page of a form. If a submitted form can't be processed, the page is rendered again with all
+//! submitted values.
 
 use std::rc::Rc;
 
@@ -21,7 +21,7 @@ pub struct FormPage {
     render: Rc<Render>,
 }
 
-/// The query string that a page uses instead of the request's, in the request's extensions.
+/// The query string that a page uses instead of the request's, stored in the request's extensions.
 #[derive(Clone)]
 pub struct FormPageQuery(pub String);
 
@@ -52,7 +52,7 @@ impl FormPage {
         }
     }
 
-    /// Sets the path that the form's `action` has, if it differs from the route's path.
+    /// Sets the `action` of the form, if it differs from the route's path.
     pub fn with_action(mut self, action: &'static str) -> Self {
         self.action = Some(action);
         self

@@ -1,6 +1,6 @@
 //! Fills the form of a rendered page with submitted values.
 //!
-//! It works for every form: it rewrites the HTML, so templates and handlers contain no code for it.
+//! It rewrites the HTML, so it works for every form without code in templates and handlers.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,10 +15,10 @@ use lol_html::{HandlerResult, RewriteStrSettings, element, rewrite_str};
 
 use super::edits::{FieldConflict, LOADED_PREFIX};
 
-/// Hidden fields that belong to a submission and therefore come back with it.
+/// Hidden fields that identify a submission, so they are filled in too.
 const HIDDEN_FIELDS: [&str; 3] = ["submission_key", "key", "stamp"];
-/// CSS classes of forms with room for a notice. Other forms are a button within a row, and their
-/// notice is among the page's messages.
+/// CSS classes of forms with room for a notice. Other forms are buttons within rows, and their
+/// notices are shown with the page's messages.
 const BLOCK_FORMS: [&str; 4] = ["panel", "card", "card-body", "form-section"];
 /// The id of the notice, in `form_notice.html`.
 const NOTICE_ID: &str = "form-notice";
@@ -31,7 +31,7 @@ pub(super) struct Restoration<'a> {
     /// If set, only these fields are filled. Otherwise, all fields are, including the recorded
     /// values that an edit form was loaded with.
     pub only: Option<&'a [&'a str]>,
-    /// Fields that the notice is about.
+    /// The invalid fields that the notice describes.
     pub invalid: &'a [&'a str],
     pub notice: Option<&'a FormNotice<'a>>,
 }
@@ -47,11 +47,11 @@ pub(super) struct FormNotice<'a> {
     pub request_id: Option<String>,
 }
 
-/// Where the rewriter is in the page.
+/// The position of the rewriter in the page.
 #[derive(Default)]
 struct Position {
     is_in_form: Cell<bool>,
-    /// The `id` of the form, which controls outside of it can refer to.
+    /// The `id` of the form, which controls outside the form can refer to.
     form_id: RefCell<Option<String>>,
     was_found: Cell<bool>,
     is_notice_shown: Cell<bool>,
@@ -118,7 +118,7 @@ impl Restoration<'_> {
     }
 
     /// The values to fill into a control: all submitted values of its name, and none for an
-    /// unchecked checkbox. Returns `None` if the control must stay as it is.
+    /// unchecked checkbox. Returns `None` if the control must stay unchanged.
     fn values(&self, control: &Element<'_, '_>, position: &Position) -> Option<Vec<&str>> {
         let belongs = match control.get_attribute("form") {
             Some(id) => position.form_id.borrow().as_ref() == Some(&id),
@@ -166,7 +166,7 @@ impl Restoration<'_> {
         if let Some(values) = self.values(area, position)
             && let Some(value) = values.first()
         {
-            // The parser drops the first line break.
+            // HTML parsers drop the first line break.
             area.set_inner_content(&format!("\n{value}"), ContentType::Text);
             self.mark_invalid(area)?;
         }
@@ -201,7 +201,7 @@ impl Restoration<'_> {
         Ok(())
     }
 
-    /// Connects a field with the notice.
+    /// Marks a field as invalid and refers to the notice.
     fn mark_invalid(&self, control: &mut Element<'_, '_>) -> HandlerResult {
         let name = control.get_attribute("name").unwrap_or_default();
         if self.invalid.contains(&name.as_str()) {

@@ -13,7 +13,7 @@ const EMAIL_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'+');
 
-/// Returns a link that writes to an email. Nothing in the email can add a recipient or a text
+/// Returns a `mailto:` URL for an email. No character in the email can add a recipient or a text
 /// (RFC 6068).
 pub fn mailto_url(email: &str) -> String {
     let encode = |part| utf8_percent_encode(part, EMAIL_ENCODED);

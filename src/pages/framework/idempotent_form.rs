@@ -81,7 +81,7 @@ impl SubmissionKeys {
     }
 }
 
-/// The fields of a page's form. A POST that repeats a successful one doesn't reach the handler.
+/// The fields of a page's form. A repetition of a successful POST doesn't reach the handler.
 pub struct IdempotentForm(FormData);
 
 impl Deref for IdempotentForm {

@@ -1,9 +1,9 @@
-//! Forms that were submitted but couldn't be processed. No interruption loses typed text: the form
-//! comes back with everything in it, with the status of the error.
+//! Restores forms that were submitted but couldn't be processed, so that no typed text is lost. The
+//! response has the status of the error and shows the form with all submitted values.
 //!
-//! If the session has expired, the sign-in page carries the form, and the browser that signs in
-//! gets it back. Nothing is stored for somebody who isn't signed in, and nothing is sent again
-//! without a press of a button. Passwords and secrets aren't carried.
+//! If the session has expired, hidden fields of the sign-in page carry the form, and it is shown
+//! again after the sign-in. The server stores no form before the sign-in, and never submits a form
+//! again automatically. Passwords and secrets aren't carried.
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
@@ -18,14 +18,14 @@ use crate::server::form_data::FormData;
 use crate::server::request_id::RequestId;
 
 const RESUMED: &str =
-    "You’re signed in again. Nothing was sent yet. Passwords and secrets weren’t kept.";
+    "You’re signed in again. Nothing was sent yet. Enter passwords and secrets again.";
 /// Fields that are never carried over a sign-in.
 const SECRET_FIELDS: [&str; 3] = ["password", "current", "secret"];
 /// The prefix of the carried fields in the sign-in form.
 const CARRIED_PREFIX: &str = "carried.";
 /// The field of the sign-in form with the `action` of the carried form.
 const CARRIED_ACTION: &str = "carried_action";
-/// Fields that nobody typed. They aren't listed as text.
+/// Fields whose values nobody types, so they aren't listed as text.
 const UNTYPED_FIELDS: [&str; 17] = [
     "at_once",
     "back",
@@ -46,7 +46,7 @@ const UNTYPED_FIELDS: [&str; 17] = [
     "token",
 ];
 
-/// A form that waits for its person to sign in again.
+/// A submitted form that is restored after the person signs in again.
 #[derive(Clone, Debug)]
 pub struct InterruptedForm {
     /// Path and query of the form's page, without the base path.
@@ -106,7 +106,7 @@ impl InterruptedForm {
     }
 }
 
-/// Returns what the person typed, with passwords, secrets, and unchanged fields left out.
+/// Returns the text that the person typed, without passwords, secrets, and unchanged fields.
 pub fn typed_texts(fields: &[(String, String)]) -> Vec<TypedText> {
     let is_loaded = |name: &str, value: &str| {
         let loaded = format!("{LOADED_PREFIX}{name}");
@@ -226,18 +226,18 @@ pub fn complete(response: HttpResponse, context: &RequestContext) -> HttpRespons
     restore_response(response, &restoration).0
 }
 
-/// What became of a page that a person returned to by signing in again.
-pub enum Returned {
-    /// The page, with the form filled in if the person has an interrupted one on this page.
+/// The result of [`resume`].
+pub enum ResumedPage {
+    /// The page, with the interrupted form filled in if there is one.
     Page(HttpResponse),
-    /// The page doesn't contain the form any more.
+    /// The page no longer contains the form.
     Missing(InterruptedForm),
 }
 
-/// Fills the form with which the person was interrupted by the end of a session.
-pub fn resume(response: HttpResponse, context: &RequestContext) -> Returned {
+/// Fills in the form that the end of a session interrupted.
+pub fn resume(response: HttpResponse, context: &RequestContext) -> ResumedPage {
     let Some(form) = context.take_interrupted_form() else {
-        return Returned::Page(response);
+        return ResumedPage::Page(response);
     };
     let notice = FormNotice {
         is_error: false,
@@ -254,9 +254,9 @@ pub fn resume(response: HttpResponse, context: &RequestContext) -> Returned {
     };
     let (response, is_shown) = restore_response(response, &restoration);
     if is_shown || typed_texts(&form.fields).is_empty() {
-        Returned::Page(response)
+        ResumedPage::Page(response)
     } else {
-        Returned::Missing(form)
+        ResumedPage::Missing(form)
     }
 }
 

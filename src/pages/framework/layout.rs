@@ -27,7 +27,7 @@ pub struct Layout {
     section: Option<NavSection>,
     pub user: Option<LayoutUser>,
     pub messages: Vec<FlashMessage>,
-    /// A problem of the database that the user should know about.
+    /// A database problem to show to the user.
     pub problem: Option<String>,
     pub now: Timestamp,
     /// The number of the latest change that this page shows.
@@ -62,12 +62,12 @@ impl Layout {
         }
     }
 
-    /// Shows a problem of the database to a signed-in user. Only admins see what to do.
+    /// Shows a problem of the database to a signed-in user. Only admins see how to fix it.
     pub fn show_problem(&mut self, problem: &DatabaseProblem) {
         self.problem = match &self.user {
             Some(user) if user.is_admin => Some(problem.to_string()),
             Some(_) if problem.prevents_writes() => {
-                Some("Changes can’t be saved right now. Tell an admin of this Miniback.".into())
+                Some("Changes can’t be saved right now. Contact an admin.".into())
             }
             _ => None,
         };
@@ -88,7 +88,7 @@ impl Layout {
         escape_controls(text)
     }
 
-    /// Returns the link that writes to an email.
+    /// Returns the `mailto:` URL for an email.
     pub fn mailto(&self, email: &str) -> String {
         mailto_url(email)
     }
@@ -131,6 +131,6 @@ pub struct ErrorPage {
     pub message: String,
     /// Request id to look up in the log; `None` if the log has no details.
     pub request_id: Option<String>,
-    /// What the person typed into a form that can't be shown.
+    /// The text that the person typed into a form that can't be shown.
     pub texts: Vec<TypedText>,
 }

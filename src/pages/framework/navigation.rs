@@ -1,4 +1,4 @@
-//! The links of the top bar and of the settings' sidebar.
+//! The links of the top bar and of the settings sidebar.
 
 /// A navigation link and the pages that belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub fn top_bar_links(current: Option<NavSection>, is_signed_in: bool) -> Vec<Nav
     visible.map(|section| section.link(current)).collect()
 }
 
-/// Returns the links of the settings' sidebar. Members see only their own account and projects.
+/// Returns the links of the settings sidebar. Members see only their own account and projects.
 pub fn sidebar_links(current: Option<NavSection>, is_admin: bool) -> Vec<NavLink> {
     let visible = SIDEBAR
         .iter()

@@ -17,12 +17,12 @@ pub enum PageError {
     /// The page exists, but the webhook, project, or other item in its path doesn't.
     #[error("This item doesn’t exist, or it was deleted.")]
     ItemNotFound,
-    /// Holds the value of the `Allow` header.
+    /// Contains the value of the `Allow` header.
     #[error("This page accepts only {0} requests.")]
     MethodNotAllowed(String),
     #[error("Sign in with an admin account, or ask an admin.")]
     Forbidden,
-    /// Holds a message that names both origins.
+    /// Contains a message with both origins.
     #[error("{0}")]
     CrossOrigin(String),
     #[error("Your session has expired. Sign in to continue.")]
@@ -46,7 +46,7 @@ pub enum PageError {
     },
     #[error("{}", .0.public_message())]
     Store(#[from] StoreError),
-    /// Holds details for the log, which aren't shown.
+    /// Contains details for the log, which pages don't show.
     #[error("Try again. If the problem persists, see the server log.")]
     Internal(String),
 }

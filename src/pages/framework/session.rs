@@ -40,7 +40,7 @@ impl CookieNames {
         }
     }
 
-    /// The values that may be the session's token, the most trustworthy first.
+    /// Returns the values that may be the session's token, most trustworthy first.
     fn candidates<'a>(&'a self, headers: &'a HeaderMap) -> Vec<&'a str> {
         let shared: Vec<_> = cookies::values(headers, COOKIE_NAME).collect();
         let mut candidates: Vec<_> = cookies::values(headers, &self.https).collect();
@@ -89,14 +89,14 @@ pub fn set_cookies(response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
     }
 }
 
-/// Adds the cookies of a new session, and one that isn't restricted to HTTPS. If the browser
-/// returns only that one, the sign-in isn't complete.
+/// Adds the cookies of a new session, and a cookie that isn't restricted to HTTPS. If the browser
+/// returns only this cookie, the sign-in isn't complete.
 pub fn sign_in(context: &RequestContext, response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
     set_cookies(response, cookies);
     set_signing_in(context, response, CookieDuration::minutes(1));
 }
 
-/// Whether the browser has the cookie of a sign-in that isn't complete yet.
+/// Returns whether the browser has the cookie of a sign-in that isn't complete yet.
 pub fn is_signing_in(request: &HttpRequest) -> bool {
     cookies::values(request.headers(), SIGNING_IN)
         .next()
@@ -138,7 +138,7 @@ fn build_cookies(
     })
 }
 
-/// Whether cookies are sent over HTTPS only.
+/// Returns whether cookies are sent over HTTPS only.
 pub fn is_secure(context: &RequestContext) -> bool {
     let origin = context.app.urls.origin();
     origin.is_some_and(|origin| origin.starts_with("https:"))

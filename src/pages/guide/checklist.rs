@@ -17,7 +17,7 @@ pub(super) struct ChecklistItem {
     pub(super) link: Option<(String, &'static str)>,
 }
 
-/// The result of one check, shown as an icon and a word.
+/// The result of a check, shown as an icon with a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CheckStatus {
     Ok,

@@ -7,7 +7,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{DeliveryFilter, PageRequest};
 
-/// How many of a webhook's last deliveries are checked.
+/// The number of a webhook's last deliveries that are checked.
 const DELIVERIES_CHECKED: usize = 20;
 
 /// A webhook with its checklist.

@@ -347,7 +347,7 @@ fn is_success(attempt: &LoggedAttempt) -> bool {
     attempt.error_code.is_none()
 }
 
-/// Whether the attempt reached the endpoint. If so, the endpoint caused any failure.
+/// Returns whether the attempt reached the endpoint. If so, the endpoint caused any failure.
 fn is_connected(attempt: &LoggedAttempt) -> bool {
     attempt.status.is_some()
         || matches!(
@@ -362,7 +362,7 @@ fn is_tls_failure(attempt: &LoggedAttempt) -> bool {
     code.starts_with("tls") || code.starts_with("certificate")
 }
 
-/// Returns what happened and what to do about it.
+/// Returns a description of the failure and how to fix it.
 fn describe_failure(attempt: &LoggedAttempt) -> String {
     let code = attempt.error_code.as_deref().unwrap_or_default();
     let error = attempt.error.as_deref().unwrap_or_default();

@@ -70,7 +70,7 @@ impl GuidePage {
 }
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
-    let (layout, _) = context.layout("Webhooks", NavSection::Help);
+    let (layout, _) = context.build_layout("Webhooks", NavSection::Help);
     let delivery = &context.app.delivery;
     let timeout = delivery.timeout();
     let diagnosed = if layout.is_admin() {

@@ -100,7 +100,7 @@ impl SearchResult {
 
 impl PrivacyPage {
     fn new(context: &RequestContext, email: &str, problem: Option<String>) -> Self {
-        let (layout, _) = context.layout("Privacy", NavSection::Privacy);
+        let (layout, _) = context.build_layout("Privacy", NavSection::Privacy);
         let erased =
             match context.take_reveal(|reveal| matches!(reveal, OneTimeReveal::Erased { .. })) {
                 Some(OneTimeReveal::Erased { summary }) => Some(summary),

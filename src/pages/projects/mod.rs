@@ -113,7 +113,7 @@ impl ProjectsPage {
         let projects = context.app.store.projects_by_name().await?;
         let counts = context.app.store.count_feedback_by_project().await?;
         let widget = WidgetOrigins::new(context).await?;
-        let (layout, _) = context.layout("Projects", NavSection::Projects);
+        let (layout, _) = context.build_layout("Projects", NavSection::Projects);
         let is_requested = |name, id: &ProjectId| {
             context
                 .query_param(name)

@@ -26,7 +26,7 @@ pub struct WidgetOrigins {
     pub loads: Vec<SeenOrigin>,
 }
 
-/// An origin and when it was last seen.
+/// An origin and the time when it was last seen.
 pub struct SeenOrigin {
     /// The origin without `https://`.
     pub name: String,
@@ -80,8 +80,8 @@ impl WidgetOrigins {
         })
     }
 
-    /// Whether feedback from an origin that isn't allowed was rejected. The page then expands the
-    /// project's row.
+    /// Returns whether feedback from an origin that isn't allowed was rejected. The page then
+    /// expands the project's row.
     pub fn has_rejected(&self, project: &Project) -> bool {
         self.origins
             .iter()

@@ -19,7 +19,7 @@ const MAX_AGE_DAYS: i64 = 400;
 /// Maximum number of cookie values that are verified for one request.
 const CANDIDATES_MAX: usize = 8;
 
-/// The name of the user's cookie. A browser can have one for each user.
+/// The name of the user's cookie. A browser can have a cookie for each user.
 fn cookie_name(user: &UserId) -> String {
     let hash = tokens::sha256(user.to_string());
     format!("miniback_device_{}", hex::encode(&hash[..4]))
@@ -52,7 +52,8 @@ fn new_value(key: &hmac::Key, user: &UserId) -> String {
     format!("{device}.{}", hex::encode(tag))
 }
 
-/// Returns who is signing in: a browser that has signed in before, otherwise an IP address.
+/// Returns the client that is signing in: a browser that has signed in before, otherwise an IP
+/// address.
 pub fn client(context: &RequestContext, user: Option<&User>) -> Client {
     match user.and_then(|user| valid_value(context, &user.id)) {
         Some(value) => Client::known(value),

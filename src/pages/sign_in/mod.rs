@@ -51,7 +51,7 @@ impl SignInPage {
         problem: Option<String>,
     ) -> Result<Self, PageError> {
         let has_no_users = !context.app.store.has_users().await?;
-        let (layout, _) = context.layout("Sign in", None);
+        let (layout, _) = context.build_layout("Sign in", None);
         Ok(Self {
             layout,
             email: email.to_owned(),
@@ -83,8 +83,8 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     Ok(response)
 }
 
-/// Whether the browser has just signed in but didn't return the session's cookie. Then it was
-/// redirected here from the sign-in page.
+/// Returns whether the browser has just signed in but didn't return the session's cookie. In this
+/// case, the sign-in page redirected it to a page that redirected it back.
 fn is_incomplete(context: &RequestContext) -> bool {
     let referer = context.request.headers().get(REFERER);
     let referer = referer.and_then(|referer| Url::parse(referer.to_str().ok()?).ok());
@@ -212,8 +212,9 @@ fn local_path_or_home(next: &str) -> &str {
     }
 }
 
-/// Whether every browser interprets `path` as a path on this host. With two leading slashes, a
-/// backslash, or a control character, a browser may interpret it as a URL of a different host.
+/// Returns whether every browser interprets `path` as a path on this host. With two leading
+/// slashes, a backslash, or a control character, a browser may interpret it as a URL of a different
+/// host.
 fn is_local_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")

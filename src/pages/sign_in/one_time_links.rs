@@ -45,7 +45,7 @@ impl OneTimeLinkPage {
         } else {
             "Welcome"
         };
-        let (layout, _) = context.layout(title, None);
+        let (layout, _) = context.build_layout(title, None);
         Self {
             layout,
             link,

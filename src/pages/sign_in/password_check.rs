@@ -1,4 +1,4 @@
-//! Checks passwords, and hashes new ones, within the limits for clients and for the machine.
+//! Checks passwords and hashes new passwords, within the limits for clients and for the machine.
 
 use std::time::Duration;
 
@@ -32,12 +32,12 @@ pub struct VerifiedPassword {
     pub permit: Permit,
 }
 
-/// The client has to wait, because its password was wrong or couldn't be checked.
+/// The reason a client has to wait: its password was wrong or couldn't be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// Too many failures. Contains the seconds to wait, from 1 to 60.
     Throttled(u64),
-    /// Too many others are signing in. Contains the seconds after which a new attempt is checked,
+    /// Too many people are signing in. Contains the seconds after which a new attempt is checked,
     /// or `None` if Miniback can't guarantee a check.
     Busy(Option<u64>),
 }
@@ -73,7 +73,7 @@ impl Rejection {
     }
 }
 
-/// Rounds up, so that a client that waits this long has waited long enough.
+/// Rounds up, so that a client never tries again too early.
 fn whole_seconds(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis().div_ceil(1000))
         .unwrap_or(60)
@@ -108,7 +108,7 @@ pub async fn verify_password(
     let user = user.as_ref().map(|user| user.id.as_str());
     let actor = context.request.extensions().get::<Actor>().cloned();
     let client_ip = context.client_ip();
-    security_events::log("sign_in_failed", user, actor.as_ref(), client_ip);
+    security_events::log_failed_sign_in(user, actor.as_ref(), client_ip);
     Ok(attempt.fail().map_or(PasswordCheck::Wrong, |wait| {
         PasswordCheck::Rejected(Rejection::throttled(wait))
     }))
@@ -129,7 +129,7 @@ pub async fn hash_password(
     Ok(Ok(hash))
 }
 
-/// Starts an attempt and waits for a permit to check a password. Fails at once if the client is
+/// Starts an attempt and waits for a permit to check a password. Fails immediately if the client is
 /// throttled, and with `Rejection::Busy` if too many checks are waiting.
 async fn start(
     context: &RequestContext,
@@ -141,7 +141,7 @@ async fn start(
         .start(client, account)
         .map_err(Rejection::throttled)?;
     let checks = &context.state.password_checks;
-    let Ok(permit) = checks.acquire(client.site(), attempt.is_promised).await else {
+    let Ok(permit) = checks.acquire(client.site(), attempt.is_guaranteed).await else {
         return Err(Rejection::Busy(attempt.postpone().map(whole_seconds)));
     };
     attempt.recheck().map_err(Rejection::throttled)?;

@@ -1,8 +1,9 @@
 //! Limits concurrent password hashing. A hash takes about 20 ms of CPU time and 19 MiB of memory.
 //!
-//! Two checks run at once, on blocking threads. A few more wait, in the order in which they came,
-//! and clients share the places fairly. The rest are rejected, except checks that a `Retry-After`
-//! guaranteed. The memory of the two checks is allocated once and stays allocated.
+//! Two checks run at the same time, on blocking threads. A few more wait in a queue, in order of
+//! arrival, whose places are shared fairly among clients. Other checks are rejected, unless a
+//! `Retry-After` guaranteed them. The memory of the two checks is allocated once and stays
+//! allocated.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,14 +20,14 @@ const WAITING_MAX: usize = 8;
 pub struct PasswordChecks {
     running: Arc<Semaphore>,
     waiting: Mutex<Vec<Arc<Place>>>,
-    /// The memory that no check is using. Never more than [`RUNNING_MAX`].
+    /// Allocated memory that no check is using. Never more than [`RUNNING_MAX`].
     idle: Arc<Mutex<Vec<HashMemory>>>,
 }
 
 /// A place in the queue.
 struct Place {
     site: Site,
-    is_promised: bool,
+    is_guaranteed: bool,
     /// Notified when another client gets this place.
     evicted: Notify,
 }
@@ -37,7 +38,7 @@ pub struct Permit {
     _running: OwnedSemaphorePermit,
 }
 
-/// Too many others are waiting.
+/// Too many other checks are waiting.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Busy;
 
@@ -50,13 +51,13 @@ impl PasswordChecks {
         }
     }
 
-    /// Waits for a permit. Fails if too many others are waiting, unless a `Retry-After` guaranteed
-    /// the check.
-    pub async fn acquire(&self, site: Site, is_promised: bool) -> Result<Permit, Busy> {
+    /// Waits for a permit. Fails if too many other checks are waiting, unless a `Retry-After`
+    /// guaranteed the check.
+    pub async fn acquire(&self, site: Site, is_guaranteed: bool) -> Result<Permit, Busy> {
         let running = match self.running.clone().try_acquire_owned() {
             Ok(running) => running,
             Err(_) => {
-                let place = self.take_place(site, is_promised)?;
+                let place = self.take_place(site, is_guaranteed)?;
                 tokio::select! {
                     biased;
                     running = self.running.clone().acquire_owned() => running.map_err(|_| Busy)?,
@@ -70,21 +71,21 @@ impl PasswordChecks {
         })
     }
 
-    /// Takes a place in the queue. If the queue is full, a site with fewer places gets the place of
-    /// the site that has the most.
-    fn take_place(&self, site: Site, is_promised: bool) -> Result<HeldPlace<'_>, Busy> {
+    /// Takes a place in the queue. If the queue is full, a site with fewer places gets a place of
+    /// the site with the most places.
+    fn take_place(&self, site: Site, is_guaranteed: bool) -> Result<HeldPlace<'_>, Busy> {
         let mut waiting = lock(&self.waiting);
         let count_of = |site| {
-            let places = waiting.iter().filter(|place| !place.is_promised);
+            let places = waiting.iter().filter(|place| !place.is_guaranteed);
             places.filter(|place| place.site == site).count()
         };
-        let taken = waiting.iter().filter(|place| !place.is_promised).count();
-        if !is_promised && taken >= WAITING_MAX {
+        let taken = waiting.iter().filter(|place| !place.is_guaranteed).count();
+        if !is_guaranteed && taken >= WAITING_MAX {
             let own = count_of(site);
             let newest_of_most = waiting
                 .iter()
                 .enumerate()
-                .filter(|(_, place)| !place.is_promised)
+                .filter(|(_, place)| !place.is_guaranteed)
                 .map(|(index, place)| (count_of(place.site), index))
                 .max();
             match newest_of_most {
@@ -96,7 +97,7 @@ impl PasswordChecks {
         }
         let place = Arc::new(Place {
             site,
-            is_promised,
+            is_guaranteed,
             evicted: Notify::new(),
         });
         waiting.push(place.clone());
@@ -114,8 +115,8 @@ impl Drop for HeldPlace<'_> {
 }
 
 impl Permit {
-    /// Whether the password matches the hash `stored`. With `None`, for an unknown account, the
-    /// check takes the same time and returns false.
+    /// Returns whether the password matches the hash `stored`. With `None`, for an unknown account,
+    /// the check takes the same time and returns false.
     pub async fn verify(
         &self,
         password: String,
@@ -175,9 +176,9 @@ mod tests {
     fn start<'a>(
         checks: &'a PasswordChecks,
         number: u8,
-        is_promised: bool,
+        is_guaranteed: bool,
     ) -> (Waiting<'a>, Option<Result<Permit, Busy>>) {
-        let mut waiting: Waiting = Box::pin(checks.acquire(site(number), is_promised));
+        let mut waiting: Waiting = Box::pin(checks.acquire(site(number), is_guaranteed));
         let result = waiting.as_mut().now_or_never();
         (waiting, result)
     }
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promised_check_always_gets_a_place() {
+    fn a_guaranteed_check_always_gets_a_place() {
         let checks = PasswordChecks::new();
         let mut running = start(&checks, 0, false).1;
         let _other = start(&checks, 0, false);

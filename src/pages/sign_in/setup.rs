@@ -43,7 +43,7 @@ impl SetupPage {
         email: FormField,
         password_error: Option<String>,
     ) -> Self {
-        let (layout, _) = context.layout("Welcome", None);
+        let (layout, _) = context.build_layout("Welcome", None);
         Self {
             layout,
             token: token.to_owned(),

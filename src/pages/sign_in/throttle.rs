@@ -1,4 +1,4 @@
-//! Slows down password checks after failures. Nobody is locked out permanently.
+//! Limits the rate of password checks after failures. No account is ever locked permanently.
 //!
 //! Waits are binding: if a client tries again after its wait, its password is checked, whatever
 //! other clients do in the meantime. Therefore, each client has its own wait, which doubles with
@@ -16,16 +16,16 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 pub use client::{Client, Site};
-use client_table::{ClientTable, Promise};
+use client_table::{ClientTable, RetryWindow};
 use failure_counts::FailureCounts;
 
-/// The number of failures, of a client or an account, from which clients have to wait.
+/// The number of failures of a client or an account at which clients have to wait.
 const THROTTLED_FROM: u32 = 5;
 /// The same limit for a site. It is higher, because unrelated clients can share a site.
 const SITE_THROTTLED_FROM: u32 = 20;
 /// The maximum wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// The wait of a client that was rejected because too many others are waiting.
+/// The wait of a client that was rejected because too many other checks are waiting.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 /// Failures expire after this time without another failure.
 const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -42,15 +42,16 @@ struct State {
     sites: FailureCounts,
 }
 
-/// An attempt that is allowed to have its password checked. If it is dropped without an outcome,
-/// other attempts of its client don't have to wait for it.
+/// An attempt whose password may be checked. If it is dropped without an outcome, other attempts of
+/// its client don't have to wait for it.
 pub struct Attempt {
     throttle: SignInThrottle,
     client: Client,
     /// The normalized email, whether or not the account exists.
     account: String,
-    /// Whether the client tries again as its `Retry-After` said. Its password must then be checked.
-    pub is_promised: bool,
+    /// Whether the client tries again within its [`RetryWindow`]. Its password must then be
+    /// checked.
+    pub is_guaranteed: bool,
     /// Whether other attempts of the client have to wait until this one has its outcome.
     is_reserved: bool,
     has_outcome: bool,
@@ -78,7 +79,7 @@ impl SignInThrottle {
             throttle: self.clone(),
             client,
             account: account.to_owned(),
-            is_promised: false,
+            is_guaranteed: false,
             is_reserved: false,
             has_outcome: true,
         };
@@ -89,11 +90,11 @@ impl SignInThrottle {
 }
 
 impl State {
-    /// Whether the next failure of this client on this account makes it wait, whatever the number
-    /// of its own failures.
-    fn is_next_throttled(&self, client: Client, account: &str, now: Duration) -> bool {
-        self.accounts.is_next_throttled(&account, now)
-            || self.sites.is_next_throttled(&client.site(), now)
+    /// Returns whether the next failure of this client on this account makes it wait, regardless of
+    /// the number of its own failures.
+    fn is_next_failure_throttled(&self, client: Client, account: &str, now: Duration) -> bool {
+        self.accounts.is_next_failure_throttled(&account, now)
+            || self.sites.is_next_failure_throttled(&client.site(), now)
     }
 
     /// The wait of a new client before its first check.
@@ -110,31 +111,31 @@ impl Attempt {
         let mut state = self.throttle.lock();
         let known = state.clients.get(self.client, now).cloned();
         let client = known.unwrap_or_default();
-        match client.promise {
-            Some(promise) if now < promise.due && promise.must_wait => {
-                return Err(promise.due - now);
+        match client.retry_window {
+            Some(window) if now < window.due && window.must_wait => {
+                return Err(window.due - now);
             }
-            Some(promise) => self.is_promised = (promise.due..=promise.until).contains(&now),
+            Some(window) => self.is_guaranteed = (window.due..=window.until).contains(&now),
             None => {}
         }
-        if !self.is_promised && !client.has_waited && !self.client.is_known() {
+        if !self.is_guaranteed && !client.has_waited && !self.client.is_known() {
             let wait = state.first_wait(self.client, &self.account, now);
             if !wait.is_zero()
                 && let Some(client) = state.clients.entry(self.client, now)
             {
                 client.has_waited = true;
-                client.promise = Some(Promise::new(now + wait, true));
+                client.retry_window = Some(RetryWindow::new(now + wait, true));
                 return Err(wait);
             }
         }
-        let is_throttled = state.is_next_throttled(self.client, &self.account, now);
+        let is_throttled = state.is_next_failure_throttled(self.client, &self.account, now);
         let wait = client.next_wait(is_throttled);
-        if (self.is_promised || !wait.is_zero())
+        if (self.is_guaranteed || !wait.is_zero())
             && let Some(client) = state.clients.entry(self.client, now)
         {
             // Until the outcome is known, other attempts of the client wait as if this one failed.
             self.is_reserved = !wait.is_zero();
-            client.promise = self.is_reserved.then(|| Promise::new(now + wait, true));
+            client.retry_window = self.is_reserved.then(|| RetryWindow::new(now + wait, true));
         }
         Ok(())
     }
@@ -142,7 +143,7 @@ impl Attempt {
     /// Call when the check is about to begin: other attempts may have failed while this one waited
     /// for its turn. The error is the time that the client has to wait.
     pub fn recheck(&mut self) -> Result<(), Duration> {
-        if self.is_promised || self.is_reserved {
+        if self.is_guaranteed || self.is_reserved {
             return Ok(());
         }
         self.admit().inspect_err(|_| self.has_outcome = true)
@@ -154,7 +155,7 @@ impl Attempt {
         let now = self.throttle.clock.monotonic();
         let mut state = self.throttle.lock();
         let site = self.client.site();
-        let is_throttled = state.is_next_throttled(self.client, &self.account, now);
+        let is_throttled = state.is_next_failure_throttled(self.client, &self.account, now);
         state.accounts.record_failure(&self.account, now);
         state.sites.record_failure(&site, now);
         let client = state.clients.entry(self.client, now)?;
@@ -167,11 +168,11 @@ impl Attempt {
         client.has_waited = true;
         // Other attempts may have received the end of the reservation as `Retry-After`, so don't
         // change it.
-        let due = match client.promise {
-            Some(promise) if self.is_reserved => promise.due.max(now),
+        let due = match client.retry_window {
+            Some(window) if self.is_reserved => window.due.max(now),
             _ => now + wait,
         };
-        client.promise = Some(Promise::new(due, true));
+        client.retry_window = Some(RetryWindow::new(due, true));
         Some(due - now)
     }
 
@@ -184,8 +185,8 @@ impl Attempt {
         self.release(Duration::ZERO, self.client.is_known());
     }
 
-    /// Ends the attempt because too many others are waiting. Returns the time after which a new
-    /// attempt of the client is checked, or `None` if a check can't be guaranteed.
+    /// Ends the attempt because too many other checks are waiting. Returns the time after which a
+    /// new attempt of the client is checked, or `None` if a check can't be guaranteed.
     pub fn postpone(mut self) -> Option<Duration> {
         self.has_outcome = true;
         self.release(BUSY_WAIT, false)
@@ -200,15 +201,15 @@ impl Attempt {
         }
         let client = state.clients.entry(self.client, now)?;
         // Other attempts of the client may have received a shorter or longer `Retry-After`.
-        let (mut due, mut until) = (now + wait, Promise::new(now + wait, false).until);
-        if let Some(promise) = client.promise.filter(|promise| now <= promise.until) {
-            due = due.min(promise.due.max(now));
-            until = until.max(promise.until);
+        let (mut due, mut until) = (now + wait, RetryWindow::new(now + wait, false).until);
+        if let Some(window) = client.retry_window.filter(|window| now <= window.until) {
+            due = due.min(window.due.max(now));
+            until = until.max(window.until);
         }
         if reset {
             (client.failures, client.wait) = (0, Duration::ZERO);
         }
-        client.promise = Some(Promise {
+        client.retry_window = Some(RetryWindow {
             due,
             until,
             must_wait: false,
@@ -219,7 +220,7 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.has_outcome && (self.is_promised || self.is_reserved) {
+        if !self.has_outcome && (self.is_guaranteed || self.is_reserved) {
             self.release(Duration::ZERO, false);
         }
     }

@@ -225,7 +225,7 @@ fn render_page(
     form: SignatureCheckForm,
     result: Option<DiagnosisView>,
 ) -> Result<HttpResponse, PageError> {
-    let (layout, _) = context.layout("Check a signature", NavSection::Notifications);
+    let (layout, _) = context.build_layout("Check a signature", NavSection::Notifications);
     let page = SignatureCheckPage {
         layout,
         webhook,

@@ -57,7 +57,7 @@ pub(super) fn loaded_topics(webhook: &Webhook) -> Vec<LoadedValue> {
     edits::loaded_values(&[("topic", "Topics")], |_| edits::join(topics.clone()))
 }
 
-/// What the person changed in the settings form.
+/// The changes that the person made in the settings form.
 #[derive(Clone)]
 struct SettingsEdits {
     edits: Edits,
@@ -204,8 +204,8 @@ async fn conflict(
     Ok(PageError::Conflict(conflicts))
 }
 
-/// The topic checkboxes. Each is a field of its own, so only those are saved that the person
-/// changed.
+/// Saves the topic checkboxes. Each checkbox is a separate field, so only the checkboxes that the
+/// person changed are saved.
 pub async fn set_topics(
     context: RequestContext,
     id: web::Path<String>,

@@ -67,8 +67,8 @@ impl EndpointCodePage {
         format!("{PATH}/{}/{action}", self.webhook.id)
     }
 
-    /// Whether the framework redirects requests to the webhook's path, which makes deliveries fail.
-    /// Next.js redirects paths with a trailing slash.
+    /// Returns whether the framework redirects requests to the webhook's path, which makes
+    /// deliveries fail. Next.js redirects paths with a trailing slash.
     fn is_redirected(&self) -> bool {
         let selected = self.selected.as_ref();
         selected.is_some_and(|selected| selected.example.key == "nextjs")
@@ -87,7 +87,7 @@ pub async fn show(
     let selected = select_example(context.query_param("with").as_deref(), path)?;
     let secrets = context.webhook_secrets(webhook.id.clone()).await?;
     let is_local = is_local(url);
-    let (layout, _) = context.layout("Endpoint code", NavSection::Notifications);
+    let (layout, _) = context.build_layout("Endpoint code", NavSection::Notifications);
     let page = EndpointCodePage {
         is_verifiable: secrets.current.standard_key().is_some()
             || !selected
@@ -120,7 +120,7 @@ fn select_example(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample
     }))
 }
 
-/// Whether the webhook calls a port of this machine directly, without a reverse proxy.
+/// Returns whether the webhook calls a port of this machine directly, without a reverse proxy.
 fn is_local(url: &EndpointUrl) -> bool {
     let addresses = addresses_without_dns(url).unwrap_or_default();
     url.scheme() == Scheme::Http && addresses.iter().any(|address| address.ip().is_loopback())

@@ -1,4 +1,4 @@
-//! Converts a webhook's own headers to and from the lines of a text field, `Name: value`.
+//! Converts a webhook's custom headers to and from the lines of a text field, `Name: value`.
 //!
 //! Stored values are never shown again. The field shows `…` instead, and a submitted `…` keeps the
 //! stored value.
@@ -51,7 +51,7 @@ pub(super) fn parse_headers(
     Ok(headers)
 }
 
-/// Whether saving the field's lines would leave the stored headers as they are.
+/// Returns whether saving the field's lines would leave the stored headers unchanged.
 pub(super) fn is_stored(text: &str, stored: &CustomHeaders) -> bool {
     parse_headers(text, stored).is_ok_and(|headers| {
         headers.len() == stored.len()

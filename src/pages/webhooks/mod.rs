@@ -140,7 +140,7 @@ async fn render_page(
     // The oldest webhook comes first, so that existing webhooks keep their position.
     webhooks.reverse();
     let projects = store.projects_by_name().await?;
-    let (layout, flash) = context.layout("Notifications", NavSection::Notifications);
+    let (layout, flash) = context.build_layout("Notifications", NavSection::Notifications);
     let draft = context.query_param("add").map(|id| {
         let draft = flash.draft.filter(|draft| draft.id == id);
         draft.unwrap_or_else(|| WebhookDraft::new(id))

@@ -29,7 +29,7 @@ const SPARKLINE_DELIVERIES: usize = 50;
 /// Maximum length of the response body in a test result, in characters.
 const BODY_CHARS_SHOWN: usize = 500;
 
-/// Which parts of a row are open.
+/// The open parts of a row.
 pub(super) struct OpenSections {
     pub(super) details: bool,
     pub(super) secret: bool,
@@ -190,7 +190,7 @@ fn project_choices(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectChoice
     choices
 }
 
-/// Returns when the hold of an enabled webhook ends, if it has one.
+/// Returns the end of an enabled webhook's hold, if there is a hold.
 pub fn held_until(webhook: &Webhook, now: Timestamp) -> Option<DisplayTime> {
     let until = webhook.held_until.filter(|until| *until > now)?;
     webhook.enabled.then(|| DisplayTime::new(until, now))

@@ -1,4 +1,4 @@
-//! The bar chart of a webhook's last deliveries, beside its state.
+//! The bar chart of a webhook's last deliveries, next to its state.
 
 use crate::domain::delivery::DeliveryState;
 use crate::store::DeliverySummary;

@@ -37,10 +37,28 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of bytes of a request's body that are read after the response.
 const UNREAD_MAX_BYTES: usize = 64 * 1024;
 
+/// Limits of an HTTP server.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// The number of threads.
+    pub workers: usize,
+    /// Beyond this number, a thread accepts no connections.
+    pub connections_per_worker: usize,
+    /// How long requests in flight can take when the server stops.
+    pub shutdown_timeout: Duration,
+}
+
+impl Limits {
+    /// From this number of connections on, a new one replaces the one that has waited longest.
+    fn crowded_at(&self) -> usize {
+        self.connections_per_worker - self.connections_per_worker.div_ceil(16)
+    }
+}
+
 /// Starts an HTTP server on `listener`. `new_app` is called in each worker thread.
 pub fn serve<F, I, S, B>(
     listener: TcpListener,
-    shutdown_timeout: Duration,
+    limits: Limits,
     new_app: F,
 ) -> std::io::Result<Server>
 where
@@ -59,11 +77,12 @@ where
 
     let builder = Server::build()
         .disable_signals()
-        .max_concurrent_connections(MAX_CONNECTIONS)
-        .shutdown_timeout(shutdown_timeout.as_secs());
+        .workers(limits.workers)
+        .max_concurrent_connections(limits.connections_per_worker)
+        .shutdown_timeout(limits.shutdown_timeout.as_secs());
     let stopping = builder.graceful_shutdown_signal();
     let builder = builder.listen("miniback", listener, move || {
-        let connections = Rc::new(Connections::new(MAX_CONNECTIONS - MAX_CONNECTIONS / 16));
+        let connections = Rc::new(Connections::new(limits.crowded_at()));
         let stopping = stopping.clone();
         let app = new_app().into_factory();
         let app = app.map_err(|error| error.into().error_response());
@@ -91,6 +110,3 @@ where
     })?;
     Ok(builder.run())
 }
-
-/// Maximum number of connections of one worker thread.
-const MAX_CONNECTIONS: usize = 25_000;

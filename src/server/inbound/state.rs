@@ -117,8 +117,9 @@ impl ConnectionState {
         }
     }
 
-    pub fn is_unread(&self) -> bool {
-        self.is_unread.get()
+    /// Returns whether closing must wait until the response has arrived.
+    pub fn must_linger(&self) -> bool {
+        self.is_unread.get() && !self.is_evicted.get()
     }
 
     /// Returns whether the client has sent only part of a head and gets no response to it yet.

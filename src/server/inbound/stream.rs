@@ -139,7 +139,7 @@ impl AsyncWrite for ClientStream {
                 left: UNREAD_MAX_BYTES,
             });
         }
-        if !self.state.is_unread() {
+        if !self.state.must_linger() {
             return Poll::Ready(Ok(()));
         }
         self.poll_linger(context).map(Ok)

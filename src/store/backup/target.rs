@@ -1,8 +1,8 @@
 //! The file that a backup is written to.
 //!
 //! The target is checked, written, and replaced through one open directory, so that nobody can
-//! exchange a part of its path in between. SQLite opens files only by path; afterward, the id of
-//! the file shows whether SQLite wrote to the expected one.
+//! replace a part of its path in the meantime. SQLite opens files only by path; afterward, the id
+//! of the file shows whether SQLite wrote to the expected one.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -15,10 +15,10 @@ use rustix::io::Errno;
 
 use crate::store::db::files::{FileId, LiveFiles, give_to_owner_of, with_suffix};
 
-/// The beginning and the end of the name of an incomplete backup. A number is in between.
+/// The beginning and the end of the name of an incomplete backup, with a number between them.
 const PARTIAL_NAME: (&str, &str) = (".miniback-backup-", ".partial");
 
-/// Why a backup can't be written to a path. Nothing has been changed.
+/// The reason a backup can't be written to a path. No file has been changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     #[error("{path} is a directory; add the name of a file", path = .0.display())]
@@ -68,8 +68,8 @@ pub(super) struct BackupTarget<'a> {
 }
 
 impl<'a> BackupTarget<'a> {
-    /// Opens the directory of `path` and checks what is there. Removes the remains of interrupted
-    /// backups in that directory.
+    /// Opens the directory of `path` and checks the existing file. Removes incomplete backups in
+    /// that directory.
     pub fn open(path: &'a Path, live: &'a LiveFiles) -> Result<Self, TargetError> {
         let (parent, name) = split(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -92,7 +92,7 @@ impl<'a> BackupTarget<'a> {
             name,
         };
         target.check()?;
-        target.remove_remains()?;
+        target.remove_incomplete_backups()?;
         Ok(target)
     }
 
@@ -141,9 +141,9 @@ impl<'a> BackupTarget<'a> {
 
     /// Removes incomplete backups, unless another backup is being written to this directory.
     ///
-    /// A running backup holds a shared lock on the directory. If the file system has no locks, no
-    /// other backup is assumed.
-    fn remove_remains(&self) -> Result<(), TargetError> {
+    /// A running backup holds a shared lock on the directory. If the file system doesn't support
+    /// locks, it is assumed that no other backup is running.
+    fn remove_incomplete_backups(&self) -> Result<(), TargetError> {
         let is_alone = !matches!(
             rustix::fs::flock(&self.directory, FlockOperation::NonBlockingLockExclusive),
             Err(Errno::WOULDBLOCK)
@@ -158,7 +158,7 @@ impl<'a> BackupTarget<'a> {
                 }
             }
         }
-        // Waits while another backup removes remains, which is short.
+        // Waits while another backup removes incomplete backups, which takes little time.
         let _ = rustix::fs::flock(&self.directory, FlockOperation::LockShared);
         Ok(())
     }
@@ -214,7 +214,7 @@ impl PartialBackup<'_> {
         self.file.sync_all().map_err(io_error)?;
         let own = rustix::fs::fstat(&self.file).map_err(|error| io_error(error.into()))?;
         let at_path = target.stat(&self.name)?;
-        // An empty file: SQLite wrote to a directory that was exchanged.
+        // If the file is empty, SQLite wrote to a directory that replaced this one.
         if own.st_size == 0 || at_path.as_ref().map(file_id) != Some(file_id(&own)) {
             return Err(TargetError::Changed(target.path.to_owned()));
         }
@@ -236,7 +236,7 @@ impl Drop for PartialBackup<'_> {
     }
 }
 
-/// Removes an incomplete backup and its journal. A failure isn't an error: the file takes space
+/// Removes an incomplete backup and its journal. Failures are ignored: the file occupies space
 /// until the next backup.
 fn remove(directory: &File, name: &OsStr) {
     let journal = with_suffix(Path::new(name), "-journal");

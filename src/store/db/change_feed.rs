@@ -50,8 +50,8 @@ impl ChangeFeed {
         self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the number of the latest change. Read it before the data, so that no change in
-    /// between is missed.
+    /// Returns the number of the latest change. Read it before the data, so that no change is
+    /// missed.
     pub fn latest(&self) -> u64 {
         *self.0.latest.borrow()
     }

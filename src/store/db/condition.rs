@@ -1,5 +1,5 @@
-//! The condition of the database of a running server: known problems, for writes, `/healthz`,
-//! metrics, and pages.
+//! The known problems of a running server's database. Writes, `/healthz`, metrics, and pages check
+//! them.
 //!
 //! A problem is logged once, and written to the lock file, where `miniback check` finds it.
 
@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::StoreError;
-use super::lock::LockNote;
+use super::lock::LockFileWriter;
 
 thread_local! {
-    /// Whether SQLite has reported corruption on this thread since the last call of
-    /// [`Condition::note_corruption`].
+    /// Set if SQLite has reported corruption on this thread since the last call of
+    /// [`Condition::report_corruption`].
     static CORRUPTION_SEEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Remembers that SQLite reported corruption to a statement on this thread.
+/// Records that SQLite reported corruption to a statement on this thread.
 pub(super) fn on_corruption_error() {
     CORRUPTION_SEEN.set(true);
 }
@@ -24,13 +24,13 @@ pub(super) fn on_corruption_error() {
 /// A problem of the database. A restart of the server clears it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseProblem {
-    /// The file isn't in its place. If it returns, the problem is solved.
+    /// There is no file at the path. If the file is moved back, the problem is solved.
     #[error(
         "{file} was moved or deleted while Miniback was running. Nothing is saved until it is \
          back. Put it back, or stop Miniback, restore a backup, and start Miniback again"
     )]
     Missing { file: String },
-    /// Another file is in the place of the database or of one of its companions.
+    /// Another file is at the path of the database or of one of its companion files.
     #[error(
         "{file} was replaced or deleted while Miniback was running. Nothing is saved. Stop \
          Miniback, check that the right miniback.db is in place, and start Miniback again"
@@ -47,7 +47,7 @@ pub enum DatabaseProblem {
 }
 
 impl DatabaseProblem {
-    /// Whether acknowledged writes would be lost.
+    /// Returns whether acknowledged writes would be lost.
     pub fn prevents_writes(&self) -> bool {
         *self != Self::Damaged
     }
@@ -62,13 +62,13 @@ struct Inner {
     problem: Mutex<Option<DatabaseProblem>>,
     is_disk_full: AtomicBool,
     /// `None` for commands, which don't hold the lock.
-    note: Option<LockNote>,
+    lock_file: Option<LockFileWriter>,
 }
 
 impl Condition {
-    pub fn new(note: Option<LockNote>) -> Self {
+    pub fn new(lock_file: Option<LockFileWriter>) -> Self {
         Self(Arc::new(Inner {
-            note,
+            lock_file,
             ..Inner::default()
         }))
     }
@@ -77,13 +77,13 @@ impl Condition {
         self.lock().clone()
     }
 
-    /// Reports a problem, unless there is one already that is at least as severe. Returns whether
-    /// it is new.
+    /// Reports a problem, unless a problem that is at least as severe is already known. Returns
+    /// whether the problem was recorded.
     pub fn report(&self, problem: DatabaseProblem, details: &str) -> bool {
         let mut current = self.lock();
         let is_new = match &*current {
             None => true,
-            // A missing file may turn out to be replaced.
+            // Another file may have replaced the missing file.
             Some(DatabaseProblem::Missing { .. }) => !matches!(
                 problem,
                 DatabaseProblem::Missing { .. } | DatabaseProblem::Damaged
@@ -93,26 +93,26 @@ impl Condition {
         };
         if is_new {
             tracing::error!(details, "{problem}");
-            self.write_note(Some(&problem));
+            self.write_lock_file(Some(&problem));
             *current = Some(problem);
         }
         is_new
     }
 
-    /// Clears [`DatabaseProblem::Missing`], because the file is back in its place.
-    pub fn on_file_in_place(&self) -> bool {
+    /// Clears [`DatabaseProblem::Missing`], because the file is at its path again.
+    pub fn clear_missing_file(&self) -> bool {
         let mut current = self.lock();
         if !matches!(&*current, Some(DatabaseProblem::Missing { .. })) {
             return false;
         }
-        tracing::warn!("the database file is back in its place; writes are saved again");
+        tracing::warn!("the database file is back; writes are saved again");
         *current = None;
-        self.write_note(None);
+        self.write_lock_file(None);
         true
     }
 
     /// Reports damage if a statement on this thread failed because of it.
-    pub fn note_corruption(&self) {
+    pub fn report_corruption(&self) {
         if CORRUPTION_SEEN.take() {
             self.report(DatabaseProblem::Damaged, "SQLite reported corruption");
         }
@@ -121,7 +121,7 @@ impl Condition {
     /// Fails if a write would be lost.
     pub fn check_writable(&self) -> Result<(), StoreError> {
         match &*self.lock() {
-            Some(problem) if problem.prevents_writes() => Err(StoreError::OutOfPlace),
+            Some(problem) if problem.prevents_writes() => Err(StoreError::DatabaseReplaced),
             _ => Ok(()),
         }
     }
@@ -134,9 +134,9 @@ impl Condition {
         self.0.is_disk_full.store(is_full, Ordering::Relaxed);
     }
 
-    fn write_note(&self, problem: Option<&DatabaseProblem>) {
-        if let Some(note) = &self.0.note {
-            note.write(problem);
+    fn write_lock_file(&self, problem: Option<&DatabaseProblem>) {
+        if let Some(lock_file) = &self.0.lock_file {
+            lock_file.write(problem);
         }
     }
 

@@ -4,7 +4,7 @@
 //! A job reports each change of such a row to its [`WriteTx`](super::writer::WriteTx). The writer
 //! adds up the changes of a commit and updates the counters in the same transaction, which costs
 //! much less than a trigger for each row. Debug builds also count the rows before the commit, so
-//! any test exposes code that doesn't report a change correctly.
+//! tests detect code that doesn't report a change correctly.
 
 use std::collections::BTreeMap;
 
@@ -145,7 +145,8 @@ fn add_to_feedback_count(
     Ok(())
 }
 
-/// Returns how many events of all webhooks the counters can't explain; 0 if nothing is lost.
+/// Returns the number of events of all webhooks that the counters don't account for; 0 unless an
+/// event was lost.
 ///
 /// Compares each webhook's `events` with the sum of its states and with its rows, and its `pending`
 /// with its pending rows.

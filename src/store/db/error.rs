@@ -23,8 +23,8 @@ pub enum StoreError {
     ReadOnly,
     #[error("another program has locked the database")]
     Busy,
-    #[error("the database file isn't in its place")]
-    OutOfPlace,
+    #[error("the database file was moved or replaced")]
+    DatabaseReplaced,
     #[error("the database is damaged: {0}")]
     Damaged(Arc<rusqlite::Error>),
     #[error("the database is closed")]
@@ -64,7 +64,8 @@ impl From<r2d2::Error> for StoreError {
     }
 }
 
-/// Why a data directory or its database can't be opened. Each message says how to fix the problem.
+/// The reason a data directory or its database can't be opened. Each message says how to fix the
+/// problem.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
@@ -112,7 +113,7 @@ pub enum OpenError {
     ReadOnly { path: PathBuf },
     #[error(
         "another miniback ({holder}) is using this data directory; stop it or choose another \
-         --data-dir"
+         -- data-dir"
     )]
     Locked { holder: String },
     #[error(
@@ -137,7 +138,7 @@ pub enum OpenError {
     Connections(String),
 }
 
-/// Describes an error of SQLite, without its text.
+/// Describes an error of SQLite in our own words.
 pub fn describe_sqlite(error: &rusqlite::Error) -> String {
     let text = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
@@ -161,24 +162,24 @@ pub fn describe_sqlite(error: &rusqlite::Error) -> String {
     text.to_owned()
 }
 
-/// How to replace a corrupt database.
+/// Instructions for replacing a corrupt database.
 const RESTORE_ADVICE: &str = "move it away together with miniback.db-wal and miniback.db-shm, put a copy \
     made by `miniback backup` in its place, and start again";
 
-/// Why a directory or file can't be used.
+/// Returns the reason a directory or file can't be used.
 fn io_error_reason(source: &std::io::Error) -> String {
     match source.kind() {
         ErrorKind::PermissionDenied => "permission denied".into(),
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full".into(),
         ErrorKind::NotADirectory => "a part of the path isn't a directory".into(),
-        // Creating a directory fails only if something else has its name.
+        // Creating a directory fails with this error only if its name is already in use.
         ErrorKind::AlreadyExists => "it is a symbolic link to a missing directory".into(),
         _ => io_errors::describe(source),
     }
 }
 
-/// How to fix a directory or file that can't be used.
+/// Returns how to fix a directory or file that can't be used.
 fn io_error_advice(source: &std::io::Error) -> &'static str {
     match source.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {

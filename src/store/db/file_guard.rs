@@ -1,5 +1,5 @@
-//! Checks that the files of an open database are still in place, because writes to replaced
-//! files are lost at the next start.
+//! Checks that the files of an open database haven't been moved or replaced, because writes to such
+//! files would be lost at the next start.
 //!
 //! In WAL mode, SQLite never replaces or deletes these files while the database is open.
 
@@ -14,7 +14,7 @@ use super::error::OpenError;
 use super::files::{FileId, with_suffix};
 use super::open::io_error;
 
-/// The ids of the open files.
+/// The ids of an open database's files, and the change counter of the database.
 pub(in crate::store) struct FileGuard {
     path: PathBuf,
     pub database: FileId,
@@ -26,7 +26,7 @@ pub(in crate::store) struct FileGuard {
 }
 
 impl FileGuard {
-    /// Remembers the files of the database at `path`, which SQLite has just opened.
+    /// Records the files of the database at `path`, which SQLite has just opened.
     pub fn new(path: &Path) -> Result<Self, OpenError> {
         let fail = io_error(path);
         // SQLite creates companion files next to the target of a symbolic link.

@@ -13,9 +13,9 @@ use super::lock::LOCK_NAME;
 use super::open::database_path;
 
 /// The suffixes of the files that SQLite creates next to a database.
-const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+const COMPANION_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Identifies a file or directory, whatever its path.
+/// Identifies a file or directory, independently of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct FileId {
     pub device: u64,
@@ -32,8 +32,8 @@ impl FileId {
     }
 }
 
-/// Creates a file that only its owner can access. The file gets the owner of its directory, also
-/// when root runs the program. Returns `None` if the file exists.
+/// Creates a file that only its owner can access. The file gets the owner of its directory, even if
+/// root runs the program. Returns `None` if the file exists.
 pub(super) fn create_private(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(0o600);
@@ -50,8 +50,8 @@ pub(super) fn create_private(path: &Path) -> io::Result<Option<File>> {
 
 /// Gives a new file the owner of its directory.
 pub(in crate::store) fn give_to_owner_of(directory: &std::fs::Metadata, file: &File) {
-    // Only root can change the owner. The files of other users have the right one, or the check of
-    // the data directory reports them.
+    // Only root can change the owner. For other users, the owner is right, or the check of the data
+    // directory reports the file.
     if rustix::process::geteuid().is_root() {
         let _ = fchown(file, Some(directory.uid()), Some(directory.gid()));
     }
@@ -111,7 +111,7 @@ impl LiveFiles {
         let database = database_path(dir);
         let mut paths = vec![dir.join(LOCK_NAME)];
         for path in [std::fs::canonicalize(&database)?, database] {
-            paths.extend(COMPANIONS.map(|suffix| with_suffix(&path, suffix)));
+            paths.extend(COMPANION_SUFFIXES.map(|suffix| with_suffix(&path, suffix)));
             paths.push(path);
         }
         let mut files = Self {

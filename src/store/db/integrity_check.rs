@@ -12,8 +12,8 @@ use super::SCHEMA_VERSION;
 use super::condition::{Condition, DatabaseProblem};
 use super::error::OpenError;
 
-/// How long startup waits for the check. If the check takes longer, the server starts anyway and
-/// the check is repeated in the background.
+/// The time that startup waits for the check. If the check takes longer, the server starts anyway
+/// and repeats the check in the background.
 const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
 
 /// Checks that the pages aren't corrupt, and that the file is writable. Damage that is found later
@@ -42,7 +42,7 @@ pub(in crate::store) fn check(
     })
 }
 
-/// Converts an error of SQLite into an error that says what to do.
+/// Converts an error of SQLite into an error that says how to fix the problem.
 pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {

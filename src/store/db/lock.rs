@@ -1,5 +1,5 @@
-//! The lock on a data directory, held by the one process that serves it. The locked file says which
-//! process and which database that is, and which problem the database has.
+//! The lock on a data directory, held by the process that serves it. The lock file contains the id
+//! of this process, the id of its database, and the known problem of the database.
 
 use std::fs::File;
 use std::io::Read;
@@ -45,24 +45,24 @@ pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
 }
 
 impl DirectoryLock {
-    /// Writes the id of the open database to the file. Returns a handle to add problems.
-    pub(in crate::store) fn note(&self, database: FileId) -> LockNote {
-        let note = LockNote {
+    /// Writes the id of the open database to the file. Returns a writer for problems.
+    pub(in crate::store) fn file_writer(&self, database: FileId) -> LockFileWriter {
+        let writer = LockFileWriter {
             file: Arc::downgrade(&self.0),
             database,
         };
-        note.write(None);
-        note
+        writer.write(None);
+        writer
     }
 }
 
-/// Writes the lock file of a running server. It doesn't keep the lock.
-pub(in crate::store) struct LockNote {
+/// Writes the lock file of a running server. It doesn't hold the lock.
+pub(in crate::store) struct LockFileWriter {
     file: Weak<File>,
     database: FileId,
 }
 
-impl LockNote {
+impl LockFileWriter {
     /// Replaces the problem in the file.
     pub(super) fn write(&self, problem: Option<&DatabaseProblem>) {
         let Some(file) = self.file.upgrade() else {
@@ -73,7 +73,7 @@ impl LockNote {
         if let Some(problem) = problem {
             text.push_str(&format!("problem {}\n", problem.to_string().escape_debug()));
         }
-        // Best effort: the note only helps `miniback check` to explain a problem.
+        // Best effort: the content only helps `miniback check` to explain a problem.
         let _ = write(&file, &text);
     }
 }
@@ -83,7 +83,7 @@ impl LockNote {
 pub struct LockHolder {
     /// The process, such as `process 123`.
     pub name: String,
-    /// Whether the database at the path is the one that the server has open.
+    /// Whether the server has opened the database that is at the path now.
     pub has_database_open: bool,
     /// The problem that the server has found.
     pub problem: Option<String>,
@@ -118,7 +118,7 @@ fn holder_line() -> String {
     format!("process {}\n", std::process::id())
 }
 
-/// Replaces the content of the file. It never becomes empty in between.
+/// Replaces the content of the file, which is never empty in the meantime.
 fn write(file: &File, text: &str) -> std::io::Result<()> {
     file.write_all_at(text.as_bytes(), 0)?;
     file.set_len(text.len() as u64)

@@ -29,7 +29,7 @@ const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../schema/001_first.sql"))];
 /// The schema version that this program works with.
 const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
-/// How long a connection waits while another connection has locked the database.
+/// The maximum time that a connection waits while another connection has locked the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The WAL is truncated when it exceeds this size.

@@ -56,8 +56,8 @@ pub fn create_directory(dir: &Path) -> Result<(), OpenError> {
         return Err(OpenError::NotADirectory(dir.to_owned()));
     }
     let missing = dir.ancestors().take_while(|ancestor| !ancestor.exists());
-    // At least the data directory itself, because an earlier start may have been interrupted
-    // between creating and syncing it.
+    // Always sync the data directory itself, because an earlier start may have been interrupted
+    // after creating it and before syncing it.
     let entries = dir.ancestors().take(missing.count().max(1));
     DirBuilder::new()
         .recursive(true)
@@ -108,7 +108,7 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
         let details = format!("its schema isn't the one of version {SCHEMA_VERSION}: {difference}");
         return Err(OpenError::Corrupt { path, details });
     }
-    // Logged only now, because an error is a single line.
+    // Log these lines only now: if opening fails, the error must be the only line.
     for line in exposures {
         tracing::warn!("{line}");
     }

@@ -1,4 +1,5 @@
-//! Checks that only the owner of a data directory can access its files, whoever created them.
+//! Checks that only the owner of a data directory can access its files, including files that
+//! another user created.
 
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::Read;
@@ -11,14 +12,14 @@ use super::error::OpenError;
 use super::lock::LOCK_NAME;
 use super::open::{APPLICATION_ID, io_error};
 
-/// The permissions of everybody except the owner.
-const OTHERS: u32 = 0o077;
-/// A directory in which others can replace files.
-const OTHERS_WRITE: u32 = 0o022;
-/// Others can't replace files in a directory with this bit.
-const STICKY: u32 = 0o1000;
+/// The mode bits that give access to users other than the owner.
+const NON_OWNER_BITS: u32 = 0o077;
+/// The mode bits with which other users can replace files in a directory.
+const NON_OWNER_WRITE_BITS: u32 = 0o022;
+/// The mode bit that prevents other users from replacing files in a directory.
+const STICKY_BIT: u32 = 0o1000;
 
-/// A file or directory that somebody else can access.
+/// A file or directory that other users can access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposure {
     path: PathBuf,
@@ -33,9 +34,9 @@ pub struct Exposure {
 enum ExposureKind {
     /// The file belongs to this user.
     Owner(u32),
-    /// Others can access the file with this mode.
+    /// Other users can access the file, because it has this mode.
     Mode(u32),
-    /// Others can replace the files in the directory with this mode.
+    /// Other users can replace the files in the directory, because it has this mode.
     DirectoryMode(u32),
 }
 
@@ -61,7 +62,7 @@ impl std::fmt::Display for Exposure {
     }
 }
 
-/// Finds the files in `dir`, and `dir` itself, that others can access.
+/// Finds the files in `dir` that other users can access. Also checks `dir` itself.
 pub fn find_exposures(dir: &Path) -> Result<Vec<Exposure>, OpenError> {
     let fail = io_error(dir);
     let directory = dir.metadata().map_err(fail)?;
@@ -76,10 +77,10 @@ pub fn find_exposures(dir: &Path) -> Result<Vec<Exposure>, OpenError> {
         });
     };
     let mode = directory.mode() & 0o7777;
-    // If the directory belongs to somebody else, Miniback may have access through the group.
+    // If the directory belongs to another user, Miniback may have access through the group.
     let is_own = own_user.is_root() || directory.uid() == own_user.as_raw();
-    let writers = if is_own { OTHERS_WRITE } else { 0o002 };
-    if mode & writers != 0 && mode & STICKY == 0 {
+    let writers = if is_own { NON_OWNER_WRITE_BITS } else { 0o002 };
+    if mode & writers != 0 && mode & STICKY_BIT == 0 {
         add(dir, ExposureKind::DirectoryMode(mode), true);
     }
     for entry in dir.read_dir().map_err(fail)? {
@@ -93,11 +94,11 @@ pub fn find_exposures(dir: &Path) -> Result<Vec<Exposure>, OpenError> {
         }
         let path = entry.path();
         let has_data = has_own_name(&path) || is_database(&path);
-        let is_users = metadata.uid() == own_user.as_raw() && !own_user.is_root();
-        if metadata.uid() != directory.uid() && !is_users {
+        let is_own_file = metadata.uid() == own_user.as_raw() && !own_user.is_root();
+        if metadata.uid() != directory.uid() && !is_own_file {
             add(&path, ExposureKind::Owner(metadata.uid()), has_data);
         }
-        if metadata.mode() & OTHERS != 0 {
+        if metadata.mode() & NON_OWNER_BITS != 0 {
             add(
                 &path,
                 ExposureKind::Mode(metadata.mode() & 0o7777),
@@ -132,7 +133,7 @@ pub(super) fn protect(dir: &Path) -> Result<Vec<String>, OpenError> {
 }
 
 impl Exposure {
-    /// Returns whether the file is protected now.
+    /// Restricts the access to the file. Returns whether this succeeded.
     fn fix(&self, directory: &Metadata) -> bool {
         let Ok(file) = open_existing(&self.path) else {
             return false;
@@ -140,7 +141,7 @@ impl Exposure {
         let Ok(metadata) = file.metadata() else {
             return false;
         };
-        // With a second name, the file may be somebody else's, even if root runs the program.
+        // A file with a second name (a hard link) may belong to somebody else.
         if !metadata.is_file() || metadata.nlink() > 1 {
             return false;
         }
@@ -149,10 +150,13 @@ impl Exposure {
                 fchown(&file, Some(directory.uid()), Some(directory.gid())).is_ok()
             }
             ExposureKind::Mode(mode) => {
-                let wanted = Permissions::from_mode(mode & !OTHERS & 0o777);
+                let wanted = Permissions::from_mode(mode & !NON_OWNER_BITS & 0o777);
                 let is_changed = file.set_permissions(wanted).is_ok();
                 // Some file systems accept the change and ignore it.
-                is_changed && file.metadata().is_ok_and(|file| file.mode() & OTHERS == 0)
+                is_changed
+                    && file
+                        .metadata()
+                        .is_ok_and(|file| file.mode() & NON_OWNER_BITS == 0)
             }
             // The directory may be shared on purpose.
             ExposureKind::DirectoryMode(_) => false,
@@ -160,7 +164,7 @@ impl Exposure {
     }
 }
 
-/// Whether a server opens the file.
+/// Returns whether a server opens the file.
 fn is_open_by_server(path: &Path) -> bool {
     let names = [
         "miniback.db",
@@ -180,7 +184,7 @@ fn has_own_name(path: &Path) -> bool {
         .any(|start| name.starts_with(start))
 }
 
-/// Whether the file is a database of Miniback, such as a backup.
+/// Returns whether the file is a Miniback database, such as a backup.
 fn is_database(path: &Path) -> bool {
     let mut header = [0; 72];
     let read = open_existing(path).and_then(|mut file| file.read_exact(&mut header));

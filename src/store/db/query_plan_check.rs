@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-/// Tables that grow with use. All others have one row for each item that a user has set up.
+/// Tables that grow with use. All other tables have one row for each item that a user has set up.
 const GROWING_TABLES: [&str; 6] = [
     "feedback",
     "feedback_status_history",

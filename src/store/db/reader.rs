@@ -20,7 +20,7 @@ const FAST_POOL_SIZE: u32 = 4;
 /// Maximum number of concurrent slow reads, such as searches and long lists. They have their own
 /// pool so that they can't delay a sign-in or the dispatcher.
 const SLOW_POOL_SIZE: u32 = 2;
-/// How long a read waits for a free connection.
+/// The maximum time that a read waits for a free connection.
 const POOL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl Reader {
         match self.fast.try_get() {
             Some(connection) => {
                 let result = work(&connection);
-                self.condition.note_corruption();
+                self.condition.report_corruption();
                 result
             }
             None => self.read(work).await,
@@ -93,7 +93,7 @@ impl Reader {
         let task = tokio::task::spawn_blocking(move || {
             let connection = pool.get().map_err(StoreError::from)?;
             let result = in_transaction(&connection, work);
-            condition.note_corruption();
+            condition.report_corruption();
             result
         });
         task.await

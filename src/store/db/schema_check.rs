@@ -1,4 +1,4 @@
-//! Compares the schema in a database with the one that its version number promises.
+//! Compares the schema in a database with the expected schema of its version.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::MIGRATIONS;
 use crate::store::search;
 
 /// The objects of a schema by type and name, each with its statement.
-type Objects = BTreeMap<(String, String), String>;
+type SchemaObjects = BTreeMap<(String, String), String>;
 
 /// Returns the first difference, such as `table users is missing`.
 pub(in crate::store) fn find_difference(
@@ -20,7 +20,7 @@ pub(in crate::store) fn find_difference(
     search::register_functions(&expected)?;
     let applied = &MIGRATIONS[..version.min(MIGRATIONS.len())];
     Migrations::from_slice(applied).to_latest(&mut expected)?;
-    let (expected, found) = (objects(&expected)?, objects(connection)?);
+    let (expected, found) = (schema_objects(&expected)?, schema_objects(connection)?);
     let describe = |(kind, name): &(String, String), problem| format!("{kind} {name} {problem}");
     let missing_or_changed = expected.iter().find_map(|(key, sql)| match found.get(key) {
         None => Some(describe(key, "is missing")),
@@ -31,9 +31,9 @@ pub(in crate::store) fn find_difference(
     Ok(missing_or_changed.or_else(|| unexpected().map(|key| describe(key, "is unexpected"))))
 }
 
-/// Reads the schema. SQLite's own tables are ignored, and so are the statements of the tables that
-/// the search index consists of, because they depend on the version of SQLite.
-fn objects(connection: &Connection) -> rusqlite::Result<Objects> {
+/// Reads the schema. Ignores SQLite's own tables. Omits the statements of the search index's
+/// internal tables, because they depend on the version of SQLite.
+fn schema_objects(connection: &Connection) -> rusqlite::Result<SchemaObjects> {
     let mut statement = connection.prepare(
         "SELECT type, name, iif(name IN (SELECT name FROM pragma_table_list WHERE type = 'shadow'),
                                 '', ifnull(sql, ''))

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::{BUSY_TIMEOUT, WAL_BYTES_MAX};
 
-/// How long the writer waits for readers before it truncates the WAL.
+/// The time that the writer waits for readers before it truncates the WAL.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(20);
 /// Minimum time between a failed checkpoint and the next one.
 const CHECKPOINT_RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -19,7 +19,7 @@ const CHECKPOINT_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// The WAL of a database that this process serves.
 pub(in crate::store) struct Wal {
     path: PathBuf,
-    /// When the last checkpoint failed; `None` if it succeeded.
+    /// The time when the last checkpoint failed; `None` if it succeeded.
     failed_at: Option<Instant>,
 }
 

@@ -58,7 +58,7 @@ where
     (WriterCommand::Job(job), response)
 }
 
-/// What the server's writer knows about the files of its database.
+/// The file checks of a server's writer.
 pub(in crate::store) struct ServedFiles {
     pub wal: Wal,
     pub guard: Arc<FileGuard>,
@@ -162,7 +162,7 @@ impl Writer {
         response.await.map_err(|_| StoreError::Closed)
     }
 
-    /// Checks whether the database files are in their place, without waiting for the result.
+    /// Checks whether the database files were moved or replaced, without waiting for the result.
     pub(in crate::store) fn check_files(&self) {
         // If the queue is full, the next commit checks the files.
         let _ = self.queue.try_send(WriterCommand::CheckFiles);
@@ -211,7 +211,7 @@ impl WriterThread {
                         break;
                     }
                     WriterCommand::CheckFiles => {
-                        // The result is in `condition`.
+                        // The result is stored in `condition`.
                         let _ = self.check_files();
                     }
                     WriterCommand::Close => {
@@ -253,7 +253,7 @@ impl WriterThread {
             // The files may have been replaced in the meantime.
             .and_then(|()| self.check_files())
             .err();
-        self.condition.note_corruption();
+        self.condition.report_corruption();
         match error {
             Some(StoreError::DiskFull) => self.condition.set_disk_full(true),
             None if self.connection.total_changes() > changes_before => {
@@ -265,31 +265,32 @@ impl WriterThread {
         if error.is_none() {
             self.notifiers.notify(effects);
         }
-        let is_in_place = !matches!(error, Some(StoreError::OutOfPlace));
+        let is_file_valid = !matches!(error, Some(StoreError::DatabaseReplaced));
         for job in batch {
             job.reply(error.clone());
         }
-        if is_in_place && let Some(files) = &mut self.files {
+        if is_file_valid && let Some(files) = &mut self.files {
             files.wal.truncate_if_large(&self.connection, truncate_wal);
         }
     }
 
-    /// Checks that the database files are in their place. Fails if a write would be lost.
+    /// Checks that the database files haven't been moved or replaced. Fails if a write would be
+    /// lost.
     fn check_files(&mut self) -> Result<(), StoreError> {
         let Some(files) = &self.files else {
             return Ok(());
         };
         match files.guard.check() {
             Ok(()) => {
-                if self.condition.on_file_in_place() {
+                if self.condition.clear_missing_file() {
                     self.notifiers.deliveries.notify_one();
                 }
             }
             Err((problem, details)) => {
                 let is_replaced = matches!(problem, DatabaseProblem::Replaced { .. });
                 if self.condition.report(problem, &details) && is_replaced {
-                    // The WAL may be at a path where SQLite would apply it to another database.
-                    // Empty it, so that its content is only in the database that it belongs to.
+                    // SQLite could apply the WAL at this path to another database. Empty the WAL,
+                    // so that its content is only in its own database.
                     let _ = checkpoint(&self.connection);
                 }
             }

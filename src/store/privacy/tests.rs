@@ -11,7 +11,7 @@ use crate::domain::search::SearchQuery;
 use crate::store::{FeedbackFilter, StatusChange};
 
 const SAM: &str = "sam@example.com";
-/// A word that is a single n-gram, and that doesn't occur by chance.
+/// A word that is a single n-gram and doesn't occur in the files by chance.
 const WORD: &str = "鰻龘鱻";
 
 async fn add(store: &Store, message: &str, email: &str) {

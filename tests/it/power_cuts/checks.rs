@@ -1,4 +1,4 @@
-//! The checks after a power cut. Each returns an error that describes what was lost.
+//! The checks after a power cut. Each check returns an error that describes the loss.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::support::lost_events::{delivery_that_changed, missing_at};
 use crate::support::power_cut_fs::disk::Disk;
 use crate::support::wait::poll;
 
-/// Checks the database as the power cut left it.
+/// Checks the database after the power cut.
 pub fn check_database(
     disk: &Disk,
     acknowledged: &[Acknowledged],

@@ -26,6 +26,7 @@ pub struct AppBuilder {
     admin: bool,
     data: Option<Arc<TempDir>>,
     writes_can_fail: bool,
+    open_files: Option<&'static str>,
     log_format: &'static str,
 }
 
@@ -39,6 +40,12 @@ impl AppBuilder {
     /// Makes writes beyond [`App::limit_file_size`] fail instead of killing the program.
     pub fn writes_can_fail(mut self) -> Self {
         self.writes_can_fail = true;
+        self
+    }
+
+    /// Sets the soft and the hard limit of open files, such as `1024:4096`.
+    pub fn open_files(mut self, limits: &'static str) -> Self {
+        self.open_files = Some(limits);
         self
     }
 
@@ -94,6 +101,9 @@ impl AppBuilder {
         if self.writes_can_fail {
             command = ignoring_sigxfsz(&command);
         }
+        if let Some(limits) = self.open_files {
+            command = command::wrapped_by(&command, "prlimit", &[&format!("--nofile={limits}")]);
+        }
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -132,6 +142,7 @@ impl App {
             admin: true,
             data: None,
             writes_can_fail: false,
+            open_files: None,
             log_format: "json",
         }
     }

@@ -66,8 +66,8 @@ impl Form {
         let controls = selector("input, textarea, select, button");
         let form_id = form.attr("id");
         for control in document.select(&controls) {
-            // A control belongs to the form that its `form` attribute identifies, or else to the
-            // form that contains it.
+            // A control belongs to the form that its `form` attribute identifies, or otherwise to
+            // the form that contains it.
             let belongs = match control.attr("form") {
                 Some(id) => Some(id) == form_id,
                 None => control.ancestors().any(|a| a.id() == form.id()),
@@ -185,7 +185,7 @@ impl Form {
             .collect()
     }
 
-    /// Returns what pressing each of the buttons sends.
+    /// Returns the request that each of the buttons sends.
     pub fn presses(&self) -> Vec<FilledForm> {
         let labels = self.buttons.iter().map(|button| button.label.as_str());
         labels.map(|label| self.press(label)).collect()

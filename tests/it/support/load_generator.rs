@@ -13,8 +13,7 @@ use super::app::{ADMIN, App};
 use super::http::{KeepAliveClient, Response};
 use super::wait::wait_until;
 
-/// How long a client waits after a failed request. [`LoadGenerator::switch_to`] ends the wait
-/// early.
+/// The wait of a client after a failed request. [`LoadGenerator::switch_to`] ends the wait early.
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// An acknowledged change, which must never be lost.

@@ -1,4 +1,5 @@
-//! An endpoint on loopback that records every request and responds as a test's script says.
+//! An endpoint on loopback that records every request and responds with the replies of a test's
+//! script.
 //!
 //! It runs one thread per connection and keeps connections open unless a reply says otherwise.
 //! Nothing here depends on timing: a test that needs a late response holds it back with a [`Gate`].
@@ -27,7 +28,7 @@ pub struct ReceivedRequest {
     /// In their original order and case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// When the head was complete.
+    /// The time at which the head was complete.
     pub at: Instant,
     /// The number of the connection, counted from 0.
     pub connection: usize,
@@ -273,8 +274,8 @@ fn read_request(
         if raw.ends_with(b"\r\n\r\n") {
             break raw.len();
         }
-        // A TLS handshake starts with this byte. Like a real server, respond with an error at once
-        // instead of waiting for the end of the request head.
+        // A TLS handshake starts with this byte. Like a real server, respond with an error
+        // immediately instead of waiting for the end of the request head.
         if raw == [0x16] {
             let _ = stream
                 .get_mut()

@@ -1,5 +1,5 @@
-//! HTTPS endpoints run by `openssl s_server`, with certificates made by `openssl`, so that tests
-//! see what real servers send.
+//! HTTPS endpoints run by `openssl s_server`, with certificates that `openssl` created, so that
+//! tests see the responses of a real server.
 
 use std::io::Write;
 use std::path::PathBuf;

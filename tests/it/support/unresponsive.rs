@@ -22,7 +22,8 @@ impl UnresponsivePort {
         listener.bind(&address.into()).expect("bind the port");
         listener.listen(0).expect("listen");
         let bound = listener.local_addr().expect("read the socket address");
-        // With a backlog of 0, the queue holds one connection. The others are never answered.
+        // With a backlog of 0, the queue holds one connection. The kernel doesn't respond to
+        // further attempts.
         let connections = (0..3).map(|_| start_connecting(&bound)).collect();
         Self {
             address: bound.as_socket().expect("get the socket address"),

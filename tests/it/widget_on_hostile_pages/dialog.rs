@@ -1,4 +1,4 @@
-//! The dialog on pages that change while it is open, and on pages where it can't send.
+//! The dialog on pages that change while it is open, and on pages that prevent it from sending.
 
 use serde_json::{Value, json};
 
@@ -113,7 +113,7 @@ fn says_that_sending_failed_and_links_to_the_public_form() {
 }
 
 #[test]
-fn every_press_of_send_ends_in_a_message() {
+fn every_press_of_send_shows_a_message() {
     let (site, browser) = (Site::start(), Browser::start());
     site.show("<html lang=en><body><iframe sandbox=allow-scripts src=/framed/sandboxed.html?shop width=900 height=700>");
     browser.open(&site.server.url("/"));

@@ -9,7 +9,7 @@ fn parsed(text: &str) -> Result<ParsedHead, HeadError> {
 }
 
 #[test]
-fn accepts_what_a_recipient_may_accept() {
+fn accepts_deviations_that_the_standard_permits() {
     for (head, status, framing) in [
         ("HTTP/1.1 200 OK|Content-Length: 5||", 200, Length(5)),
         // The status line.
@@ -201,7 +201,7 @@ fn reads_headers_as_they_were_sent() {
 }
 
 #[test]
-fn keeps_the_connection_only_if_its_next_response_is_certain() {
+fn reuses_a_connection_only_if_the_framing_is_unambiguous() {
     for (head, keep_alive) in [
         ("HTTP/1.1 200 OK|Content-Length: 5||", true),
         ("HTTP/1.1 200 OK|Transfer-Encoding: chunked||", true),

@@ -15,8 +15,8 @@ pub enum Client {
     Known(u64),
 }
 
-/// A group of clients that may belong to one person: the /48 prefix of IPv6 addresses. All other
-/// clients are groups of their own.
+/// A group of clients that may belong to one person: the /48 prefix of IPv6 addresses. Each other
+/// client is a separate group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Site(Client);
 

@@ -8,25 +8,25 @@ use super::{FORGET_AFTER, THROTTLED_FROM, WAIT_MAX, client::Client};
 
 /// Maximum number of clients: about 4 MB.
 pub const CLIENTS_MAX: usize = 20_000;
-/// How long a `Retry-After` is valid after its due time. Clients rely on 60 s; the rest allows for
-/// slow connections.
-const PROMISE_VALID: Duration = Duration::from_secs(65);
+/// The time that a `Retry-After` stays valid after its due time. Clients can rely on 60 s; the
+/// other 5 s allow for slow connections.
+const RETRY_WINDOW: Duration = Duration::from_secs(65);
 
 #[derive(Clone, Debug, Default)]
 pub struct ClientState {
     pub failures: u32,
     /// The wait after the last failure; zero if there was none. The next wait is twice as long.
     pub wait: Duration,
-    /// Whether the client is no longer new, so that the failures of others don't affect it.
+    /// Whether the client is no longer new, so that the failures of other clients don't affect it.
     pub has_waited: bool,
-    pub promise: Option<Promise>,
+    pub retry_window: Option<RetryWindow>,
     pub last: Duration,
 }
 
-/// A `Retry-After` sent to a client. If the client tries again between `due` and `until`, Miniback
-/// checks its password.
+/// The time in which a client that received `Retry-After` can try again. Between `due` and `until`,
+/// Miniback checks its password.
 #[derive(Clone, Copy, Debug)]
-pub struct Promise {
+pub struct RetryWindow {
     pub due: Duration,
     pub until: Duration,
     /// Whether the client has to wait until `due`. If not, it may try earlier, but a check isn't
@@ -34,11 +34,11 @@ pub struct Promise {
     pub must_wait: bool,
 }
 
-impl Promise {
+impl RetryWindow {
     pub fn new(due: Duration, must_wait: bool) -> Self {
         Self {
             due,
-            until: due + PROMISE_VALID,
+            until: due + RETRY_WINDOW,
             must_wait,
         }
     }
@@ -49,8 +49,8 @@ impl ClientState {
         now.saturating_sub(self.last) >= FORGET_AFTER
     }
 
-    fn has_promise(&self, now: Duration) -> bool {
-        self.promise.is_some_and(|promise| now <= promise.until)
+    fn has_retry_window(&self, now: Duration) -> bool {
+        self.retry_window.is_some_and(|window| now <= window.until)
     }
 
     /// Returns the wait after another failure, or zero if the client doesn't have to wait.
@@ -94,7 +94,7 @@ impl ClientTable {
         if self.0.len() < CLIENTS_MAX {
             return true;
         }
-        let mut candidates = self.clients(|_, state| !state.has_promise(now));
+        let mut candidates = self.clients(|_, state| !state.has_retry_window(now));
         if candidates.is_empty() {
             candidates = self.clients_of_largest_network();
         }

@@ -13,7 +13,7 @@ const COUNTS_MAX: usize = 10_000;
 
 /// Counts by key. Only a keyed hash of the key is stored, which limits the memory per count.
 pub struct FailureCounts {
-    /// The number of failures from which clients have to wait.
+    /// The number of failures at which clients have to wait.
     throttled_from: u32,
     hasher: RandomState,
     counts: HashMap<u64, Count>,
@@ -34,8 +34,8 @@ impl FailureCounts {
         }
     }
 
-    /// The number of failures beyond the limit, counting `more` failures that haven't happened yet:
-    /// 1 for the first failure after which clients have to wait.
+    /// Returns the number of failures beyond the limit, including `more` failures that haven't
+    /// happened yet. It is 1 for the first failure after which clients have to wait.
     fn over_limit(&self, key: &impl Hash, now: Duration, more: u32) -> u32 {
         let count = self.counts.get(&self.hasher.hash_one(key));
         let failures = count
@@ -44,8 +44,8 @@ impl FailureCounts {
         (failures.saturating_add(more) + 1).saturating_sub(self.throttled_from)
     }
 
-    /// Whether the next failure makes its client wait.
-    pub fn is_next_throttled(&self, key: &impl Hash, now: Duration) -> bool {
+    /// Returns whether the next failure makes its client wait.
+    pub fn is_next_failure_throttled(&self, key: &impl Hash, now: Duration) -> bool {
         self.over_limit(key, now, 1) > 0
     }
 
@@ -77,7 +77,7 @@ impl FailureCounts {
         self.counts.remove(&self.hasher.hash_one(key));
     }
 
-    /// Removes expired counts or, if no count has expired, the eighth with the fewest failures.
+    /// Removes expired counts or, if no count has expired, the lowest eighth of the counts.
     fn evict(&mut self, now: Duration) {
         self.counts
             .retain(|_, count| now.saturating_sub(count.last) < FORGET_AFTER);

@@ -1,4 +1,4 @@
-//! Attackers and an owner, with a clock that the test moves.
+//! Attackers and an owner try to sign in, with a manual clock.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -59,7 +59,7 @@ fn a_rejected_attempt_counts_for_nothing() {
         assert!(throttle.start(v4(1), ACCOUNT).is_err());
     }
     clock.advance(Duration::from_secs(2));
-    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_guaranteed);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn attempts_at_once_count_as_one_while_the_client_has_to_wait() {
     assert_eq!(fifth.fail(), Some(Duration::from_secs(1)));
     clock.advance(Duration::from_secs(1));
     // The rejected attempts received a `Retry-After` too, so the next attempt is accepted.
-    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_guaranteed);
 }
 
 #[test]
@@ -134,20 +134,20 @@ fn an_attempt_without_an_outcome_can_be_repeated_at_once() {
         clock.advance(fail(&throttle, v4(1), ACCOUNT).unwrap_or_default());
     }
     drop(throttle.start(v4(1), ACCOUNT).unwrap());
-    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_guaranteed);
 }
 
 #[test]
-fn a_postponed_client_is_promised_a_check() {
+fn a_postponed_client_is_guaranteed_a_check() {
     let (throttle, clock) = throttle();
     let wait = throttle.start(v4(1), ACCOUNT).unwrap().postpone().unwrap();
     // The client may try earlier, but a check isn't guaranteed.
-    assert!(!throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+    assert!(!throttle.start(v4(1), ACCOUNT).unwrap().is_guaranteed);
     clock.advance(wait);
     let attempt = throttle.start(v4(1), ACCOUNT).unwrap();
-    assert!(attempt.is_promised);
+    assert!(attempt.is_guaranteed);
     assert_eq!(attempt.fail(), None);
-    assert!(!throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+    assert!(!throttle.start(v4(1), ACCOUNT).unwrap().is_guaranteed);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn changing_the_64_prefix_within_a_48_prefix_does_not_help() {
 }
 
 #[test]
-fn strangers_cannot_evict_a_promise_from_the_table() {
+fn strangers_cannot_evict_a_retry_window_from_the_table() {
     let (throttle, clock) = throttle();
     for number in 0..6 {
         fail(&throttle, v4(number), ACCOUNT);
@@ -179,7 +179,7 @@ fn strangers_cannot_evict_a_promise_from_the_table() {
     }
     assert!(throttle.lock().clients.len() <= CLIENTS_MAX);
     clock.advance(wait);
-    assert!(throttle.start(owner, ACCOUNT).unwrap().is_promised);
+    assert!(throttle.start(owner, ACCOUNT).unwrap().is_guaranteed);
 }
 
 /// The behavior of the attackers.
@@ -192,7 +192,7 @@ struct Attack {
     at_once: u32,
     /// Whether attackers wait for `Retry-After`. Otherwise, each attempt comes from the next IP
     /// address.
-    obeys: bool,
+    waits_for_retry_after: bool,
 }
 
 impl Attack {
@@ -214,13 +214,15 @@ fn attacks() -> impl Strategy<Value = Attack> {
         prop_oneof![Just(1), Just(24), 1..24_u32],
         any::<bool>(),
     )
-        .prop_map(|(addresses, is_ipv6, interval, at_once, obeys)| Attack {
-            addresses,
-            is_ipv6,
-            interval: Duration::from_millis(interval),
-            at_once,
-            obeys,
-        })
+        .prop_map(
+            |(addresses, is_ipv6, interval, at_once, waits_for_retry_after)| Attack {
+                addresses,
+                is_ipv6,
+                interval: Duration::from_millis(interval),
+                at_once,
+                waits_for_retry_after,
+            },
+        )
 }
 
 proptest! {
@@ -229,7 +231,7 @@ proptest! {
     /// The owner fails several times, waits for `Retry-After` or longer, and tries again. Each
     /// time, the owner's password is checked.
     #[test]
-    fn a_client_that_waits_as_told_is_checked(
+    fn a_client_that_waits_for_retry_after_is_checked(
         attack in attacks(),
         late in prop::collection::vec(0..60_000_u64, 8),
         head_start in 0..30_000_u64,
@@ -246,24 +248,24 @@ proptest! {
             }
         };
         run(clock_now(&throttle) + Duration::from_millis(head_start));
-        let (mut was_told, mut last_wait) = (false, Duration::ZERO);
+        let (mut has_retry_after, mut last_wait) = (false, Duration::ZERO);
         for late in late {
             let started = throttle.start(owner, ACCOUNT);
             let wait = match started {
                 Ok(attempt) => {
-                    prop_assert!(attempt.is_promised || !was_told);
+                    prop_assert!(attempt.is_guaranteed || !has_retry_after);
                     let wait = attempt.fail();
                     prop_assert!(wait.is_none_or(|wait| wait <= (last_wait * 2).max(tick * 100)));
                     last_wait = wait.unwrap_or_default();
                     wait
                 }
                 Err(wait) => {
-                    prop_assert!(!was_told, "no check after Retry-After");
+                    prop_assert!(!has_retry_after, "no check after Retry-After");
                     prop_assert!(wait <= Duration::from_secs(60));
                     Some(wait)
                 }
             };
-            was_told = wait.is_some();
+            has_retry_after = wait.is_some();
             let wait = wait.unwrap_or_default();
             run(clock_now(&throttle) + wait + Duration::from_millis(late) + tick);
         }
@@ -277,8 +279,8 @@ fn clock_now(throttle: &SignInThrottle) -> Duration {
 struct Stranger {
     next_at: Duration,
     number: u32,
-    /// When each IP address may try again.
-    told: std::collections::HashMap<Client, Duration>,
+    /// The time from which each IP address may try again.
+    retry_times: std::collections::HashMap<Client, Duration>,
 }
 
 impl Stranger {
@@ -286,7 +288,7 @@ impl Stranger {
         Self {
             next_at: Duration::ZERO,
             number: 0,
-            told: std::collections::HashMap::new(),
+            retry_times: std::collections::HashMap::new(),
         }
     }
 
@@ -300,13 +302,15 @@ impl Stranger {
         for _ in 0..attack.at_once {
             let client = attack.client(self.number);
             self.number += 1;
-            if attack.obeys && self.told.get(&client).is_some_and(|due| now < *due) {
+            if attack.waits_for_retry_after
+                && self.retry_times.get(&client).is_some_and(|due| now < *due)
+            {
                 continue;
             }
             match throttle.start(client, ACCOUNT) {
                 Ok(attempt) => running.push((client, attempt)),
                 Err(wait) => {
-                    self.told.insert(client, now + wait);
+                    self.retry_times.insert(client, now + wait);
                 }
             }
         }
@@ -314,7 +318,7 @@ impl Stranger {
             if attempt.recheck().is_ok()
                 && let Some(wait) = attempt.fail()
             {
-                self.told.insert(client, now + wait);
+                self.retry_times.insert(client, now + wait);
             }
         }
     }

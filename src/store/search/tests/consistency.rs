@@ -47,7 +47,7 @@ async fn lists_searches_and_counts_match_a_full_scan() {
             _ => fixture.store.index_batch().await.unwrap(),
         }
         if round % 60 == 59 {
-            compare_with_full_scan(&fixture).await;
+            assert_matches_full_scan(&fixture).await;
         }
     }
     assert!(
@@ -57,9 +57,9 @@ async fn lists_searches_and_counts_match_a_full_scan() {
             .await
             .unwrap()
     );
-    compare_with_full_scan(&fixture).await;
+    assert_matches_full_scan(&fixture).await;
     fixture.index_all().await;
-    compare_with_full_scan(&fixture).await;
+    assert_matches_full_scan(&fixture).await;
     assert_index_is_intact_without(&fixture, fixture.projects[1].clone()).await;
 }
 
@@ -77,7 +77,7 @@ async fn assert_index_is_intact_without(fixture: &Fixture, deleted: ProjectId) {
     assert_eq!((integrity.as_str(), remaining), ("ok", 0));
 }
 
-async fn compare_with_full_scan(fixture: &Fixture) {
+async fn assert_matches_full_scan(fixture: &Fixture) {
     let all = fixture.list(&FeedbackFilter::default()).await;
     assert!(
         all.windows(2).all(|pair| pair[0].id > pair[1].id),
@@ -97,12 +97,12 @@ async fn compare_with_full_scan(fixture: &Fixture) {
         "absent",
     ] {
         for project in [None, Some(&fixture.projects[0]), Some(&fixture.projects[1])] {
-            compare_search(fixture, &all, text, project).await;
+            assert_search_matches_full_scan(fixture, &all, text, project).await;
         }
     }
 }
 
-async fn compare_search(
+async fn assert_search_matches_full_scan(
     fixture: &Fixture,
     all: &[Feedback],
     text: &str,

@@ -1,4 +1,4 @@
-//! The content of a file system, both as programs see it and as it is on the disk.
+//! The content of a file system, both as programs see it and as it is stored on the disk.
 //!
 //! A power cut drops a random subset of the changes that haven't been synced. Modes and owners are
 //! always durable.
@@ -25,7 +25,7 @@ pub enum Fault {
     IgnoresDirectorySync,
 }
 
-/// When the power fails.
+/// The point at which the power fails.
 #[derive(Clone, Debug)]
 pub struct CutAfter {
     pub changes: usize,
@@ -242,8 +242,7 @@ impl Disk {
         self.left = Some((left, dropped));
     }
 
-    /// Turns the power on again. Returns the disk as the power cut left it, and the changes that
-    /// were dropped.
+    /// Turns the power on again. Returns the disk after the power cut, and the dropped changes.
     pub fn restart(self) -> (Self, Dropped) {
         let (inodes, dropped) = self.left.expect("cut the power");
         let (cut_after, left) = (None, None);

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use fastrand::Rng;
 
-/// A disk writes a sector completely or not at all. In bytes.
+/// The size of a sector in bytes. A disk writes a sector completely or not at all.
 const SECTOR: usize = 512;
 
 pub trait Change: Clone {
@@ -19,7 +19,7 @@ pub trait Change: Clone {
     }
 }
 
-/// A change of a file's content.
+/// A change to a file's content.
 #[derive(Clone)]
 pub enum ContentChange {
     Write { offset: usize, bytes: Vec<u8> },
@@ -59,7 +59,7 @@ impl Change for ContentChange {
     }
 }
 
-/// A change of a directory.
+/// A change to a directory.
 #[derive(Clone)]
 pub enum EntryChange {
     Add {
@@ -100,7 +100,7 @@ impl Change for EntryChange {
     }
 }
 
-/// Content as programs see it and as it is on the disk.
+/// Content as programs see it and as it is stored on the disk.
 #[derive(Clone)]
 pub struct Versions<C: Change> {
     current: C::Content,

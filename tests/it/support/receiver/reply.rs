@@ -1,5 +1,4 @@
-//! How a [`Receiver`](super::Receiver) responds to a request: normally, or with one of many
-//! failures.
+//! The replies of a [`Receiver`](super::Receiver): normal responses, and many kinds of failures.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -27,7 +26,7 @@ impl Gate {
     }
 }
 
-/// How to respond to one request.
+/// The reply to a request.
 pub enum Reply {
     /// Sends a complete response and keeps the connection open.
     Response {

@@ -1,0 +1,93 @@
+//! The limit of open files of this process, and the number of connections that it allows.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// With fewer open files, the database, the worker threads, and a few connections don't fit.
+const FILES_MIN: u64 = 128;
+/// Open files that inbound connections can't use: the database, exports, and deliveries. Under a
+/// small limit, half of the open files.
+const FILES_RESERVED: u64 = 256;
+/// An idle connection takes about 11 KiB of memory, so a high limit mustn't allow any number.
+const CONNECTIONS_MAX: u64 = 16_384;
+
+/// The limit of open files is too low to run the server.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this process can open only {limit} files, but Miniback needs at least {FILES_MIN}; raise the \
+     limit, for example with “ulimit -n 4096” or with LimitNOFILE=4096 in the systemd unit"
+)]
+pub struct TooFewFiles {
+    limit: u64,
+}
+
+/// How many files and connections can be open at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFileLimits {
+    pub files: u64,
+    /// Inbound connections in total.
+    pub connections: u64,
+}
+
+/// Raises the soft limit of open files to the hard limit. Systemd's defaults are 1,024 and 524,288.
+pub fn raise_limit() -> Result<OpenFileLimits, TooFewFiles> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => maximum,
+        // The kernel doesn't allow more than `fs.nr_open`, whatever the hard limit is.
+        Err(_) => current,
+    };
+    limits(files.unwrap_or(u64::MAX))
+}
+
+fn limits(files: u64) -> Result<OpenFileLimits, TooFewFiles> {
+    if files < FILES_MIN {
+        return Err(TooFewFiles { limit: files });
+    }
+    let available = files - FILES_RESERVED.min(files / 2);
+    Ok(OpenFileLimits {
+        files,
+        connections: available.min(CONNECTIONS_MAX),
+    })
+}
+
+impl OpenFileLimits {
+    /// Returns the number of inbound connections of each worker thread.
+    pub fn connections_per_worker(self, workers: usize) -> usize {
+        let connections = usize::try_from(self.connections).unwrap_or(usize::MAX);
+        (connections / workers.max(1)).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserves_files_under_every_limit() {
+        let cases = [
+            (127, None),
+            (128, Some(64)),
+            (512, Some(256)),
+            (1024, Some(768)),
+            (16_000, Some(15_744)),
+            (524_288, Some(CONNECTIONS_MAX)),
+            (u64::MAX, Some(CONNECTIONS_MAX)),
+        ];
+        for (files, expected) in cases {
+            let connections = limits(files).ok().map(|limits| limits.connections);
+            assert_eq!(connections, expected, "{files}");
+        }
+    }
+
+    #[test]
+    fn each_worker_accepts_at_least_one_connection() {
+        let limits = limits(128).unwrap();
+        assert_eq!(limits.connections_per_worker(2), 32);
+        assert_eq!(limits.connections_per_worker(500), 1);
+        assert_eq!(limits.connections_per_worker(0), 64);
+    }
+}

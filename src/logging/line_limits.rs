@@ -1,0 +1,226 @@
+//! Limits the log lines that clients and endpoints can cause. The rest are counted, and one line a
+//! minute says how many were left out.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::Context;
+
+use crate::server::security_events;
+
+const WINDOW: Duration = Duration::from_secs(60);
+/// Warnings and errors of one place in the program in a window.
+const PROBLEMS_MAX: u64 = 10;
+/// Failed sign-ins in a window, of all clients together. A single client causes at most 5, because
+/// it must wait between attempts.
+const UNAUTHENTICATED_MAX: u64 = 100;
+/// The HTTP parser, which logs an error for each request that isn't valid HTTP.
+const HTTP_PARSER: &str = "actix_http";
+
+/// The lines of the current window.
+static COUNTS: LineCounts = LineCounts::new();
+
+/// A place in the program that logs: its target and line.
+type Place = (&'static str, Option<u32>);
+
+#[derive(Default)]
+struct Count {
+    logged: u64,
+    left_out: u64,
+}
+
+struct LineCounts(Mutex<BTreeMap<Place, Count>>);
+
+/// Drops the lines that exceed a limit.
+pub(super) struct LineLimits {
+    counts: &'static LineCounts,
+    shows_http_parser: bool,
+}
+
+impl LineLimits {
+    pub(super) fn new(level: LevelFilter) -> Self {
+        Self {
+            counts: &COUNTS,
+            shows_http_parser: level >= LevelFilter::DEBUG,
+        }
+    }
+
+    /// Returns how many lines of a place a window can contain; `None` if the number isn't limited.
+    fn limit(&self, target: &str, level: Level) -> Option<u64> {
+        if is_http_parser(target) && !self.shows_http_parser {
+            Some(0)
+        } else if target == security_events::UNAUTHENTICATED_TARGET {
+            Some(UNAUTHENTICATED_MAX)
+        } else {
+            (level <= Level::WARN).then_some(PROBLEMS_MAX)
+        }
+    }
+}
+
+fn is_http_parser(target: &str) -> bool {
+    target.split("::").next() == Some(HTTP_PARSER)
+}
+
+impl<S: Subscriber> Layer<S> for LineLimits {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        self.limit(metadata.target(), *metadata.level())
+            .is_none_or(|limit| self.counts.add(metadata.target(), metadata.line(), limit))
+    }
+}
+
+impl LineCounts {
+    const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    /// Counts a line, and returns whether it is within the limit.
+    fn add(&self, target: &'static str, line: Option<u32>, limit: u64) -> bool {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry((target, line)).or_default();
+        let is_within_limit = count.logged < limit;
+        if is_within_limit {
+            count.logged += 1;
+        } else {
+            count.left_out += 1;
+        }
+        is_within_limit
+    }
+
+    /// Starts a new window, and returns how many lines of each target the old one left out.
+    fn start_window(&self) -> BTreeMap<&'static str, u64> {
+        let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut left_out = BTreeMap::new();
+        for ((target, _), count) in counts {
+            *left_out.entry(target).or_default() += count.left_out;
+        }
+        left_out.retain(|_, lines| *lines > 0);
+        left_out
+    }
+
+    fn log_left_out(&self) {
+        let mut bad_requests = 0;
+        for (target, lines) in self.start_window() {
+            if is_http_parser(target) {
+                bad_requests += lines;
+            } else {
+                tracing::warn!(source = target, lines, "similar log lines left out");
+            }
+        }
+        if bad_requests > 0 {
+            tracing::info!(count = bad_requests, "malformed or interrupted requests");
+        }
+    }
+}
+
+/// Logs once a minute how many lines were left out. Runs until aborted.
+pub async fn report() {
+    loop {
+        tokio::time::sleep(WINDOW).await;
+        COUNTS.log_left_out();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::{fmt, registry};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        /// Returns how many lines contain `text`.
+        fn count(&self, text: &str) -> usize {
+            let bytes = self.0.lock().unwrap();
+            let text_of = String::from_utf8(bytes.clone()).unwrap();
+            text_of.lines().filter(|line| line.contains(text)).count()
+        }
+    }
+
+    /// Runs `log` with limits of its own, and returns the logged lines.
+    fn logged(level: LevelFilter, log: impl FnOnce(&'static LineCounts)) -> Lines {
+        let counts: &'static LineCounts = Box::leak(Box::new(LineCounts::new()));
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let limits = LineLimits {
+            counts,
+            ..LineLimits::new(level)
+        };
+        let layer = fmt::layer()
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        tracing::subscriber::with_default(registry().with(limits).with(layer), || log(counts));
+        lines
+    }
+
+    #[test]
+    fn limits_each_place_and_reports_the_rest() {
+        let lines = logged(LevelFilter::INFO, |counts| {
+            for _ in 0..300 {
+                tracing::error!(target: "actix_http::h1::dispatcher", "stream error");
+                tracing::warn!("first place");
+                tracing::info!("not a problem");
+                tracing::info!(target: security_events::UNAUTHENTICATED_TARGET, "sign-in");
+                tracing::info!(target: security_events::TARGET, "export");
+            }
+            tracing::error!("second place");
+            counts.log_left_out();
+            tracing::warn!("first place again");
+        });
+        let expected = [
+            ("stream error", 0),
+            ("first place", 11),
+            ("not a problem", 300),
+            ("sign-in", 100),
+            ("export", 300),
+            ("second place", 1),
+            ("lines=290", 1),
+            ("lines=200", 1),
+            ("malformed or interrupted requests count=300", 1),
+        ];
+        for (text, count) in expected {
+            assert_eq!(lines.count(text), count, "{text}");
+        }
+    }
+
+    #[test]
+    fn says_nothing_if_no_line_was_left_out() {
+        let lines = logged(LevelFilter::INFO, |counts| {
+            tracing::warn!("a problem");
+            counts.log_left_out();
+            counts.log_left_out();
+        });
+        assert_eq!(lines.count(""), 1);
+    }
+
+    #[test]
+    fn shows_some_errors_of_the_http_parser_at_debug() {
+        let lines = logged(LevelFilter::DEBUG, |_| {
+            for _ in 0..300 {
+                tracing::error!(target: "actix_http::h1::dispatcher", "stream error");
+            }
+        });
+        assert_eq!(lines.count("stream error"), 10);
+    }
+}
