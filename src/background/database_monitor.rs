@@ -5,12 +5,12 @@ use std::time::Duration;
 use crate::store::Store;
 
 /// The time between two checks.
-const INTERVAL: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Runs until aborted.
 pub async fn run(store: Store) {
     loop {
         store.check_files();
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }

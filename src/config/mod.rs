@@ -22,7 +22,7 @@ pub use options::{
     DataDirOptions, DeliveryOptions, DemoOptions, ListenOptions, LogFormat, LogOptions,
     RateLimitOptions, ServeOptions,
 };
-pub use values::RetryDelays;
+pub use values::{RetryDelays, parse_base_url};
 pub use variables::{describe_ignored_variables, set_variables};
 
 /// Why [`parse`] returned no command to run.

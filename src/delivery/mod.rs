@@ -11,7 +11,7 @@
 
 mod alerts;
 mod attempt;
-mod chunked_body;
+pub mod chunked_body;
 mod client;
 mod connector;
 mod dispatcher;
@@ -20,7 +20,7 @@ mod exchange_progress;
 mod http_stream;
 mod outcomes;
 mod request;
-mod response_head;
+pub mod response_head;
 mod tcp;
 mod test_events;
 pub mod tls;

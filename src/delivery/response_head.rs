@@ -66,6 +66,9 @@ impl HeadReader {
                 .take_while(|b| matches!(b, b'\r' | b'\n'));
             let blank = blank.count();
             self.drop_front(blank);
+            if self.dropped > HEADS_MAX_BYTES {
+                return Err(self.size_error());
+            }
             let start = self.buffer.len().min(b"HTTP/1.".len());
             if self.buffer[..start] != b"HTTP/1."[..start] {
                 return Err(match self.buffer[0] {
@@ -75,14 +78,13 @@ impl HeadReader {
                 });
             }
             let Some(end) = self.find_head_end() else {
-                return match self.buffer.len() {
-                    _ if self.buffer.len() + self.dropped <= HEADS_MAX_BYTES => Ok(None),
-                    HEADS_MAX_BYTES.. => Err(HeadError::TooLarge),
-                    _ => Err(HeadError::EndlessInterim),
+                return match self.dropped + self.buffer.len() {
+                    0..=HEADS_MAX_BYTES => Ok(None),
+                    _ => Err(self.size_error()),
                 };
             };
-            if end > HEADS_MAX_BYTES {
-                return Err(HeadError::TooLarge);
+            if self.dropped + end > HEADS_MAX_BYTES {
+                return Err(self.size_error());
             }
             // 101 is final, because the connection then leaves HTTP.
             if !matches!(parser::status(&self.buffer[..end])?, 100 | 102..200) {
@@ -92,9 +94,6 @@ impl HeadReader {
                 return Ok(Some(FinalHead { head, rest }));
             }
             self.drop_front(end);
-            if self.dropped > HEADS_MAX_BYTES {
-                return Err(HeadError::EndlessInterim);
-            }
         }
     }
 
@@ -102,6 +101,15 @@ impl HeadReader {
     /// arrived.
     pub fn on_eof(&self) -> Option<HeadError> {
         (!self.buffer.is_empty()).then_some(HeadError::Truncated)
+    }
+
+    /// Returns the error for heads that are too large together.
+    fn size_error(&self) -> HeadError {
+        if self.dropped > HEADS_MAX_BYTES / 2 {
+            HeadError::EndlessInterim
+        } else {
+            HeadError::TooLarge
+        }
     }
 
     /// Finds the end of the head, after its first empty line. Lines may end with a bare line feed,
@@ -215,6 +223,33 @@ mod tests {
         assert_eq!(reader.on_eof(), None);
         reader.push(b"HTTP/1.1 2").unwrap();
         assert_eq!(reader.on_eof(), Some(HeadError::Truncated));
+    }
+
+    #[test]
+    fn the_size_limit_is_the_same_however_the_bytes_are_split() {
+        let head = |status: u16, size: usize| {
+            format!("HTTP/1.1 {status} \r\na: {}\r\n\r\n", "b".repeat(size - 22))
+        };
+        let (kib, max) = (1024, HEADS_MAX_BYTES);
+        for (text, error) in [
+            (head(103, 100 * kib) + &head(200, 28 * kib), None),
+            (
+                head(103, 100 * kib) + &head(200, 28 * kib + 1),
+                Some(HeadError::EndlessInterim),
+            ),
+            (
+                head(103, 28 * kib) + &head(200, 100 * kib + 1),
+                Some(HeadError::TooLarge),
+            ),
+            (head(200, max), None),
+            (head(200, max + 1), Some(HeadError::TooLarge)),
+            ("\n".repeat(max + 1) + "x", Some(HeadError::EndlessInterim)),
+        ] {
+            for size in [text.len(), 1000, 1] {
+                let parts: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+                assert_eq!(read(&parts).err(), error, "in parts of {size} bytes");
+            }
+        }
     }
 
     proptest! {

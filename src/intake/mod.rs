@@ -12,7 +12,7 @@ mod public_form;
 mod rate_limits;
 mod routes;
 mod script_loads;
-mod translations;
+pub mod translations;
 mod widget_script;
 
 pub use routes::{configure, routes};

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 /// The strings in one language.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Translations {
+pub struct Translations {
     /// The language tag.
-    pub(super) lang: String,
+    pub lang: String,
     pub(super) label: String,
     pub(super) message: String,
     pub(super) email: String,
@@ -46,7 +46,7 @@ static ALL: LazyLock<Vec<Translations>> = LazyLock::new(|| {
 
 impl Translations {
     /// Returns the strings in the language that an `Accept-Language` header prefers, or in English.
-    pub(super) fn for_accept_language(header: &str) -> &'static Self {
+    pub fn for_accept_language(header: &str) -> &'static Self {
         let mut preferences: Vec<(&str, f32)> = header
             .split(',')
             .filter_map(|preference| {

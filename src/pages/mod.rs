@@ -25,6 +25,12 @@ mod webhooks;
 pub use api_reference::ApiReference;
 pub use routes::{configure, routes};
 
+// Public for the fuzz targets.
+pub use feedback::csv_cells;
+pub use framework::form_restore;
+pub use framework::format::mailto_url;
+pub use signature_check::request_parser;
+
 use std::sync::atomic::AtomicBool;
 
 use ring::hmac;

@@ -16,7 +16,7 @@ use crate::domain::id::FeedbackId;
 /// The time that a key is valid.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Maximum number of expired keys deleted whenever a key is stored.
-const DELETE_BATCH: i64 = 4;
+const DELETE_BATCH_SIZE: i64 = 4;
 
 /// Identifies a request, so that it can be repeated safely.
 #[derive(Clone, Debug)]
@@ -64,7 +64,11 @@ pub(super) fn store_response(
     let expired = "DELETE FROM idempotency_keys WHERE (owner, operation, key) IN
         (SELECT owner, operation, key FROM idempotency_keys WHERE created_at <= ?1
          ORDER BY created_at LIMIT ?2)";
-    sql::execute(tx, expired, params![tx.now.minus(LIFETIME), DELETE_BATCH])?;
+    sql::execute(
+        tx,
+        expired,
+        params![tx.now.minus(LIFETIME), DELETE_BATCH_SIZE],
+    )?;
     sql::execute(
         tx,
         "INSERT OR REPLACE INTO idempotency_keys

@@ -72,7 +72,7 @@ pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};
 pub use users::UserError;
 pub use webhooks::SaveWebhookError;
 
-use db::condition::Condition;
+use db::condition::DatabaseCondition;
 use db::file_guard::FileGuard;
 use db::{integrity_check, open, reader, sql, wal, writer};
 
@@ -84,7 +84,7 @@ use crate::domain::id::IdSequence;
 pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
-    condition: Condition,
+    condition: DatabaseCondition,
     notifiers: writer::CommitNotifiers,
     feedback_created: Arc<Notify>,
 }
@@ -99,13 +99,16 @@ impl Store {
         let lock_file = lock
             .zip(guard.as_ref())
             .map(|(lock, guard)| lock.file_writer(guard.database));
-        let condition = Condition::new(lock_file);
+        let condition = DatabaseCondition::new(lock_file);
         if lock.is_some() {
             integrity_check::check(&connection, &path, &condition)?;
         }
         let ids = IdSequence::after(sql::max_ulid(&connection)?);
         let notifiers = writer::CommitNotifiers::new(clock.now());
-        let failed = |error: &dyn std::fmt::Display| OpenError::Connections(error.to_string());
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::debug!(%error, "opening the database connections failed");
+            OpenError::Connections
+        };
         let reader =
             reader::Reader::open(&path, condition.clone()).map_err(|error| failed(&error))?;
         let files = guard.map(|guard| writer::ServedFiles {

@@ -4,13 +4,10 @@
 //! evaluate as a formula begins with an apostrophe (OWASP, "CSV Injection").
 
 /// UTF-8 byte order mark, at the beginning of the file.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Appends a row to a file.
-pub(super) fn write_row<const N: usize>(
-    file: Vec<u8>,
-    cells: [&str; N],
-) -> Result<Vec<u8>, csv::Error> {
+pub fn write_row<const N: usize>(file: Vec<u8>, cells: [&str; N]) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .quote_style(csv::QuoteStyle::Always)

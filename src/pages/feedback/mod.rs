@@ -4,7 +4,7 @@
 //! every state of the list can be reloaded and linked to, and works without JavaScript.
 
 mod actions;
-mod csv_cells;
+pub mod csv_cells;
 mod detail;
 mod export;
 mod item;

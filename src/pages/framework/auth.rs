@@ -64,19 +64,19 @@ pub async fn middleware(
 }
 
 /// The response to a request that isn't passed to its handler.
-enum Rejection {
+enum AuthRejection {
     /// A redirect to the sign-in page, which then redirects back to this URL.
     SignIn,
     Error(PageError),
 }
 
-impl From<PageError> for Rejection {
+impl From<PageError> for AuthRejection {
     fn from(error: PageError) -> Self {
         Self::Error(error)
     }
 }
 
-impl Rejection {
+impl AuthRejection {
     /// Returns whether the response may contain the form that was sent. A form from another origin
     /// isn't read.
     fn can_show_form(&self) -> bool {
@@ -104,7 +104,7 @@ async fn find_session(context: &RequestContext) -> Result<Option<Session>, PageE
     Ok(None)
 }
 
-async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), Rejection> {
+async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), AuthRejection> {
     let context = RequestContext::from_http_request(request.request())?;
     let changes_state = !is_safe_method(request.method());
     if changes_state && is_cross_origin(context.proxies(), &context.app.urls, request.request()) {
@@ -116,7 +116,7 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
         return match permission {
             Permission::Public => Ok(()),
             _ if changes_state => Err(PageError::SignedOut.into()),
-            _ => Err(Rejection::SignIn),
+            _ => Err(AuthRejection::SignIn),
         };
     };
     let allowed = is_allowed(permission, session.user.role, Scope::Full);
@@ -138,16 +138,16 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     }
 }
 
-async fn reject(rejection: Rejection, request: &HttpRequest) -> HttpResponse {
+async fn reject(rejection: AuthRejection, request: &HttpRequest) -> HttpResponse {
     match (rejection, RequestContext::from_http_request(request)) {
-        (Rejection::SignIn, Ok(context)) => {
+        (AuthRejection::SignIn, Ok(context)) => {
             let next = [("next", context.local_url())];
             let next = serde_urlencoded::to_string(next).unwrap_or_default();
             HttpResponse::SeeOther()
                 .insert_header((LOCATION, context.app.urls.path(&format!("/login?{next}"))))
                 .finish()
         }
-        (Rejection::Error(error), Ok(context)) => error_response(&error, &context).await,
+        (AuthRejection::Error(error), Ok(context)) => error_response(&error, &context).await,
         (_, Err(error)) => error.error_response(),
     }
 }

@@ -9,7 +9,7 @@ pub mod exports;
 pub mod flash;
 pub mod form_field;
 pub mod form_page;
-mod form_restore;
+pub mod form_restore;
 pub mod format;
 pub mod idempotent_form;
 pub mod interrupted_form;

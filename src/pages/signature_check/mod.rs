@@ -3,7 +3,7 @@
 //! Pasted data is neither stored nor logged. The response contains it again in the form's fields,
 //! except the secret. The webhook's own secrets are only compared, never shown.
 
-mod request_parser;
+pub mod request_parser;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};

@@ -12,29 +12,33 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Header names and values, in the order in which they were pasted.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct PastedHeaders(Vec<(String, String)>);
+pub struct PastedHeaders(Vec<(String, String)>);
 
 impl PastedHeaders {
     /// Parses `Name: value` lines (also as printed by `curl -v` and PHP, or as `-H` options), a
     /// JavaScript, JSON, or Python object, or a list of pairs.
-    pub(super) fn parse(text: &str) -> Self {
-        let pairs = if text.contains(['{', '('])
-            || text.trim_start().starts_with('[') && !text.contains("=>")
-        {
-            let mut pairs = parse_tokens(&tokenize(text));
-            if pairs.is_empty() {
-                pairs = parse_lines(text);
-            }
-            pairs
-        } else {
-            parse_lines(text)
+    pub fn parse(text: &str) -> Self {
+        let lines = parse_lines(text);
+        if !text.contains(['{', '(', '[']) {
+            return Self(lines);
+        }
+        // Brackets can enclose an object, but headers such as `User-Agent` contain them too. A line
+        // with a plain value is a header in any case.
+        let is_plain = |value: &str| {
+            !value.contains(['\'', '"', '\\'])
+                && !value.starts_with(['{', '(', '['])
+                && !value.ends_with(['}', ')', ']'])
         };
+        let (mut pairs, others): (Vec<_>, Vec<_>) =
+            lines.into_iter().partition(|(_, value)| is_plain(value));
+        pairs.extend(parse_tokens(&tokenize(text)));
+        pairs.extend(others);
         Self(pairs)
     }
 
     /// Returns a header's value. `name` must be lowercase. Pasted names can be in any case, or in
     /// the form of CGI and WSGI variables (`HTTP_X_NAME`).
-    pub(super) fn get(&self, name: &str) -> Option<String> {
+    pub fn get(&self, name: &str) -> Option<String> {
         let normalize = |given: &str| {
             let given = given.to_ascii_lowercase().replace('_', "-");
             given
@@ -45,7 +49,7 @@ impl PastedHeaders {
         Some(found.1.clone())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -152,7 +156,7 @@ fn parse_tokens(tokens: &[HeaderToken]) -> Vec<(String, String)> {
 
 /// The encoding in which the body was pasted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum BodyEncoding {
+pub enum BodyEncoding {
     #[default]
     Text,
     Base64,
@@ -160,9 +164,9 @@ pub(super) enum BodyEncoding {
 }
 
 impl BodyEncoding {
-    pub(super) const ALL: [Self; 3] = [Self::Text, Self::Base64, Self::Hex];
+    pub const ALL: [Self; 3] = [Self::Text, Self::Base64, Self::Hex];
 
-    pub(super) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
             Self::Base64 => "base64",
@@ -170,7 +174,7 @@ impl BodyEncoding {
         }
     }
 
-    pub(super) const fn label(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Text => "Text",
             Self::Base64 => "Base64 (exact bytes)",
@@ -178,7 +182,7 @@ impl BodyEncoding {
         }
     }
 
-    pub(super) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         Self::ALL
             .into_iter()
             .find(|encoding| encoding.as_str() == text)
@@ -187,7 +191,7 @@ impl BodyEncoding {
 }
 
 /// Decodes the pasted body. The form shows the error.
-pub(super) fn parse_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, &'static str> {
+pub fn parse_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, &'static str> {
     let without_whitespace = || -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
     match encoding {
         // Browsers submit every line break as CRLF, so the original one is unknown. Assume LF.
@@ -255,6 +259,10 @@ mod tests {
             r#"[["X-Miniback-Signature","abc"],["X-Miniback-Timestamp","2025-10-31T12:34:56.789Z"]]"#,
             "{'HTTP_X_MINIBACK_SIGNATURE': 'abc', 'HTTP_X_MINIBACK_TIMESTAMP': '2025-10-31T12:34:56.789Z'}",
             "Array\n[X-Miniback-Signature] => abc\n[X-Miniback-Timestamp] => 2025-10-31T12:34:56.789Z",
+            "Array\n(\n    [X-Miniback-Signature] => abc\n    [X-Miniback-Timestamp] => 2025-10-31T12:34:56.789Z\n)",
+            "Host: a.example\nUser-Agent: proxy (2.0)\nX-Miniback-Signature: abc\nX-Miniback-Timestamp: 2025-10-31T12:34:56.789Z",
+            "curl https://a.example -d '{\"a\":1}' \\\n  -H 'X-Miniback-Signature: abc' \\\n  -H 'X-Miniback-Timestamp: 2025-10-31T12:34:56.789Z'",
+            "{'X-Miniback-Signature': 'abc',\n 'X-Miniback-Timestamp': '2025-10-31T12:34:56.789Z'}",
         ] {
             let headers = PastedHeaders::parse(pasted);
             let get = |name| headers.get(name).unwrap_or_default();

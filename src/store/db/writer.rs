@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::condition::{Condition, DatabaseProblem};
+use super::condition::{DatabaseCondition, DatabaseProblem};
 use super::error::StoreError;
 use super::file_guard::FileGuard;
 use super::sql;
@@ -78,7 +78,7 @@ impl Writer {
         ids: IdSequence,
         clock: Clock,
         notifiers: CommitNotifiers,
-        condition: Condition,
+        condition: DatabaseCondition,
         files: Option<ServedFiles>,
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_CAPACITY);
@@ -188,7 +188,7 @@ struct WriterThread {
     ids: IdSequence,
     clock: Clock,
     notifiers: CommitNotifiers,
-    condition: Condition,
+    condition: DatabaseCondition,
     /// `None` if another process may be serving the database.
     files: Option<ServedFiles>,
 }
@@ -232,7 +232,7 @@ impl WriterThread {
                 let _ = reply.send(truncated);
             }
         }
-        // Jobs queued after the close get `StoreError::Closed`.
+        // Jobs queued after the close receive `StoreError::Closed`.
         if self.check_files().is_ok()
             && let Some(files) = &mut self.files
         {

@@ -80,9 +80,11 @@ fn sources(directory: &str) -> Vec<Source> {
     files.iter().map(source).collect()
 }
 
-/// Reads all Rust files of the program, the tests, and the benchmarks.
+/// Reads all Rust files of the program, the tests, the benchmarks, and the fuzz targets.
 pub fn all_sources() -> impl Iterator<Item = Source> {
-    ["src", "tests", "benches"].into_iter().flat_map(sources)
+    ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"]
+        .into_iter()
+        .flat_map(sources)
 }
 
 /// Returns the files of the program itself, without tests.

@@ -16,7 +16,7 @@ fn writer(setup_sql: &str) -> Writer {
         ids,
         clock,
         notifiers,
-        Condition::default(),
+        DatabaseCondition::default(),
         None,
     )
     .unwrap()
