@@ -24,6 +24,7 @@ mod cancellation;
 mod cli;
 mod cli_messages;
 mod cli_users;
+mod connection_deadlines;
 mod connections;
 mod cookies;
 mod crash_recovery;
