@@ -25,6 +25,7 @@ mod cli;
 mod cli_messages;
 mod cli_users;
 mod clock_jumps;
+mod connection_deadlines;
 mod connections;
 mod cookies;
 mod crash_recovery;
