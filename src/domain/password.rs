@@ -13,7 +13,7 @@ const SALT_LEN: usize = 16;
 
 /// Hashing failed.
 #[derive(Debug, thiserror::Error)]
-#[error("hashing the password failed: {0}")]
+#[error("the password can’t be hashed; report this as a bug")]
 pub struct HashError(argon2::password_hash::Error);
 
 /// The memory for one hash at a time: 19 MiB, allocated by the first hash and then reused.
