@@ -43,7 +43,12 @@ impl RawResponse {
 impl RawConnection {
     #[track_caller]
     pub fn open(app: &App) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", app.port())).expect("connect");
+        Self::to_port(app.port())
+    }
+
+    #[track_caller]
+    pub fn to_port(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
         stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(READ_TIMEOUT)).unwrap();
         Self {
