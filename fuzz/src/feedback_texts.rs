@@ -25,6 +25,7 @@ pub fn email(data: &[u8]) -> bool {
     };
     assert!(email.len() <= EMAIL_MAX_BYTES);
     assert!(email.contains('@') && !email.contains(char::is_control));
+    assert!(!email.contains(|c: char| c.is_whitespace() && c != ' '));
     assert_eq!(check_email(&email).as_ref(), Ok(&email));
     assert_eq!(normalize_email(&email), normalized);
     check_mailto(&email);

@@ -60,6 +60,12 @@ fn check_phrase(text: &str) {
     if let Ok(Some(query)) = SearchQuery::parse(text) {
         assert!(query.matches(&[text]), "{text:?} doesn't match itself");
     }
+    // Between quotes, the order of the words matters.
+    if text.contains([
+        '"', '“', '”', '„', '‟', '«', '»', '″', '〝', '〞', '〟', '＂',
+    ]) {
+        return;
+    }
     let words: Vec<&str> = text.split_whitespace().take(WORDS_MAX).collect();
     if let Ok(Some(query)) = SearchQuery::parse(&words.join(" ")) {
         let texts: Vec<String> = words.iter().rev().map(|word| word.to_lowercase()).collect();

@@ -122,7 +122,7 @@ async fn start_miniback(
         email: DEMO_USER_EMAIL.into(),
         password: tokens::random_token(),
     };
-    app::start(&options, Some(listener), Some(user), Clock::System)
+    app::start(&options, Some(listener), Some(user), Clock::system())
         .await
         .map_err(into_command_error)
 }
