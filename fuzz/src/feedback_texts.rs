@@ -32,7 +32,7 @@ pub fn email(data: &[u8]) -> bool {
     true
 }
 
-/// A `mailto:` URL contains one recipient and no other field.
+/// Checks that a `mailto:` URL contains one recipient and no other field.
 fn check_mailto(email: &str) {
     let link = mailto_url(email);
     let url = Url::parse(&link).expect("a mailto: URL is valid");

@@ -33,6 +33,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         tracing::info!("stopped");
         Ok(())
     })?;
+    logging::flush();
     // Exit here: a hanging DNS lookup would block the runtime's shutdown. The store is already
     // closed.
     std::process::exit(0)

@@ -19,6 +19,7 @@ mod attempt_outcomes;
 mod backup;
 mod backup_targets;
 mod base_path;
+mod blocked_log;
 mod broken_files;
 mod cancellation;
 mod cli;
