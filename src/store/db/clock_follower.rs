@@ -49,17 +49,18 @@ impl ClockFollower {
                 clock.continue_at(read_at);
             }
             if trusted_at.is_none_or(|trusted_at| clock.now().since(trusted_at) > DOWNTIME_MAX) {
+                let away = ClockJump {
+                    from: read_at,
+                    to: clock.now(),
+                };
                 tracing::info!(
                     last_run = %read_at,
+                    ahead_ms = away.millis(),
                     "system clock is trusted in an hour; until then, expired data isn't deleted"
                 );
                 clock.distrust();
                 // Nobody knows whether an endpoint was failing all the time. Don't send an alert
                 // yet.
-                let away = ClockJump {
-                    from: read_at,
-                    to: clock.now(),
-                };
                 if let Err(error) = move_failing_since(connection, read_at, away.millis()) {
                     // For example, the disk is full. That doesn't prevent the start.
                     tracing::warn!(%error, "recording the downtime failed");
