@@ -46,6 +46,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
         }
     }
     result?;
+    logging::flush();
     std::process::exit(0)
 }
 

@@ -12,7 +12,7 @@ use crate::support::raw_http::RawConnection;
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Sends `bytes` again and again until the connection ends, and returns how long it took.
+/// Sends `bytes` repeatedly until the connection ends, and returns the duration.
 fn send_until_the_end(connection: &mut RawConnection, bytes: &[u8], pause: Duration) -> Duration {
     let started = Instant::now();
     while connection.try_send(bytes).is_ok() {
@@ -57,7 +57,8 @@ fn idle_connection(app: &App) {
     assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
 }
 
-/// The handler reads this body, and responds when its time is over.
+/// Sends a body slowly to a handler that reads it, and checks that the handler responds at the
+/// deadline.
 fn slow_body(app: &App) {
     let mut connection = RawConnection::open(app);
     let started = Instant::now();
@@ -72,7 +73,7 @@ fn slow_body(app: &App) {
     assert!(response.closes(), "{response:?}");
 }
 
-/// No handler reads this body.
+/// Sends a body slowly to a route whose handler doesn't read it.
 fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     let mut connection = RawConnection::open(app);
     connection.send(format!(
@@ -85,7 +86,7 @@ fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     assert_between(time, 2, 20);
 }
 
-/// A malformed head gets a response, although the client goes on sending.
+/// Checks that a malformed head gets a response even if the client continues to send.
 fn malformed_head(app: &App) {
     let mut connection = RawConnection::open(app);
     connection.send("GET / HTTP/1.1\r\nnot a header\r\n\r\n");
@@ -130,7 +131,7 @@ fn every_phase_of_a_connection_has_a_deadline() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    // More than the buffers of a connection hold.
+    // This is more data than the buffers of a connection can hold.
     for _ in 0..200 {
         api.create_feedback("shop", &"\u{4e00}".repeat(9_900));
     }
@@ -159,13 +160,13 @@ fn an_endless_body_is_cut_off() {
     let mut sent = 0;
     while connection.try_send(&chunk).is_ok() {
         sent += chunk.len();
-        // The kernel's buffers hold several MB, which nobody reads.
+        // The kernel's buffers hold several MB that aren't read.
         assert!(sent < 32_000_000, "the server goes on reading");
     }
 }
 
 #[test]
-fn a_client_that_sends_a_large_body_can_read_the_refusal() {
+fn a_client_that_sends_a_large_body_can_read_the_rejection() {
     let app = App::start();
     let body = vec![b'a'; 1_000_000];
     for (path, status) in [
@@ -202,7 +203,7 @@ fn a_stopping_server_announces_the_end_and_closes_idle_connections() {
 }
 
 #[test]
-fn a_new_connection_replaces_the_longest_idle_one_if_files_run_short() {
+fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
     // Half of the files are for connections.
     let app = App::builder().open_files("128:128").start();
     let mut connections: Vec<_> = (0..150)
@@ -213,7 +214,7 @@ fn a_new_connection_replaces_the_longest_idle_one_if_files_run_short() {
             connection
         })
         .collect();
-    // The newest connections still work, and the oldest ones have ended.
+    // The newest connections still work, and the oldest connections have ended.
     for connection in connections.iter_mut().rev().take(20) {
         assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
     }

@@ -1,4 +1,4 @@
-//! What a connection is doing, and since when.
+//! The phase of a connection, its start, and its deadline.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -23,7 +23,7 @@ enum Phase {
     Closed,
 }
 
-/// How a connection must end.
+/// The way in which a connection must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Nothing is being sent: the server stops reading.
@@ -39,8 +39,8 @@ pub struct ConnectionState {
     has_partial_head: Cell<bool>,
     /// When a write began to wait for the client.
     blocked_since: Cell<Option<Instant>>,
-    /// Whether the client may still send a body that nobody reads, so that closing at once could
-    /// destroy the response on its way.
+    /// Whether the client may still be sending a body that isn't read. Closing the connection
+    /// immediately could then destroy the response.
     is_unread: Cell<bool>,
     is_evicted: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -150,7 +150,8 @@ impl ConnectionState {
         }
     }
 
-    /// Returns when the connection must end, and how. `None` while a handler works.
+    /// Returns the time and the way in which the connection must end, or `None` while a handler
+    /// runs.
     pub fn deadline(&self) -> Option<(Instant, End)> {
         let since = self.since.get();
         let phase = match self.phase.get() {
@@ -169,7 +170,8 @@ impl ConnectionState {
 /// The connections of one worker thread.
 pub struct Connections {
     open: RefCell<Vec<Weak<ConnectionState>>>,
-    /// From this number on, a new connection replaces the one that has waited longest.
+    /// The number of connections from which a new connection replaces the connection that has
+    /// waited longest.
     crowded_at: usize,
 }
 

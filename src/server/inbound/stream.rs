@@ -1,4 +1,4 @@
-//! A client's TCP stream that ends when its time is over, in every phase of a connection.
+//! A client's TCP stream, with a deadline for every phase of a connection.
 
 use std::io;
 use std::pin::Pin;
@@ -25,7 +25,7 @@ pub struct ClientStream {
     linger: Option<Linger>,
 }
 
-/// Discards what the client still sends after its response, so that the response arrives.
+/// Discards the bytes that the client sends after the response, so that the response arrives.
 struct Linger {
     until: Instant,
     left: usize,
@@ -45,12 +45,12 @@ impl ClientStream {
         &self.state
     }
 
-    /// Returns whether the time has come. Otherwise, the task is woken when it comes.
+    /// Returns whether `time` has passed. Otherwise, the task is woken at that time.
     fn poll_time(&mut self, time: Instant, context: &mut Context<'_>) -> bool {
         if time <= Instant::now() {
             return true;
         }
-        // A timer that ends earlier is moved when it ends. Most requests then don't touch it.
+        // A timer that ends earlier is extended when it ends, so most requests don't change it.
         if self.timer.deadline() > time {
             self.timer.as_mut().reset(time);
         }
@@ -63,13 +63,13 @@ impl ClientStream {
         false
     }
 
-    /// Returns how the connection must end, if its time is over.
+    /// Returns the way in which the connection must end, if its deadline has passed.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Option<End> {
         let (deadline, end) = self.state.deadline()?;
         self.poll_time(deadline, context).then_some(end)
     }
 
-    /// Makes the kernel reset the connection instead of sending what is left.
+    /// Makes the kernel reset the connection instead of sending the remaining bytes.
     fn reset_on_close(&self) {
         let _ = sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
     }
@@ -147,8 +147,8 @@ impl AsyncWrite for ClientStream {
 }
 
 impl ClientStream {
-    /// Waits until the client closes, or until the time is over. Beyond the limit of bytes, nothing
-    /// is read, which stops the client from sending.
+    /// Waits until the client closes the connection, or until the deadline. Stops reading at the
+    /// limit of bytes, which stops the client from sending.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(Linger { until, mut left }) = self.linger else {
             return Poll::Ready(());
