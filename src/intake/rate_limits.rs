@@ -53,7 +53,7 @@ pub(super) struct CountedRequest {
 impl IntakeLimits {
     pub(super) fn new(clock: Clock, per_ip_address: &RateLimits, per_project: &RateLimits) -> Self {
         let state = LimitState {
-            day: days_since_epoch(clock.now()),
+            day: days_since_epoch(clock.now_without_jumps()),
             salt: random::bytes(),
             ip_addresses: keyed_limits(per_ip_address, LimitScope::IpAddress),
             projects: keyed_limits(per_project, LimitScope::Project),
@@ -112,7 +112,7 @@ impl IntakeLimits {
     /// Locks the state. Generates a new salt if the day has changed.
     fn lock(&self) -> MutexGuard<'_, LimitState> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let today = days_since_epoch(self.clock.now());
+        let today = days_since_epoch(self.clock.now_without_jumps());
         if state.day != today {
             state.day = today;
             state.salt = random::bytes();
@@ -220,7 +220,7 @@ mod tests {
     fn limits(per_ip_address: &str, per_project: &str) -> (IntakeLimits, ManualClock) {
         let clock = ManualClock::at(Timestamp::from_millis(1_767_225_600_000));
         let limits = IntakeLimits::new(
-            Clock::Manual(clock.clone()),
+            Clock::manual(&clock),
             &per_ip_address.parse().unwrap(),
             &per_project.parse().unwrap(),
         );

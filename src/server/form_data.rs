@@ -75,12 +75,10 @@ pub enum FormError {
     UnsupportedEncoding,
     /// The fields contain replacement characters.
     #[error(
-        "The text isn’t valid UTF-8, so nothing was saved. Check its characters, and send it again."
+        "The text isn’t valid UTF-8. Nothing was saved. Check its characters, and send it again."
     )]
     InvalidUtf8,
-    #[error(
-        "The form isn’t sent as UTF-8, so nothing was saved. Check its characters, and send it again."
-    )]
+    #[error("The form isn’t in UTF-8. Nothing was saved. Check its characters, and send it again.")]
     UnsupportedCharset,
 }
 

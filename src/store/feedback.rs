@@ -67,7 +67,8 @@ impl Store {
             .writer
             .write_without_savepoint(move |tx| {
                 if let Some(key) = &idempotency
-                    && let Some(created) = find_created(tx, key, tx.now)?
+                    && let Some(created) =
+                        find_created(tx, key, tx.expiry_time(idempotency::LIFETIME))?
                 {
                     return Ok(created);
                 }
@@ -97,7 +98,8 @@ impl Store {
         key: IdempotencyKey,
         now: Timestamp,
     ) -> Result<Option<CreatedFeedback>, CreateFeedbackError> {
-        let find = move |c: &Connection| find_created(c, &key, now);
+        let valid_after = now.minus(idempotency::LIFETIME);
+        let find = move |c: &Connection| find_created(c, &key, valid_after);
         self.reader.read_inline(find).await
     }
 
@@ -275,9 +277,9 @@ pub(super) fn find(
 fn find_created(
     connection: &Connection,
     key: &IdempotencyKey,
-    now: Timestamp,
+    valid_after: Timestamp,
 ) -> Result<Option<CreatedFeedback>, CreateFeedbackError> {
-    let Some(stored) = idempotency::find_response(connection, key, now)? else {
+    let Some(stored) = idempotency::find_response(connection, key, valid_after)? else {
         return Ok(None);
     };
     match (stored.feedback, stored.response) {

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::domain::id::FeedbackId;
 
 /// The time that a key is valid.
-const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Maximum number of expired keys deleted whenever a key is stored.
 const DELETE_BATCH_SIZE: i64 = 4;
 
@@ -39,14 +39,15 @@ pub(super) struct StoredResponse {
     pub(super) response: Option<String>,
 }
 
+/// Finds the response that was stored with a key after this time.
 pub(super) fn find_response(
     connection: &Connection,
     key: &IdempotencyKey,
-    now: Timestamp,
+    valid_after: Timestamp,
 ) -> Result<Option<StoredResponse>, StoreError> {
     let statement = "SELECT request_hash, feedback_id, response FROM idempotency_keys
         WHERE owner = ?1 AND operation = ?2 AND key = ?3 AND created_at > ?4";
-    let values = params![key.owner, key.operation, key.key, now.minus(LIFETIME)];
+    let values = params![key.owner, key.operation, key.key, valid_after];
     sql::query_optional(connection, statement, values, |row| {
         Ok(StoredResponse {
             request_hash: row.get(0)?,
@@ -69,7 +70,7 @@ pub(super) fn store_response(
     sql::execute(
         tx,
         expired,
-        params![tx.now.minus(LIFETIME), DELETE_BATCH_SIZE],
+        params![tx.expiry_time(LIFETIME), DELETE_BATCH_SIZE],
     )?;
     sql::execute(
         tx,
@@ -87,4 +88,15 @@ pub(super) fn store_response(
         ],
     )?;
     Ok(())
+}
+
+/// Adds `by` milliseconds to the times of the keys that were valid after `time`.
+pub(super) fn move_valid(
+    connection: &Connection,
+    time: Timestamp,
+    by: i64,
+) -> Result<(), StoreError> {
+    let statement = "UPDATE idempotency_keys SET created_at = created_at + ?2
+        WHERE created_at > ?1";
+    sql::execute(connection, statement, params![time.minus(LIFETIME), by]).map(|_| ())
 }

@@ -61,8 +61,9 @@ impl Store {
         self.writer
             .write(move |tx| {
                 if let Some(key) = &idempotency
-                    && let Some(id) = idempotency::find_response(tx, key, tx.now)?
-                        .and_then(|stored| stored.response)
+                    && let Some(id) =
+                        idempotency::find_response(tx, key, tx.expiry_time(idempotency::LIFETIME))?
+                            .and_then(|stored| stored.response)
                     && let Some(webhook) = find(tx, &WebhookId::new(id))?
                 {
                     return Ok(webhook);
@@ -344,7 +345,7 @@ mod tests {
     #[tokio::test]
     async fn deleting_a_webhook_clears_its_text_columns() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), None, Clock::System).unwrap();
+        let store = Store::open(dir.path(), None, Clock::system()).unwrap();
         let new = NewWebhook {
             url: EndpointUrl::parse("https://example.com/secret-path").unwrap(),
             description: "Our chat".into(),
