@@ -1,5 +1,7 @@
 //! Describes I/O errors in words, without error codes and without the text of a library.
 
+pub mod small_files;
+
 use std::io::{self, ErrorKind};
 
 /// Describes why an operation on a file, a socket, or a stream failed, as part of a sentence: `it

@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 document, generated from the code: descriptions from the handlers, schemas from
 //! the structs that are parsed and serialized, and permissions from the route table.
 //!
-//! [`operations`] adds what operations have in common, such as error responses.
+//! [`operations`] adds the common parts of operations, such as error responses.
 
 mod operations;
 

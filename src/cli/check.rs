@@ -97,7 +97,7 @@ async fn check_hosts(
     settings: &DeliverySettings,
     report: &mut CheckReport,
 ) -> Result<(), CommandError> {
-    let store = Store::open(&options.data.data_dir, None, Clock::System)
+    let store = Store::open(&options.data.data_dir, None, Clock::system())
         .map_err(|error| into_command_error(error.into()))?;
     let all = PageRequest {
         limit: 1000,

@@ -46,6 +46,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
         }
     }
     result?;
+    logging::flush();
     std::process::exit(0)
 }
 
@@ -57,10 +58,12 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     let secret = Secret::from_random(random::bytes()).as_str().to_owned();
     let site_url = format!(
         "http://{}",
-        site_listener.local_addr().map_err(CommandError::new)?
+        site_listener
+            .local_addr()
+            .map_err(CommandError::io("the demo can’t listen"))?
     );
-    let receiver =
-        receiver::start(receiver_listener, secret.clone(), &site_url).map_err(CommandError::new)?;
+    let receiver = receiver::start(receiver_listener, secret.clone(), &site_url)
+        .map_err(CommandError::io("the demo can’t listen"))?;
     let endpoint = receiver::endpoint_url(&receiver.url);
     demo::seed(&api, &endpoint, &secret)
         .await
@@ -71,14 +74,19 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
         samples::SITE_PROJECT_SLUG.to_owned(),
         receiver.url.clone(),
     )
-    .map_err(CommandError::new)?;
+    .map_err(CommandError::io("the demo can’t listen"))?;
     let shutdown_signal = shutdown_signal()?;
     print_instructions(&create_sign_in_link(&running).await?, &site, &receiver);
     shutdown_signal.await;
     // Stop the sender before the receiver, so no delivery fails during shutdown.
-    site.stop().await.map_err(CommandError::new)?;
+    site.stop()
+        .await
+        .map_err(CommandError::io("stopping the demo failed"))?;
     running.stop().await;
-    receiver.stop().await.map_err(CommandError::new)
+    receiver
+        .stop()
+        .await
+        .map_err(CommandError::io("stopping the demo failed"))
 }
 
 fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
@@ -100,9 +108,9 @@ fn bind_listeners() -> Result<[TcpListener; 3], CommandError> {
     };
     let [miniback, site, receiver] = PREFERRED_PORTS.map(bind);
     Ok([
-        miniback.map_err(CommandError::new)?,
-        site.map_err(CommandError::new)?,
-        receiver.map_err(CommandError::new)?,
+        miniback.map_err(CommandError::io("the demo can’t listen"))?,
+        site.map_err(CommandError::io("the demo can’t listen"))?,
+        receiver.map_err(CommandError::io("the demo can’t listen"))?,
     ])
 }
 
@@ -115,7 +123,7 @@ async fn start_miniback(
         email: DEMO_USER_EMAIL.into(),
         password: tokens::random_token(),
     };
-    app::start(&options, Some(listener), Some(user), Clock::System)
+    app::start(&options, Some(listener), Some(user), Clock::system())
         .await
         .map_err(into_command_error)
 }

@@ -6,6 +6,7 @@ use crate::config::{DataDirOptions, TokenCommand};
 use crate::domain::account::Scope;
 use crate::domain::id::TokenId;
 use crate::domain::project;
+use crate::io_errors;
 use crate::server::tokens;
 
 pub(super) fn run(command: TokenCommand) -> Result<(), CommandError> {
@@ -37,8 +38,9 @@ fn create(
     let id = created.id;
     try_print(&format!("{token}\n")).map_err(|error| {
         CommandError::new(format!(
-            "printing the token failed ({error}); \
-             revoke it with miniback token revoke {id} and create another one"
+            "can’t print the token: {}; revoke it with miniback token revoke {id} and create \
+             another one",
+            io_errors::describe(&error)
         ))
     })?;
     log_security_event("token_created", id.as_str());

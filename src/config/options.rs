@@ -11,9 +11,9 @@ use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use super::values::{
-    RetryDelays, TrustedNetworks, parse_base_url, parse_delay, parse_positive_duration,
-    parse_retry_delays, parse_socket_address, parse_timeout, parse_trusted_networks,
-    read_secret_file,
+    RetryDelays, TrustedNetworks, parse_base_url, parse_count, parse_delay, parse_port,
+    parse_positive_duration, parse_retry_delays, parse_socket_address, parse_status, parse_timeout,
+    parse_trusted_networks, read_secret_file,
 };
 use crate::domain::egress_policy::AllowTarget;
 use crate::domain::endpoint_url::EndpointUrl;
@@ -282,6 +282,8 @@ pub struct ListenOptions {
         long,
         env = "MINIBACK_PORT",
         default_value = "3000",
+        value_parser = parse_port,
+        allow_hyphen_values = true,
         value_name = "PORT"
     )]
     pub port: u16,
@@ -294,14 +296,22 @@ pub struct ListenOptions {
     )]
     secret: Option<String>,
     /// Respond to the first N deliveries with 500
-    #[arg(long, env = "MINIBACK_FAIL", default_value = "0", value_name = "N")]
+    #[arg(
+        long,
+        env = "MINIBACK_FAIL",
+        default_value = "0",
+        value_parser = parse_count,
+        allow_hyphen_values = true,
+        value_name = "N"
+    )]
     pub fail: u32,
     /// The response status for deliveries with a valid signature
     #[arg(
         long,
         env = "MINIBACK_STATUS",
         default_value = "204",
-        value_parser = clap::value_parser!(u16).range(200..=599),
+        value_parser = parse_status,
+        allow_hyphen_values = true,
         value_name = "CODE"
     )]
     pub status: u16,

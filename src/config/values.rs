@@ -9,8 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::domain::text::strip_byte_order_mark;
-use crate::io_errors;
+use crate::io_errors::small_files;
 
 /// The delays of `--retry-delays`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,10 +117,28 @@ pub(super) fn parse_delay(text: &str) -> Result<Duration, String> {
 
 /// Reads a secret from the first line of `file`. Errors start with `variable`.
 pub(super) fn read_secret_file(variable: &str, file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let reason = io_errors::describe(&error);
-        format!("{variable}: cannot read {}: {reason}", file.display())
-    })?;
-    let first_line = strip_byte_order_mark(&text).lines().next();
-    Ok(first_line.unwrap_or_default().to_owned())
+    small_files::read_secret(file)
+        .map_err(|error| format!("{variable}: can’t read {}: {error}", file.display()))
+}
+
+/// Parses a port. The parser of the standard library describes errors in its own terms.
+pub(super) fn parse_port(text: &str) -> Result<u16, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "use a number from 0 to 65535".into())
+}
+
+/// Parses a number of deliveries.
+pub(super) fn parse_count(text: &str) -> Result<u32, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "use a number from 0 to 4294967295".into())
+}
+
+/// Parses the status of a response.
+pub(super) fn parse_status(text: &str) -> Result<u16, String> {
+    match text.trim().parse() {
+        Ok(status @ 200..=599) => Ok(status),
+        _ => Err("use a status from 200 to 599".into()),
+    }
 }

@@ -22,13 +22,13 @@ pub enum ChunkError {
 /// Decodes the chunks of one body.
 #[derive(Debug, Default)]
 pub struct ChunkReader {
-    state: State,
+    state: ChunkState,
     line: Vec<u8>,
     trailer_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     /// Reading the line with the size of a chunk.
     #[default]
     Size,
@@ -45,10 +45,10 @@ impl ChunkReader {
     /// were used. Bytes after the end of the body aren't used.
     pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, ChunkError> {
         let mut used = 0;
-        while used < input.len() && self.state != State::Done {
+        while used < input.len() && self.state != ChunkState::Done {
             let rest = &input[used..];
             used += match self.state {
-                State::Data(left) => self.read_data(left, rest, output),
+                ChunkState::Data(left) => self.read_data(left, rest, output),
                 _ => self.read_line_part(rest, output)?,
             };
         }
@@ -57,7 +57,7 @@ impl ChunkReader {
 
     /// Returns whether the end of the body was reached.
     pub fn is_done(&self) -> bool {
-        self.state == State::Done
+        self.state == ChunkState::Done
     }
 
     fn read_data(&mut self, left: u64, input: &[u8], output: &mut Vec<u8>) -> usize {
@@ -66,8 +66,8 @@ impl ChunkReader {
         output.extend_from_slice(&input[..count]);
         output.extend_from_slice(b"\r\n");
         self.state = match left - count as u64 {
-            0 => State::DataEnd,
-            left => State::Data(left),
+            0 => ChunkState::DataEnd,
+            left => ChunkState::Data(left),
         };
         count
     }
@@ -90,21 +90,21 @@ impl ChunkReader {
 
     fn finish_line(&mut self, line: &[u8], output: &mut Vec<u8>) -> Result<(), ChunkError> {
         self.state = match self.state {
-            State::Size => match parse_size(line)? {
-                0 => State::Trailer,
-                size => State::Data(size),
+            ChunkState::Size => match parse_size(line)? {
+                0 => ChunkState::Trailer,
+                size => ChunkState::Data(size),
             },
-            State::DataEnd if line.is_empty() => State::Size,
-            State::DataEnd => return Err(ChunkError::MissingLineEnd),
-            State::Trailer if line.is_empty() => {
+            ChunkState::DataEnd if line.is_empty() => ChunkState::Size,
+            ChunkState::DataEnd => return Err(ChunkError::MissingLineEnd),
+            ChunkState::Trailer if line.is_empty() => {
                 output.extend_from_slice(b"0\r\n\r\n");
-                State::Done
+                ChunkState::Done
             }
-            State::Trailer => {
+            ChunkState::Trailer => {
                 self.trailer_bytes += line.len() + 2;
-                State::Trailer
+                ChunkState::Trailer
             }
-            state @ (State::Data(_) | State::Done) => state,
+            state @ (ChunkState::Data(_) | ChunkState::Done) => state,
         };
         Ok(())
     }

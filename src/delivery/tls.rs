@@ -1,7 +1,7 @@
 //! TLS: the configuration, the handshake, and the certificate check.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use rustls::client::ResolvesClientCert;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{
@@ -24,13 +24,14 @@ use tokio_rustls::client::TlsStream;
 use webpki::EndEntityCert;
 
 use super::exchange_progress::PROGRESS;
+use crate::io_errors::small_files::{self, PEM_MAX_BYTES};
 
 /// An invalid `--ca-file`, or an error from the TLS library.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsConfigError {
-    #[error("--ca-file {}: {reason}", path.display())]
+    #[error("--ca-file: can’t use {}: {reason}", path.display())]
     CaFile { path: PathBuf, reason: String },
-    #[error("setting up TLS failed: {0}")]
+    #[error("TLS can’t be set up; report this as a bug")]
     Rustls(#[from] Error),
 }
 
@@ -66,16 +67,11 @@ pub fn tls_config(ca_files: &[PathBuf]) -> Result<ClientConfig, TlsConfigError> 
     Ok(config)
 }
 
-fn add_ca_file(roots: &mut RootCertStore, path: &PathBuf) -> Result<(), String> {
-    let describe = |error: pem::Error| match error {
-        pem::Error::Io(error) => {
-            format!("it can’t be read ({})", crate::io_errors::describe(&error))
-        }
-        _ => "it isn’t valid PEM".to_owned(),
-    };
+fn add_ca_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
+    let pem = small_files::read(path, PEM_MAX_BYTES).map_err(|error| error.to_string())?;
     let mut found = false;
-    for certificate in CertificateDer::pem_file_iter(path).map_err(describe)? {
-        let certificate = certificate.map_err(describe)?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|_| "it isn’t valid PEM".to_owned())?;
         roots
             .add(certificate)
             .map_err(|_| "it contains a certificate that can’t be decoded".to_owned())?;
@@ -84,7 +80,11 @@ fn add_ca_file(roots: &mut RootCertStore, path: &PathBuf) -> Result<(), String> 
     if found {
         return Ok(());
     }
-    Err("it contains no PEM certificate".to_owned())
+    Err(
+        "it contains no PEM certificate; a certificate in another format can be converted with \
+         openssl x509 -inform der"
+            .to_owned(),
+    )
 }
 
 /// A reason for a rejected certificate that the TLS library doesn't report.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 
-const CAPACITY: usize = 100;
+const REQUESTS_MAX: usize = 100;
 /// The maximum length of the message on a card.
 const EXCERPT_CHARS: usize = 240;
 
@@ -109,7 +109,7 @@ impl Inbox {
             body: formatted.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()),
             headers,
         }));
-        if requests.len() > CAPACITY {
+        if requests.len() > REQUESTS_MAX {
             requests.pop_front();
         }
         drop(requests);

@@ -53,7 +53,7 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
     let stopping = watch::Sender::new(false);
     let receiver = web::Data::new(ReceiverState {
         secret,
-        inbox: Inbox::new(Clock::System.now()),
+        inbox: Inbox::new(Clock::system().now()),
         stopping: stopping.subscribe(),
     });
     let server = HttpServer::new(move || {
@@ -92,7 +92,7 @@ async fn receive(
     request: HttpRequest,
     body: web::Bytes,
 ) -> HttpResponse {
-    let arrived = Clock::System.now();
+    let arrived = Clock::system().now();
     let signature = request.headers().get("X-Miniback-Signature");
     let valid = is_signed(&receiver.secret, &body, signature);
     let mut headers: Vec<_> = request

@@ -72,8 +72,8 @@ pub enum EndpointUrlError {
     InvalidHost(String),
     #[error("The port must be a number from 1 to 65535.")]
     InvalidPort,
-    #[error("The URL is invalid: {0}.")]
-    Invalid(String),
+    #[error("This isn’t a valid URL. Enter the full URL, for example https://example.com/hook.")]
+    Invalid,
 }
 
 impl EndpointUrl {
@@ -111,7 +111,7 @@ impl EndpointUrl {
             | ParseError::InvalidDomainCharacter
             | ParseError::InvalidIpv4Address
             | ParseError::InvalidIpv6Address => EndpointUrlError::InvalidHost(authority.to_owned()),
-            other => EndpointUrlError::Invalid(other.to_string()),
+            _ => EndpointUrlError::Invalid,
         })?;
         let host = match parsed.host() {
             Some(url::Host::Domain(name)) => Host::Name(

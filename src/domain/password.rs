@@ -14,7 +14,7 @@ const SALT_LEN: usize = 16;
 
 /// Hashing failed.
 #[derive(Debug, thiserror::Error)]
-#[error("hashing the password failed: {0}")]
+#[error("the password can’t be hashed; report this as a bug")]
 pub struct HashError(argon2::password_hash::Error);
 
 /// Hashes a password with a random salt and returns the PHC string to store.

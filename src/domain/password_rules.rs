@@ -14,12 +14,12 @@ pub const PASSWORD_MAX_BYTES: usize = 256;
 /// passwords, which people extend. They are the most frequent passwords in Mark Burnett's list of
 /// 10 million passwords, which is in the public domain.
 const COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
-/// The maximum number of extra characters that are ignored when a password is compared with common
-/// passwords, as in `password2026!`.
-const AFFIX_MAX: usize = 6;
+/// The maximum length of the extra characters, in bytes, that are ignored when a password is
+/// compared with common passwords, as in `password2026!`.
+const AFFIX_MAX_BYTES: usize = 6;
 /// A password is predictable if its runs of equal or neighboring characters have at least this
 /// average length.
-const RUN_LENGTH: usize = 4;
+const RUN_LENGTH_MIN: usize = 4;
 /// Characters that follow each other in the alphabet or on keyboards.
 const ROWS: [&str; 7] = [
     "abcdefghijklmnopqrstuvwxyz",
@@ -96,7 +96,7 @@ fn is_variant(password: &str, test: impl Fn(&str) -> bool) -> bool {
     let affix = password.len() - word.len();
     let start = password.find(word).unwrap_or_default();
     let ends = [&password[..start], &password[start + word.len()..]];
-    let can_strip = affix <= AFFIX_MAX || ends.into_iter().all(is_predictable);
+    let can_strip = affix <= AFFIX_MAX_BYTES || ends.into_iter().all(is_predictable);
     let matches = |text: &str| test(text) || test(&replace_symbols(text));
     matches(password) || (can_strip && !word.is_empty() && matches(word))
 }
@@ -129,7 +129,7 @@ fn is_predictable(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let steps: Vec<_> = chars
         .windows(2)
-        .map(|pair| step(pair[0], pair[1]))
+        .map(|pair| direction_between(pair[0], pair[1]))
         .collect();
     let mut runs = usize::from(!chars.is_empty());
     let mut direction = None;
@@ -141,12 +141,12 @@ fn is_predictable(text: &str) -> bool {
             direction = step;
         }
     }
-    runs * RUN_LENGTH <= chars.len()
+    runs * RUN_LENGTH_MIN <= chars.len()
 }
 
 /// Returns the direction from a character to its neighbor in one of the [`ROWS`]: 0 for the same
 /// character, and `None` if the characters aren't neighbors.
-fn step(from: char, to: char) -> Option<i8> {
+fn direction_between(from: char, to: char) -> Option<i8> {
     if from == to {
         return Some(0);
     }

@@ -26,7 +26,7 @@ use crate::server::tokens;
 use crate::store::{LinkError, OneTimeLink, Precondition, UserError};
 
 const PATH: &str = "/settings/people";
-const ROLE: EditField = ("role", "Role");
+const ROLE_FIELD: EditField = ("role", "Role");
 const INVITATION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 const RESET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -83,7 +83,7 @@ impl PersonRow {
     }
 
     fn loaded(&self) -> Vec<LoadedValue> {
-        edits::loaded_values(&[ROLE], |_| self.user.role.to_string())
+        edits::loaded_values(&[ROLE_FIELD], |_| self.user.role.to_string())
     }
 }
 
@@ -263,7 +263,7 @@ pub(super) async fn set_role(
     let role = read_role(&fields)?;
     let id = UserId::new(id.into_inner());
     let is_own_change = context.user()?.id == id && context.user()?.role != role;
-    let edits = Edits::read(&fields, &[ROLE]);
+    let edits = Edits::read(&fields, &[ROLE_FIELD]);
     if !edits.is_changed("role") {
         return Ok(context.redirect(PATH));
     }

@@ -188,6 +188,9 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
             format!("Unknown member “{quoted}”; {expected}."),
         );
     }
+    if text.starts_with("unknown variant") {
+        return ValidationErrors::for_field(path, unknown_variant(text));
+    }
     // serde_json's message for a number instead of the name of an enum variant.
     if text == "expected value" {
         return ValidationErrors::for_field(
@@ -217,6 +220,26 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
     ValidationErrors::for_field(path, format!("{sentence}."))
 }
 
+/// Describes a string that isn't one of the valid values, without the string: it may be a secret in
+/// the wrong member.
+fn unknown_variant(text: &str) -> String {
+    let valid = text
+        .rsplit_once("expected ")
+        .map_or("", |(_, valid)| valid.trim_start_matches("one of "));
+    let valid: Vec<_> = valid
+        .split(['`', ','])
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && *name != "or")
+        .map(|name| format!("“{name}”"))
+        .collect();
+    match valid.split_last() {
+        Some((last, [])) => format!("Use {last}."),
+        Some((last, [first])) => format!("Use {first} or {last}."),
+        Some((last, others)) => format!("Use {}, or {last}.", others.join(", ")),
+        None => "This isn’t a valid value.".to_owned(),
+    }
+}
+
 /// Removes the submitted value from an error message. The value may be a secret in the wrong
 /// member, and clients may log responses.
 fn redact_value(text: &str) -> String {
@@ -235,12 +258,30 @@ pub fn deserialize_non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
 /// Deserializes an integer or null. JSON doesn't distinguish `24.0` from `24`.
 pub fn deserialize_integer<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u32>, D::Error> {
-    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
-        return Ok(None);
+    let number = match Value::deserialize(deserializer)? {
+        Value::Null => return Ok(None),
+        Value::Number(number) => number,
+        other => {
+            return Err(D::Error::custom(format!(
+                "Expected a number, not {}",
+                kind(&other)
+            )));
+        }
     };
     let value = number.as_f64().unwrap_or(f64::NAN);
     if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
@@ -248,7 +289,7 @@ pub fn deserialize_integer<'de, D: Deserializer<'de>>(
         Ok(Some(value as u32))
     } else {
         Err(D::Error::custom(format!(
-            "{number} is not an integer in the allowed range"
+            "{number} isn’t a whole number in the allowed range"
         )))
     }
 }
@@ -291,9 +332,9 @@ mod tests {
             error_for(r#"{"name":"a","topics":"\", expected"}"#),
             "topics: Expected an array, not string."
         );
-        assert!(
-            error_for(r#"{"name":"a","topics":["x"]}"#)
-                .starts_with("topics[0]: Unknown variant x, expected")
+        assert_eq!(
+            error_for(r#"{"name":"a","topics":["x`, expected one of `y`"]}"#),
+            "topics[0]: Use “feedback.created” or “feedback.updated”."
         );
         assert_eq!(
             error_for(r#"{"name":"a","topics":[0]}"#),

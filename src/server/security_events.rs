@@ -141,7 +141,7 @@ pub const TARGET: &str = "miniback::security_events";
 pub const UNAUTHENTICATED_TARGET: &str = "miniback::security_events::unauthenticated";
 
 /// The page that shows a webhook's secret if its query contains `reveal=ID`.
-const NOTIFICATIONS: &str = "/settings/notifications";
+const NOTIFICATIONS_PATH: &str = "/settings/notifications";
 
 /// The sender of a request, stored in the request's extensions.
 #[derive(Clone, Debug)]
@@ -241,7 +241,7 @@ fn find_event<B>(
                 .filter(|id| is_id(id)),
         ));
     }
-    if *method == Method::GET && path == NOTIFICATIONS {
+    if *method == Method::GET && path == NOTIFICATIONS_PATH {
         let query: Vec<(String, String)> =
             serde_urlencoded::from_str(request.query_string()).ok()?;
         let (_, id) = query.into_iter().find(|(name, _)| name == "reveal")?;

@@ -15,7 +15,7 @@ impl StoreError {
             | Self::Busy
             | Self::Closed
             | Self::BatchRolledBack
-            | Self::Pool(_) => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::Pool => StatusCode::SERVICE_UNAVAILABLE,
             Self::Panicked | Self::Damaged(_) | Self::Sqlite(_) | Self::InvalidValue(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -29,7 +29,7 @@ impl StoreError {
                 "The server’s disk is full or failing. Nothing was saved. Try again later."
             }
             Self::ReadOnly => "The server can’t write to its database. Nothing was saved.",
-            Self::Overloaded | Self::Busy | Self::BatchRolledBack | Self::Pool(_) => {
+            Self::Overloaded | Self::Busy | Self::BatchRolledBack | Self::Pool => {
                 "The server is busy. Nothing was saved. Try again in a moment."
             }
             Self::DatabaseReplaced => {

@@ -20,12 +20,13 @@ use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{AlertId, WebhookId};
 
 /// The age at which alerts that couldn't be sent are deleted.
-const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+const ALERT_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Condition for enabled webhooks that are failing and have no alert yet.
 const FAILING_WITHOUT_ALERT: &str =
     "enabled AND deleted_at IS NULL AND alerted_at IS NULL AND failing_since IS NOT NULL";
 /// Condition for webhooks that have recovered after an alert.
-const RECOVERED: &str = "deleted_at IS NULL AND alerted_at IS NOT NULL AND failing_since IS NULL";
+const RECOVERED_AFTER_ALERT: &str =
+    "deleted_at IS NULL AND alerted_at IS NOT NULL AND failing_since IS NULL";
 
 /// An alert to be sent.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ impl Store {
             .read(|c| {
                 let candidates = format!(
                     "SELECT 1 FROM webhooks WHERE {FAILING_WITHOUT_ALERT}
-                     UNION ALL SELECT 1 FROM webhooks WHERE {RECOVERED}"
+                     UNION ALL SELECT 1 FROM webhooks WHERE {RECOVERED_AFTER_ALERT}"
                 );
                 sql::exists(c, &candidates, [])
             })
@@ -82,13 +83,13 @@ impl Store {
             .await
     }
 
-    /// Records a failed attempt to send an alert. The next attempt is due at `due_at`.
-    pub async fn reschedule_alert(&self, id: AlertId, due_at: Timestamp) -> Result<(), StoreError> {
+    /// Records a failed attempt to send an alert. The next attempt is due after `delay`.
+    pub async fn reschedule_alert(&self, id: AlertId, delay: Duration) -> Result<(), StoreError> {
         self.writer
             .write_with_backpressure(move |tx| {
                 let statement =
                     "UPDATE alerts SET attempts = attempts + 1, due_at = ?2 WHERE id = ?1";
-                sql::execute(tx, statement, params![id, due_at]).map(|_| ())
+                sql::execute(tx, statement, params![id, tx.now.plus(delay)]).map(|_| ())
             })
             .await
     }
@@ -97,7 +98,7 @@ impl Store {
 fn create_due(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), StoreError> {
     let now = tx.now;
     let expired = "DELETE FROM alerts WHERE created_at < ?1";
-    sql::execute(tx, expired, [now.minus(MAX_AGE)])?;
+    sql::execute(tx, expired, [tx.expiry_time(ALERT_MAX_AGE)])?;
     let failing = format!(
         "SELECT * FROM webhooks WHERE {FAILING_WITHOUT_ALERT}
          AND (failing_since <= ?1 OR consecutive_failures >= ?2) ORDER BY id"
@@ -115,7 +116,7 @@ fn create_due(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), Stor
              WHERE id = ?1";
         sql::execute(tx, statement, params![data.webhook.id, now])?;
     }
-    let recovered = format!("SELECT * FROM webhooks WHERE {RECOVERED} ORDER BY id");
+    let recovered = format!("SELECT * FROM webhooks WHERE {RECOVERED_AFTER_ALERT} ORDER BY id");
     let recovered = sql::query_all(tx, &recovered, [], |row| {
         alert_data_from_row(row, "alerted_failing_since", public_url)
     })?;

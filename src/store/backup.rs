@@ -32,9 +32,11 @@ pub enum BackupError {
         path: PathBuf,
         source: rusqlite::Error,
     },
-    #[error("the database is corrupt: {0}; restore a backup")]
+    #[error("the database is corrupt, because {0}; restore a backup")]
     Corrupt(String),
-    #[error("the copy is corrupt: {0}; the backup wasn't written. Check the disk and try again")]
+    #[error(
+        "the copy is corrupt, because {0}; the backup wasn't written; check the disk and try again"
+    )]
     CorruptCopy(String),
 }
 
@@ -92,7 +94,7 @@ fn open_existing(dir: &Path) -> Result<Connection, BackupError> {
 fn copy_error(error: rusqlite::Error, path: &Path) -> BackupError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            BackupError::Corrupt(error.to_string())
+            BackupError::Corrupt(describe_sqlite(&error))
         }
         Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
             BackupError::Write {
@@ -117,7 +119,9 @@ fn check(
 ) -> Result<Result<DatabaseSummary, String>, BackupError> {
     match summarize(connection, path) {
         Err(MigrationError::RusqliteError { err, .. }) => match err.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Ok(Err(err.to_string())),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Ok(Err(describe_sqlite(&err)))
+            }
             _ => Err(err.into()),
         },
         Err(error) => Err(OpenError::from(error).into()),
@@ -131,7 +135,7 @@ fn summarize(
 ) -> Result<Result<DatabaseSummary, String>, MigrationError> {
     let result: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if result != "ok" {
-        return Ok(Err(result));
+        return Ok(Err("its pages contradict each other".to_owned()));
     }
     if let Some(difference) = schema_check::find_difference(connection)? {
         return Ok(Err(format!(

@@ -6,17 +6,18 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
+use crate::clock::Timestamp;
 use crate::domain::id::FeedbackId;
 
 /// The time that a key is valid.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Maximum number of expired keys deleted whenever a key is stored.
-const DELETE_BATCH: i64 = 4;
+const DELETE_BATCH_SIZE: i64 = 4;
 
 /// Identifies a request, so that it can be repeated safely.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ pub(super) fn find_response(
 ) -> Result<Option<StoredResponse>, StoreError> {
     let statement = "SELECT request_hash, feedback_id, response FROM idempotency_keys
         WHERE owner = ?1 AND operation = ?2 AND key = ?3 AND created_at > ?4";
-    let values = params![key.owner, key.operation, key.key, tx.now.minus(LIFETIME)];
+    let values = params![key.owner, key.operation, key.key, tx.expiry_time(LIFETIME)];
     sql::query_optional(tx, statement, values, |row| {
         Ok(StoredResponse {
             request_hash: row.get(0)?,
@@ -64,7 +65,11 @@ pub(super) fn store_response(
     let expired = "DELETE FROM idempotency_keys WHERE (owner, operation, key) IN
         (SELECT owner, operation, key FROM idempotency_keys WHERE created_at <= ?1
          ORDER BY created_at LIMIT ?2)";
-    sql::execute(tx, expired, params![tx.now.minus(LIFETIME), DELETE_BATCH])?;
+    sql::execute(
+        tx,
+        expired,
+        params![tx.expiry_time(LIFETIME), DELETE_BATCH_SIZE],
+    )?;
     sql::execute(
         tx,
         "INSERT OR REPLACE INTO idempotency_keys
@@ -81,4 +86,15 @@ pub(super) fn store_response(
         ],
     )?;
     Ok(())
+}
+
+/// Adds `by` milliseconds to the times of the keys that were valid after `time`.
+pub(super) fn move_valid(
+    connection: &Connection,
+    time: Timestamp,
+    by: i64,
+) -> Result<(), StoreError> {
+    let statement = "UPDATE idempotency_keys SET created_at = created_at + ?2
+        WHERE created_at > ?1";
+    sql::execute(connection, statement, params![time.minus(LIFETIME), by]).map(|_| ())
 }

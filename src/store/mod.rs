@@ -72,7 +72,8 @@ pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};
 pub use users::UserError;
 pub use webhooks::SaveWebhookError;
 
-use db::condition::Condition;
+use db::clock_follower::ClockFollower;
+use db::condition::DatabaseCondition;
 use db::file_guard::FileGuard;
 use db::{integrity_check, open, reader, sql, wal, writer};
 
@@ -84,7 +85,7 @@ use crate::domain::id::IdSequence;
 pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
-    condition: Condition,
+    condition: DatabaseCondition,
     notifiers: writer::CommitNotifiers,
     feedback_created: Arc<Notify>,
 }
@@ -99,19 +100,29 @@ impl Store {
         let lock_file = lock
             .zip(guard.as_ref())
             .map(|(lock, guard)| lock.file_writer(guard.database));
-        let condition = Condition::new(lock_file);
+        let condition = DatabaseCondition::new(lock_file);
         if lock.is_some() {
             integrity_check::check(&connection, &path, &condition)?;
         }
         let ids = IdSequence::after(sql::max_ulid(&connection)?);
         let notifiers = writer::CommitNotifiers::new(clock.now());
-        let failed = |error: &dyn std::fmt::Display| OpenError::Connections(error.to_string());
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::debug!(%error, "opening the database connections failed");
+            OpenError::Connections
+        };
         let reader =
             reader::Reader::open(&path, condition.clone()).map_err(|error| failed(&error))?;
-        let files = guard.map(|guard| writer::ServedFiles {
-            wal: wal::Wal::for_database(&path),
-            guard: Arc::new(guard),
-        });
+        let served = |guard| -> Result<_, StoreError> {
+            Ok(writer::ServedFiles {
+                wal: wal::Wal::for_database(&path),
+                guard: Arc::new(guard),
+                clock: ClockFollower::start(&connection, clock.clone())?,
+            })
+        };
+        let files = guard
+            .map(served)
+            .transpose()
+            .map_err(|error| failed(&error))?;
         let writer = writer::Writer::start(
             connection,
             ids,
@@ -167,9 +178,10 @@ impl Store {
         self.condition.is_disk_full()
     }
 
-    /// Checks whether the database files were moved or replaced, without waiting for the result.
-    pub fn check_files(&self) {
-        self.writer.check_files();
+    /// Checks whether the database files were moved or replaced, and follows jumps of the system
+    /// clock, without waiting for the result.
+    pub fn check_files_and_clock(&self) {
+        self.writer.check_files_and_clock();
     }
 
     /// Checks that the database can be read and written.

@@ -19,7 +19,7 @@ use crate::domain::feedback::Feedback;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
 
 /// The number of feedback items erased in one transaction. Other jobs run between two transactions.
-const ERASE_BATCH: usize = 50;
+const ERASE_BATCH_SIZE: usize = 50;
 
 /// Feedback with its status history and its content in the delivery log.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ impl Store {
                     let batch =
                         "SELECT id FROM feedback WHERE normalized_email = ?1 ORDER BY id LIMIT ?2";
                     let ids: Vec<FeedbackId> =
-                        sql::query_column(tx, batch, params![email, ERASE_BATCH])?;
+                        sql::query_column(tx, batch, params![email, ERASE_BATCH_SIZE])?;
                     let mut erased = ErasureCounts::default();
                     for id in ids {
                         erased += erasure::erase_feedback(tx, &id)?.unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::domain::id::{FeedbackId, ProjectId};
 use crate::domain::project::{Project, ProjectStatus, slug_from_name};
 
 /// The number of feedback items deleted in one transaction when a project is deleted.
-const DELETE_BATCH: usize = 100;
+const DELETE_BATCH_SIZE: usize = 100;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CreateProjectError {
@@ -189,11 +189,12 @@ fn delete_batch(
     };
     precondition.check(&project)?;
     let batch = "SELECT id FROM feedback WHERE project_id = ?1 ORDER BY id LIMIT ?2";
-    let batch: Vec<FeedbackId> = sql::query_column(tx, batch, params![project.id, DELETE_BATCH])?;
+    let batch: Vec<FeedbackId> =
+        sql::query_column(tx, batch, params![project.id, DELETE_BATCH_SIZE])?;
     for feedback in &batch {
         erasure::erase_feedback(tx, feedback)?;
     }
-    if batch.len() == DELETE_BATCH {
+    if batch.len() == DELETE_BATCH_SIZE {
         let pause = "UPDATE projects SET status = ?2 WHERE id = ?1";
         sql::execute(tx, pause, params![project.id, ProjectStatus::Paused])?;
         return Ok(DeleteProgress::HasMore);

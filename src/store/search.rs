@@ -17,7 +17,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::search::{self, Ngram, SearchQuery};
 
 /// The number of feedback items indexed in one transaction, which takes a few milliseconds.
-const INDEX_BATCH: i64 = 50;
+const INDEX_BATCH_SIZE: i64 = 50;
 /// Maximum number of matches that are counted.
 pub const SEARCH_COUNT_MAX: u64 = 500;
 
@@ -58,7 +58,7 @@ impl Store {
                 let last = "SELECT max(number) FROM (SELECT number FROM feedback
                      WHERE number > (SELECT indexed_until FROM feedback_index_state)
                      ORDER BY number LIMIT ?1)";
-                let last: Option<i64> = sql::query_value(tx, last, [INDEX_BATCH])?;
+                let last: Option<i64> = sql::query_value(tx, last, [INDEX_BATCH_SIZE])?;
                 let Some(last) = last else {
                     return Ok(());
                 };

@@ -12,9 +12,9 @@ mod server;
 mod tls;
 
 /// A time limit that no test reaches.
-const LONG: Duration = Duration::from_secs(20);
+const LONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// A time limit for tests that wait until it expires.
-const SHORT: Duration = Duration::from_secs(1);
+const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
@@ -50,7 +50,7 @@ async fn attempt_with_response(text: impl AsRef<[u8]> + Send + Sync + 'static) -
         write(peer, &text);
         false
     });
-    endpoint(&server, LONG).attempt(&request()).await
+    endpoint(&server, LONG_TIMEOUT).attempt(&request()).await
 }
 
 /// The response of a successful attempt.
@@ -62,7 +62,7 @@ fn successful_response(result: AttemptResult) -> EndpointResponse {
 #[actix_rt::test]
 async fn sends_exactly_the_signed_request() {
     let server = Server::start(|_, peer| write(peer, NO_CONTENT));
-    let result = endpoint(&server, LONG).attempt(&request()).await;
+    let result = endpoint(&server, LONG_TIMEOUT).attempt(&request()).await;
     assert_eq!(result.outcome, Outcome::Delivered);
     let requests = server.requests();
     let (head, body) = requests[0].split_once("\r\n\r\n").unwrap();
@@ -91,7 +91,7 @@ async fn sends_exactly_the_signed_request() {
 #[actix_rt::test]
 async fn sends_a_content_length_for_large_and_empty_bodies() {
     let server = Server::start(|_, peer| write(peer, NO_CONTENT));
-    let endpoint = endpoint(&server, LONG);
+    let endpoint = endpoint(&server, LONG_TIMEOUT);
     for length in [0, 300_000] {
         let mut request = request();
         request.body = vec![b'x'; length];

@@ -24,7 +24,7 @@ impl NormalizedText {
         let mut normalized = Self::default();
         for (at, c) in text.char_indices() {
             let range = at..at + c.len_utf8();
-            match fold_sign(c) {
+            match fold_punctuation(c) {
                 Some(sign) => normalized.push(sign, range),
                 None if c.is_ascii_graphic() => normalized.push(c.to_ascii_lowercase(), range),
                 None if c.is_whitespace() => normalized.push(' ', range),
@@ -54,7 +54,7 @@ impl NormalizedText {
             'ł' => "l",
             'đ' | 'ð' => "d",
             part if part.is_whitespace() => " ",
-            part => return self.push(fold_sign(part).unwrap_or(part), range),
+            part => return self.push(fold_punctuation(part).unwrap_or(part), range),
         };
         for letter in letters.chars() {
             self.push(letter, range.clone());
@@ -114,10 +114,10 @@ pub(super) fn is_double_quote(c: char) -> bool {
 }
 
 /// Returns the keyboard equivalent of a typographic quote, apostrophe, or dash.
-fn fold_sign(c: char) -> Option<char> {
+fn fold_punctuation(c: char) -> Option<char> {
     match c {
         '‘' | '’' | '‚' | '‛' | '′' | '‵' | '´' | '`' | 'ʹ' | 'ʻ' | 'ʼ' | 'ʽ' | '՚' | '׳'
-        | '＇' => Some('\''),
+        | '\u{1ffd}' | '＇' => Some('\''),
         '״' => Some('"'),
         c if is_double_quote(c) => Some('"'),
         '\u{2010}'..='\u{2015}' | '−' | '⁻' | '־' | '﹘' | '﹣' | '－' => Some('-'),

@@ -28,26 +28,26 @@ const COLUMNS: [&str; 8] = [
 ];
 
 pub async fn export_csv(context: RequestContext) -> Result<HttpResponse, PageError> {
-    export(context, Format::Csv).await
+    export(context, ExportFormat::Csv).await
 }
 
 pub async fn export_json(context: RequestContext) -> Result<HttpResponse, PageError> {
-    export(context, Format::Json).await
+    export(context, ExportFormat::Json).await
 }
 
 #[derive(Clone, Copy)]
-enum Format {
+enum ExportFormat {
     Csv,
     Json,
 }
 
 /// The position of a piece: at the start of the file, or after the item with this id.
-enum Position {
+enum ExportPosition {
     Start,
     After(String),
 }
 
-async fn export(context: RequestContext, format: Format) -> Result<HttpResponse, PageError> {
+async fn export(context: RequestContext, format: ExportFormat) -> Result<HttpResponse, PageError> {
     let query = ListQuery::parse(&context).await?;
     if let Some(problem) = query.problem {
         return Err(PageError::Specific {
@@ -65,12 +65,12 @@ async fn export(context: RequestContext, format: Format) -> Result<HttpResponse,
     ];
     let name = parts.into_iter().flatten().collect::<Vec<_>>().join("-");
     let (content_type, extension) = match format {
-        Format::Csv => ("text/csv; charset=utf-8", "csv"),
-        Format::Json => ("application/json", "json"),
+        ExportFormat::Csv => ("text/csv; charset=utf-8", "csv"),
+        ExportFormat::Json => ("application/json", "json"),
     };
     let slot = exports::start(&context)?;
     let (user, filter) = (context.user()?.id.clone(), query.filter());
-    let file = exports::stream(slot, Position::Start, move |position| {
+    let file = exports::stream(slot, ExportPosition::Start, move |position| {
         next_piece(
             context.clone(),
             user.clone(),
@@ -90,14 +90,14 @@ async fn next_piece(
     context: RequestContext,
     user: UserId,
     filter: FeedbackFilter,
-    format: Format,
-    position: Position,
-) -> Result<(Vec<u8>, Option<Position>), ExportError> {
+    format: ExportFormat,
+    position: ExportPosition,
+) -> Result<(Vec<u8>, Option<ExportPosition>), ExportError> {
     let app = context.app.clone();
     let read = async move {
         let (is_first, before) = match position {
-            Position::Start => (true, None),
-            Position::After(id) => (false, Some(id)),
+            ExportPosition::Start => (true, None),
+            ExportPosition::After(id) => (false, Some(id)),
         };
         let request = PageRequest {
             limit: BATCH_SIZE,
@@ -107,11 +107,11 @@ async fn next_piece(
             .store
             .feedback_batch(filter, request, PIECE_BYTES)
             .await?;
-        let next = page.next_cursor.map(Position::After);
+        let next = page.next_cursor.map(ExportPosition::After);
         let is_last = next.is_none();
         let bytes = blocking(move || match format {
-            Format::Csv => csv_rows(&page.items, is_first),
-            Format::Json => json_rows(&page.items, is_first, is_last),
+            ExportFormat::Csv => csv_rows(&page.items, is_first),
+            ExportFormat::Json => json_rows(&page.items, is_first, is_last),
         });
         Ok((bytes.await??, next))
     };

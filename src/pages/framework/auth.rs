@@ -3,7 +3,7 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::http::header::LOCATION;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
@@ -16,6 +16,7 @@ use super::page_error::PageError;
 use super::session;
 use crate::domain::account::Scope;
 use crate::server::form_data::{FormError, LargeFormData};
+use crate::server::html;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::server::request_origin::{cross_origin_message, is_cross_origin};
 use crate::server::security_events::Actor;
@@ -64,19 +65,19 @@ pub async fn middleware(
 }
 
 /// The response to a request that isn't passed to its handler.
-enum Rejection {
+enum AuthRejection {
     /// A redirect to the sign-in page, which then redirects back to this URL.
     SignIn,
     Error(PageError),
 }
 
-impl From<PageError> for Rejection {
+impl From<PageError> for AuthRejection {
     fn from(error: PageError) -> Self {
         Self::Error(error)
     }
 }
 
-impl Rejection {
+impl AuthRejection {
     /// Returns whether the response may contain the form that was sent. A form from another origin
     /// isn't read.
     fn can_show_form(&self) -> bool {
@@ -104,7 +105,7 @@ async fn find_session(context: &RequestContext) -> Result<Option<Session>, PageE
     Ok(None)
 }
 
-async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), Rejection> {
+async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), AuthRejection> {
     let context = RequestContext::from_http_request(request.request())?;
     let changes_state = !is_safe_method(request.method());
     if changes_state && is_cross_origin(context.proxies(), &context.app.urls, request.request()) {
@@ -116,7 +117,7 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
         return match permission {
             Permission::Public => Ok(()),
             _ if changes_state => Err(PageError::SignedOut.into()),
-            _ => Err(Rejection::SignIn),
+            _ => Err(AuthRejection::SignIn),
         };
     };
     let allowed = is_allowed(permission, session.user.role, Scope::Full);
@@ -138,16 +139,16 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     }
 }
 
-async fn reject(rejection: Rejection, request: &HttpRequest) -> HttpResponse {
+async fn reject(rejection: AuthRejection, request: &HttpRequest) -> HttpResponse {
     match (rejection, RequestContext::from_http_request(request)) {
-        (Rejection::SignIn, Ok(context)) => {
+        (AuthRejection::SignIn, Ok(context)) => {
             let next = [("next", context.local_url())];
             let next = serde_urlencoded::to_string(next).unwrap_or_default();
             HttpResponse::SeeOther()
                 .insert_header((LOCATION, context.app.urls.path(&format!("/login?{next}"))))
                 .finish()
         }
-        (Rejection::Error(error), Ok(context)) => error_response(&error, &context).await,
+        (AuthRejection::Error(error), Ok(context)) => error_response(&error, &context).await,
         (_, Err(error)) => error.error_response(),
     }
 }
@@ -204,21 +205,12 @@ async fn error_response(error: &PageError, context: &RequestContext) -> HttpResp
             error_page(error, context, texts.unwrap_or_default())
         }
     };
-    let headers = response.headers_mut();
-    if let PageError::MethodNotAllowed(allow) = error
-        && let Ok(allow) = HeaderValue::from_str(allow)
-    {
-        headers.insert(ALLOW, allow);
-    }
-    if let PageError::Form(FormError::UnsupportedEncoding) = error {
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    }
-    if matches!(
-        status,
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
-    ) {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    }
+    let (allow, is_compressed) = match error {
+        PageError::MethodNotAllowed(allow) => (Some(allow.as_str()), false),
+        PageError::Form(FormError::UnsupportedEncoding) => (None, true),
+        _ => (None, false),
+    };
+    html::add_error_headers(response.headers_mut(), status, allow, is_compressed);
     response
 }
 

@@ -24,7 +24,7 @@ use crate::server::request_origin::TrustedProxies;
 use crate::store::Session;
 
 /// The header that the page's script sends when it fetches the page again after a live update.
-const REFRESH: HeaderName = HeaderName::from_static("miniback-refresh");
+const REFRESH_HEADER: HeaderName = HeaderName::from_static("miniback-refresh");
 
 #[derive(Clone)]
 pub struct RequestContext {
@@ -171,7 +171,7 @@ impl RequestContext {
 
     /// Returns whether the page's script sent the request, after a live update.
     pub fn is_background_refresh(&self) -> bool {
-        self.request.headers().contains_key(REFRESH)
+        self.request.headers().contains_key(REFRESH_HEADER)
     }
 
     /// Changes the flash data for the session's next page. Does nothing without a session.

@@ -19,7 +19,7 @@ use super::edits::{FieldConflict, LOADED_PREFIX};
 const HIDDEN_FIELDS: [&str; 3] = ["submission_key", "key", "stamp"];
 /// CSS classes of forms with room for a notice. Other forms are buttons within rows, and their
 /// notices are shown with the page's messages.
-const BLOCK_FORMS: [&str; 4] = ["panel", "card", "card-body", "form-section"];
+const BLOCK_FORM_CLASSES: [&str; 4] = ["panel", "card", "card-body", "form-section"];
 /// The id of the notice, in `form_notice.html`.
 const NOTICE_ID: &str = "form-notice";
 
@@ -49,7 +49,7 @@ pub struct FormNotice<'a> {
 
 /// The position of the rewriter in the page.
 #[derive(Default)]
-struct Position {
+struct RewriterPosition {
     is_in_form: Cell<bool>,
     /// The `id` of the form, which controls outside the form can refer to.
     form_id: RefCell<Option<String>>,
@@ -62,7 +62,7 @@ struct Position {
 impl Restoration<'_> {
     /// Fills the form. Returns `None` if the page doesn't contain it.
     pub fn apply(&self, html: &str) -> Option<String> {
-        let position = Rc::new(Position::default());
+        let position = Rc::new(RewriterPosition::default());
         let settings = RewriteStrSettings::new()
             .append_element_content_handler(element!("form", |form| {
                 self.enter_form(form, &position)
@@ -92,7 +92,11 @@ impl Restoration<'_> {
         }
     }
 
-    fn enter_form(&self, form: &mut Element<'_, '_>, position: &Rc<Position>) -> HandlerResult {
+    fn enter_form(
+        &self,
+        form: &mut Element<'_, '_>,
+        position: &Rc<RewriterPosition>,
+    ) -> HandlerResult {
         let action = form.get_attribute("action").unwrap_or_default();
         if position.was_found.get() || action != escape(self.action) {
             return Ok(());
@@ -104,7 +108,9 @@ impl Restoration<'_> {
         form.set_attribute("data-unsaved", "")?;
         let class = form.get_attribute("class").unwrap_or_default();
         if let Some(notice) = self.notice
-            && class.split(' ').any(|name| BLOCK_FORMS.contains(&name))
+            && class
+                .split(' ')
+                .any(|name| BLOCK_FORM_CLASSES.contains(&name))
         {
             form.prepend(&notice.render()?, ContentType::Html);
             position.is_notice_shown.set(true);
@@ -119,7 +125,7 @@ impl Restoration<'_> {
 
     /// The values to fill into a control: all submitted values of its name, and none for an
     /// unchecked checkbox. Returns `None` if the control must stay unchanged.
-    fn values(&self, control: &Element<'_, '_>, position: &Position) -> Option<Vec<&str>> {
+    fn values(&self, control: &Element<'_, '_>, position: &RewriterPosition) -> Option<Vec<&str>> {
         let belongs = match control.get_attribute("form") {
             Some(id) => position.form_id.borrow().as_ref() == Some(&id),
             None => position.is_in_form.get(),
@@ -136,7 +142,11 @@ impl Restoration<'_> {
         Some(values.map(|(_, value)| value.as_str()).collect())
     }
 
-    fn fill_input(&self, input: &mut Element<'_, '_>, position: &Position) -> HandlerResult {
+    fn fill_input(
+        &self,
+        input: &mut Element<'_, '_>,
+        position: &RewriterPosition,
+    ) -> HandlerResult {
         let Some(values) = self.values(input, position) else {
             return Ok(());
         };
@@ -162,7 +172,11 @@ impl Restoration<'_> {
         self.mark_invalid(input)
     }
 
-    fn fill_textarea(&self, area: &mut Element<'_, '_>, position: &Position) -> HandlerResult {
+    fn fill_textarea(
+        &self,
+        area: &mut Element<'_, '_>,
+        position: &RewriterPosition,
+    ) -> HandlerResult {
         if let Some(values) = self.values(area, position)
             && let Some(value) = values.first()
         {
@@ -173,7 +187,11 @@ impl Restoration<'_> {
         Ok(())
     }
 
-    fn enter_select(&self, select: &mut Element<'_, '_>, position: &Rc<Position>) -> HandlerResult {
+    fn enter_select(
+        &self,
+        select: &mut Element<'_, '_>,
+        position: &Rc<RewriterPosition>,
+    ) -> HandlerResult {
         let values = self.values(select, position);
         if values.is_some_and(|values| !values.is_empty()) {
             *position.select.borrow_mut() = select.get_attribute("name");
@@ -187,7 +205,11 @@ impl Restoration<'_> {
         Ok(())
     }
 
-    fn fill_option(&self, option: &mut Element<'_, '_>, position: &Position) -> HandlerResult {
+    fn fill_option(
+        &self,
+        option: &mut Element<'_, '_>,
+        position: &RewriterPosition,
+    ) -> HandlerResult {
         let select = position.select.borrow();
         let Some(values) = select.as_deref().and_then(|name| self.values_of(name)) else {
             return Ok(());

@@ -17,7 +17,7 @@ use crate::pages::sign_in;
 use crate::server::form_data::FormData;
 use crate::server::request_id::RequestId;
 
-const RESUMED: &str =
+const RESUMED_MESSAGE: &str =
     "You’re signed in again. Nothing was sent yet. Enter passwords and secrets again.";
 /// Fields that are never carried over a sign-in.
 const SECRET_FIELDS: [&str; 3] = ["password", "current", "secret"];
@@ -241,7 +241,7 @@ pub fn resume(response: HttpResponse, context: &RequestContext) -> ResumedPage {
     };
     let notice = FormNotice {
         is_error: false,
-        message: RESUMED.to_owned(),
+        message: RESUMED_MESSAGE.to_owned(),
         conflicts: &[],
         request_id: None,
     };

@@ -1,4 +1,4 @@
-//! The layout of all pages, and rendering a template into a response.
+//! The layout of all pages. Renders templates into responses.
 
 use std::borrow::Cow;
 

@@ -16,7 +16,7 @@ use crate::server::{cookies, tokens};
 use crate::store::NewSession;
 
 const COOKIE_NAME: &str = "miniback_session";
-const SIGNING_IN: &str = "miniback_signing_in";
+const SIGNING_IN_COOKIE_NAME: &str = "miniback_signing_in";
 /// The maximum lifetime of a session and its cookies, in days.
 const MAX_AGE_DAYS: i64 = 90;
 
@@ -98,7 +98,7 @@ pub fn sign_in(context: &RequestContext, response: &mut HttpResponse, cookies: &
 
 /// Returns whether the browser has the cookie of a sign-in that isn't complete yet.
 pub fn is_signing_in(request: &HttpRequest) -> bool {
-    cookies::values(request.headers(), SIGNING_IN)
+    cookies::values(request.headers(), SIGNING_IN_COOKIE_NAME)
         .next()
         .is_some()
 }
@@ -109,7 +109,7 @@ pub fn complete_sign_in(context: &RequestContext, response: &mut HttpResponse) {
 }
 
 fn set_signing_in(context: &RequestContext, response: &mut HttpResponse, age: CookieDuration) {
-    let mut cookie = build_cookie(context, SIGNING_IN.to_owned(), "1".to_owned());
+    let mut cookie = build_cookie(context, SIGNING_IN_COOKIE_NAME.to_owned(), "1".to_owned());
     cookie.set_secure(false);
     cookie.set_max_age(age);
     set_cookie(response, &cookie);

@@ -52,7 +52,7 @@ struct AttemptView<'a> {
 }
 
 /// The position of a piece: at the start of the file, or after this id (`None`: no feedback yet).
-pub(super) enum Position {
+pub(super) enum ExportPosition {
     Start,
     After(Option<String>),
 }
@@ -62,14 +62,14 @@ pub(super) async fn next_piece(
     store: &Store,
     email: &str,
     now: Timestamp,
-    position: Position,
-) -> Result<(Vec<u8>, Option<Position>), ExportError> {
+    position: ExportPosition,
+) -> Result<(Vec<u8>, Option<ExportPosition>), ExportError> {
     let before = match position {
-        Position::Start => {
+        ExportPosition::Start => {
             let head = json_start(email, now).into_bytes();
-            return Ok((head, Some(Position::After(None))));
+            return Ok((head, Some(ExportPosition::After(None))));
         }
-        Position::After(before) => before,
+        ExportPosition::After(before) => before,
     };
     let is_first = before.is_none();
     let page = PageRequest { limit: 1, before };
@@ -78,7 +78,7 @@ pub(super) async fn next_piece(
         return Ok((b"\n]}\n".to_vec(), None));
     };
     let personal = store.personal_feedback(feedback).await?;
-    let next = page.next_cursor.map(|id| Position::After(Some(id)));
+    let next = page.next_cursor.map(|id| ExportPosition::After(Some(id)));
     let is_last = next.is_none();
     let piece = blocking(move || {
         let mut piece = Vec::from(if is_first { "\n" } else { ",\n" });

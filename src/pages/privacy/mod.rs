@@ -19,7 +19,7 @@ use super::framework::page_error::PageError;
 use crate::domain::email::check_email;
 use crate::domain::feedback::Feedback;
 use crate::store::{ErasureCounts, PageRequest, StoreError};
-use export::Position;
+use export::ExportPosition;
 
 const PATH: &str = "/settings/privacy";
 /// The maximum number of listed feedback items. Counts, exports, and erasures include all items.
@@ -148,7 +148,7 @@ pub(super) async fn export(
     let slot = exports::start(&context)?;
     let (user, now) = (context.user()?.id.clone(), context.app.clock.now());
     let app = context.app.clone();
-    let file = exports::stream(slot, Position::Start, move |position| {
+    let file = exports::stream(slot, ExportPosition::Start, move |position| {
         let (app, user, email) = (app.clone(), user.clone(), email.clone());
         async move {
             let store = app.store.clone();

@@ -21,7 +21,7 @@ const NO_ACCOUNT: &str = " ";
 pub enum PasswordCheck {
     Correct(VerifiedPassword),
     Wrong,
-    Rejected(Rejection),
+    Rejected(PasswordRejection),
 }
 
 pub struct VerifiedPassword {
@@ -34,7 +34,7 @@ pub struct VerifiedPassword {
 
 /// The reason a client has to wait: its password was wrong or couldn't be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejection {
+pub enum PasswordRejection {
     /// Too many failures. Contains the seconds to wait, from 1 to 60.
     Throttled(u64),
     /// Too many people are signing in. Contains the seconds after which a new attempt is checked,
@@ -42,7 +42,7 @@ pub enum Rejection {
     Busy(Option<u64>),
 }
 
-impl Rejection {
+impl PasswordRejection {
     fn throttled(wait: Duration) -> Self {
         Self::Throttled(whole_seconds(wait))
     }
@@ -110,7 +110,7 @@ pub async fn verify_password(
     let client_ip = context.client_ip();
     security_events::log_failed_sign_in(user, actor.as_ref(), client_ip);
     Ok(attempt.fail().map_or(PasswordCheck::Wrong, |wait| {
-        PasswordCheck::Rejected(Rejection::throttled(wait))
+        PasswordCheck::Rejected(PasswordRejection::throttled(wait))
     }))
 }
 
@@ -119,7 +119,7 @@ pub async fn hash_password(
     context: &RequestContext,
     link_token: &str,
     password: &str,
-) -> Result<Result<String, Rejection>, PageError> {
+) -> Result<Result<String, PasswordRejection>, PageError> {
     let (attempt, permit) = match start(context, Client::known(link_token), NO_ACCOUNT).await {
         Ok(started) => started,
         Err(rejection) => return Ok(Err(rejection)),
@@ -130,20 +130,22 @@ pub async fn hash_password(
 }
 
 /// Starts an attempt and waits for a permit to check a password. Fails immediately if the client is
-/// throttled, and with `Rejection::Busy` if too many checks are waiting.
+/// throttled, and with `PasswordRejection::Busy` if too many checks are waiting.
 async fn start(
     context: &RequestContext,
     client: Client,
     account: &str,
-) -> Result<(Attempt, Permit), Rejection> {
+) -> Result<(Attempt, Permit), PasswordRejection> {
     let throttle = &context.state.sign_in_throttle;
     let mut attempt = throttle
         .start(client, account)
-        .map_err(Rejection::throttled)?;
+        .map_err(PasswordRejection::throttled)?;
     let checks = &context.state.password_checks;
     let Ok(permit) = checks.acquire(client.site(), attempt.is_guaranteed).await else {
-        return Err(Rejection::Busy(attempt.postpone().map(whole_seconds)));
+        return Err(PasswordRejection::Busy(
+            attempt.postpone().map(whole_seconds),
+        ));
     };
-    attempt.recheck().map_err(Rejection::throttled)?;
+    attempt.recheck().map_err(PasswordRejection::throttled)?;
     Ok((attempt, permit))
 }

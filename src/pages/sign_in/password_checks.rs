@@ -18,11 +18,11 @@ const WAITING_MAX: usize = 8;
 
 pub struct PasswordChecks {
     running: Arc<Semaphore>,
-    waiting: Mutex<Vec<Arc<Place>>>,
+    waiting: Mutex<Vec<Arc<QueuePlace>>>,
 }
 
 /// A place in the queue.
-struct Place {
+struct QueuePlace {
     site: Site,
     is_guaranteed: bool,
     /// Notified when another client gets this place.
@@ -52,7 +52,7 @@ impl PasswordChecks {
         let running = match self.running.clone().try_acquire_owned() {
             Ok(running) => running,
             Err(_) => {
-                let place = self.take_place(site, is_guaranteed)?;
+                let place = self.enter_queue(site, is_guaranteed)?;
                 tokio::select! {
                     biased;
                     running = self.running.clone().acquire_owned() => running.map_err(|_| Busy)?,
@@ -65,7 +65,7 @@ impl PasswordChecks {
 
     /// Takes a place in the queue. If the queue is full, a site with fewer places gets a place of
     /// the site with the most places.
-    fn take_place(&self, site: Site, is_guaranteed: bool) -> Result<HeldPlace<'_>, Busy> {
+    fn enter_queue(&self, site: Site, is_guaranteed: bool) -> Result<QueuePlaceGuard<'_>, Busy> {
         let mut waiting = lock(&self.waiting);
         let count_of = |site| {
             let places = waiting.iter().filter(|place| !place.is_guaranteed);
@@ -87,20 +87,20 @@ impl PasswordChecks {
                 _ => return Err(Busy),
             }
         }
-        let place = Arc::new(Place {
+        let place = Arc::new(QueuePlace {
             site,
             is_guaranteed,
             evicted: Notify::new(),
         });
         waiting.push(place.clone());
-        Ok(HeldPlace(place, &self.waiting))
+        Ok(QueuePlaceGuard(place, &self.waiting))
     }
 }
 
 /// Frees the place on drop.
-struct HeldPlace<'a>(Arc<Place>, &'a Mutex<Vec<Arc<Place>>>);
+struct QueuePlaceGuard<'a>(Arc<QueuePlace>, &'a Mutex<Vec<Arc<QueuePlace>>>);
 
-impl Drop for HeldPlace<'_> {
+impl Drop for QueuePlaceGuard<'_> {
     fn drop(&mut self) {
         lock(self.1).retain(|place| !Arc::ptr_eq(place, &self.0));
     }

@@ -33,10 +33,10 @@ const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
 #[derive(Clone)]
 pub struct SignInThrottle {
     clock: Clock,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ThrottleState>>,
 }
 
-struct State {
+struct ThrottleState {
     clients: ClientTable,
     accounts: FailureCounts,
     sites: FailureCounts,
@@ -61,7 +61,7 @@ impl SignInThrottle {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
-            state: Arc::new(Mutex::new(State {
+            state: Arc::new(Mutex::new(ThrottleState {
                 clients: ClientTable::default(),
                 accounts: FailureCounts::new(THROTTLED_FROM),
                 sites: FailureCounts::new(SITE_THROTTLED_FROM),
@@ -69,7 +69,7 @@ impl SignInThrottle {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ThrottleState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -89,7 +89,7 @@ impl SignInThrottle {
     }
 }
 
-impl State {
+impl ThrottleState {
     /// Returns whether the next failure of this client on this account makes it wait, regardless of
     /// the number of its own failures.
     fn is_next_failure_throttled(&self, client: Client, account: &str, now: Duration) -> bool {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::io_errors;
 use crate::store::db::files::{FileId, LiveFiles, give_to_owner_of, with_suffix};
 
 /// The beginning and the end of the name of an incomplete backup, with a number between them.
@@ -48,8 +49,8 @@ pub enum TargetError {
     )]
     ParentIsNoDirectory(PathBuf),
     #[error(
-        "can't write to the directory of {path}: {source}; choose a directory that you can write to",
-        path = .path.display()
+        "can't write to the directory of {path}: {}; choose a directory that you can write to",
+        io_errors::describe(.source), path = .path.display()
     )]
     Parent { path: PathBuf, source: io::Error },
     #[error("{path} was changed by another program during the backup; try again", path = .0.display())]

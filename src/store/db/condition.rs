@@ -12,7 +12,7 @@ use super::lock::LockFileWriter;
 
 thread_local! {
     /// Set if SQLite has reported corruption on this thread since the last call of
-    /// [`Condition::report_corruption`].
+    /// [`DatabaseCondition::report_corruption`].
     static CORRUPTION_SEEN: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -55,7 +55,7 @@ impl DatabaseProblem {
 
 /// The known problems of a database; cheap to clone.
 #[derive(Clone, Default)]
-pub(in crate::store) struct Condition(Arc<Inner>);
+pub(in crate::store) struct DatabaseCondition(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -65,7 +65,7 @@ struct Inner {
     lock_file: Option<LockFileWriter>,
 }
 
-impl Condition {
+impl DatabaseCondition {
     pub fn new(lock_file: Option<LockFileWriter>) -> Self {
         Self(Arc::new(Inner {
             lock_file,

@@ -25,7 +25,7 @@ pub enum StoreError {
     Busy,
     #[error("the database file was moved or replaced")]
     DatabaseReplaced,
-    #[error("the database is damaged: {0}")]
+    #[error("the database is damaged; stop Miniback and restore a backup")]
     Damaged(Arc<rusqlite::Error>),
     #[error("the database is closed")]
     Closed,
@@ -33,10 +33,10 @@ pub enum StoreError {
     Panicked,
     #[error("the transaction was rolled back because another job in it failed")]
     BatchRolledBack,
-    #[error("database error: {0}")]
+    #[error("can’t use the database: {}", describe_sqlite(.0))]
     Sqlite(Arc<rusqlite::Error>),
-    #[error("no database connection available: {0}")]
-    Pool(String),
+    #[error("no connection to the database is available; try again")]
+    Pool,
     #[error("the database contains an invalid value: {0}")]
     InvalidValue(String),
 }
@@ -53,14 +53,19 @@ impl From<rusqlite::Error> for StoreError {
                 Self::Damaged(Arc::new(error))
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            _ => Self::Sqlite(Arc::new(error)),
+            _ => {
+                // The error that people see has no text of SQLite.
+                tracing::error!(%error, "unexpected error of the database");
+                Self::Sqlite(Arc::new(error))
+            }
         }
     }
 }
 
 impl From<r2d2::Error> for StoreError {
     fn from(error: r2d2::Error) -> Self {
-        Self::Pool(error.to_string())
+        tracing::warn!(%error, "no database connection available");
+        Self::Pool
     }
 }
 
@@ -124,7 +129,7 @@ pub enum OpenError {
     MigrationBlocked { path: PathBuf, found: u32 },
     #[error("can't open the database: {}", describe_sqlite(.0))]
     Sqlite(#[from] rusqlite::Error),
-    #[error("can't migrate the database: {0}")]
+    #[error("can't migrate the database: {}", describe_migration(.0))]
     Migration(#[from] rusqlite_migration::Error),
     #[error(
         "can't copy the database to {path} before its migration: {}",
@@ -134,8 +139,18 @@ pub enum OpenError {
         path: PathBuf,
         source: rusqlite::Error,
     },
-    #[error("can't start the database connections: {0}")]
-    Connections(String),
+    #[error(
+        "can't open the connections to the database; check the limits of open files and threads"
+    )]
+    Connections,
+}
+
+/// Describes a failed migration, without the text of a library.
+fn describe_migration(error: &rusqlite_migration::Error) -> String {
+    match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => describe_sqlite(err),
+        _ => "its schema isn't one that this version of Miniback created; restore a backup".into(),
+    }
 }
 
 /// Describes an error of SQLite in our own words.

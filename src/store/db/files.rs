@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::error::OpenError;
-use super::lock::LOCK_NAME;
+use super::lock::LOCK_FILE_NAME;
 use super::open::database_path;
 
 /// The suffixes of the files that SQLite creates next to a database.
@@ -50,8 +50,8 @@ pub(super) fn create_private(path: &Path) -> io::Result<Option<File>> {
 
 /// Gives a new file the owner of its directory.
 pub(in crate::store) fn give_to_owner_of(directory: &std::fs::Metadata, file: &File) {
-    // Only root can change the owner. For other users, the owner is right, or the check of the data
-    // directory reports the file.
+    // Only root can change the owner. If another user runs the program, the owner is already
+    // correct, or the check of the data directory reports the file.
     if rustix::process::geteuid().is_root() {
         let _ = fchown(file, Some(directory.uid()), Some(directory.gid()));
     }
@@ -109,7 +109,7 @@ impl LiveFiles {
     /// link has its companion files next to the file that the link points to.
     pub fn find(dir: &Path) -> io::Result<Self> {
         let database = database_path(dir);
-        let mut paths = vec![dir.join(LOCK_NAME)];
+        let mut paths = vec![dir.join(LOCK_FILE_NAME)];
         for path in [std::fs::canonicalize(&database)?, database] {
             paths.extend(COMPANION_SUFFIXES.map(|suffix| with_suffix(&path, suffix)));
             paths.push(path);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SCHEMA_VERSION;
-use super::condition::{Condition, DatabaseProblem};
+use super::condition::{DatabaseCondition, DatabaseProblem};
 use super::error::OpenError;
 
 /// The time that startup waits for the check. If the check takes longer, the server starts anyway
@@ -21,14 +21,15 @@ const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
 pub(in crate::store) fn check(
     connection: &Connection,
     path: &Path,
-    condition: &Condition,
+    condition: &DatabaseCondition,
 ) -> Result<(), OpenError> {
     let problem = quick_check_with_timeout(connection, path, condition)
         .map_err(|error| open_error(error, path))?;
     if let Some(details) = problem {
+        tracing::debug!(details, "the database is corrupt");
         return Err(OpenError::Corrupt {
             path: path.to_owned(),
-            details,
+            details: "its pages contradict each other".to_owned(),
         });
     }
     check_writable(connection).or_else(|error| match error.sqlite_error_code() {
@@ -60,7 +61,7 @@ pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
 fn quick_check_with_timeout(
     connection: &Connection,
     path: &Path,
-    condition: &Condition,
+    condition: &DatabaseCondition,
 ) -> rusqlite::Result<Option<String>> {
     let interrupt = connection.get_interrupt_handle();
     let (done, ended) = mpsc::channel::<()>();
@@ -88,7 +89,7 @@ fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 /// Checks the whole database on a separate thread and reports damage.
-fn check_in_background(path: PathBuf, condition: Condition) {
+fn check_in_background(path: PathBuf, condition: DatabaseCondition) {
     let check = move || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let result = Connection::open_with_flags(&path, flags).and_then(|c| quick_check(&c));

@@ -13,7 +13,7 @@ use super::files::{self, FileId};
 use super::open::io_error;
 
 /// The name of the locked file.
-pub(super) const LOCK_NAME: &str = "miniback.lock";
+pub(super) const LOCK_FILE_NAME: &str = "miniback.lock";
 
 /// The lock. It is released on drop and when the process ends.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct DirectoryLock(Arc<File>);
 
 /// Locks `dir`. Fails with [`OpenError::Locked`] if another process holds the lock.
 pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
-    let path = dir.join(LOCK_NAME);
+    let path = dir.join(LOCK_FILE_NAME);
     let fail = io_error(&path);
     files::check_plain_file(&path)?;
     let mut file = match files::create_private(&path).map_err(fail)? {
@@ -91,7 +91,7 @@ pub struct LockHolder {
 
 /// Returns the server that holds the lock on `dir`, if there is one.
 pub fn lock_holder(dir: &Path) -> Option<LockHolder> {
-    let path = dir.join(LOCK_NAME);
+    let path = dir.join(LOCK_FILE_NAME);
     files::check_plain_file(&path).ok()?;
     let mut file = File::open(&path).ok()?;
     if !matches!(

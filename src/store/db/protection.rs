@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::error::OpenError;
-use super::lock::LOCK_NAME;
+use super::lock::LOCK_FILE_NAME;
 use super::open::{APPLICATION_ID, io_error};
 
 /// The mode bits that give access to users other than the owner.
@@ -170,7 +170,7 @@ fn is_open_by_server(path: &Path) -> bool {
         "miniback.db",
         "miniback.db-wal",
         "miniback.db-shm",
-        LOCK_NAME,
+        LOCK_FILE_NAME,
     ];
     names
         .iter()

@@ -11,7 +11,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::condition::Condition;
+use super::condition::DatabaseCondition;
 use super::error::StoreError;
 use super::{BUSY_TIMEOUT, sql};
 
@@ -27,11 +27,14 @@ const POOL_TIMEOUT: Duration = Duration::from_secs(5);
 pub(in crate::store) struct Reader {
     fast: Pool<SqliteConnectionManager>,
     slow: Pool<SqliteConnectionManager>,
-    condition: Condition,
+    condition: DatabaseCondition,
 }
 
 impl Reader {
-    pub(in crate::store) fn open(path: &Path, condition: Condition) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open(
+        path: &Path,
+        condition: DatabaseCondition,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             condition,
             fast: open_pool(path, FAST_POOL_SIZE)?,

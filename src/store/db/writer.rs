@@ -16,7 +16,8 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::condition::{Condition, DatabaseProblem};
+use super::clock_follower::ClockFollower;
+use super::condition::{DatabaseCondition, DatabaseProblem};
 use super::error::StoreError;
 use super::file_guard::FileGuard;
 use super::sql;
@@ -40,8 +41,8 @@ enum WriterCommand {
     Job(Box<dyn Job>),
     /// See [`Writer::truncate_wal`].
     TruncateWal(oneshot::Sender<bool>),
-    /// See [`Writer::check_files`].
-    CheckFiles,
+    /// See [`Writer::check_files_and_clock`].
+    CheckFilesAndClock,
     Close,
 }
 
@@ -62,6 +63,7 @@ where
 pub(in crate::store) struct ServedFiles {
     pub wal: Wal,
     pub guard: Arc<FileGuard>,
+    pub clock: ClockFollower,
 }
 
 /// Handle to the writer thread; cheap to clone.
@@ -78,7 +80,7 @@ impl Writer {
         ids: IdSequence,
         clock: Clock,
         notifiers: CommitNotifiers,
-        condition: Condition,
+        condition: DatabaseCondition,
         files: Option<ServedFiles>,
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_CAPACITY);
@@ -162,10 +164,11 @@ impl Writer {
         response.await.map_err(|_| StoreError::Closed)
     }
 
-    /// Checks whether the database files were moved or replaced, without waiting for the result.
-    pub(in crate::store) fn check_files(&self) {
-        // If the queue is full, the next commit checks the files.
-        let _ = self.queue.try_send(WriterCommand::CheckFiles);
+    /// Checks whether the database files were moved or replaced, and follows jumps of the system
+    /// clock, without waiting for the result.
+    pub(in crate::store) fn check_files_and_clock(&self) {
+        // If the queue is full, the next commit does the same.
+        let _ = self.queue.try_send(WriterCommand::CheckFilesAndClock);
     }
 
     /// Finishes the queued jobs, then closes the connection and returns.
@@ -188,7 +191,7 @@ struct WriterThread {
     ids: IdSequence,
     clock: Clock,
     notifiers: CommitNotifiers,
-    condition: Condition,
+    condition: DatabaseCondition,
     /// `None` if another process may be serving the database.
     files: Option<ServedFiles>,
 }
@@ -210,9 +213,8 @@ impl WriterThread {
                         truncate_wal = Some(reply);
                         break;
                     }
-                    WriterCommand::CheckFiles => {
-                        // The result is stored in `condition`.
-                        let _ = self.check_files();
+                    WriterCommand::CheckFilesAndClock => {
+                        self.follow_clock(ClockFollower::follow_when_idle);
                     }
                     WriterCommand::Close => {
                         open = false;
@@ -225,26 +227,28 @@ impl WriterThread {
                     None
                 };
             }
-            self.commit(batch);
+            if !batch.is_empty() {
+                self.follow_clock(ClockFollower::follow);
+                self.commit(batch);
+            }
             if let Some(reply) = truncate_wal {
                 let truncated =
                     self.check_files().is_ok() && checkpoint(&self.connection).unwrap_or(false);
                 let _ = reply.send(truncated);
             }
         }
-        // Jobs queued after the close get `StoreError::Closed`.
+        // Jobs queued after the close receive `StoreError::Closed`.
         if self.check_files().is_ok()
             && let Some(files) = &mut self.files
         {
+            // If this fails, the reading of the last commit is used.
+            let _ = files.clock.store_reading(&self.connection);
             // Afterward, the database is a single file, and a copy of it is complete.
             files.wal.truncate_if_large(&self.connection, true);
         }
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) {
-        if batch.is_empty() {
-            return;
-        }
         let mut effects = CommitEffects::default();
         let changes_before = self.connection.total_changes();
         let error = self
@@ -298,6 +302,23 @@ impl WriterThread {
         self.condition.check_writable()
     }
 
+    /// Follows a jump of the system clock. If that fails, the time stays as it is for now.
+    fn follow_clock(
+        &mut self,
+        follow: fn(&mut ClockFollower, &Connection) -> Result<bool, StoreError>,
+    ) {
+        // The result is in `condition`.
+        let is_in_place = self.check_files().is_ok();
+        let Some(files) = self.files.as_mut().filter(|_| is_in_place) else {
+            return;
+        };
+        match follow(&mut files.clock, &self.connection) {
+            Ok(false) => {}
+            Ok(true) => self.notifiers.notify_clock_jumped(),
+            Err(error) => tracing::error!(%error, "following a jump of the system clock failed"),
+        }
+    }
+
     /// Runs the batch in one transaction. Unlike rusqlite's transactions, this caches the prepared
     /// `BEGIN` and `COMMIT`.
     fn transaction(
@@ -321,12 +342,15 @@ impl WriterThread {
         effects: &mut CommitEffects,
     ) -> Result<(), StoreError> {
         let connection = &self.connection;
+        let changes_before = connection.total_changes();
         for job in batch {
             let mut job_effects = CommitEffects::default();
             let mut tx = WriteTx {
                 connection,
                 ids: &mut self.ids,
                 now: self.clock.now(),
+                monotonic: self.clock.monotonic(),
+                is_clock_trusted: self.clock.is_trusted(),
                 effects: &mut job_effects,
             };
             let changes_before = connection.total_changes();
@@ -349,6 +373,10 @@ impl WriterThread {
             if has_savepoint {
                 sql::execute(connection, "RELEASE job", [])?;
             }
+        }
+        if let Some(files) = &mut self.files {
+            let has_changes = connection.total_changes() > changes_before;
+            files.clock.store_recent_reading(connection, has_changes)?;
         }
         effects.counters.apply(connection)
     }

@@ -12,7 +12,7 @@ use crate::store::{FeedbackFilter, StatusChange};
 
 const SAM: &str = "sam@example.com";
 /// A word that is a single n-gram and doesn't occur in the files by chance.
-const WORD: &str = "鰻龘鱻";
+const UNIQUE_WORD: &str = "鰻龘鱻";
 
 async fn add(store: &Store, message: &str, email: &str) {
     let new = NewFeedback {
@@ -34,7 +34,7 @@ async fn index_all(store: &Store) {
 
 async fn count_matches(store: &Store) -> usize {
     let filter = FeedbackFilter {
-        search: SearchQuery::parse(WORD).unwrap(),
+        search: SearchQuery::parse(UNIQUE_WORD).unwrap(),
         ..FeedbackFilter::default()
     };
     store
@@ -52,10 +52,11 @@ fn page() -> PageRequest {
     }
 }
 
-/// Returns whether a file contains the last two characters of [`WORD`]. It doesn't look for the
-/// whole word, because the index omits the prefix that a term shares with the previous term.
+/// Returns whether a file contains the last two characters of [`UNIQUE_WORD`]. It doesn't search
+/// for the whole word, because the index omits the prefix that a term shares with the previous
+/// term.
 fn is_in_a_file(directory: &Path) -> bool {
-    let end = &WORD.as_bytes()[3..];
+    let end = &UNIQUE_WORD.as_bytes()[3..];
     let has = |bytes: &[u8]| bytes.windows(end.len()).any(|part| part == end);
     let files = std::fs::read_dir(directory).unwrap();
     files
@@ -66,12 +67,12 @@ fn is_in_a_file(directory: &Path) -> bool {
 #[tokio::test]
 async fn erased_content_is_in_no_index_and_no_file() {
     let directory = TempDir::new().unwrap();
-    let clock = Clock::Manual(ManualClock::at(Timestamp::from_millis(1_000_000)));
+    let clock = Clock::manual(&ManualClock::at(Timestamp::from_millis(1_000_000)));
     let store = Store::open(directory.path(), None, clock).unwrap();
     store.create_project("Shop".into(), None).await.unwrap();
     for round in 0..20 {
         add(&store, &format!("Other feedback, {round}"), "o@example.com").await;
-        add(&store, &format!("{WORD} {round}"), SAM).await;
+        add(&store, &format!("{UNIQUE_WORD} {round}"), SAM).await;
         // FTS5 merges index segments after some rounds, which frees the old ones.
         index_all(&store).await;
     }

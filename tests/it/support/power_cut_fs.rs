@@ -1,7 +1,7 @@
 //! A FUSE file system in memory that simulates power cuts.
 //!
 //! Changes are stored separately until they are synced. A power cut drops a random subset of the
-//! unsynced changes: parts of writes in units of 512 bytes, changes of a file's size, and the
+//! unsynced changes: parts of writes in units of 512 bytes, changes to a file's size, and the
 //! creation, renaming, and removal of files. Programs can map files and lock them, because the
 //! kernel implements both.
 

@@ -9,7 +9,7 @@ use crate::domain::egress_policy::EgressDenied;
 async fn resends_when_a_reused_connection_is_closed() {
     // Closes the connection after the second request, without a response.
     let server = Server::start(|number, peer| number != 1 && write(peer, NO_CONTENT));
-    let endpoint = endpoint(&server, LONG);
+    let endpoint = endpoint(&server, LONG_TIMEOUT);
     for _ in 0..2 {
         let result = endpoint.attempt(&request()).await;
         assert_eq!(result.outcome, Outcome::Delivered);
@@ -21,7 +21,7 @@ async fn resends_when_a_reused_connection_is_closed() {
 #[actix_rt::test]
 async fn resends_at_most_once_and_never_on_a_new_connection() {
     let server = Server::start(|number, peer| number == 0 && write(peer, NO_CONTENT));
-    let endpoint = endpoint(&server, LONG);
+    let endpoint = endpoint(&server, LONG_TIMEOUT);
     let outcomes = [
         endpoint.attempt(&request()).await.outcome,
         endpoint.attempt(&request()).await.outcome,
@@ -38,7 +38,7 @@ async fn does_not_resend_after_a_response_byte_or_a_timeout() {
         let server = Server::start(move |number, peer| {
             write(peer, if number == 0 { NO_CONTENT } else { second }) && number == 0
         });
-        let endpoint = endpoint(&server, LONG);
+        let endpoint = endpoint(&server, LONG_TIMEOUT);
         endpoint.attempt(&request()).await;
         let outcome = endpoint.attempt(&request()).await.outcome;
         assert_eq!(
@@ -57,7 +57,7 @@ async fn does_not_resend_after_a_response_byte_or_a_timeout() {
         0 => write(peer, NO_CONTENT),
         _ => hang(peer),
     });
-    let endpoint = endpoint(&server, SHORT);
+    let endpoint = endpoint(&server, SHORT_TIMEOUT);
     endpoint.attempt(&request()).await;
     let outcome = endpoint.attempt(&request()).await.outcome;
     assert_eq!(outcome.code(), Some("timeout"));
@@ -72,7 +72,7 @@ async fn times_out_without_a_complete_response_head() {
         "HTTP/1.1 200 OK\r\nX-Slow: ",
     ] {
         let server = Server::start(move |_, peer| write(peer, beginning) && hang(peer));
-        let result = endpoint(&server, SHORT).attempt(&request()).await;
+        let result = endpoint(&server, SHORT_TIMEOUT).attempt(&request()).await;
         assert_eq!(result.outcome.code(), Some("timeout"), "{beginning:?}");
         assert_eq!(result.response, None);
     }
@@ -86,7 +86,10 @@ async fn reports_a_refused_connection() {
         .unwrap();
     for host in ["127.0.0.1", "localhost"] {
         let url = url_of(&format!("http://{host}:{}", closed.port()));
-        let result = sender_with(LONG).client_for(&url).attempt(&request()).await;
+        let result = sender_with(LONG_TIMEOUT)
+            .client_for(&url)
+            .attempt(&request())
+            .await;
         assert_eq!(result.outcome, Outcome::ConnectionRefused, "{host}");
     }
 }
@@ -98,7 +101,11 @@ async fn checks_the_egress_policy_when_connecting() {
     let url = url_of(&format!("http://localhost:{}", server.address.port()));
     let check = check_before_save(&policy, &url).await;
     assert!(matches!(check, Err(EgressDenied::OwnSocket)));
-    let sender = HttpSender::new(Arc::new(tls_config(&[]).unwrap()), Arc::new(policy), LONG);
+    let sender = HttpSender::new(
+        Arc::new(tls_config(&[]).unwrap()),
+        Arc::new(policy),
+        LONG_TIMEOUT,
+    );
     let result = sender.client_for(&url).attempt(&request()).await;
     assert!(matches!(
         result.outcome,
@@ -111,7 +118,10 @@ async fn checks_the_egress_policy_when_connecting() {
 async fn a_hanging_endpoint_does_not_delay_another() {
     let hanging = Server::start(|_, peer| hang(peer));
     let healthy = Server::start(|_, peer| write(peer, NO_CONTENT));
-    let (slow, fast) = (endpoint(&hanging, LONG), endpoint(&healthy, LONG));
+    let (slow, fast) = (
+        endpoint(&hanging, LONG_TIMEOUT),
+        endpoint(&healthy, LONG_TIMEOUT),
+    );
     let request = request();
     let waiting = futures_util::future::join_all((0..150).map(|_| slow.attempt(&request)));
     let winner = futures_util::future::select(waiting, Box::pin(fast.attempt(&request))).await;

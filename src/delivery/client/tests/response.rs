@@ -14,7 +14,7 @@ async fn skips_interim_responses() {
         // Write one byte at a time.
         response.bytes().all(|byte| write(peer, [byte]))
     });
-    let endpoint = endpoint(&server, LONG);
+    let endpoint = endpoint(&server, LONG_TIMEOUT);
     for number in 0..3u16 {
         let response = successful_response(endpoint.attempt(&request()).await);
         assert_eq!(response.status, 200 + number);
@@ -55,7 +55,7 @@ async fn succeeds_after_a_2xx_head_regardless_of_the_body() {
     let server = Server::start(|_, peer| {
         write(peer, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab") && hang(peer)
     });
-    let slow = successful_response(endpoint(&server, SHORT).attempt(&request()).await);
+    let slow = successful_response(endpoint(&server, SHORT_TIMEOUT).attempt(&request()).await);
     assert_eq!((&slow.body[..], slow.truncated), (&b"ab"[..], true));
     assert!(
         body_error(&slow).contains("within 1 s"),
@@ -71,7 +71,7 @@ async fn succeeds_after_a_2xx_head_regardless_of_the_body() {
         while write(peer, "4\r\nabcd\r\n") {}
         false
     });
-    let endless = successful_response(endpoint(&server, LONG).attempt(&request()).await);
+    let endless = successful_response(endpoint(&server, LONG_TIMEOUT).attempt(&request()).await);
     assert_eq!(
         (endless.body.len(), endless.truncated),
         (RESPONSE_BODY_MAX_BYTES, true)
@@ -103,7 +103,7 @@ async fn reads_a_body_without_a_length_to_the_end_of_the_connection() {
         write(peer, format!("HTTP/1.1 200 OK\r\n\r\nhello {number}"));
         false
     });
-    let endpoint = endpoint(&server, LONG);
+    let endpoint = endpoint(&server, LONG_TIMEOUT);
     for number in 0..2 {
         let response = successful_response(endpoint.attempt(&request()).await);
         assert_eq!(response.body, format!("hello {number}").as_bytes());
@@ -128,7 +128,7 @@ async fn neither_decompresses_a_body_nor_reads_the_body_of_a_204() {
     let server = Server::start(|_, peer| {
         write(peer, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n") && hang(peer)
     });
-    let empty = successful_response(endpoint(&server, LONG).attempt(&request()).await);
+    let empty = successful_response(endpoint(&server, LONG_TIMEOUT).attempt(&request()).await);
     assert_eq!((empty.body.len(), empty.truncated), (0, false));
 }
 

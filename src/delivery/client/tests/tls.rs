@@ -55,7 +55,7 @@ impl TestCa {
 
     fn trusting_sender(&self) -> HttpSender {
         let tls = tls_config(&[self.file.path().to_owned()]).unwrap();
-        HttpSender::new(Arc::new(tls), Arc::default(), LONG)
+        HttpSender::new(Arc::new(tls), Arc::default(), LONG_TIMEOUT)
     }
 }
 
@@ -157,7 +157,7 @@ async fn reports_why_a_certificate_is_invalid() {
     assert_eq!(other, Outcome::Certificate(Problem::WrongName(names)));
 
     let server = Server::with_tls("127.0.0.1:0", ca.issue(&["localhost"], (-1, 1)), respond_ok);
-    let unknown = attempt_outcome(&sender_with(LONG), &server, "localhost").await;
+    let unknown = attempt_outcome(&sender_with(LONG_TIMEOUT), &server, "localhost").await;
     assert_eq!(unknown, Outcome::Certificate(Problem::UnknownIssuer));
     assert!(server.requests().is_empty());
 }
@@ -177,13 +177,13 @@ async fn reports_an_endpoint_without_tls_as_a_tls_failure() {
             tcp.write_all(response).unwrap();
         }
     });
-    let sender = sender_with(LONG);
+    let sender = sender_with(LONG_TIMEOUT);
     for _ in responses {
         let outcome = sender.client_for(&url).attempt(&request()).await.outcome;
         assert!(matches!(outcome, Outcome::Tls(_)), "{outcome:?}");
     }
     let hanging = Server::start(|_, peer| hang(peer));
-    let outcome = attempt_outcome(&sender_with(SHORT), &hanging, "localhost").await;
+    let outcome = attempt_outcome(&sender_with(SHORT_TIMEOUT), &hanging, "localhost").await;
     assert_eq!(outcome.code(), Some("tls_timeout"));
 }
 

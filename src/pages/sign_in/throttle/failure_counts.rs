@@ -16,11 +16,11 @@ pub struct FailureCounts {
     /// The number of failures at which clients have to wait.
     throttled_from: u32,
     hasher: RandomState,
-    counts: HashMap<u64, Count>,
+    counts: HashMap<u64, FailureCount>,
 }
 
 #[derive(Clone, Copy)]
-struct Count {
+struct FailureCount {
     failures: u32,
     last: Duration,
 }
@@ -62,7 +62,7 @@ impl FailureCounts {
         if self.counts.len() >= COUNTS_MAX && !self.counts.contains_key(&key) {
             self.evict(now);
         }
-        let count = self.counts.entry(key).or_insert(Count {
+        let count = self.counts.entry(key).or_insert(FailureCount {
             failures: 0,
             last: now,
         });
