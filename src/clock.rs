@@ -210,6 +210,13 @@ impl Clock {
         self.distrust();
     }
 
+    /// Sets the current time, so that the time of the system clock is a jump that isn't followed
+    /// yet.
+    pub fn continue_at(&self, time: Timestamp) {
+        let offset = time.0.saturating_sub(millis_of(self.monotonic()));
+        self.0.offset.store(offset, Ordering::Release);
+    }
+
     /// Trusts the system clock only after it has run for an hour without a jump.
     pub fn distrust(&self) {
         let from = self.monotonic().saturating_add(TRUST_AFTER);

@@ -15,6 +15,9 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
         tracing::warn!("{}", super::escape_control_chars(&ignored));
     }
+    if let Some(advice) = options.localhost_advice() {
+        tracing::info!("{advice}");
+    }
     let first_user = config::read_first_user(|name| std::env::var(name).ok())
         .map_err(CommandError::usage_error)?;
     actix_web::rt::System::new().block_on(async {

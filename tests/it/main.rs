@@ -64,6 +64,7 @@ mod live_updates;
 mod log_limits;
 mod manual_clock;
 mod metrics;
+mod network_messages;
 mod object_versions;
 mod one_time_links;
 mod openapi;

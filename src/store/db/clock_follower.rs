@@ -29,89 +29,93 @@ pub(in crate::store) struct ClockFollower {
     stored_at: Option<Timestamp>,
     /// Whether the last idle check has seen a jump.
     has_jumped: bool,
+    /// Whether following a jump has failed. Then it is tried again, but not logged again.
+    has_failed: bool,
 }
 
 impl ClockFollower {
-    /// Compares the clock with the last run.
+    /// Compares the clock with the last run. If it was set back, it continues at the time of the
+    /// last run, and the writer follows the jump.
     pub(in crate::store) fn start(
         connection: &Connection,
         clock: Clock,
     ) -> Result<Self, StoreError> {
-        let now = clock.now();
         let last = "SELECT read_at, trusted_at FROM clock_readings";
         let last: Option<(Timestamp, Option<Timestamp>)> =
             sql::query_optional(connection, last, [], |row| row.try_into())?;
-        let mut follower = Self {
+        if let Some((read_at, trusted_at)) = last {
+            let now = clock.now();
+            if now < read_at && ClockJump::between(read_at, now).is_some() {
+                clock.continue_at(read_at);
+            }
+            if trusted_at.is_none_or(|trusted_at| clock.now().since(trusted_at) > DOWNTIME_MAX) {
+                let away = ClockJump {
+                    from: read_at,
+                    to: clock.now(),
+                };
+                tracing::info!(
+                    last_run = %read_at,
+                    ahead_ms = away.millis(),
+                    "system clock is trusted in an hour; until then, expired data isn't deleted"
+                );
+                clock.distrust();
+                // Nobody knows whether an endpoint was failing all the time. Don't send an alert
+                // yet.
+                if let Err(error) = move_failing_since(connection, read_at, away.millis()) {
+                    // For example, the disk is full. That doesn't prevent the start.
+                    tracing::warn!(%error, "recording the downtime failed");
+                }
+            }
+        }
+        Ok(Self {
             clock,
             stored_at: None,
             has_jumped: false,
-        };
-        let Some((read_at, trusted_at)) = last else {
-            return Ok(follower);
-        };
-        if let Some(jump) = ClockJump::between(read_at, now).filter(|_| now < read_at) {
-            move_deadlines(connection, jump, trusted_at == Some(read_at))?;
-            tracing::warn!(
-                from = %jump.from,
-                to = %jump.to,
-                jump_ms = jump.millis(),
-                "system clock was set back since the last run"
-            );
-            follower.clock.distrust();
-        } else if trusted_at.is_none_or(|trusted_at| now.since(trusted_at) > DOWNTIME_MAX) {
-            tracing::info!(
-                last_run = %read_at,
-                "system clock is trusted in an hour; until then, expired data isn't deleted"
-            );
-            follower.clock.distrust();
-            // Nobody knows whether the endpoint was failing all the time. Don't send an alert yet.
-            move_failing_since(
-                connection,
-                read_at,
-                ClockJump {
-                    from: read_at,
-                    to: now,
-                }
-                .millis(),
-            )?;
-        }
-        follower.store_reading(connection)?;
-        Ok(follower)
+            has_failed: false,
+        })
     }
 
     /// Like [`follow`](Self::follow), if the last check has seen a jump too. So a clock that is set
     /// in several steps jumps only once.
-    pub(super) fn follow_when_idle(&mut self, connection: &Connection) -> Result<bool, StoreError> {
+    pub(super) fn follow_when_idle(&mut self, connection: &Connection) -> bool {
         let has_jumped = self.clock.jump().is_some();
-        if std::mem::replace(&mut self.has_jumped, has_jumped) {
-            self.follow(connection)
-        } else {
-            Ok(false)
-        }
+        std::mem::replace(&mut self.has_jumped, has_jumped) && self.follow(connection)
     }
 
-    /// Follows a jump of the system clock, if there is one, in a transaction of its own. Returns
-    /// `true` if the clock jumped.
-    pub(super) fn follow(&mut self, connection: &Connection) -> Result<bool, StoreError> {
+    /// Follows a jump of the system clock, if there is one, in a transaction of its own. If that
+    /// fails, the time stays as it is for now. Returns `true` if the clock jumped.
+    pub(super) fn follow(&mut self, connection: &Connection) -> bool {
         let Some(jump) = self.clock.jump() else {
-            return Ok(false);
+            return false;
         };
-        sql::execute(connection, "BEGIN IMMEDIATE", [])?;
-        let result = move_deadlines(connection, jump, self.clock.is_trusted())
-            .and_then(|()| sql::execute(connection, "COMMIT", []).map(|_| ()));
-        if result.is_err() && !connection.is_autocommit() {
-            sql::execute(connection, "ROLLBACK", [])?;
+        if let Err(error) = self.move_deadlines(connection, jump) {
+            if !std::mem::replace(&mut self.has_failed, true) {
+                tracing::error!(%error, "following a jump of the system clock failed");
+            }
+            return false;
         }
-        result?;
         self.clock.follow(jump);
-        (self.stored_at, self.has_jumped) = (None, false);
+        (self.stored_at, self.has_jumped, self.has_failed) = (None, false, false);
         tracing::warn!(
             from = %jump.from,
             to = %jump.to,
             jump_ms = jump.millis(),
             "system clock jumped"
         );
-        Ok(true)
+        true
+    }
+
+    fn move_deadlines(&self, connection: &Connection, jump: ClockJump) -> Result<(), StoreError> {
+        sql::execute(connection, "BEGIN IMMEDIATE", [])?;
+        // If the server crashes afterward, the next start must not move the deadlines again.
+        let reading = "UPDATE clock_readings SET read_at = ?1";
+        let result = move_deadlines(connection, jump, self.clock.is_trusted())
+            .and_then(|()| sql::execute(connection, reading, [jump.to]))
+            .and_then(|_| sql::execute(connection, "COMMIT", []).map(|_| ()));
+        if result.is_err() && !connection.is_autocommit() {
+            sql::execute(connection, "ROLLBACK", [])?;
+        }
+        result
     }
 
     /// Stores the reading of the clock in the current transaction, unless a recent one is stored.

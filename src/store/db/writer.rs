@@ -302,20 +302,14 @@ impl WriterThread {
         self.condition.check_writable()
     }
 
-    /// Follows a jump of the system clock. If that fails, the time stays as it is for now.
-    fn follow_clock(
-        &mut self,
-        follow: fn(&mut ClockFollower, &Connection) -> Result<bool, StoreError>,
-    ) {
+    /// Follows a jump of the system clock, if the database files are in their place.
+    fn follow_clock(&mut self, follow: fn(&mut ClockFollower, &Connection) -> bool) {
         // The result is in `condition`.
         let is_in_place = self.check_files().is_ok();
-        let Some(files) = self.files.as_mut().filter(|_| is_in_place) else {
-            return;
-        };
-        match follow(&mut files.clock, &self.connection) {
-            Ok(false) => {}
-            Ok(true) => self.notifiers.notify_clock_jumped(),
-            Err(error) => tracing::error!(%error, "following a jump of the system clock failed"),
+        if let Some(files) = self.files.as_mut().filter(|_| is_in_place)
+            && follow(&mut files.clock, &self.connection)
+        {
+            self.notifiers.notify_clock_jumped();
         }
     }
 
