@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::browser::{Browser, BrowserOptions};
+use crate::support::in_process::InProcess;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
 fn browser(javascript: bool) -> Browser {
@@ -57,7 +58,7 @@ fn a_lost_connection_keeps_the_page_and_send_again_works() {
 
 #[test]
 fn the_public_form_keeps_its_text_without_a_connection() {
-    let app = App::start();
+    let app = InProcess::start(&[]);
     app.api().create_project("Shop");
     let browser = browser(true);
     browser.open(&format!("{}/f/shop", app.url));
