@@ -99,7 +99,7 @@ impl Store {
         let lock_file = lock
             .zip(guard.as_ref())
             .map(|(lock, guard)| lock.file_writer(guard.database));
-        let condition = DatabaseCondition::new(lock_file);
+        let condition = DatabaseCondition::new(lock_file, guard);
         if lock.is_some() {
             integrity_check::check(&connection, &path, &condition)?;
         }
@@ -111,17 +111,14 @@ impl Store {
         };
         let reader =
             reader::Reader::open(&path, condition.clone()).map_err(|error| failed(&error))?;
-        let files = guard.map(|guard| writer::ServedFiles {
-            wal: wal::Wal::for_database(&path),
-            guard: Arc::new(guard),
-        });
+        let wal = lock.map(|_| wal::Wal::for_database(&path));
         let writer = writer::Writer::start(
             connection,
             ids,
             clock,
             notifiers.clone(),
             condition.clone(),
-            files,
+            wal,
         )
         .map_err(|error| failed(&error))?;
         Ok(Self {

@@ -16,9 +16,8 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::condition::{DatabaseCondition, DatabaseProblem};
+use super::condition::DatabaseCondition;
 use super::error::StoreError;
-use super::file_guard::FileGuard;
 use super::sql;
 use super::wal::{Wal, checkpoint};
 use crate::clock::Clock;
@@ -58,12 +57,6 @@ where
     (WriterCommand::Job(job), response)
 }
 
-/// The file checks of a server's writer.
-pub(in crate::store) struct ServedFiles {
-    pub wal: Wal,
-    pub guard: Arc<FileGuard>,
-}
-
 /// Handle to the writer thread; cheap to clone.
 #[derive(Clone)]
 pub(in crate::store) struct Writer {
@@ -72,14 +65,14 @@ pub(in crate::store) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `files` is `None` if another process may be serving the database.
+    /// Starts the thread. `wal` is `None` if another process may be serving the database.
     pub(in crate::store) fn start(
         connection: Connection,
         ids: IdSequence,
         clock: Clock,
         notifiers: CommitNotifiers,
         condition: DatabaseCondition,
-        files: Option<ServedFiles>,
+        wal: Option<Wal>,
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_CAPACITY);
         let state = WriterThread {
@@ -88,7 +81,8 @@ impl Writer {
             clock,
             notifiers,
             condition,
-            files,
+            wal,
+            has_saved_wal: false,
         };
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -190,7 +184,9 @@ struct WriterThread {
     notifiers: CommitNotifiers,
     condition: DatabaseCondition,
     /// `None` if another process may be serving the database.
-    files: Option<ServedFiles>,
+    wal: Option<Wal>,
+    /// Whether the WAL was checkpointed because a file isn't at its path.
+    has_saved_wal: bool,
 }
 
 impl WriterThread {
@@ -234,10 +230,10 @@ impl WriterThread {
         }
         // Jobs queued after the close receive `StoreError::Closed`.
         if self.check_files().is_ok()
-            && let Some(files) = &mut self.files
+            && let Some(wal) = &mut self.wal
         {
             // Afterward, the database is a single file, and a copy of it is complete.
-            files.wal.truncate_if_large(&self.connection, true);
+            wal.truncate_if_large(&self.connection, true);
         }
     }
 
@@ -269,31 +265,29 @@ impl WriterThread {
         for job in batch {
             job.reply(error.clone());
         }
-        if is_file_valid && let Some(files) = &mut self.files {
-            files.wal.truncate_if_large(&self.connection, truncate_wal);
+        if is_file_valid && let Some(wal) = &mut self.wal {
+            wal.truncate_if_large(&self.connection, truncate_wal);
         }
     }
 
-    /// Checks that the database files haven't been moved or replaced. Fails if a write would be
-    /// lost.
+    /// Checks that the database files haven't been moved, replaced, or truncated. Fails if a write
+    /// would be lost.
     fn check_files(&mut self) -> Result<(), StoreError> {
-        let Some(files) = &self.files else {
-            return Ok(());
-        };
-        match files.guard.check() {
+        match self.condition.check_files() {
             Ok(()) => {
+                self.has_saved_wal = false;
                 if self.condition.clear_missing_file() {
                     self.notifiers.deliveries.notify_one();
                 }
+                self.condition.restore_lock_file();
             }
-            Err((problem, details)) => {
-                let is_replaced = matches!(problem, DatabaseProblem::Replaced { .. });
-                if self.condition.report(problem, &details) && is_replaced {
-                    // SQLite could apply the WAL at this path to another database. Empty the WAL,
-                    // so that its content is only in its own database.
-                    let _ = checkpoint(&self.connection);
-                }
+            Err(problem) if problem.is_elsewhere() && !self.has_saved_wal => {
+                // SQLite could apply the WAL at this path to another database. Empty the WAL, so
+                // that its content is only in its own database.
+                let _ = checkpoint(&self.connection);
+                self.has_saved_wal = true;
             }
+            Err(_) => {}
         }
         self.condition.check_writable()
     }
