@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use tokio::task::JoinHandle;
 
 use self::open_files::{OpenFileLimits, TooFewFiles};
@@ -225,9 +225,19 @@ fn http_server(
     intake: web::Data<Intake>,
     pages: web::Data<pages::PageState>,
 ) -> std::io::Result<Server> {
-    inbound::set_options(&listener)?;
     let api_reference = web::Data::new(pages::ApiReference::new(api_document));
-    let server = HttpServer::new(move || {
+    let workers = std::thread::available_parallelism()?.get();
+    tracing::info!(
+        open_files = open_files.files,
+        connections = open_files.connections,
+        "limits of this process"
+    );
+    let limits = inbound::Limits {
+        workers,
+        connections_per_worker: open_files.connections_per_worker(workers),
+        shutdown_timeout: timeout + Duration::from_secs(1),
+    };
+    inbound::serve(listener, limits, move || {
         let base_path = state.urls.base_path().to_owned();
         App::new()
             .app_data(state.clone())
@@ -241,21 +251,7 @@ fn http_server(
             .wrap(from_fn(framing::adapt_response))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)
-    });
-    let workers = std::thread::available_parallelism()?.get();
-    tracing::info!(
-        open_files = open_files.files,
-        connections = open_files.connections,
-        "limits of this process"
-    );
-    let server = server
-        .workers(workers)
-        .max_connections(open_files.connections_per_worker(workers))
-        .disable_signals()
-        .keep_alive(inbound::KEEP_ALIVE)
-        .shutdown_timeout(timeout.as_secs() + 1)
-        .listen(listener)?;
-    Ok(server.run())
+    })
 }
 
 fn api_document() -> serde_json::Value {

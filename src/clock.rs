@@ -1,11 +1,13 @@
 //! Time: [`Timestamp`] for stored and displayed times, [`Clock`] for the current time.
 //!
-//! Code receives the clock as an argument, so tests can move it instead of sleeping. Elapsed times,
-//! such as the duration of an attempt, are measured with the system's monotonic clock instead.
+//! Code receives the clock as an argument, so tests can move it instead of sleeping. Waits inside
+//! the process are measured with the monotonic clock. Stored deadlines are timestamps; the store
+//! moves them when the system clock jumps (`store/db/clock_follower.rs`).
 
 use std::fmt;
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use tokio::sync::watch;
@@ -20,6 +22,9 @@ use utoipa::{PartialSchema, ToSchema};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// Earlier than every stored time.
+    pub const MIN: Self = Self(i64::MIN);
+
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
@@ -34,16 +39,22 @@ impl Timestamp {
     }
 
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(saturating_millis(duration)))
+        Self(self.0.saturating_add(millis_of(duration)))
     }
 
     pub fn minus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(saturating_millis(duration)))
+        Self(self.0.saturating_sub(millis_of(duration)))
     }
 
     /// Returns the time since `earlier`, or zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Whether a recorded time is older than `resolution` or in the future, because the clock was
+    /// set back.
+    pub fn is_outdated(self, now: Self, resolution: Duration) -> bool {
+        self < now.minus(resolution) || self > now
     }
 
     /// Parses an ISO 8601 or RFC 3339 timestamp that has an offset.
@@ -68,7 +79,7 @@ impl Timestamp {
     }
 }
 
-fn saturating_millis(duration: Duration) -> i64 {
+fn millis_of(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -97,45 +108,137 @@ impl PartialSchema for Timestamp {
 
 impl ToSchema for Timestamp {}
 
-/// The source of the current time. Tests use a manual clock.
+/// A smaller difference between the system clock and a [`Clock`] isn't a jump.
+const JUMP_MIN: Duration = Duration::from_secs(1);
+/// How long the system clock must run without a jump until it is trusted.
+const TRUST_AFTER: Duration = Duration::from_secs(3600);
+
+/// The source of the current time. Clones share their state.
+///
+/// It reads the system clock once and then advances with the monotonic clock. So if somebody sets
+/// the system clock, the time doesn't change until [`follow`](Self::follow) is called, after the
+/// store has moved all deadlines.
 #[derive(Clone, Debug)]
-pub enum Clock {
+pub struct Clock(Arc<ClockState>);
+
+#[derive(Debug)]
+struct ClockState {
+    source: ClockSource,
+    /// The difference between the current time and the monotonic clock, in milliseconds.
+    offset: AtomicI64,
+    /// The first value of `offset`.
+    first_offset: i64,
+    /// The monotonic time from which the system clock is trusted, in milliseconds.
+    trusted_from: AtomicI64,
+}
+
+#[derive(Debug)]
+enum ClockSource {
     System,
-    /// Advances only when a test moves it.
     Manual(ManualClock),
 }
 
+/// A step of the system clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockJump {
+    /// The time without the jump.
+    pub from: Timestamp,
+    /// The time of the system clock.
+    pub to: Timestamp,
+}
+
+impl ClockJump {
+    /// Returns the jump if the two times differ by 1 s or more.
+    pub fn between(from: Timestamp, to: Timestamp) -> Option<Self> {
+        (from.since(to).max(to.since(from)) >= JUMP_MIN).then_some(Self { from, to })
+    }
+
+    /// Returns the size in milliseconds; negative if the clock was set back.
+    pub const fn millis(self) -> i64 {
+        self.to.0.saturating_sub(self.from.0)
+    }
+}
+
 impl Clock {
+    /// Returns a clock that follows the system clock.
+    pub fn system() -> Self {
+        Self::new(ClockSource::System)
+    }
+
+    /// Returns a clock that moves only when a test moves `clock`.
+    pub fn manual(clock: &ManualClock) -> Self {
+        Self::new(ClockSource::Manual(clock.clone()))
+    }
+
+    fn new(source: ClockSource) -> Self {
+        let offset = source.wall_clock().0 - millis_of(source.monotonic());
+        Self(Arc::new(ClockState {
+            source,
+            offset: offset.into(),
+            first_offset: offset,
+            trusted_from: i64::MIN.into(),
+        }))
+    }
+
     pub fn now(&self) -> Timestamp {
-        match self {
-            Self::System => Timestamp(jiff::Timestamp::now().as_millisecond()),
-            Self::Manual(clock) => Timestamp(*clock.0.borrow()),
-        }
+        self.at_offset(self.0.offset.load(Ordering::Acquire))
     }
 
-    /// Returns the time since an arbitrary start. It never goes back, even if somebody sets the
-    /// system clock.
+    /// Returns the time that it would be if the system clock hadn't jumped since the start.
+    pub fn now_without_jumps(&self) -> Timestamp {
+        self.at_offset(self.0.first_offset)
+    }
+
+    fn at_offset(&self, offset: i64) -> Timestamp {
+        Timestamp(millis_of(self.monotonic()).saturating_add(offset))
+    }
+
+    /// Returns the time since an arbitrary start. It never goes back and never jumps, even if
+    /// somebody sets the system clock.
     pub fn monotonic(&self) -> Duration {
-        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        match self {
-            Self::System => START.elapsed(),
-            Self::Manual(clock) => {
-                Duration::from_millis(u64::try_from(*clock.0.borrow()).unwrap_or(0))
-            }
-        }
+        self.0.source.monotonic()
     }
 
-    /// Sleeps until `due`, but for at most one minute, because somebody may set the system clock in
-    /// the meantime. The caller must check the time again.
+    /// Returns the jump of the system clock that hasn't been followed yet, if there is one.
+    pub fn jump(&self) -> Option<ClockJump> {
+        ClockJump::between(self.now(), self.0.source.wall_clock())
+    }
+
+    /// Adopts the system clock's time after a jump. It isn't trusted for a while.
+    pub fn follow(&self, jump: ClockJump) {
+        self.0.offset.fetch_add(jump.millis(), Ordering::AcqRel);
+        self.distrust();
+    }
+
+    /// Sets the current time, so that the time of the system clock is a jump that isn't followed
+    /// yet.
+    pub fn continue_at(&self, time: Timestamp) {
+        let offset = time.0.saturating_sub(millis_of(self.monotonic()));
+        self.0.offset.store(offset, Ordering::Release);
+    }
+
+    /// Trusts the system clock only after it has run for an hour without a jump.
+    pub fn distrust(&self) {
+        let from = self.monotonic().saturating_add(TRUST_AFTER);
+        self.0
+            .trusted_from
+            .store(millis_of(from), Ordering::Release);
+    }
+
+    /// Whether the time can be used to delete data for good. It can't if a single reading of the
+    /// system clock is the only evidence, for example after a jump.
+    pub fn is_trusted(&self) -> bool {
+        millis_of(self.monotonic()) >= self.0.trusted_from.load(Ordering::Acquire)
+    }
+
+    /// Sleeps until `due`, but for at most one minute, because the system clock may jump in the
+    /// meantime. The caller must check the time again.
     pub async fn sleep_until(&self, due: Timestamp) {
-        match self {
-            Self::System => {
+        match &self.0.source {
+            ClockSource::System => {
                 tokio::time::sleep(due.since(self.now()).min(Duration::from_secs(60))).await
             }
-            Self::Manual(clock) => {
-                // Can't fail: `clock` owns the sender, so the channel stays open.
-                let _ = clock.0.subscribe().wait_for(|now| *now >= due.0).await;
-            }
+            ClockSource::Manual(clock) => clock.wait_for(|| self.now() >= due).await,
         }
     }
 
@@ -146,19 +249,89 @@ impl Clock {
             None => std::future::pending().await,
         }
     }
+
+    /// Sleeps for `duration`, even if the system clock jumps.
+    pub async fn sleep(&self, duration: Duration) {
+        match &self.0.source {
+            ClockSource::System => tokio::time::sleep(duration).await,
+            ClockSource::Manual(clock) => {
+                let end = clock.monotonic().saturating_add(duration);
+                clock.wait_for(|| clock.monotonic() >= end).await;
+            }
+        }
+    }
+}
+
+impl ClockSource {
+    fn wall_clock(&self) -> Timestamp {
+        match self {
+            Self::System => Timestamp(jiff::Timestamp::now().as_millisecond()),
+            Self::Manual(clock) => clock.wall_clock(),
+        }
+    }
+
+    fn monotonic(&self) -> Duration {
+        match self {
+            Self::System => time_since_boot(),
+            Self::Manual(clock) => clock.monotonic(),
+        }
+    }
+}
+
+/// Returns the time since the machine was started. It includes the time that the machine was
+/// suspended, so that waking up isn't a jump of the system clock.
+fn time_since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// A clock that tests move. Clones share the same time.
 #[derive(Clone, Debug)]
-pub struct ManualClock(std::sync::Arc<watch::Sender<i64>>);
+pub struct ManualClock(Arc<watch::Sender<ManualTimes>>);
+
+#[derive(Clone, Copy, Debug)]
+struct ManualTimes {
+    wall_clock: Timestamp,
+    monotonic: Duration,
+}
 
 impl ManualClock {
     pub fn at(start: Timestamp) -> Self {
-        Self(std::sync::Arc::new(watch::Sender::new(start.0)))
+        Self(Arc::new(watch::Sender::new(ManualTimes {
+            wall_clock: start,
+            monotonic: Duration::ZERO,
+        })))
     }
 
+    /// Lets time pass.
     pub fn advance(&self, by: Duration) {
-        self.0.send_modify(|now| *now += saturating_millis(by));
+        self.0.send_modify(|times| {
+            times.wall_clock = times.wall_clock.plus(by);
+            times.monotonic += by;
+        });
+    }
+
+    /// Sets the system clock, which is a jump. No time passes.
+    pub fn set(&self, time: Timestamp) {
+        self.0.send_modify(|times| times.wall_clock = time);
+    }
+
+    pub fn wall_clock(&self) -> Timestamp {
+        self.0.borrow().wall_clock
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.borrow().monotonic
+    }
+
+    /// Waits until `condition` is true. Checks it whenever a test moves the clock.
+    async fn wait_for(&self, condition: impl Fn() -> bool) {
+        let mut times = self.0.subscribe();
+        // Checked without borrowing the times, because `condition` borrows them too.
+        while !condition() {
+            // Can't fail: `self` owns the sender, so the channel stays open.
+            let _ = times.changed().await;
+        }
     }
 }
 
@@ -181,5 +354,27 @@ mod tests {
             Some(Timestamp::from_millis(1_761_914_096_789))
         );
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+    #[test]
+    fn a_jump_changes_the_time_only_when_it_is_followed() {
+        let manual = ManualClock::at(Timestamp::from_millis(1_767_225_600_000));
+        let clock = Clock::manual(&manual);
+        let start = clock.now();
+        let second = Duration::from_secs(1);
+        manual.set(start.plus(second).minus(Duration::from_millis(1)));
+        assert_eq!(clock.jump(), None);
+        for to in [start.minus(second), start.plus(second * 3600 * 24 * 365)] {
+            let from = clock.now();
+            manual.set(to);
+            assert_eq!(clock.jump(), Some(ClockJump { from, to }));
+            assert_eq!(clock.now(), from);
+            clock.follow(ClockJump { from, to });
+            assert_eq!((clock.jump(), clock.now()), (None, to));
+            assert_eq!(clock.now_without_jumps(), start);
+            assert_eq!(clock.monotonic(), Duration::ZERO);
+        }
+        assert!(!clock.is_trusted());
+        manual.advance(TRUST_AFTER);
+        assert!(clock.is_trusted());
     }
 }

@@ -1,4 +1,4 @@
-//! Explanations why a delivery can't be verified.
+//! Explanations of deliveries that can't be verified.
 
 use miniback::clock::Timestamp;
 use miniback::domain::body_change::{self, BodyChange};
@@ -46,7 +46,7 @@ fn check_difference(sent: &[u8], received: &[u8]) {
     }
 }
 
-/// A request is valid if, and only if, its body is the sent body.
+/// Checks that a request is valid if, and only if, its body is the sent body.
 fn check_signed(sent: &[u8], received: &[u8], change: Option<BodyChange>) {
     let secret = Secret::from_random([7; 32]);
     let header = |name: &str| match name {
@@ -95,7 +95,8 @@ fn check_signed(sent: &[u8], received: &[u8], change: Option<BodyChange>) {
     }
 }
 
-/// Any value can be in a header. Without the right signature, no request is valid.
+/// Checks that a header can have any value, and that no request is valid without the right
+/// signature.
 fn check_header(body: &[u8], value: &str) {
     let secrets = Secrets {
         current: Secret::from_random([7; 32]),

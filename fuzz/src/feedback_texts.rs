@@ -25,13 +25,14 @@ pub fn email(data: &[u8]) -> bool {
     };
     assert!(email.len() <= EMAIL_MAX_BYTES);
     assert!(email.contains('@') && !email.contains(char::is_control));
+    assert!(!email.contains(|c: char| c.is_whitespace() && c != ' '));
     assert_eq!(check_email(&email).as_ref(), Ok(&email));
     assert_eq!(normalize_email(&email), normalized);
     check_mailto(&email);
     true
 }
 
-/// A `mailto:` URL contains one recipient and no other field.
+/// Checks that a `mailto:` URL contains one recipient and no other field.
 fn check_mailto(email: &str) {
     let link = mailto_url(email);
     let url = Url::parse(&link).expect("a mailto: URL is valid");

@@ -7,7 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::test::TestRequest;
 use miniback::clock::Timestamp;
-use miniback::domain::retry::hold_until;
+use miniback::domain::retry::hold_length;
 use miniback::intake::translations::Translations;
 use miniback::server::cookies;
 use miniback::server::idempotency_key::idempotency_key;
@@ -21,6 +21,9 @@ pub fn retry_after(data: &[u8]) -> bool {
     let text = text(data);
     let now = Timestamp::from_millis(1_767_225_600_000);
     let hour = Duration::from_secs(3600);
+    let hold_until = |status, text: &str, now: Timestamp| {
+        hold_length(status, text, now).map(|length| now.plus(length))
+    };
     assert_eq!(hold_until(500, &text, now), None);
     let until = hold_until(503, &text, now);
     assert_eq!(hold_until(429, &text, now), until);

@@ -29,7 +29,7 @@ pub fn pasted_request(data: &[u8]) -> bool {
     !headers.is_empty() && is_decoded
 }
 
-/// A header is found in every format in which programs print headers.
+/// Checks that a header is found in every format in which programs print headers.
 fn check_formats(text: &str) {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || "+/=,:.-_".contains(*c);
     let value: String = text.chars().filter(is_plain).take(80).collect();
@@ -57,7 +57,7 @@ fn check_formats(text: &str) {
     }
 }
 
-/// A body comes back from every encoding.
+/// Checks that a body can be decoded from every encoding.
 fn check_encodings(body: &[u8]) {
     let bytes = Ok(body.to_vec());
     let hex = hex::encode(body);

@@ -51,14 +51,20 @@ pub fn search(data: &[u8]) -> bool {
     is_match
 }
 
-/// A text finds itself.
+/// Checks that a text matches itself as a phrase.
 fn check_phrase(text: &str) {
     // An email in a query is compared in the form in which it is stored.
     if text.chars().count() >= QUERY_MAX_CHARS - 1 || text.contains(['@', '＠']) {
         return;
     }
     if let Ok(Some(query)) = SearchQuery::parse(text) {
-        assert!(query.matches(&[text]), "{text:?} doesn't find itself");
+        assert!(query.matches(&[text]), "{text:?} doesn't match itself");
+    }
+    // Between quotes, the order of the words matters.
+    if text.contains([
+        '"', '“', '”', '„', '‟', '«', '»', '″', '〝', '〞', '〟', '＂',
+    ]) {
+        return;
     }
     let words: Vec<&str> = text.split_whitespace().take(WORDS_MAX).collect();
     if let Ok(Some(query)) = SearchQuery::parse(&words.join(" ")) {

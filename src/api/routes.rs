@@ -9,7 +9,7 @@ use super::{
     test_events, webhooks,
 };
 use crate::server::permissions::Permission::{self, Admin, Member, Metrics, Public, Submit};
-use crate::server::problem::Problem;
+use crate::server::problem::{Problem, method_not_allowed};
 use crate::server::routing::{
     MethodRoute, PathRoutes, Routes, delete, get, patch, path_routes, post, scope,
 };
@@ -126,15 +126,6 @@ fn add_webhook_routes(routes: Routes) -> Routes {
 
 fn api_routes_at<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
     path_routes(path, methods, with_auth, method_not_allowed)
-}
-
-fn method_not_allowed(allow: String) -> Route {
-    web::to(move || {
-        let problem = Problem::MethodNotAllowed {
-            allow: allow.clone(),
-        };
-        async move { problem.error_response() }
-    })
 }
 
 fn with_auth(permission: Permission, route: Route) -> Route {

@@ -46,6 +46,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
         }
     }
     result?;
+    logging::flush();
     std::process::exit(0)
 }
 
@@ -122,7 +123,7 @@ async fn start_miniback(
         email: DEMO_USER_EMAIL.into(),
         password: tokens::random_token(),
     };
-    app::start(&options, Some(listener), Some(user), Clock::System)
+    app::start(&options, Some(listener), Some(user), Clock::system())
         .await
         .map_err(into_command_error)
 }

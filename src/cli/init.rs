@@ -27,6 +27,6 @@ fn create(data: &DataDirOptions) -> Result<bool, OpenError> {
         Err(OpenError::NoDatabase { .. }) => {}
         Err(error) => return Err(error),
     }
-    Store::open(dir, Some(&lock), Clock::System)?.close();
+    Store::open(dir, Some(&lock), Clock::system())?.close();
     Ok(true)
 }

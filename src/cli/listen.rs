@@ -82,7 +82,7 @@ async fn receive(
             body: &body,
         },
         &receiver.secret,
-        Clock::System.now(),
+        Clock::system().now(),
     );
     let number = receiver.received.fetch_add(1, Ordering::Relaxed);
     let options = &receiver.options;
@@ -97,7 +97,7 @@ async fn receive(
     let delivery = header("x-miniback-delivery").unwrap_or_default();
     print(&format!(
         "\n{} {} {} {} → {status}\n{validity}\n{}\n",
-        Clock::System.now(),
+        Clock::system().now(),
         escape_control_chars(request.path()),
         escape_control_chars(&event),
         escape_control_chars(&delivery),

@@ -15,7 +15,7 @@ pub(super) fn with_store<T, E: Display>(
 ) -> Result<T, CommandError> {
     let open = || {
         store::require_database(&data.data_dir)?;
-        Store::open(&data.data_dir, None, Clock::System)
+        Store::open(&data.data_dir, None, Clock::system())
     };
     let store = open().map_err(|error| into_command_error(error.into()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()

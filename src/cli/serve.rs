@@ -15,10 +15,13 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
         tracing::warn!("{}", super::escape_control_chars(&ignored));
     }
+    if let Some(advice) = options.localhost_advice() {
+        tracing::info!("{advice}");
+    }
     let first_user = config::read_first_user(|name| std::env::var(name).ok())
         .map_err(CommandError::usage_error)?;
     actix_web::rt::System::new().block_on(async {
-        let running = app::start(options, None, first_user, Clock::System)
+        let running = app::start(options, None, first_user, Clock::system())
             .await
             .map_err(into_command_error)?;
         let shutdown_signal = shutdown_signal()?;
@@ -30,6 +33,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         tracing::info!("stopped");
         Ok(())
     })?;
+    logging::flush();
     // Exit here: a hanging DNS lookup would block the runtime's shutdown. The store is already
     // closed.
     std::process::exit(0)

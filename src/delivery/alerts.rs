@@ -90,10 +90,10 @@ async fn send_due_alerts(
                     code = error_code,
                     "alert failed"
                 );
-                let due = schedule
-                    .next_attempt_at(RetryPolicy::Patient, alert.attempts + 1, clock.now(), 0.0)
-                    .unwrap_or_else(|| clock.now().plus(FINAL_RETRY_DELAY));
-                store.reschedule_alert(alert.id, due).await?;
+                let delay = schedule
+                    .delay(RetryPolicy::Patient, alert.attempts + 1, 0.0)
+                    .unwrap_or(FINAL_RETRY_DELAY);
+                store.reschedule_alert(alert.id, delay).await?;
             }
         }
     }

@@ -32,12 +32,12 @@ pub(super) async fn make_attempt(
     let request_headers =
         request::headers_for_log(&request, &endpoint.headers, endpoint.url.host_header());
     let result = client.attempt(&request).await;
-    let ended_at = clock.now();
+    let (ended, ended_at) = (clock.monotonic(), clock.now());
     let is_requested_retry = due.is_requested_retry;
     let response = result.response.as_ref().filter(|_| !is_requested_retry);
-    let hold_until = response.and_then(|response| {
+    let hold = response.and_then(|response| {
         let retry_after = header_value(&response.headers, "retry-after")?;
-        retry::hold_until(response.status, retry_after, ended_at)
+        retry::hold_length(response.status, retry_after, ended_at)
     });
     let error = result.error_message();
     // A successful delivery has no retry, so it needs no jitter.
@@ -52,12 +52,12 @@ pub(super) async fn make_attempt(
         attempts: due.attempts,
         attempt: AttemptRecord {
             started_at,
-            ended_at,
             result,
             error,
             request_headers,
-            hold_until,
+            hold,
         },
+        ended,
         jitter,
     }
 }

@@ -267,7 +267,7 @@ impl Dispatcher {
                 queue.on_attempt_succeeded();
             } else {
                 let timed_out = matches!(record.result.outcome, Outcome::Timeout(_));
-                queue.on_attempt_failed(timed_out, record.hold_until.is_some());
+                queue.on_attempt_failed(timed_out, record.hold.is_some());
             }
             if queue.is_healthy() != was_healthy {
                 // A running read may have missed this webhook, because the webhook changed groups.

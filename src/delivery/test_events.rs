@@ -50,11 +50,10 @@ impl DispatcherHandle {
         let report = TestReport::from_result(&result);
         let attempt = AttemptRecord {
             started_at: at,
-            ended_at: at.plus(result.duration),
             error: result.error_message(),
             result,
             request_headers,
-            hold_until: None,
+            hold: None,
         };
         self.store
             .record_test(webhook.id.clone(), delivery, body, attempt)

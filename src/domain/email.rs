@@ -24,6 +24,10 @@ pub fn check_email(text: &str) -> Result<String, EmailError> {
     if email.len() > EMAIL_MAX_BYTES {
         return Err(EmailError::TooLong);
     }
+    // The parser accepts every character outside of ASCII, and tabs in a quoted local part.
+    if email.contains(|c: char| c.is_control() || (c.is_whitespace() && c != ' ')) {
+        return Err(EmailError::Invalid);
+    }
     let options = Options::default()
         .without_display_text()
         .without_domain_literal();
@@ -191,6 +195,11 @@ mod tests {
             "a b@c.d",
             "a@[127.0.0.1]",
             "a\0@example.com",
+            "\"a\tb\"@example.com",
+            "a\u{9f}@example.com",
+            "a@exam\u{85}ple.com",
+            "a@exam\u{a0}ple.com",
+            "a@exam\u{2028}ple.com",
             &long,
         ] {
             assert!(check_email(bad).is_err(), "{bad:?}");

@@ -52,6 +52,12 @@ pub trait Id: Sized {
     fn from_ulid(ulid: Ulid) -> Self;
 }
 
+/// Returns the lowest id that can be created at `time`.
+pub fn lower_bound<T: Id>(time: Timestamp) -> String {
+    let millis = u64::try_from(time.millis()).unwrap_or(0);
+    format!("{}_{}", T::PREFIX, Ulid::from_parts(millis, 0))
+}
+
 /// Returns the ULID of an id of any type, if the id is well formed.
 pub fn parse_ulid(id: &str) -> Option<Ulid> {
     id.split_once('_')

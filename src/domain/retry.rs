@@ -41,45 +41,45 @@ impl RetrySchedule {
         [&self.0, patient].concat()
     }
 
-    /// Returns when the next attempt is due, after `failed_attempts` in this round, or `None` if
-    /// there are no retries left.
+    /// Returns the delay before the next attempt, after `failed_attempts` in this round, or `None`
+    /// if there are no retries left.
     ///
     /// `jitter` (0 to 1) extends the additional delays of `patient` by up to 10%, so that
     /// deliveries that failed together aren't retried together. The standard delays are exact.
-    pub fn next_attempt_at(
+    pub fn delay(
         &self,
         retries: RetryPolicy,
         failed_attempts: usize,
-        failed_at: Timestamp,
         jitter: f64,
-    ) -> Option<Timestamp> {
+    ) -> Option<Duration> {
         let index = failed_attempts.checked_sub(1)?;
         if let Some(delay) = self.0.get(index) {
-            return Some(failed_at.plus(*delay));
+            return Some(*delay);
         }
         let patient = (retries == RetryPolicy::Patient)
             .then(|| PATIENT_DELAYS.get(index - self.0.len()))
             .flatten()?;
-        Some(failed_at.plus(patient.mul_f64(1.0 + 0.1 * jitter.clamp(0.0, 1.0))))
+        Some(patient.mul_f64(1.0 + 0.1 * jitter.clamp(0.0, 1.0)))
     }
 }
 
 /// Parses the `Retry-After` of a 429 or 503: seconds or a date (RFC 9110, section 10.2.3).
 ///
-/// Returns at most `now` + 1 h, and `None` for another status, an invalid value, or a past time.
-pub fn hold_until(status: u16, retry_after: &str, now: Timestamp) -> Option<Timestamp> {
+/// Returns the length of the hold, at most 1 h, and `None` for another status, an invalid value, or
+/// a past time.
+pub fn hold_length(status: u16, retry_after: &str, now: Timestamp) -> Option<Duration> {
     if !matches!(status, 429 | 503) {
         return None;
     }
     let text = retry_after.trim();
-    let until = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        now.plus(Duration::from_secs(text.parse().unwrap_or(u64::MAX / 2000)))
+    let length = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
     } else {
         let date = httpdate::parse_http_date(text).ok()?;
         let since_epoch = date.duration_since(std::time::UNIX_EPOCH).ok()?;
-        Timestamp::from_millis(0).plus(since_epoch)
+        Timestamp::from_millis(0).plus(since_epoch).since(now)
     };
-    (until > now).then(|| until.min(now.plus(HOLD_MAX)))
+    (length > Duration::ZERO).then_some(length.min(HOLD_MAX))
 }
 
 #[cfg(test)]
@@ -92,29 +92,26 @@ mod tests {
 
     #[test]
     fn retries_after_1_5_and_15_seconds() {
-        let (schedule, at) = (schedule_of(&[1, 5, 15]), Timestamp::from_millis(0));
-        let due = |attempts| {
+        let schedule = schedule_of(&[1, 5, 15]);
+        let delay = |attempts| {
             schedule
-                .next_attempt_at(RetryPolicy::Standard, attempts, at, 1.0)
-                .map(Timestamp::millis)
+                .delay(RetryPolicy::Standard, attempts, 1.0)
+                .map(|delay| delay.as_millis())
         };
         assert_eq!(
-            [1, 2, 3, 4].map(due),
+            [1, 2, 3, 4].map(delay),
             [Some(1_000), Some(5_000), Some(15_000), None]
         );
-        assert_eq!(
-            schedule_of(&[]).next_attempt_at(RetryPolicy::Standard, 1, at, 0.0),
-            None
-        );
+        assert_eq!(schedule_of(&[]).delay(RetryPolicy::Standard, 1, 0.0), None);
     }
 
     #[test]
     fn patient_retries_continue_for_more_than_a_day() {
-        let (schedule, at) = (schedule_of(&[1, 5, 15]), Timestamp::from_millis(0));
+        let schedule = schedule_of(&[1, 5, 15]);
         let due = |attempts, jitter| {
             schedule
-                .next_attempt_at(RetryPolicy::Patient, attempts, at, jitter)
-                .map(|t| t.millis() / 1000)
+                .delay(RetryPolicy::Patient, attempts, jitter)
+                .map(|delay| delay.as_secs())
         };
         assert_eq!(due(3, 1.0), Some(15));
         assert_eq!(
@@ -132,7 +129,7 @@ mod tests {
     #[test]
     fn retry_after_accepts_seconds_or_a_date_up_to_one_hour() {
         let now = Timestamp::parse("2015-10-21T07:27:00Z").unwrap();
-        let held = |status, text| hold_until(status, text, now).map(|t| t.since(now).as_secs());
+        let held = |status, text| hold_length(status, text, now).map(|length| length.as_secs());
         assert_eq!(held(503, "120"), Some(120));
         assert_eq!(held(429, " 7 "), Some(7));
         assert_eq!(held(429, "Wed, 21 Oct 2015 07:28:00 GMT"), Some(60));

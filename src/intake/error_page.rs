@@ -2,7 +2,6 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
@@ -127,20 +126,11 @@ fn error_page(error: &IntakeError, app: &AppState, request: &HttpRequest) -> Htt
         request_id,
     };
     let mut response = html::render(status, &page).unwrap_or_else(|_| HttpResponse::new(status));
-    let headers = response.headers_mut();
-    if let IntakeError::MethodNotAllowed(allow) = error
-        && let Ok(allow) = HeaderValue::from_str(allow)
-    {
-        headers.insert(ALLOW, allow);
-    }
-    if let IntakeError::Form(FormError::UnsupportedEncoding) = error {
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    }
-    if matches!(
-        status,
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
-    ) {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    }
+    let (allow, is_compressed) = match error {
+        IntakeError::MethodNotAllowed(allow) => (Some(allow.as_str()), false),
+        IntakeError::Form(FormError::UnsupportedEncoding) => (None, true),
+        _ => (None, false),
+    };
+    html::add_error_headers(response.headers_mut(), status, allow, is_compressed);
     response
 }

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 
 /// Minimum age of a token. A person can't read and submit the form faster than this.
 const AGE_MIN: Duration = Duration::from_secs(2);
@@ -41,15 +41,21 @@ impl FormTokens {
         format!("{millis}.{}", URL_SAFE_NO_PAD.encode(tag))
     }
 
-    pub(super) fn check(&self, token: &str, now: Timestamp) -> Result<(), FormTokenError> {
+    pub(super) fn check(&self, token: &str, clock: &Clock) -> Result<(), FormTokenError> {
         let issued_at = self
             .issue_time(token)
             .ok_or(FormTokenError::InvalidSignature)?;
-        match now.since(issued_at) {
-            age if age < AGE_MIN => Err(FormTokenError::TooFast),
-            age if age > AGE_MAX => Err(FormTokenError::Expired),
-            _ => Ok(()),
+        let now = clock.now();
+        // A token in the future was issued before the clock was set back, so it is old enough.
+        if now >= issued_at && now.since(issued_at) < AGE_MIN {
+            return Err(FormTokenError::TooFast);
         }
+        // If the clock jumped, the age before or after the jump is the right one.
+        let age = now.min(clock.now_without_jumps()).since(issued_at);
+        if age > AGE_MAX {
+            return Err(FormTokenError::Expired);
+        }
+        Ok(())
     }
 
     /// Returns the time in a token, or `None` if its signature is invalid.
@@ -61,9 +67,9 @@ impl FormTokens {
     }
 
     /// Returns whether a token is valid now or will be valid soon.
-    pub(super) fn is_valid_now_or_soon(&self, token: &str, now: Timestamp) -> bool {
+    pub(super) fn is_valid_now_or_soon(&self, token: &str, clock: &Clock) -> bool {
         matches!(
-            self.check(token, now),
+            self.check(token, clock),
             Ok(()) | Err(FormTokenError::TooFast)
         )
     }
@@ -72,18 +78,31 @@ impl FormTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
+
+    const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+    fn clock() -> (Clock, ManualClock) {
+        let manual = ManualClock::at(START);
+        (Clock::manual(&manual), manual)
+    }
 
     #[test]
     fn a_token_is_valid_from_2_seconds_to_30_days() {
         let tokens = FormTokens::new(&[7; 32]);
-        let now = Timestamp::from_millis(1_767_225_600_000);
-        let token = tokens.issue(now);
-        let check_after = |age| tokens.check(&token, now.plus(age));
+        let token = tokens.issue(START);
+        let check_after = |age| {
+            let (clock, manual) = clock();
+            manual.advance(age);
+            tokens.check(&token, &clock)
+        };
         assert_eq!(
             check_after(Duration::from_millis(1_999)),
             Err(FormTokenError::TooFast)
         );
-        assert!(tokens.is_valid_now_or_soon(&token, now));
+        assert!(tokens.is_valid_now_or_soon(&token, &clock().0));
         assert_eq!(check_after(AGE_MIN), Ok(()));
         assert_eq!(check_after(AGE_MAX), Ok(()));
         assert_eq!(
@@ -93,10 +112,37 @@ mod tests {
     }
 
     #[test]
+    fn a_token_stays_valid_when_the_clock_jumps() {
+        let tokens = FormTokens::new(&[7; 32]);
+        let token = tokens.issue(START);
+        for to in [
+            START.minus(HOUR),
+            START.plus(HOUR),
+            START.minus(YEAR),
+            START.plus(YEAR),
+        ] {
+            let (clock, manual) = clock();
+            manual.advance(AGE_MIN);
+            manual.set(to);
+            clock.follow(clock.jump().unwrap());
+            assert_eq!(tokens.check(&token, &clock), Ok(()), "{to}");
+            let new = tokens.issue(clock.now());
+            let too_fast = Err(FormTokenError::TooFast);
+            assert_eq!(tokens.check(&new, &clock), too_fast, "{to}");
+            manual.advance(AGE_MIN);
+            assert_eq!(tokens.check(&new, &clock), Ok(()), "{to}");
+            // After a restart, only an age in the past counts.
+            let restarted = Clock::manual(&manual);
+            assert_eq!(tokens.check(&new, &restarted), Ok(()), "{to}");
+        }
+    }
+
+    #[test]
     fn rejects_tokens_that_were_changed_or_issued_elsewhere() {
         let tokens = FormTokens::new(&[7; 32]);
-        let now = Timestamp::from_millis(1_767_225_600_000);
-        let later = now.plus(Duration::from_secs(60));
+        let now = START;
+        let (clock, manual) = clock();
+        manual.advance(Duration::from_secs(60));
         let valid = tokens.issue(now);
         let (_, tag) = valid.split_once('.').unwrap();
         for invalid in [
@@ -109,7 +155,7 @@ mod tests {
             FormTokens::new(&[8; 32]).issue(now),
         ] {
             assert_eq!(
-                tokens.check(&invalid, later),
+                tokens.check(&invalid, &clock),
                 Err(FormTokenError::InvalidSignature),
                 "{invalid:?}"
             );

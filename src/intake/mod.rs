@@ -228,9 +228,9 @@ impl Intake {
             url: submission.url,
             metadata: submission.context,
         };
-        let token = submission.stamp.map_or(Ok(()), |token| {
-            self.form_tokens.check(&token, app.clock.now())
-        });
+        let token = submission
+            .stamp
+            .map_or(Ok(()), |token| self.form_tokens.check(&token, &app.clock));
         let (project, feedback, ()) = check_all((
             check(PROJECT_FIELD, project),
             NewFeedback::check(raw, "context"),

@@ -14,7 +14,7 @@ use askama::Template;
 use super::error_page::IntakeError;
 use super::translations::Translations;
 use super::{Intake, PROJECT_FIELD, PublicSubmission, SubmissionError, SubmissionSource};
-use crate::clock::Timestamp;
+use crate::clock::Clock;
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::validation::ValidationErrors;
 use crate::server::form_data::FormData;
@@ -162,13 +162,13 @@ impl FormPage {
     }
 
     /// Copies the person's input into the page, to show the form again.
-    fn restore_input(&mut self, intake: &Intake, data: &FormData, now: Timestamp) {
+    fn restore_input(&mut self, intake: &Intake, data: &FormData, clock: &Clock) {
         self.form.message = submitted_message(data);
         self.form.email = submitted_email(data);
         // Keep a token that is valid or will be valid soon. Otherwise, the page contains a new
         // token.
         if let Some(token) = non_empty(data, "stamp")
-            && intake.form_tokens.is_valid_now_or_soon(&token, now)
+            && intake.form_tokens.is_valid_now_or_soon(&token, clock)
         {
             self.form.stamp = token;
         }
@@ -253,7 +253,7 @@ pub(super) async fn submit(
         }
         Err(error) => error,
     };
-    page.restore_input(&intake, &data, app.clock.now());
+    page.restore_input(&intake, &data, &app.clock);
     if let SubmissionError::Invalid(errors) = &error
         && errors.message_for(PROJECT_FIELD).is_some()
     {

@@ -7,7 +7,6 @@
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use governor::clock::Clock as _;
 use governor::middleware::StateInformationMiddleware;
@@ -45,12 +44,9 @@ type IpAddressHash = [u8; 16];
 
 impl IntakeLimits {
     pub(super) fn new(clock: Clock, per_ip_address: &RateLimits, per_project: &RateLimits) -> Self {
-        let governor_clock = GovernorClock {
-            clock: clock.clone(),
-            started: Instant::now(),
-        };
+        let governor_clock = GovernorClock(clock.clone());
         let state = LimitState {
-            day: days_since_epoch(clock.now()),
+            day: days_since_epoch(clock.now_without_jumps()),
             salt: random::bytes(),
             ip_addresses: keyed_limits(per_ip_address, LimitScope::IpAddress, &governor_clock),
             projects: keyed_limits(per_project, LimitScope::Project, &governor_clock),
@@ -67,7 +63,7 @@ impl IntakeLimits {
         ip_address: IpAddr,
     ) -> Result<Vec<RemainingQuota>, RateLimitExceeded> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let today = days_since_epoch(self.clock.now());
+        let today = days_since_epoch(self.clock.now_without_jumps());
         if state.day != today {
             state.day = today;
             state.salt = random::bytes();
@@ -178,21 +174,15 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
 }
 
 /// The clock that `governor` uses. It is monotonic, so that setting the system clock back doesn't
-/// make anybody wait longer. In tests, it follows the manual clock.
+/// make anybody wait longer.
 #[derive(Clone, Debug)]
-struct GovernorClock {
-    clock: Clock,
-    started: Instant,
-}
+struct GovernorClock(Clock);
 
 impl governor::clock::Clock for GovernorClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        match &self.clock {
-            Clock::System => self.started.elapsed().into(),
-            manual => manual.now().since(Timestamp::from_millis(0)).into(),
-        }
+        self.0.monotonic().into()
     }
 }
 
@@ -207,7 +197,7 @@ mod tests {
     fn limits(per_ip_address: &str, per_project: &str) -> (IntakeLimits, ManualClock) {
         let clock = ManualClock::at(Timestamp::from_millis(1_767_225_600_000));
         let limits = IntakeLimits::new(
-            Clock::Manual(clock.clone()),
+            Clock::manual(&clock),
             &per_ip_address.parse().unwrap(),
             &per_project.parse().unwrap(),
         );

@@ -1,12 +1,12 @@
 //! The intake's route table. All routes are public.
 
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, ResponseError, Route, web};
+use actix_web::{HttpResponse, web};
 
 use super::error_page::{IntakeError, page_middleware};
 use super::{endpoint, public_form, widget_script};
 use crate::server::permissions::Permission::Public;
-use crate::server::problem::Problem;
+use crate::server::problem::method_not_allowed;
 use crate::server::routing::{MethodRoute, PathRoutes, Routes, get, options, path_routes, post};
 
 /// Registers the routes. Must run before `api::configure`, whose scope `/api` would match first.
@@ -34,15 +34,6 @@ pub fn routes() -> Routes {
                 post(Public, public_form::submit),
             ],
         ))
-}
-
-fn method_not_allowed(allow: String) -> Route {
-    web::to(move || {
-        let problem = Problem::MethodNotAllowed {
-            allow: allow.clone(),
-        };
-        async move { problem.error_response() }
-    })
 }
 
 fn page_routes<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {

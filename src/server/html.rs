@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderMap, HeaderValue, RETRY_AFTER};
 use askama::Template;
 
 use super::static_files;
@@ -17,6 +18,28 @@ pub fn response(status: StatusCode, html: String) -> HttpResponse {
     HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .body(html)
+}
+
+/// Adds the headers of an error page: `Allow` with status 405, `Accept-Encoding` if the request was
+/// compressed, and `Retry-After` with status 503 or 507.
+pub fn add_error_headers(
+    headers: &mut HeaderMap,
+    status: StatusCode,
+    allow: Option<&str>,
+    is_compressed: bool,
+) {
+    if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(allow).ok()) {
+        headers.insert(ALLOW, allow);
+    }
+    if is_compressed {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    if matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
+    ) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
 }
 
 /// Returns the URL path of a file in `static/`. It changes with the content, so browsers can cache

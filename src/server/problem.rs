@@ -4,7 +4,7 @@ use std::fmt;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpResponse, ResponseError, Route, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -98,6 +98,16 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
+}
+
+/// Returns a route that responds with 405. `allow` is the value of `Allow`.
+pub fn method_not_allowed(allow: String) -> Route {
+    web::to(move || {
+        let problem = Problem::MethodNotAllowed {
+            allow: allow.clone(),
+        };
+        async move { problem.error_response() }
+    })
 }
 
 /// Returns 204 if an object was deleted, otherwise `missing`.

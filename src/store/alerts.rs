@@ -83,13 +83,13 @@ impl Store {
             .await
     }
 
-    /// Records a failed attempt to send an alert. The next attempt is due at `due_at`.
-    pub async fn reschedule_alert(&self, id: AlertId, due_at: Timestamp) -> Result<(), StoreError> {
+    /// Records a failed attempt to send an alert. The next attempt is due after `delay`.
+    pub async fn reschedule_alert(&self, id: AlertId, delay: Duration) -> Result<(), StoreError> {
         self.writer
             .write_with_backpressure(move |tx| {
                 let statement =
                     "UPDATE alerts SET attempts = attempts + 1, due_at = ?2 WHERE id = ?1";
-                sql::execute(tx, statement, params![id, due_at]).map(|_| ())
+                sql::execute(tx, statement, params![id, tx.now.plus(delay)]).map(|_| ())
             })
             .await
     }
@@ -98,7 +98,7 @@ impl Store {
 fn create_due(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), StoreError> {
     let now = tx.now;
     let expired = "DELETE FROM alerts WHERE created_at < ?1";
-    sql::execute(tx, expired, [now.minus(ALERT_MAX_AGE)])?;
+    sql::execute(tx, expired, [tx.expiry_time(ALERT_MAX_AGE)])?;
     let failing = format!(
         "SELECT * FROM webhooks WHERE {FAILING_WITHOUT_ALERT}
          AND (failing_since <= ?1 OR consecutive_failures >= ?2) ORDER BY id"

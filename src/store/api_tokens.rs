@@ -90,9 +90,9 @@ impl Store {
                 let statement = format!("{SELECT} WHERE token_hash = ?1");
                 let token = sql::query_optional(c, &statement, [token_hash], token_from_row)?;
                 Ok::<_, StoreError>(token.map(|token| {
-                    let needs_touch = token
-                        .last_used_at
-                        .is_none_or(|last_used_at| last_used_at < now.minus(LAST_USED_RESOLUTION));
+                    let needs_touch = token.last_used_at.is_none_or(|last_used_at| {
+                        last_used_at.is_outdated(now, LAST_USED_RESOLUTION)
+                    });
                     (token, needs_touch)
                 }))
             })

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::params;
 
@@ -28,6 +29,9 @@ pub struct FinishedAttempt {
     /// The number of earlier attempts when the delivery was read.
     pub attempts: u32,
     pub attempt: AttemptRecord,
+    /// The monotonic time at the end. Waits count from the end, even if the system clock has
+    /// jumped since.
+    pub ended: Duration,
     /// 0 to 1; varies the delays of the `patient` retry policy.
     pub jitter: f64,
 }
@@ -148,7 +152,9 @@ fn record(
     let Some(before) = before else {
         return Ok(None);
     };
-    let DeliveryUpdate { state, due_at } = compute_next_state(&before, finished, schedule);
+    let ended_at = end_of_attempt(tx, finished);
+    let DeliveryUpdate { state, due_at } =
+        compute_next_state(&before, finished, ended_at, schedule);
     let finished_at = (state != DeliveryState::Pending).then_some(tx.now);
     sql::execute(
         tx,
@@ -174,18 +180,17 @@ fn record(
 fn compute_next_state(
     before: &PreviousDeliveryState,
     finished: &FinishedAttempt,
+    ended_at: Timestamp,
     schedule: &RetrySchedule,
 ) -> DeliveryUpdate {
     let is_success = finished.attempt.is_success();
     let is_pending = before.state == DeliveryState::Pending;
     // A redelivered test gets only one attempt too.
     let due_at = if is_pending && !is_success && !finished.is_test {
-        schedule.next_attempt_at(
-            before.retry_policy,
-            before.round_attempts + 1,
-            finished.attempt.ended_at,
-            finished.jitter,
-        )
+        let failed_attempts = before.round_attempts + 1;
+        schedule
+            .delay(before.retry_policy, failed_attempts, finished.jitter)
+            .map(|delay| ended_at.plus(delay))
     } else {
         None
     };
@@ -198,6 +203,10 @@ fn compute_next_state(
         (false, other, _) => other,
     };
     DeliveryUpdate { state, due_at }
+}
+
+fn end_of_attempt(tx: &WriteTx<'_>, finished: &FinishedAttempt) -> Timestamp {
+    tx.now.minus(tx.monotonic.saturating_sub(finished.ended))
 }
 
 /// Fast path: records a success with a conditional UPDATE instead of reading the row first.
@@ -265,9 +274,10 @@ fn update_health<'a>(
             tx.notify_health();
         }
     }
-    if let Some(until) = attempt.hold_until {
+    if let Some(length) = attempt.hold {
         let hold =
             "UPDATE webhooks SET held_until = max(coalesce(held_until, 0), ?2) WHERE id = ?1";
+        let until = end_of_attempt(tx, finished).plus(length);
         sql::execute(tx, hold, params![webhook, until])?;
         tx.invalidate_read_ahead();
     }

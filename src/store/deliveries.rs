@@ -81,14 +81,13 @@ pub struct LoggedRequest {
 #[derive(Clone, Debug)]
 pub struct AttemptRecord {
     pub started_at: Timestamp,
-    pub ended_at: Timestamp,
     pub result: AttemptResult,
     /// A description of the failure, or of an invalid response body after a success.
     pub error: Option<String>,
     /// The headers as sent, with the values of custom headers masked.
     pub request_headers: Vec<(String, String)>,
-    /// The end of the hold that the endpoint requested.
-    pub hold_until: Option<Timestamp>,
+    /// The length of the hold that the endpoint requested, from the end of the attempt.
+    pub hold: Option<Duration>,
 }
 
 impl AttemptRecord {

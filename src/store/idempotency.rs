@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
+use crate::clock::Timestamp;
 use crate::domain::id::FeedbackId;
 
 /// The time that a key is valid.
@@ -44,7 +45,7 @@ pub(super) fn find_response(
 ) -> Result<Option<StoredResponse>, StoreError> {
     let statement = "SELECT request_hash, feedback_id, response FROM idempotency_keys
         WHERE owner = ?1 AND operation = ?2 AND key = ?3 AND created_at > ?4";
-    let values = params![key.owner, key.operation, key.key, tx.now.minus(LIFETIME)];
+    let values = params![key.owner, key.operation, key.key, tx.expiry_time(LIFETIME)];
     sql::query_optional(tx, statement, values, |row| {
         Ok(StoredResponse {
             request_hash: row.get(0)?,
@@ -67,7 +68,7 @@ pub(super) fn store_response(
     sql::execute(
         tx,
         expired,
-        params![tx.now.minus(LIFETIME), DELETE_BATCH_SIZE],
+        params![tx.expiry_time(LIFETIME), DELETE_BATCH_SIZE],
     )?;
     sql::execute(
         tx,
@@ -85,4 +86,15 @@ pub(super) fn store_response(
         ],
     )?;
     Ok(())
+}
+
+/// Adds `by` milliseconds to the times of the keys that were valid after `time`.
+pub(super) fn move_valid(
+    connection: &Connection,
+    time: Timestamp,
+    by: i64,
+) -> Result<(), StoreError> {
+    let statement = "UPDATE idempotency_keys SET created_at = created_at + ?2
+        WHERE created_at > ?1";
+    sql::execute(connection, statement, params![time.minus(LIFETIME), by]).map(|_| ())
 }

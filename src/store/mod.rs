@@ -72,6 +72,7 @@ pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};
 pub use users::UserError;
 pub use webhooks::SaveWebhookError;
 
+use db::clock_follower::ClockFollower;
 use db::condition::DatabaseCondition;
 use db::file_guard::FileGuard;
 use db::{integrity_check, open, reader, sql, wal, writer};
@@ -111,14 +112,21 @@ impl Store {
         };
         let reader =
             reader::Reader::open(&path, condition.clone()).map_err(|error| failed(&error))?;
-        let wal = lock.map(|_| wal::Wal::for_database(&path));
+        let served = |clock| writer::ServedDatabase {
+            wal: wal::Wal::for_database(&path),
+            clock,
+        };
+        let served = lock
+            .map(|_| ClockFollower::start(&connection, clock.clone()).map(served))
+            .transpose()
+            .map_err(|error| failed(&error))?;
         let writer = writer::Writer::start(
             connection,
             ids,
             clock,
             notifiers.clone(),
             condition.clone(),
-            wal,
+            served,
         )
         .map_err(|error| failed(&error))?;
         Ok(Self {
@@ -167,9 +175,10 @@ impl Store {
         self.condition.is_disk_full()
     }
 
-    /// Checks whether the database files were moved or replaced, without waiting for the result.
-    pub fn check_files(&self) {
-        self.writer.check_files();
+    /// Checks whether the database files were moved or replaced, and follows jumps of the system
+    /// clock, without waiting for the result.
+    pub fn check_files_and_clock(&self) {
+        self.writer.check_files_and_clock();
     }
 
     /// Checks that the database can be read and written.

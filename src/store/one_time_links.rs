@@ -314,7 +314,7 @@ fn ensure_is_admin(connection: &Connection, user: &UserId) -> Result<(), LinkErr
 fn insert(tx: &mut WriteTx<'_>, link: &NewLink<'_>) -> Result<(), StoreError> {
     // Delete expired links whenever a link is created.
     let expired = "DELETE FROM one_time_links WHERE expires_at <= ?1";
-    sql::execute(tx, expired, [tx.now])?;
+    sql::execute(tx, expired, [tx.expiry_time(Duration::ZERO)])?;
     let id: LinkId = tx.next_id();
     sql::execute(
         tx,

@@ -8,7 +8,7 @@ use super::db::error::StoreError;
 use super::db::sql;
 use super::{Store, erasure};
 use crate::clock::Timestamp;
-use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId};
+use crate::domain::id::{self, DeliveryId, EventId, FeedbackId, Id, WebhookId};
 
 /// Maximum number of deliveries in one batch.
 const DELIVERY_BATCH: i64 = 200;
@@ -19,17 +19,18 @@ const FEEDBACK_BATCH: i64 = 25;
 const BATCH_DURATION: Duration = Duration::from_millis(5);
 
 impl Store {
-    /// Deletes a batch of deliveries that finished before `time`, with their attempts, and events
-    /// without deliveries. Returns the number of deleted deliveries; 0 means that none are left.
-    pub async fn delete_deliveries_finished_before(
-        &self,
-        time: Timestamp,
-    ) -> Result<usize, StoreError> {
+    /// Deletes a batch of deliveries that finished longer than `age` ago, with their attempts, and
+    /// events without deliveries. Returns the number of deleted deliveries; 0 means that none are
+    /// left.
+    pub async fn delete_deliveries_older_than(&self, age: Duration) -> Result<usize, StoreError> {
         self.writer
             .write(move |tx| {
+                let time = tx.expiry_time(age);
+                let recent = RecentIds::since::<DeliveryId>(time, tx.now);
                 let expired = "SELECT id, event_id, webhook_id FROM deliveries
-                    WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2";
-                let limits = params![time, DELIVERY_BATCH];
+                    WHERE finished_at < ?1 AND (id < ?3 OR id > ?4)
+                    ORDER BY finished_at LIMIT ?2";
+                let limits = params![time, DELIVERY_BATCH, recent.first, recent.last];
                 let expired: Vec<(DeliveryId, EventId, WebhookId)> =
                     sql::query_all(tx, expired, limits, |row| row.try_into())?;
                 let started = Instant::now();
@@ -50,14 +51,13 @@ impl Store {
             .await
     }
 
-    /// Deletes a batch of feedback created before `time`, with its content in the delivery log.
+    /// Deletes a batch of feedback that is older than `age`, with its content in the delivery log.
     /// Returns the number of deleted items; 0 means that none are left.
-    pub async fn delete_feedback_created_before(
-        &self,
-        time: Timestamp,
-    ) -> Result<usize, StoreError> {
+    pub async fn delete_feedback_older_than(&self, age: Duration) -> Result<usize, StoreError> {
         self.writer
             .write(move |tx| {
+                let time = tx.expiry_time(age);
+                let recent = RecentIds::since::<FeedbackId>(time, tx.now);
                 // The oldest feedback has the lowest numbers, so only this batch is read.
                 let oldest = "/* may scan the first rows */
                     SELECT id, created_at FROM feedback ORDER BY number LIMIT ?1";
@@ -66,7 +66,10 @@ impl Store {
                 let started = Instant::now();
                 let mut deleted = 0;
                 for (id, created_at) in oldest {
-                    if created_at >= time || started.elapsed() > BATCH_DURATION {
+                    if created_at >= time
+                        || recent.contains(id.as_str())
+                        || started.elapsed() > BATCH_DURATION
+                    {
                         break;
                     }
                     deleted += usize::from(erasure::erase_feedback(tx, &id)?.is_some());
@@ -74,5 +77,26 @@ impl Store {
                 Ok(deleted)
             })
             .await
+    }
+}
+
+/// The ids that were created since a time. If the clock was behind for a while, the times of these
+/// rows are too old, but their ids aren't, because ids ascend.
+struct RecentIds {
+    first: String,
+    last: String,
+}
+
+impl RecentIds {
+    fn since<T: Id>(time: Timestamp, now: Timestamp) -> Self {
+        Self {
+            first: id::lower_bound::<T>(time),
+            // Ids in the future say nothing: the clock was ahead when they were created.
+            last: id::lower_bound::<T>(now.plus(Duration::from_millis(1))),
+        }
+    }
+
+    fn contains(&self, id: &str) -> bool {
+        (self.first.as_str()..self.last.as_str()).contains(&id)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
@@ -86,7 +86,7 @@ impl Store {
                     Ok(Session {
                         user: users::user_from_row(row)?,
                         token_hash,
-                        needs_touch: last_used_at < now.minus(LAST_USED_RESOLUTION),
+                        needs_touch: last_used_at.is_outdated(now, LAST_USED_RESOLUTION),
                     })
                 })
             })
@@ -162,6 +162,18 @@ impl Store {
     }
 }
 
+/// Adds `by` milliseconds to the times of the sessions that were active after `time`.
+pub(super) fn move_active(
+    connection: &Connection,
+    time: Timestamp,
+    by: i64,
+) -> Result<(), StoreError> {
+    let statement = "UPDATE sessions SET created_at = created_at + ?3,
+        last_used_at = last_used_at + ?3 WHERE last_used_at > ?1 AND created_at > ?2";
+    let (idle, absolute) = (time.minus(IDLE_TIMEOUT), time.minus(ABSOLUTE_TIMEOUT));
+    sql::execute(connection, statement, params![idle, absolute, by]).map(|_| ())
+}
+
 /// Starts a session in the caller's transaction.
 pub(super) fn start(
     tx: &mut WriteTx<'_>,
@@ -170,7 +182,10 @@ pub(super) fn start(
 ) -> Result<(), StoreError> {
     // Delete expired sessions at sign-in.
     let expired = "DELETE FROM sessions WHERE last_used_at <= ?1 OR created_at <= ?2";
-    let (idle, absolute) = (tx.now.minus(IDLE_TIMEOUT), tx.now.minus(ABSOLUTE_TIMEOUT));
+    let (idle, absolute) = (
+        tx.expiry_time(IDLE_TIMEOUT),
+        tx.expiry_time(ABSOLUTE_TIMEOUT),
+    );
     sql::execute(tx, expired, params![idle, absolute])?;
     let id: SessionId = tx.next_id();
     sql::execute(
@@ -198,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_change_during_sign_in_prevents_the_session() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), None, Clock::System).unwrap();
+        let store = Store::open(dir.path(), None, Clock::system()).unwrap();
         let user = store
             .add_user("ada@example.com".into(), "old".into(), Role::Admin)
             .await
@@ -219,7 +234,7 @@ mod tests {
                 .await
                 .unwrap()
         );
-        let now = Clock::System.now();
+        let now = Clock::system().now();
         assert!(store.session([1; 32], now).await.unwrap().is_none());
         assert!(store.session([2; 32], now).await.unwrap().is_some());
     }

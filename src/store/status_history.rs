@@ -172,7 +172,7 @@ mod tests {
     }
 
     async fn store_with_feedback(dir: &std::path::Path) -> (Store, FeedbackId) {
-        let store = Store::open(dir, None, Clock::System).unwrap();
+        let store = Store::open(dir, None, Clock::system()).unwrap();
         store.create_project("Shop".into(), None).await.unwrap();
         let new = NewFeedback {
             project: "shop".into(),

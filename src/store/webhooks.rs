@@ -344,7 +344,7 @@ mod tests {
     #[tokio::test]
     async fn deleting_a_webhook_clears_its_text_columns() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), None, Clock::System).unwrap();
+        let store = Store::open(dir.path(), None, Clock::system()).unwrap();
         let new = NewWebhook {
             url: EndpointUrl::parse("https://example.com/secret-path").unwrap(),
             description: "Our chat".into(),

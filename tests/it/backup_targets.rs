@@ -268,7 +268,7 @@ fn accepts_unusual_names_and_removes_incomplete_backups() {
 }
 
 #[test]
-fn backups_that_run_at_the_same_time_do_not_disturb_each_other() {
+fn backups_that_run_at_the_same_time_do_not_affect_each_other() {
     let app = App::start();
     let outside = TempDir::new().unwrap();
     std::thread::scope(|scope| {

@@ -1,10 +1,10 @@
-//! Errors of the API say what a member must be in the words of JSON, not in those of a library.
+//! Errors of the API describe valid values in terms of JSON, not in terms of a library.
 
 use serde_json::{Value, json};
 
 use crate::support::app::App;
 
-/// Words of Rust and serde.
+/// Terms of Rust and serde.
 const INTERNALS: [&str; 17] = [
     "struct",
     "enum",
@@ -79,7 +79,7 @@ fn calls() -> Vec<(&'static str, String, Value)> {
                 "context": {"a": "b"},
             }),
         ),
-        // Last, because it pauses the project.
+        // This call is last, because it pauses the project.
         (
             "PATCH",
             "/api/v1/projects/shop".into(),
@@ -91,7 +91,7 @@ fn calls() -> Vec<(&'static str, String, Value)> {
 }
 
 #[test]
-fn wrong_types_are_explained_in_the_words_of_json() {
+fn errors_about_wrong_types_use_json_terms() {
     let app = App::builder()
         .option("--limit-address", "none")
         .option("--limit-project", "none")
@@ -169,7 +169,7 @@ fn messages(problem: &Value) -> Vec<String> {
 }
 
 #[test]
-fn an_invalid_choice_is_answered_with_the_valid_ones() {
+fn the_error_of_an_invalid_choice_lists_the_valid_choices() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");

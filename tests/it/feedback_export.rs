@@ -167,7 +167,7 @@ fn csv_cells_are_never_formulas() {
     }
 }
 
-/// Requests an export without reading the response.
+/// Requests an export, and waits until it starts without reading the response.
 fn unread_export(app: &App, visitor: &Visitor) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", app.port())).unwrap();
     let session = visitor.session().unwrap();
@@ -175,6 +175,7 @@ fn unread_export(app: &App, visitor: &Visitor) -> TcpStream {
         "GET /feedback/export.csv HTTP/1.1\r\nHost: x\r\nCookie: miniback_session={session}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).unwrap();
+    stream.peek(&mut [0]).expect("the export starts");
     stream
 }
 

@@ -6,11 +6,9 @@ use serde_json::{Value, json};
 use crate::support::api::{Api, text};
 use crate::support::app::App;
 use crate::support::browser::shadow::key;
-use crate::support::browser::{Browser, BrowserOptions, PageElement};
+use crate::support::browser::widget::{HOST, THANKS, eval_in_widget, find, wait_for_status};
+use crate::support::browser::{Browser, BrowserOptions};
 use crate::support::receiver::{Receiver, Reply};
-
-const HOST: &str = "miniback-widget";
-const THANKS: &str = "Thank you. We got your feedback.";
 
 /// A website with the widget, and its own instance of the program.
 struct Site {
@@ -56,27 +54,6 @@ impl Site {
         let listed = self.api.get("/api/v1/feedback").expect(200).json();
         listed["data"].as_array().unwrap().clone()
     }
-}
-
-fn find<'a>(browser: &'a Browser, role: &str, name: &str) -> PageElement<'a> {
-    browser.find_in_shadow(HOST, role, name)
-}
-
-/// Evaluates a JavaScript expression in which `root` is the widget's shadow root.
-#[track_caller]
-fn eval_in_widget(browser: &Browser, expression: &str) -> Value {
-    browser.script(&format!(
-        "const root = document.querySelector('{HOST}').shadowRoot; return {expression};"
-    ))
-}
-
-#[track_caller]
-fn wait_for_status(browser: &Browser, status: &str) {
-    browser.wait_until(&format!("the status is {status:?}"), || {
-        let status_text =
-            eval_in_widget(browser, "root.querySelector('[role=status]').textContent");
-        (status_text == status).then_some(())
-    });
 }
 
 /// Opens the page and presses the widget's button.

@@ -7,9 +7,10 @@ mod site;
 
 use serde_json::json;
 
-use self::site::{HOST, Site, THANKS, click, find, pages, type_text, wait_for_status};
+use self::site::{Site, click, pages, type_text};
 use crate::support::api::text;
 use crate::support::browser::Browser;
+use crate::support::browser::widget::{HOST, THANKS, find, wait_for_status};
 
 /// Enters the frame of a page whose content is in a sandboxed frame.
 fn enter_sandbox(browser: &Browser) {

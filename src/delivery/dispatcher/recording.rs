@@ -70,7 +70,7 @@ impl Dispatcher {
             queue.release_recorded(
                 &finished.delivery,
                 !record.is_success(),
-                record.hold_until.is_some(),
+                record.hold.is_some(),
             );
             let Some(update) = update else {
                 tracing::warn!(delivery = %finished.delivery, "attempt not recorded: the delivery was deleted");

@@ -117,7 +117,7 @@ pub(super) fn is_double_quote(c: char) -> bool {
 fn fold_punctuation(c: char) -> Option<char> {
     match c {
         '‘' | '’' | '‚' | '‛' | '′' | '‵' | '´' | '`' | 'ʹ' | 'ʻ' | 'ʼ' | 'ʽ' | '՚' | '׳'
-        | '＇' => Some('\''),
+        | '\u{1ffd}' | '＇' => Some('\''),
         '״' => Some('"'),
         c if is_double_quote(c) => Some('"'),
         '\u{2010}'..='\u{2015}' | '−' | '⁻' | '־' | '﹘' | '﹣' | '－' => Some('-'),

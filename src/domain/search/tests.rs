@@ -1,5 +1,7 @@
 //! Tests of search queries: matches, equivalent spellings, limits, and highlights.
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::*;
 
 fn parse(query: &str) -> SearchQuery {
@@ -218,6 +220,19 @@ proptest::proptest! {
                 proptest::prop_assert!(!search.highlights(&text).is_empty());
             } else if search.is_single_ngram() {
                 proptest::prop_assert!(!search.ngrams().is_subset(&stored));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_character_equals_its_normal_forms() {
+    let comparison_form = |text: &str| NormalizedText::new(text).chars;
+    for c in '\0'..=char::MAX {
+        let text = c.to_string();
+        for form in [text.nfc().collect::<String>(), text.nfd().collect()] {
+            if form != text {
+                assert_eq!(comparison_form(&text), comparison_form(&form), "{c:?}");
             }
         }
     }

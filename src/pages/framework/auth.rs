@@ -3,7 +3,7 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::http::header::LOCATION;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
@@ -16,6 +16,7 @@ use super::page_error::PageError;
 use super::session;
 use crate::domain::account::Scope;
 use crate::server::form_data::{FormError, LargeFormData};
+use crate::server::html;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::server::request_origin::{cross_origin_message, is_cross_origin};
 use crate::server::security_events::Actor;
@@ -204,21 +205,12 @@ async fn error_response(error: &PageError, context: &RequestContext) -> HttpResp
             error_page(error, context, texts.unwrap_or_default())
         }
     };
-    let headers = response.headers_mut();
-    if let PageError::MethodNotAllowed(allow) = error
-        && let Ok(allow) = HeaderValue::from_str(allow)
-    {
-        headers.insert(ALLOW, allow);
-    }
-    if let PageError::Form(FormError::UnsupportedEncoding) = error {
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    }
-    if matches!(
-        status,
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
-    ) {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    }
+    let (allow, is_compressed) = match error {
+        PageError::MethodNotAllowed(allow) => (Some(allow.as_str()), false),
+        PageError::Form(FormError::UnsupportedEncoding) => (None, true),
+        _ => (None, false),
+    };
+    html::add_error_headers(response.headers_mut(), status, allow, is_compressed);
     response
 }
 

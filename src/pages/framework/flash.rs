@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::interrupted_form::InterruptedForm;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::delivery::TestReport;
 use crate::domain::id::{UserId, WebhookId};
 
@@ -84,7 +84,8 @@ pub struct Flash {
 /// The pending flash data of all sessions, by the hash of the session token.
 pub struct FlashStore {
     clock: Clock,
-    pending: Mutex<HashMap<[u8; 32], (Timestamp, Flash)>>,
+    /// With the monotonic time of the first change.
+    pending: Mutex<HashMap<[u8; 32], (Duration, Flash)>>,
 }
 
 impl FlashStore {
@@ -95,15 +96,15 @@ impl FlashStore {
         }
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Timestamp, Flash)>> {
+    fn pending(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Duration, Flash)>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the flash data for the session's next page.
     pub fn update(&self, session: [u8; 32], change: impl FnOnce(&mut Flash)) {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let mut pending = self.pending();
-        pending.retain(|_, (since, _)| now.since(*since) < LIFETIME);
+        pending.retain(|_, (since, _)| now.saturating_sub(*since) < LIFETIME);
         change(
             &mut pending
                 .entry(session)
@@ -143,9 +144,9 @@ impl FlashStore {
     }
 
     fn take_with<T: Default>(&self, session: [u8; 32], take: impl FnOnce(&mut Flash) -> T) -> T {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         match self.pending().get_mut(&session) {
-            Some((since, flash)) if now.since(*since) < LIFETIME => take(flash),
+            Some((since, flash)) if now.saturating_sub(*since) < LIFETIME => take(flash),
             _ => T::default(),
         }
     }
@@ -154,12 +155,12 @@ impl FlashStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::clock::{ManualClock, Timestamp};
 
     #[test]
     fn returns_a_message_once_and_expires_it() {
         let clock = ManualClock::at(Timestamp::from_millis(0));
-        let flashes = FlashStore::new(Clock::Manual(clock.clone()));
+        let flashes = FlashStore::new(Clock::manual(&clock));
         let push = |session| {
             flashes.update(session, |flash| {
                 flash.messages.push(FlashMessage {
@@ -179,7 +180,7 @@ mod tests {
 
     #[test]
     fn returns_a_reveal_once_and_only_to_its_own_page() {
-        let flashes = FlashStore::new(Clock::Manual(ManualClock::at(Timestamp::from_millis(0))));
+        let flashes = FlashStore::new(Clock::manual(&ManualClock::at(Timestamp::from_millis(0))));
         let reveal = OneTimeReveal::Token {
             name: "deploy".into(),
             token: "mb_1".into(),

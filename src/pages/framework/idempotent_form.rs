@@ -23,7 +23,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::context::RequestContext;
 use super::page_error::PageError;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::server::form_data::FormData;
 use crate::server::tokens;
 
@@ -43,7 +43,8 @@ pub struct SubmissionKeys {
 struct Submission {
     /// Hash of the session, the path, and the form's key.
     key: [u8; 32],
-    first_seen: Timestamp,
+    /// Monotonic time.
+    first_seen: Duration,
     redirect: Redirect,
 }
 
@@ -62,9 +63,9 @@ impl SubmissionKeys {
 
     /// Returns the redirect of a submission. Adds the submission if its key wasn't seen before.
     fn find_or_insert(&self, key: [u8; 32]) -> Redirect {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.retain(|submission| now.since(submission.first_seen) < LIFETIME);
+        seen.retain(|submission| now.saturating_sub(submission.first_seen) < LIFETIME);
         if let Some(submission) = seen.iter().find(|submission| submission.key == key) {
             return submission.redirect.clone();
         }
@@ -156,11 +157,11 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::clock::{ManualClock, Timestamp};
 
     fn keys() -> (SubmissionKeys, ManualClock) {
         let clock = ManualClock::at(Timestamp::from_millis(0));
-        (SubmissionKeys::new(Clock::Manual(clock.clone())), clock)
+        (SubmissionKeys::new(Clock::manual(&clock)), clock)
     }
 
     #[actix_web::test]

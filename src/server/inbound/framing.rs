@@ -17,11 +17,12 @@ use actix_web::{Error, HttpMessage};
 use futures_util::Stream;
 
 use super::UNREAD_MAX_BYTES;
+use super::state::ConnectionState;
 
 /// Middleware for all responses. It must be the outermost.
 ///
 /// - HTTP/1.0 has no chunks, so a stream ends with the connection.
-/// - A request to change the protocol isn't granted. The connection can't be used again, because a
+/// - A request to change the protocol is ignored. The connection can't be used again, because a
 ///   client could already send bytes of the other protocol.
 /// - If part of the request's body hasn't arrived when the response starts, the response announces
 ///   the end of the connection.
@@ -32,6 +33,10 @@ pub async fn adapt_response(
     let head = request.head();
     let is_old = head.version < Version::HTTP_11;
     let changes_protocol = head.upgrade() || head.method == Method::CONNECT;
+    let connection = request.conn_data::<Rc<ConnectionState>>().cloned();
+    if let Some(connection) = &connection {
+        connection.begin_exchange();
+    }
     let body = RequestBody::share(&mut request);
     let mut response = next.call(request).await?;
     body.read_arrived().await;
@@ -43,8 +48,10 @@ pub async fn adapt_response(
         head.set_connection_type(ConnectionType::Close);
     }
     Ok(response.map_body(|_, response| ResponseBody {
+        is_finished: matches!(response.size(), BodySize::None | BodySize::Sized(0)),
         response: response.boxed(),
-        _request: body,
+        request: body,
+        connection,
     }))
 }
 
@@ -73,8 +80,8 @@ impl RequestBody {
         body
     }
 
-    /// Reads what the handler left of a short body that has already arrived. The connection can
-    /// then be used again.
+    /// Reads the part of a short body that has arrived but wasn't read by the handler. The
+    /// connection can then be used again.
     async fn read_arrived(&self) {
         let mut body = self.clone();
         let mut left = UNREAD_MAX_BYTES;
@@ -113,7 +120,9 @@ impl Stream for RequestBody {
 /// A response's body, which holds the request's body until the response has been sent.
 struct ResponseBody {
     response: BoxBody,
-    _request: RequestBody,
+    is_finished: bool,
+    request: RequestBody,
+    connection: Option<Rc<ConnectionState>>,
 }
 
 impl MessageBody for ResponseBody {
@@ -127,6 +136,20 @@ impl MessageBody for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.response.as_pin_mut().poll_next(context)
+        let chunk = self.response.as_pin_mut().poll_next(context);
+        self.is_finished |= matches!(chunk, Poll::Ready(None));
+        chunk
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        match &self.connection {
+            Some(connection) if self.is_finished => {
+                connection.end_exchange(self.request.is_finished.get());
+            }
+            Some(connection) => connection.break_exchange(),
+            None => {}
+        }
     }
 }

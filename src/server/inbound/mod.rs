@@ -1,27 +1,113 @@
 //! Connections from clients: framing, and how long each phase of a connection can take.
 
 pub mod framing;
+mod state;
+mod stream;
 
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::time::Duration;
 
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive, Protocol, Request};
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Response, Server};
+use actix_web::{Error, rt::net::TcpStream};
 use rustix::net::sockopt;
 
-/// How long a connection can wait for the next request. Common proxies keep idle connections for up
-/// to 2 minutes, and must be the side that closes them: a request that a proxy sends while the
-/// server closes gets no response.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(130);
+use state::Connections;
+use stream::ClientStream;
 
+/// The maximum time that a connection waits for the next request. Common proxies keep idle
+/// connections for up to 2 minutes, and must be the side that closes them: a request that a proxy
+/// sends while the server closes gets no response.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(130);
+/// Maximum time for the head of a request to arrive, and for the first byte on a new connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The maximum time that the server waits for a client to read. The send buffer is small, so a
+/// client must read about 2 KiB per second.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Size of the send buffer. The kernel doubles it, and reports space when a third is free.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// The maximum time that a client can continue to send after a response to an incomplete request.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of bytes of a request's body that are read after the response.
 const UNREAD_MAX_BYTES: usize = 64 * 1024;
-/// How long a client can leave sent data unread or unacknowledged, in milliseconds. Then the kernel
-/// closes the connection, so that a download that nobody reads doesn't hold memory.
-const CLIENT_READ_TIMEOUT_MS: u32 = 30_000;
 
-/// Sets the options that accepted connections inherit.
-pub fn set_options(listener: &TcpListener) -> std::io::Result<()> {
-    Ok(sockopt::set_tcp_user_timeout(
-        listener,
-        CLIENT_READ_TIMEOUT_MS,
-    )?)
+/// Limits of an HTTP server.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// The number of threads.
+    pub workers: usize,
+    /// The number of connections at which a thread stops accepting more.
+    pub connections_per_worker: usize,
+    /// The time limit for requests in flight when the server stops.
+    pub shutdown_timeout: Duration,
+}
+
+impl Limits {
+    /// Returns the number of connections from which a new connection replaces the connection that
+    /// has waited longest.
+    fn crowded_at(&self) -> usize {
+        self.connections_per_worker - self.connections_per_worker.div_ceil(16)
+    }
+}
+
+/// Starts an HTTP server on `listener`. `new_app` is called in each worker thread.
+pub fn serve<F, I, S, B>(
+    listener: TcpListener,
+    limits: Limits,
+    new_app: F,
+) -> std::io::Result<Server>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<Error> + 'static,
+    S::InitError: std::fmt::Debug,
+    S::Response: Into<Response<B>> + 'static,
+    B: MessageBody + 'static,
+{
+    // Accepted connections inherit these options.
+    let write_timeout_ms = WRITE_TIMEOUT.as_millis().try_into().unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(&listener, write_timeout_ms)?;
+    sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
+
+    let builder = Server::build()
+        .disable_signals()
+        .workers(limits.workers)
+        .max_concurrent_connections(limits.connections_per_worker)
+        .shutdown_timeout(limits.shutdown_timeout.as_secs());
+    let stopping = builder.graceful_shutdown_signal();
+    let builder = builder.listen("miniback", listener, move || {
+        let connections = Rc::new(Connections::new(limits.crowded_at()));
+        let stopping = stopping.clone();
+        let app = new_app().into_factory();
+        let app = app.map_err(|error| error.into().error_response());
+        // `ClientStream` has all deadlines, so actix needs none.
+        let http = HttpService::build()
+            .keep_alive(KeepAlive::Os)
+            .client_request_timeout(Duration::ZERO)
+            .client_disconnect_timeout(Duration::ZERO)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(|stream: &ClientStream, data| {
+                data.insert(stream.state().clone());
+            })
+            .finish(map_config(app, |()| AppConfig::default()));
+        fn_service(move |tcp: TcpStream| {
+            let state = connections.add();
+            async move {
+                let client = tcp.peer_addr().ok();
+                Ok::<_, DispatchError>((ClientStream::new(tcp, state), Protocol::Http1, client))
+            }
+        })
+        .and_then(http)
+    })?;
+    Ok(builder.run())
 }

@@ -146,10 +146,11 @@ impl FileGuard {
         Ok(())
     }
 
-    /// Reads the header of the WAL index, the file `-shm`: two copies of 48 bytes
-    /// (<https://sqlite.org/walformat.html>). Returns `None` while another process is changing it.
+    /// Reads the header of the WAL index, the file `-shm`: two copies of 48 bytes, then the number
+    /// of frames that a checkpoint has copied (<https://sqlite.org/walformat.html>). Returns `None`
+    /// while another process is changing it.
     fn read_wal_index(&self) -> Option<WalIndex> {
-        let mut bytes = [0; 96];
+        let mut bytes = [0; 100];
         self.wal_index_file.read_exact_at(&mut bytes, 0).ok()?;
         if bytes[..48] != bytes[48..96] {
             return None;
@@ -166,6 +167,7 @@ impl FileGuard {
             },
             frames: number(16),
             pages: number(20),
+            copied_frames: number(96),
         })
     }
 }
@@ -180,15 +182,19 @@ struct WalIndex {
     frames: u32,
     /// The number of pages of the database; 0 if nothing has been written to the WAL.
     pages: u32,
+    /// The number of frames that are also in the database.
+    copied_frames: u32,
 }
 
 impl WalIndex {
-    /// Returns the minimum size of the database, which had `last_bytes` before. A checkpoint
-    /// shortens it only if the number of pages decreases.
+    /// Returns the minimum size of the database, which had `last_bytes` before.
     fn database_bytes(&self, last_bytes: u64) -> u64 {
-        match u64::from(self.pages) {
+        match u64::from(self.pages) * self.page_size {
             0 => last_bytes,
-            pages => last_bytes.min(pages * self.page_size),
+            bytes if self.copied_frames == self.frames => bytes,
+            // The last pages may be only in the WAL. A checkpoint shortens the database only if the
+            // number of pages decreases.
+            bytes => last_bytes.min(bytes),
         }
     }
 

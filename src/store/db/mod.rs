@@ -1,6 +1,7 @@
 //! The database engine: opening, the writer thread, the read pools, and helpers to run statements.
 
 pub(super) mod change_feed;
+pub(super) mod clock_follower;
 pub(super) mod condition;
 pub(super) mod counters;
 pub(super) mod error;

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::clock_follower::ClockFollower;
 use super::condition::DatabaseCondition;
 use super::error::StoreError;
 use super::sql;
@@ -39,8 +40,8 @@ enum WriterCommand {
     Job(Box<dyn Job>),
     /// See [`Writer::truncate_wal`].
     TruncateWal(oneshot::Sender<bool>),
-    /// See [`Writer::check_files`].
-    CheckFiles,
+    /// See [`Writer::check_files_and_clock`].
+    CheckFilesAndClock,
     Close,
 }
 
@@ -57,6 +58,12 @@ where
     (WriterCommand::Job(job), response)
 }
 
+/// The state that only a server's writer has.
+pub(in crate::store) struct ServedDatabase {
+    pub wal: Wal,
+    pub clock: ClockFollower,
+}
+
 /// Handle to the writer thread; cheap to clone.
 #[derive(Clone)]
 pub(in crate::store) struct Writer {
@@ -65,14 +72,14 @@ pub(in crate::store) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `wal` is `None` if another process may be serving the database.
+    /// Starts the thread. `served` is `None` if another process may be serving the database.
     pub(in crate::store) fn start(
         connection: Connection,
         ids: IdSequence,
         clock: Clock,
         notifiers: CommitNotifiers,
         condition: DatabaseCondition,
-        wal: Option<Wal>,
+        served: Option<ServedDatabase>,
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_CAPACITY);
         let state = WriterThread {
@@ -81,7 +88,7 @@ impl Writer {
             clock,
             notifiers,
             condition,
-            wal,
+            served,
             has_saved_wal: false,
         };
         let thread = std::thread::Builder::new()
@@ -156,10 +163,11 @@ impl Writer {
         response.await.map_err(|_| StoreError::Closed)
     }
 
-    /// Checks whether the database files were moved or replaced, without waiting for the result.
-    pub(in crate::store) fn check_files(&self) {
-        // If the queue is full, the next commit checks the files.
-        let _ = self.queue.try_send(WriterCommand::CheckFiles);
+    /// Checks whether the database files were moved or replaced, and follows jumps of the system
+    /// clock, without waiting for the result.
+    pub(in crate::store) fn check_files_and_clock(&self) {
+        // If the queue is full, the next commit does the same.
+        let _ = self.queue.try_send(WriterCommand::CheckFilesAndClock);
     }
 
     /// Finishes the queued jobs, then closes the connection and returns.
@@ -184,7 +192,7 @@ struct WriterThread {
     notifiers: CommitNotifiers,
     condition: DatabaseCondition,
     /// `None` if another process may be serving the database.
-    wal: Option<Wal>,
+    served: Option<ServedDatabase>,
     /// Whether the WAL was checkpointed because a file isn't at its path.
     has_saved_wal: bool,
 }
@@ -206,9 +214,8 @@ impl WriterThread {
                         truncate_wal = Some(reply);
                         break;
                     }
-                    WriterCommand::CheckFiles => {
-                        // The result is stored in `condition`.
-                        let _ = self.check_files();
+                    WriterCommand::CheckFilesAndClock => {
+                        self.follow_clock(ClockFollower::follow_when_idle);
                     }
                     WriterCommand::Close => {
                         open = false;
@@ -221,7 +228,10 @@ impl WriterThread {
                     None
                 };
             }
-            self.commit(batch);
+            if !batch.is_empty() {
+                self.follow_clock(ClockFollower::follow);
+                self.commit(batch);
+            }
             if let Some(reply) = truncate_wal {
                 let truncated =
                     self.check_files().is_ok() && checkpoint(&self.connection).unwrap_or(false);
@@ -230,17 +240,16 @@ impl WriterThread {
         }
         // Jobs queued after the close receive `StoreError::Closed`.
         if self.check_files().is_ok()
-            && let Some(wal) = &mut self.wal
+            && let Some(served) = &mut self.served
         {
+            // If this fails, the reading of the last commit is used.
+            let _ = served.clock.store_reading(&self.connection);
             // Afterward, the database is a single file, and a copy of it is complete.
-            wal.truncate_if_large(&self.connection, true);
+            served.wal.truncate_if_large(&self.connection, true);
         }
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) {
-        if batch.is_empty() {
-            return;
-        }
         let mut effects = CommitEffects::default();
         let changes_before = self.connection.total_changes();
         let error = self
@@ -265,8 +274,8 @@ impl WriterThread {
         for job in batch {
             job.reply(error.clone());
         }
-        if is_file_valid && let Some(wal) = &mut self.wal {
-            wal.truncate_if_large(&self.connection, truncate_wal);
+        if is_file_valid && let Some(served) = &mut self.served {
+            served.wal.truncate_if_large(&self.connection, truncate_wal);
         }
     }
 
@@ -292,6 +301,17 @@ impl WriterThread {
         self.condition.check_writable()
     }
 
+    /// Follows a jump of the system clock, if the database files are in their place.
+    fn follow_clock(&mut self, follow: fn(&mut ClockFollower, &Connection) -> bool) {
+        // The result is in `condition`.
+        let is_in_place = self.check_files().is_ok();
+        if let Some(served) = self.served.as_mut().filter(|_| is_in_place)
+            && follow(&mut served.clock, &self.connection)
+        {
+            self.notifiers.notify_clock_jumped();
+        }
+    }
+
     /// Runs the batch in one transaction. Unlike rusqlite's transactions, this caches the prepared
     /// `BEGIN` and `COMMIT`.
     fn transaction(
@@ -315,12 +335,15 @@ impl WriterThread {
         effects: &mut CommitEffects,
     ) -> Result<(), StoreError> {
         let connection = &self.connection;
+        let changes_before = connection.total_changes();
         for job in batch {
             let mut job_effects = CommitEffects::default();
             let mut tx = WriteTx {
                 connection,
                 ids: &mut self.ids,
                 now: self.clock.now(),
+                monotonic: self.clock.monotonic(),
+                is_clock_trusted: self.clock.is_trusted(),
                 effects: &mut job_effects,
             };
             let changes_before = connection.total_changes();
@@ -343,6 +366,10 @@ impl WriterThread {
             if has_savepoint {
                 sql::execute(connection, "RELEASE job", [])?;
             }
+        }
+        if let Some(served) = &mut self.served {
+            let has_changes = connection.total_changes() > changes_before;
+            served.clock.store_recent_reading(connection, has_changes)?;
         }
         effects.counters.apply(connection)
     }

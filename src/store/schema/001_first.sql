@@ -269,6 +269,13 @@ CREATE INDEX idempotency_keys_by_created_at ON idempotency_keys (created_at);
 CREATE INDEX idempotency_keys_by_feedback ON idempotency_keys (feedback_id)
 WHERE feedback_id IS NOT NULL;
 
+-- The server's last readings of the system clock. At the start, the clock is compared with them.
+CREATE TABLE clock_readings (
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    read_at    INTEGER NOT NULL,
+    trusted_at INTEGER             -- the last reading that was trusted
+) STRICT;
+
 -- Keys of this installation, apart from webhook secrets.
 CREATE TABLE signing_keys (
     name TEXT PRIMARY KEY,

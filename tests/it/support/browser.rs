@@ -10,6 +10,7 @@ pub mod axe;
 mod element;
 pub mod shadow;
 mod tabs;
+pub mod widget;
 
 use std::future::Future;
 use std::net::TcpListener;

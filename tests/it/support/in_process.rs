@@ -1,7 +1,7 @@
 //! The program in the test's own process, with a clock that the test moves forward. The database
 //! file, the port, and the receivers are real.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,8 +20,13 @@ pub struct InProcess {
     pub clock: ManualClock,
     pub url: String,
     data: TempDir,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    options: Vec<String>,
+    server: Option<ServerThread>,
+}
+
+struct ServerThread {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 /// The clock's first time: 2026-01-01T00:00:00.000Z, in milliseconds since the Unix epoch.
@@ -32,44 +37,29 @@ impl InProcess {
     pub fn start(options: &[&str]) -> Self {
         let data = TempDir::new().expect("create a temporary directory");
         let clock = ManualClock::at(Timestamp::from_millis(START));
-        let (started, url) = std::sync::mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let mut arguments = vec!["miniback", "serve", "--listen", "127.0.0.1:0", "--data-dir"];
-        let directory = data.path().to_string_lossy().into_owned();
-        arguments.push(&directory);
-        arguments.extend(options);
-        let Ok(config::Cli {
-            command: Command::Serve(options),
-        }) = config::parse(arguments, &app::route_prefixes())
-        else {
-            panic!("invalid options of `serve`: {options:?}")
-        };
-        let manual = Clock::Manual(clock.clone());
-        let thread = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let user = FirstUser {
-                    email: ADMIN.into(),
-                    password: PASSWORD.into(),
-                };
-                let running = app::start(&options, None, Some(user), manual)
-                    .await
-                    .expect("start the program");
-                started
-                    .send(running.url.clone())
-                    .expect("report the URL to the test");
-                let _ = stopped.await;
-                running.stop().await;
-            });
-        });
-        let url = url
-            .recv_timeout(Duration::from_secs(60))
-            .expect("receive the program's URL");
+        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
+        let (url, server) = start_server(data.path(), &options, &clock);
         Self {
             clock,
             url,
             data,
-            stop: Some(stop),
-            thread: Some(thread),
+            options,
+            server: Some(server),
+        }
+    }
+
+    /// Stops the program, calls `meanwhile`, and starts it again. The URL changes.
+    pub fn restart(&mut self, meanwhile: impl FnOnce(&ManualClock)) {
+        self.stop();
+        meanwhile(&self.clock);
+        let (url, server) = start_server(self.data.path(), &self.options, &self.clock);
+        (self.url, self.server) = (url, Some(server));
+    }
+
+    fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            let _ = server.stop.send(());
+            let _ = server.thread.join();
         }
     }
 
@@ -96,15 +86,58 @@ impl InProcess {
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
+
+    /// Sets the system clock. No time passes.
+    pub fn set_clock(&self, time: Timestamp) {
+        self.clock.set(time);
+        // Each write follows the clock first.
+        self.commit();
+    }
+
+    /// Returns after a transaction has been committed.
+    pub fn commit(&self) {
+        Api::new(&self.url, None).get("/healthz").expect(200);
+    }
+}
+
+fn start_server(data: &Path, options: &[String], clock: &ManualClock) -> (String, ServerThread) {
+    let (started, url) = std::sync::mpsc::channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut arguments = vec!["miniback", "serve", "--listen", "127.0.0.1:0", "--data-dir"];
+    let directory = data.to_string_lossy().into_owned();
+    arguments.push(&directory);
+    arguments.extend(options.iter().map(String::as_str));
+    let Ok(config::Cli {
+        command: Command::Serve(options),
+    }) = config::parse(arguments, &app::route_prefixes())
+    else {
+        panic!("invalid options of `serve`: {options:?}")
+    };
+    let manual = Clock::manual(clock);
+    let thread = std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let user = FirstUser {
+                email: ADMIN.into(),
+                password: PASSWORD.into(),
+            };
+            let running = app::start(&options, None, Some(user), manual)
+                .await
+                .expect("start the program");
+            started
+                .send(running.url.clone())
+                .expect("report the URL to the test");
+            let _ = stopped.await;
+            running.stop().await;
+        });
+    });
+    let url = url
+        .recv_timeout(Duration::from_secs(60))
+        .expect("receive the program's URL");
+    (url, ServerThread { stop, thread })
 }
 
 impl Drop for InProcess {
     fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod app;
 pub mod browser;
+pub mod clock_jump;
 pub mod command;
 pub mod event_stream;
 pub mod example_receiver;

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::site::{HOST, Site, THANKS, eval_in_widget, find, type_text, wait_for_status};
+use super::site::{Site, type_text};
 use crate::support::api::text;
 use crate::support::browser::Browser;
 use crate::support::browser::shadow::key;
+use crate::support::browser::widget::{HOST, THANKS, eval_in_widget, find, wait_for_status};
 
 #[test]
 fn follows_attributes_and_language_while_open() {

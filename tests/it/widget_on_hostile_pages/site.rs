@@ -7,11 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::api::Api;
 use crate::support::app::App;
-use crate::support::browser::{Browser, PageElement};
+use crate::support::browser::Browser;
 use crate::support::receiver::{Receiver, Reply};
-
-pub const HOST: &str = "miniback-widget";
-pub const THANKS: &str = "Thank you. We got your feedback.";
 
 fn directory(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -116,28 +113,8 @@ pub fn pages() -> Vec<String> {
     names
 }
 
-pub fn find<'a>(browser: &'a Browser, role: &str, name: &str) -> PageElement<'a> {
-    browser.find_in_shadow(HOST, role, name)
-}
-
-/// Evaluates a JavaScript expression in which `root` is the widget's shadow root.
-#[track_caller]
-pub fn eval_in_widget(browser: &Browser, expression: &str) -> Value {
-    browser.script(&format!(
-        "const root = document.querySelector('{HOST}').shadowRoot; return {expression};"
-    ))
-}
-
 pub fn type_text(browser: &Browser, text: &str) {
     browser.press_keys(&text.chars().collect::<Vec<char>>());
-}
-
-#[track_caller]
-pub fn wait_for_status(browser: &Browser, status: &str) {
-    browser.wait_until(&format!("the status is {status:?}"), || {
-        let shown = eval_in_widget(browser, "root.querySelector('[role=status]').textContent");
-        (shown == status).then_some(())
-    });
 }
 
 /// Clicks in the middle of an element, given by a JavaScript expression.

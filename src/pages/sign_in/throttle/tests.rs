@@ -12,7 +12,7 @@ const ACCOUNT: &str = "ada@example.com";
 
 fn throttle() -> (SignInThrottle, ManualClock) {
     let clock = ManualClock::at(Timestamp::from_millis(1_000_000_000));
-    (SignInThrottle::new(Clock::Manual(clock.clone())), clock)
+    (SignInThrottle::new(Clock::manual(&clock)), clock)
 }
 
 fn v4(number: u32) -> Client {

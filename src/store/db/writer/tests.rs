@@ -9,7 +9,7 @@ fn writer(setup_sql: &str) -> Writer {
         .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)")
         .unwrap();
     connection.execute_batch(setup_sql).unwrap();
-    let clock = Clock::System;
+    let clock = Clock::system();
     let (ids, notifiers) = (IdSequence::after(None), CommitNotifiers::new(clock.now()));
     Writer::start(
         connection,

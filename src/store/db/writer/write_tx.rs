@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::Notify;
@@ -22,6 +23,10 @@ pub(in crate::store) struct WriteTx<'a> {
     pub(super) ids: &'a mut IdSequence,
     /// The time of the job; the same for all its rows.
     pub(in crate::store) now: Timestamp,
+    /// The monotonic time of the job.
+    pub(in crate::store) monotonic: Duration,
+    /// See [`Clock::is_trusted`](crate::clock::Clock::is_trusted).
+    pub(in crate::store) is_clock_trusted: bool,
     pub(super) effects: &'a mut CommitEffects,
 }
 
@@ -45,6 +50,12 @@ impl CommitNotifiers {
         }
     }
 
+    /// Notifies the receivers that wait for a stored deadline.
+    pub(super) fn notify_clock_jumped(&self) {
+        self.deliveries.notify_one();
+        self.health.notify_one();
+    }
+
     pub(super) fn notify(&self, effects: CommitEffects) {
         if effects.invalidate_read_ahead {
             self.outbox_generation.fetch_add(1, Ordering::Release);
@@ -62,6 +73,16 @@ impl CommitNotifiers {
 impl WriteTx<'_> {
     pub(in crate::store) fn next_id<T: Id>(&mut self) -> T {
         self.ids.next(self.now)
+    }
+
+    /// Returns the time at or before which rows with this lifetime have expired for good. While the
+    /// clock isn't trusted, no row has.
+    pub(in crate::store) fn expiry_time(&self, lifetime: Duration) -> Timestamp {
+        if self.is_clock_trusted {
+            self.now.minus(lifetime)
+        } else {
+            Timestamp::MIN
+        }
     }
 
     /// Notifies the dispatcher after the commit that deliveries are due.

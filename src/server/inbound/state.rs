@@ -1,0 +1,204 @@
+//! The phase of a connection, its start, and its deadline.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{HEAD_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Part of a request's head has arrived, or the connection is new.
+    Head,
+    /// The connection waits for the next request.
+    Idle,
+    /// A request is handled, and its response is sent. The handler limits the time for the body.
+    Exchange,
+    /// The response can't be completed.
+    Broken,
+    /// The stream is closed. A request can still refer to the state.
+    Closed,
+}
+
+/// The way in which a connection must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing is being sent: the server stops reading.
+    Close,
+    /// The client doesn't read its response.
+    Reset,
+}
+
+/// The state of a connection, shared by its stream and the middleware.
+pub struct ConnectionState {
+    phase: Cell<Phase>,
+    since: Cell<Instant>,
+    has_partial_head: Cell<bool>,
+    /// When a write began to wait for the client.
+    blocked_since: Cell<Option<Instant>>,
+    /// Whether the client may still be sending a body that isn't read. Closing the connection
+    /// immediately could then destroy the response.
+    is_unread: Cell<bool>,
+    is_evicted: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl ConnectionState {
+    fn new() -> Self {
+        Self {
+            phase: Cell::new(Phase::Head),
+            since: Cell::new(Instant::now()),
+            has_partial_head: Cell::new(false),
+            blocked_since: Cell::new(None),
+            is_unread: Cell::new(false),
+            is_evicted: Cell::new(false),
+            waker: RefCell::new(None),
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.since.set(Instant::now());
+    }
+
+    /// Records that a request's head is complete.
+    pub fn begin_exchange(&self) {
+        self.enter(Phase::Exchange);
+        self.has_partial_head.set(false);
+        self.is_unread.set(false);
+    }
+
+    /// Records that the whole response is in the send buffer.
+    pub fn end_exchange(&self, is_body_finished: bool) {
+        self.enter(Phase::Idle);
+        self.is_unread.set(!is_body_finished);
+    }
+
+    /// Records that the response ended early, for example because reading the database failed.
+    pub fn break_exchange(&self) {
+        self.enter(Phase::Broken);
+    }
+
+    /// Returns whether the response is incomplete. Without chunks, a reset connection is the only
+    /// sign of this for the client.
+    pub fn is_response_incomplete(&self) -> bool {
+        matches!(self.phase.get(), Phase::Exchange | Phase::Broken)
+    }
+
+    pub fn close(&self) {
+        self.enter(Phase::Closed);
+    }
+
+    pub fn record_read(&self) {
+        match self.phase.get() {
+            Phase::Idle => {
+                self.enter(Phase::Head);
+                self.has_partial_head.set(true);
+            }
+            Phase::Head => self.has_partial_head.set(true),
+            _ => {}
+        }
+    }
+
+    pub fn record_write(&self) {
+        self.blocked_since.set(None);
+        // Actix responds to a malformed head without calling the middleware.
+        if self.phase.get() == Phase::Head {
+            self.is_unread.set(true);
+        }
+    }
+
+    pub fn record_blocked_write(&self) {
+        if self.blocked_since.get().is_none() {
+            self.blocked_since.set(Some(Instant::now()));
+        }
+    }
+
+    /// Returns whether closing must wait until the response has arrived.
+    pub fn must_linger(&self) -> bool {
+        self.is_unread.get() && !self.is_evicted.get()
+    }
+
+    /// Returns whether the client has sent only part of a head and gets no response to it yet.
+    pub fn has_only_partial_head(&self) -> bool {
+        self.phase.get() == Phase::Head && self.has_partial_head.get() && !self.is_unread.get()
+    }
+
+    /// Wakes this task when the connection is evicted.
+    pub fn set_waker(&self, waker: &Waker) {
+        let mut stored = self.waker.borrow_mut();
+        if !stored.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            *stored = Some(waker.clone());
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.phase.get() != Phase::Closed
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(self.phase.get(), Phase::Head | Phase::Idle)
+    }
+
+    fn evict(&self) {
+        self.is_evicted.set(true);
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Returns the time and the way in which the connection must end, or `None` while a handler
+    /// runs.
+    pub fn deadline(&self) -> Option<(Instant, End)> {
+        let since = self.since.get();
+        let phase = match self.phase.get() {
+            Phase::Head | Phase::Idle if self.is_evicted.get() => Some(Duration::ZERO),
+            Phase::Head => Some(HEAD_TIMEOUT),
+            Phase::Idle => Some(IDLE_TIMEOUT),
+            _ => None,
+        };
+        let phase = phase.map(|limit| (since + limit, End::Close));
+        let blocked = self.blocked_since.get();
+        let blocked = blocked.map(|since| (since + WRITE_TIMEOUT, End::Reset));
+        phase.into_iter().chain(blocked).min_by_key(|(at, _)| *at)
+    }
+}
+
+/// The connections of one worker thread.
+pub struct Connections {
+    open: RefCell<Vec<Weak<ConnectionState>>>,
+    /// The number of connections from which a new connection replaces the connection that has
+    /// waited longest.
+    crowded_at: usize,
+}
+
+impl Connections {
+    pub fn new(crowded_at: usize) -> Self {
+        Self {
+            open: RefCell::default(),
+            crowded_at,
+        }
+    }
+
+    /// Adds a connection. If there are many, it ends the connection that has waited longest for a
+    /// request.
+    pub fn add(&self) -> Rc<ConnectionState> {
+        let mut open = self.open.borrow_mut();
+        if open.len() == open.capacity() || open.len() >= self.crowded_at {
+            open.retain(|connection| connection.upgrade().is_some_and(|state| state.is_open()));
+        }
+        if open.len() >= self.crowded_at {
+            let waiting = open.iter().filter_map(Weak::upgrade);
+            let waiting = waiting.filter(|state| state.is_waiting() && !state.is_evicted.get());
+            if let Some(oldest) = waiting.min_by_key(|state| state.since.get()) {
+                oldest.evict();
+            }
+        }
+        let state = Rc::new(ConnectionState::new());
+        open.push(Rc::downgrade(&state));
+        state
+    }
+}

@@ -1,0 +1,183 @@
+//! A client's TCP stream, with a deadline for every phase of a connection.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::state::{ConnectionState, End};
+use super::{LINGER_TIMEOUT, UNREAD_MAX_BYTES};
+
+/// The response to a head that doesn't arrive in time.
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+pub struct ClientStream {
+    tcp: TcpStream,
+    state: Rc<ConnectionState>,
+    timer: Pin<Box<Sleep>>,
+    linger: Option<Linger>,
+}
+
+/// Discards the bytes that the client sends after the response, so that the response arrives.
+struct Linger {
+    until: Instant,
+    left: usize,
+}
+
+impl ClientStream {
+    pub fn new(tcp: TcpStream, state: Rc<ConnectionState>) -> Self {
+        Self {
+            tcp,
+            state,
+            timer: Box::pin(sleep_until(Instant::now())),
+            linger: None,
+        }
+    }
+
+    pub fn state(&self) -> &Rc<ConnectionState> {
+        &self.state
+    }
+
+    /// Returns whether `time` has passed. Otherwise, the task is woken at that time.
+    fn poll_time(&mut self, time: Instant, context: &mut Context<'_>) -> bool {
+        if time <= Instant::now() {
+            return true;
+        }
+        // A timer that ends earlier is extended when it ends, so most requests don't change it.
+        if self.timer.deadline() > time {
+            self.timer.as_mut().reset(time);
+        }
+        while self.timer.as_mut().poll(context).is_ready() {
+            if time <= Instant::now() {
+                return true;
+            }
+            self.timer.as_mut().reset(time);
+        }
+        false
+    }
+
+    /// Returns the way in which the connection must end, if its deadline has passed.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Option<End> {
+        let (deadline, end) = self.state.deadline()?;
+        self.poll_time(deadline, context).then_some(end)
+    }
+
+    /// Makes the kernel reset the connection instead of sending the remaining bytes.
+    fn reset_on_close(&self) {
+        let _ = sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
+    }
+
+    fn reset(&self) -> io::Error {
+        self.reset_on_close();
+        io::ErrorKind::TimedOut.into()
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.state.set_waker(context.waker());
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.tcp).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.state.record_read();
+        }
+        match self.poll_end(context) {
+            None => read,
+            Some(End::Reset) => Poll::Ready(Err(self.reset())),
+            // A request that has just arrived is handled.
+            Some(End::Close) if buffer.filled().len() > before => read,
+            Some(End::Close) => {
+                if self.state.has_only_partial_head() {
+                    let _ = self.tcp.try_write(REQUEST_TIMEOUT);
+                    self.state.record_write();
+                }
+                // The end of the stream: actix closes the connection.
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        if written.is_ready() {
+            self.state.record_write();
+            return written;
+        }
+        self.state.record_blocked_write();
+        match self.poll_end(context) {
+            Some(End::Reset) => Poll::Ready(Err(self.reset())),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.linger.is_none() {
+            ready!(Pin::new(&mut self.tcp).poll_shutdown(context))?;
+            self.linger = Some(Linger {
+                until: Instant::now() + LINGER_TIMEOUT,
+                left: UNREAD_MAX_BYTES,
+            });
+        }
+        if !self.state.must_linger() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_linger(context).map(Ok)
+    }
+}
+
+impl ClientStream {
+    /// Waits until the client closes the connection, or until the deadline. Stops reading at the
+    /// limit of bytes, which stops the client from sending.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(Linger { until, mut left }) = self.linger else {
+            return Poll::Ready(());
+        };
+        let mut bytes = [0; 4096];
+        while left > 0 {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.tcp).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    left = left.saturating_sub(buffer.filled().len());
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        self.linger = Some(Linger { until, left });
+        if self.poll_time(until, context) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        if self.state.is_response_incomplete() {
+            self.reset_on_close();
+        }
+        self.state.close();
+    }
+}

@@ -1,0 +1,192 @@
+//! Follows jumps of the system clock, while the server runs and since the last run: moves all
+//! stored deadlines, so that every wait keeps its remaining length.
+//!
+//! The last reading of the clock is stored. If the clock is behind it at the start, the clock was
+//! set back. If it is far ahead, the machine was off or the clock is wrong, so it isn't trusted.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::error::StoreError;
+use super::sql;
+use crate::clock::{Clock, ClockJump, Timestamp};
+use crate::store::{idempotency, sessions};
+
+/// The reading is stored with a commit that changes data if it is older than this.
+const READING_AGE_MAX: Duration = Duration::from_secs(1);
+/// The reading is stored even without changes if it is older than this.
+const IDLE_READING_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+/// If the server was down for longer than this, its clock isn't trusted at first.
+const DOWNTIME_MAX: Duration = Duration::from_secs(10 * 60);
+/// A webhook that has been failing for longer than this keeps the time since when it is failing.
+const FAILING_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Follows the system clock for the server's writer.
+pub(in crate::store) struct ClockFollower {
+    clock: Clock,
+    /// When the reading was last stored; `None` if it must be stored.
+    stored_at: Option<Timestamp>,
+    /// Whether the last idle check has seen a jump.
+    has_jumped: bool,
+    /// Whether following a jump has failed. Then it is tried again, but not logged again.
+    has_failed: bool,
+}
+
+impl ClockFollower {
+    /// Compares the clock with the last run. If it was set back, it continues at the time of the
+    /// last run, and the writer follows the jump.
+    pub(in crate::store) fn start(
+        connection: &Connection,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let last = "SELECT read_at, trusted_at FROM clock_readings";
+        let last: Option<(Timestamp, Option<Timestamp>)> =
+            sql::query_optional(connection, last, [], |row| row.try_into())?;
+        if let Some((read_at, trusted_at)) = last {
+            let now = clock.now();
+            if now < read_at && ClockJump::between(read_at, now).is_some() {
+                clock.continue_at(read_at);
+            }
+            if trusted_at.is_none_or(|trusted_at| clock.now().since(trusted_at) > DOWNTIME_MAX) {
+                let away = ClockJump {
+                    from: read_at,
+                    to: clock.now(),
+                };
+                tracing::info!(
+                    last_run = %read_at,
+                    ahead_ms = away.millis(),
+                    "system clock is trusted in an hour; until then, expired data isn't deleted"
+                );
+                clock.distrust();
+                // Nobody knows whether an endpoint was failing all the time. Don't send an alert
+                // yet.
+                if let Err(error) = move_failing_since(connection, read_at, away.millis()) {
+                    // For example, the disk is full. That doesn't prevent the start.
+                    tracing::warn!(%error, "recording the downtime failed");
+                }
+            }
+        }
+        Ok(Self {
+            clock,
+            stored_at: None,
+            has_jumped: false,
+            has_failed: false,
+        })
+    }
+
+    /// Like [`follow`](Self::follow), if the last check has seen a jump too. So a clock that is set
+    /// in several steps jumps only once.
+    pub(super) fn follow_when_idle(&mut self, connection: &Connection) -> bool {
+        let has_jumped = self.clock.jump().is_some();
+        std::mem::replace(&mut self.has_jumped, has_jumped) && self.follow(connection)
+    }
+
+    /// Follows a jump of the system clock, if there is one, in a transaction of its own. If that
+    /// fails, the time stays as it is for now. Returns `true` if the clock jumped.
+    pub(super) fn follow(&mut self, connection: &Connection) -> bool {
+        let Some(jump) = self.clock.jump() else {
+            return false;
+        };
+        if let Err(error) = self.move_deadlines(connection, jump) {
+            if !std::mem::replace(&mut self.has_failed, true) {
+                tracing::error!(%error, "following a jump of the system clock failed");
+            }
+            return false;
+        }
+        self.clock.follow(jump);
+        (self.stored_at, self.has_jumped, self.has_failed) = (None, false, false);
+        tracing::warn!(
+            from = %jump.from,
+            to = %jump.to,
+            jump_ms = jump.millis(),
+            "system clock jumped"
+        );
+        true
+    }
+
+    fn move_deadlines(&self, connection: &Connection, jump: ClockJump) -> Result<(), StoreError> {
+        sql::execute(connection, "BEGIN IMMEDIATE", [])?;
+        // If the server crashes afterward, the next start must not move the deadlines again.
+        let reading = "UPDATE clock_readings SET read_at = ?1";
+        let result = move_deadlines(connection, jump, self.clock.is_trusted())
+            .and_then(|()| sql::execute(connection, reading, [jump.to]))
+            .and_then(|_| sql::execute(connection, "COMMIT", []).map(|_| ()));
+        if result.is_err() && !connection.is_autocommit() {
+            sql::execute(connection, "ROLLBACK", [])?;
+        }
+        result
+    }
+
+    /// Stores the reading of the clock in the current transaction, unless a recent one is stored.
+    pub(super) fn store_recent_reading(
+        &mut self,
+        connection: &Connection,
+        has_changes: bool,
+    ) -> Result<(), StoreError> {
+        let age_max = if has_changes {
+            READING_AGE_MAX
+        } else {
+            IDLE_READING_AGE_MAX
+        };
+        let now = self.clock.now();
+        if self.stored_at.is_some_and(|at| now.since(at) < age_max) {
+            return Ok(());
+        }
+        self.store_reading(connection)
+    }
+
+    pub(super) fn store_reading(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let trusted_at = self.clock.is_trusted().then_some(now);
+        // A later start is compared with the last trusted reading.
+        let statement = "INSERT INTO clock_readings (id, read_at, trusted_at) VALUES (1, ?1, ?2)
+            ON CONFLICT DO UPDATE SET read_at = ?1, trusted_at = coalesce(?2, trusted_at)";
+        sql::execute(connection, statement, params![now, trusted_at])?;
+        self.stored_at = Some(now);
+        Ok(())
+    }
+}
+
+/// Moves all deadlines that haven't passed at `jump.from`, so that their remaining time stays the
+/// same at `jump.to`.
+///
+/// If the clock was set back, everything that was due is due now. What had expired stays expired
+/// only if the earlier time was trusted (`was_trusted`). Otherwise, the earlier time was probably
+/// wrong, and nothing has expired.
+fn move_deadlines(
+    connection: &Connection,
+    jump: ClockJump,
+    was_trusted: bool,
+) -> Result<(), StoreError> {
+    let (from, by) = (jump.from, jump.millis());
+    let earliest = from.min(jump.to);
+    // A wait ends up to 1 s early rather than late, because the stored reading can be 1 s old.
+    let slack = i64::try_from(READING_AGE_MAX.as_millis()).unwrap_or(0);
+    let waits = [
+        "UPDATE deliveries SET due_at = max(due_at - ?4, ?2) + ?3
+         WHERE webhook_id IN (SELECT id FROM webhooks) AND state = 'pending' AND due_at > ?1",
+        "UPDATE webhooks SET held_until = max(held_until - ?4, ?2) + ?3 WHERE held_until > ?1",
+        "UPDATE alerts SET due_at = max(due_at - ?4, ?2) + ?3 WHERE due_at > ?1",
+    ];
+    for statement in waits {
+        sql::execute(connection, statement, params![earliest, from, by, slack])?;
+    }
+    let after = if was_trusted { earliest } else { from };
+    let overlaps =
+        "UPDATE webhooks SET overlap_ends_at = overlap_ends_at + ?2 WHERE overlap_ends_at > ?1";
+    sql::execute(connection, overlaps, params![after, by])?;
+    move_failing_since(connection, after, by)?;
+    let links = "UPDATE one_time_links SET created_at = created_at + ?2,
+        expires_at = expires_at + ?2 WHERE expires_at > ?1";
+    sql::execute(connection, links, params![after, by])?;
+    sessions::move_active(connection, after, by)?;
+    idempotency::move_valid(connection, after, by)
+}
+
+fn move_failing_since(connection: &Connection, time: Timestamp, by: i64) -> Result<(), StoreError> {
+    let statement =
+        "UPDATE webhooks SET failing_since = failing_since + ?2 WHERE failing_since > ?1";
+    let values = params![time.minus(FAILING_MAX), by];
+    sql::execute(connection, statement, values).map(|_| ())
+}

@@ -1,0 +1,185 @@
+//! Jumps of the system clock, while the program runs and across a restart: no wait becomes longer,
+//! and each jump is logged.
+
+use miniback::clock::Timestamp;
+use serde_json::json;
+
+use crate::support::api::{Api, attempts, text};
+use crate::support::app::{ADMIN, App, PASSWORD, database};
+use crate::support::clock_jump::{HOUR, Jump, SECOND, YEAR, duration, remaining};
+use crate::support::in_process::{InProcess, START};
+use crate::support::pages::Visitor;
+use crate::support::receiver::{Receiver, Reply};
+
+/// Checks a wait whose remaining length was `before`. It can end 1 s early after a jump.
+#[track_caller]
+fn assert_not_longer(jump: Jump, remaining: i64, before: i64) {
+    let expected = if jump.looks_like_time() {
+        before - jump.by..=before
+    } else {
+        before - SECOND..=before
+    };
+    assert!(expected.contains(&remaining), "{jump:?}: {remaining} ms");
+}
+
+#[test]
+fn an_open_form_can_still_be_sent() {
+    for jump in Jump::ALL {
+        let mut app = InProcess::start(&[]);
+        app.api().create_project("Shop");
+        let script = app.visitor().get("/widget.js").response.text;
+        let token = find_form_token(&script);
+        app.advance(duration(2 * SECOND));
+        jump.make(&mut app);
+        let body = json!({"projectSlug": "shop", "message": "Hello", "stamp": token});
+        let status = Api::new(&app.url, None).post("/api/feedback", body).status;
+        // After a restart, a page may really be a year old.
+        let is_expired = jump.is_across_restart && jump.by == YEAR;
+        assert_eq!(status, if is_expired { 422 } else { 201 }, "{jump:?}");
+    }
+}
+
+/// Finds `1767225600000.Xy…` in the widget's script: 13 digits, a dot, and 43 characters.
+fn find_form_token(script: &str) -> &str {
+    let dot = script
+        .match_indices('.')
+        .map(|(index, _)| index)
+        .find(|&dot| {
+            dot >= 13
+                && script.as_bytes()[dot - 13..dot]
+                    .iter()
+                    .all(u8::is_ascii_digit)
+        })
+        .expect("find a form token in the script");
+    &script[dot - 13..dot + 44]
+}
+
+#[test]
+fn a_retry_waits_for_its_delay_and_not_longer() {
+    for jump in Jump::ALL {
+        let mut app = InProcess::start(&["--retry-delays", "30s"]);
+        let receiver = Receiver::status(500);
+        app.api().create_project("Shop");
+        let webhook = app.api().create_webhook(&receiver.url("/"));
+        app.api().create_feedback("shop", "Hello");
+        let id = text(&app.api().only_delivery(&webhook), "id").to_owned();
+        app.api().wait_for_attempts(&id, 1);
+        app.advance(duration(10 * SECOND));
+        jump.make(&mut app);
+        if jump.looks_like_time() {
+            app.api().wait_for_attempts(&id, 2);
+            continue;
+        }
+        let pending = app.api().delivery(&id);
+        assert_eq!(attempts(&pending).len(), 1, "{jump:?}");
+        let next = remaining(&app, &pending["nextAttemptAt"]);
+        assert_not_longer(jump, next, 20 * SECOND);
+        app.advance(duration(20 * SECOND));
+        app.api().wait_for_attempts(&id, 2);
+    }
+}
+
+#[test]
+fn a_hold_ends_after_its_length() {
+    for jump in Jump::ALL {
+        let mut app = InProcess::start(&["--retry-delays", "1s"]);
+        let receiver = Receiver::queue(vec![
+            Reply::status(503).header("Retry-After", "120"),
+            Reply::status(200),
+        ]);
+        app.api().create_project("Shop");
+        let webhook = app.api().create_webhook(&receiver.url("/"));
+        app.api().create_feedback("shop", "Hello");
+        let id = text(&app.api().only_delivery(&webhook), "id").to_owned();
+        app.api().wait_for_attempts(&id, 1);
+        app.advance(duration(20 * SECOND));
+        jump.make(&mut app);
+        if !jump.looks_like_time() {
+            let end = app.api().held_until(&webhook);
+            assert_not_longer(jump, remaining(&app, &end), 100 * SECOND);
+            assert_eq!(receiver.received().len(), 1, "{jump:?}");
+        }
+        app.advance(duration(100 * SECOND));
+        app.api().wait_for_state(&id, "delivered");
+    }
+}
+
+#[test]
+fn a_wait_that_starts_with_the_jump_counts_from_the_new_time() {
+    // The clock jumps during an attempt, and its outcome is the first write after the jump.
+    for by in [-YEAR, -HOUR, HOUR, YEAR] {
+        let app = InProcess::start(&["--retry-delays", "30s"]);
+        let clock = app.clock.clone();
+        let receiver = Receiver::script(move |_| {
+            clock.set(Timestamp::from_millis(START + by));
+            Reply::status(500)
+        });
+        let api = app.api();
+        api.create_project("Shop");
+        let webhook = api.create_webhook(&receiver.url("/"));
+        api.create_feedback("shop", "Hello");
+        let id = text(&api.only_delivery(&webhook), "id").to_owned();
+        let pending = api.wait_for_attempts(&id, 1);
+        app.commit();
+        let next = remaining(&app, &api.delivery(&id)["nextAttemptAt"]);
+        assert_not_longer(Jump::running(by), next, 30 * SECOND);
+        assert_eq!(pending["state"], "pending", "{by}");
+    }
+}
+
+#[test]
+fn the_wait_after_failed_sign_ins_does_not_change() {
+    for by in [-YEAR, -HOUR, HOUR, YEAR] {
+        let mut app = InProcess::start(&[]);
+        let mut visitor = app.visitor();
+        let status =
+            |visitor: &mut Visitor, password| visitor.try_sign_in(ADMIN, password).response.status;
+        for _ in 0..5 {
+            status(&mut visitor, "wrong, wrong, wrong");
+        }
+        Jump::running(by).make(&mut app);
+        assert_eq!(status(&mut visitor, PASSWORD), 429, "{by}");
+        app.advance(duration(60 * SECOND));
+        assert_eq!(status(&mut visitor, PASSWORD), 303, "{by}");
+    }
+}
+
+#[test]
+fn a_failing_webhook_is_reported_after_5_minutes() {
+    for by in [-YEAR, -HOUR, HOUR, YEAR] {
+        let alerts = Receiver::ok();
+        let mut app = InProcess::start(&["--alert-url", &alerts.url("/")]);
+        let receiver = Receiver::status(500);
+        app.api().create_project("Shop");
+        let webhook = app.api().create_webhook(&receiver.url("/"));
+        app.api().create_feedback("shop", "Hello");
+        let id = text(&app.api().only_delivery(&webhook), "id").to_owned();
+        app.api().wait_for_attempts(&id, 1);
+        app.advance(duration(60 * SECOND));
+        Jump::running(by).make(&mut app);
+        (0..5).for_each(|_| app.commit());
+        assert_eq!(alerts.received().len(), 0, "{by}");
+        app.advance(duration(4 * 60 * SECOND));
+        alerts.wait_for(1);
+    }
+}
+
+#[test]
+fn the_log_says_once_that_the_clock_was_set_back() {
+    let (_, data) = App::start().sigterm_and_wait();
+    let restart = |statement: &str| {
+        let connection = rusqlite::Connection::open(database(&data.path().join("data")));
+        let changed = connection.unwrap().execute(statement, []).unwrap();
+        assert_eq!(changed, 1);
+        App::builder().with_data(data.clone()).start()
+    };
+    let app = restart("UPDATE clock_readings SET read_at = read_at + 3600000");
+    let line = app.log.wait_for_message("system clock jumped");
+    assert_eq!(line["level"], "WARN", "{line}");
+    let by = line["jump_ms"].as_i64().unwrap();
+    assert!((-HOUR..-HOUR + 60 * SECOND).contains(&by), "{line}");
+    drop(app.sigterm_and_wait());
+    let app = restart("UPDATE clock_readings SET trusted_at = trusted_at - 3600000");
+    app.log
+        .wait_for_message("system clock is trusted in an hour");
+}
