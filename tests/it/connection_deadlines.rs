@@ -87,8 +87,11 @@ fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
 }
 
 /// Checks that a malformed head gets a response even if the client continues to send.
-fn malformed_head(app: &App) {
+fn malformed_head(app: &App, reuses_the_connection: bool) {
     let mut connection = RawConnection::open(app);
+    if reuses_the_connection {
+        assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
+    }
     connection.send("GET / HTTP/1.1\r\nnot a header\r\n\r\n");
     connection.send([b'a'; 10_000]);
     let response = connection.response("GET");
@@ -144,7 +147,8 @@ fn every_phase_of_a_connection_has_a_deadline() {
         scope.spawn(|| slow_body(&app));
         scope.spawn(|| slow_unread_body(&app, "Transfer-Encoding: chunked", b"1\r\na\r\n"));
         scope.spawn(|| slow_unread_body(&app, "Content-Length: 1000000", b"a"));
-        scope.spawn(|| malformed_head(&app));
+        scope.spawn(|| malformed_head(&app, false));
+        scope.spawn(|| malformed_head(&app, true));
         scope.spawn(|| live_updates(&app, &ada));
         scope.spawn(|| slow_reader(&app, &ada, "1.1"));
         scope.spawn(|| slow_reader(&app, &other, "1.0"));

@@ -124,7 +124,10 @@ impl ConnectionState {
 
     /// Returns whether the client has sent only part of a head and gets no response to it yet.
     pub fn has_only_partial_head(&self) -> bool {
-        self.phase.get() == Phase::Head && self.has_partial_head.get() && !self.is_unread.get()
+        self.phase.get() == Phase::Head
+            && self.has_partial_head.get()
+            && !self.is_unread.get()
+            && self.blocked_since.get().is_none()
     }
 
     /// Wakes this task when the connection is evicted.

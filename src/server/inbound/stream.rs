@@ -115,7 +115,10 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        let written = match self.announcement(bytes) {
+            Some(response) => self.poll_write_response(context, &response, bytes.len()),
+            None => Pin::new(&mut self.tcp).poll_write(context, bytes),
+        };
         if written.is_ready() {
             self.state.record_write();
             return written;
@@ -147,6 +150,32 @@ impl AsyncWrite for ClientStream {
 }
 
 impl ClientStream {
+    /// Adds the end of the connection to actix's response to a malformed head. Actix announces it
+    /// only if this is the first request of the connection.
+    fn announcement(&self, response: &[u8]) -> Option<Vec<u8>> {
+        const STATUS_CLASS: &[u8] = b"HTTP/1.1 4";
+        if !self.state.has_only_partial_head() || !response.starts_with(STATUS_CLASS) {
+            return None;
+        }
+        let line_end = response.windows(2).position(|bytes| bytes == b"\r\n")? + 2;
+        let (status, headers) = response.split_at(line_end);
+        let has_field = headers.windows(11).any(|bytes| bytes == b"connection:");
+        (!has_field).then(|| [status, b"connection: close\r\n", headers].concat())
+    }
+
+    /// Writes a short response at once, in place of `length` bytes.
+    fn poll_write_response(
+        &mut self,
+        context: &mut Context<'_>,
+        response: &[u8],
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        match ready!(Pin::new(&mut self.tcp).poll_write(context, response)) {
+            Ok(written) if written < response.len() => Poll::Ready(Err(self.reset())),
+            written => Poll::Ready(written.map(|_| length)),
+        }
+    }
+
     /// Waits until the client closes the connection, or until the deadline. Stops reading at the
     /// limit of bytes, which stops the client from sending.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
