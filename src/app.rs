@@ -78,6 +78,7 @@ impl StartError {
                 | OpenError::NotADatabase { .. }
                 | OpenError::NotADirectory(_)
                 | OpenError::NotAFile { .. }
+                | OpenError::SeparateWal { .. }
                 | OpenError::Exposed(_)
                 | OpenError::Corrupt { .. }
                 | OpenError::ReadOnly { .. },
