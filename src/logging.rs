@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
 use self::line_limits::LineLimits;
-pub use self::line_limits::report as report_left_out_lines;
+pub use self::line_limits::report as report_suppressed_lines;
 pub use self::line_writer::flush;
 use crate::config::LogFormat;
 use crate::server::security_events;
@@ -61,6 +61,6 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
     let message = panic.payload_as_str().unwrap_or("no message");
     tracing::error!(location, "panicked: {message}");
-    // The process could be about to end.
+    // The process may be about to exit.
     flush();
 }

@@ -12,7 +12,8 @@ use super::support::{split_at, text};
 
 const SIGNED_AT: i64 = 1_767_225_600;
 
-/// The sent body, a line with `---`, the received body, another such line, and a header value.
+/// Input: the sent body, a line with `---`, the received body, another such line, and a header
+/// value.
 pub fn diagnosis(data: &[u8]) -> bool {
     let (sent, rest) = split_at(data, b"\n---\n");
     let (received, value) = split_at(rest, b"\n---\n");

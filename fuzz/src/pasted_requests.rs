@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::support::{split_at, text};
 
-/// Pasted headers, an empty line, and a pasted body.
+/// Input: pasted headers, an empty line, and a pasted body.
 pub fn pasted_request(data: &[u8]) -> bool {
     let (head, body) = split_at(data, b"\n\n");
     let (head, pasted_body) = (text(head), text(body));

@@ -9,7 +9,7 @@ use super::support::{first_line, text};
 
 const HIGHLIGHTS_MAX: usize = 200;
 
-/// A query in the first line, then a text.
+/// Input: a query in the first line, then a text.
 pub fn search(data: &[u8]) -> bool {
     let text = text(data);
     let (query, text) = first_line(&text);

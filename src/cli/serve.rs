@@ -26,7 +26,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
             .map_err(into_command_error)?;
         let shutdown_signal = shutdown_signal()?;
         log_ready(&running, format);
-        actix_web::rt::spawn(logging::report_left_out_lines());
+        actix_web::rt::spawn(logging::report_suppressed_lines());
         shutdown_signal.await;
         tracing::info!("stopping, waiting for in-flight requests and deliveries");
         running.stop().await;

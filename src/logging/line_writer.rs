@@ -1,4 +1,4 @@
-//! Writes log lines on a thread of its own. No other thread waits for standard error, which can be
+//! Writes log lines on a separate thread. No other thread waits for standard error, which can be
 //! a pipe that nobody reads.
 
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Maximum number of lines that wait to be written. More are dropped.
+/// Maximum number of lines that wait to be written. Further lines are dropped.
 const WAITING_MAX: usize = 2_000;
 /// Maximum time to wait for the last lines when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ static WRITER: OnceLock<LineWriter> = OnceLock::new();
 
 enum Message {
     Line(Vec<u8>),
-    /// Asks for a sign when all earlier lines have been written.
+    /// Notifies the sender when all earlier lines have been written.
     Flush(SyncSender<()>),
 }
 
@@ -51,7 +51,7 @@ impl LineWriter {
             queue,
             dropped: dropped.clone(),
         };
-        // If the process can't create threads, it can't run, and its lines are dropped.
+        // Ignore an error: a process that can't create threads can't run anyway.
         let _ = thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || write_lines(output, &messages, &dropped));
@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    /// Passes on each write, which waits for the permission to return.
+    /// Sends each write to the test, and waits until the test permits it to return.
     struct Output(Sender<Vec<u8>>, Receiver<()>);
 
     impl Write for Output {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn writing_never_waits_and_drops_what_exceeds_the_queue() {
+    fn writing_never_blocks_and_drops_lines_if_the_queue_is_full() {
         let (sender, written) = channel();
         let (permit, permits) = channel();
         let mut writer = LineWriter::start(Output(sender, permits));

@@ -1,4 +1,4 @@
-//! Miniback serves and stops while nobody reads its log.
+//! Miniback keeps serving, and can be stopped, while nobody reads its log.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Stdio};

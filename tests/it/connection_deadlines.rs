@@ -13,7 +13,7 @@ use crate::support::raw_http::RawConnection;
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// Sends `bytes` repeatedly until the connection ends, and returns the duration.
-fn send_until_the_end(connection: &mut RawConnection, bytes: &[u8], pause: Duration) -> Duration {
+fn send_until_closed(connection: &mut RawConnection, bytes: &[u8], pause: Duration) -> Duration {
     let started = Instant::now();
     while connection.try_send(bytes).is_ok() {
         assert!(started.elapsed() < Duration::from_secs(60), "still open");
@@ -34,7 +34,7 @@ fn slow_head(app: &App, reuses_the_connection: bool) {
         assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
     }
     connection.send("GET /healthz HTTP/1.1\r\nX: ");
-    let time = send_until_the_end(&mut connection, b"a", Duration::from_millis(500));
+    let time = send_until_closed(&mut connection, b"a", Duration::from_millis(500));
     assert_between(time, 9, 25);
     let response = connection.response("GET");
     assert_eq!(response.status(), 408);
@@ -66,7 +66,7 @@ fn slow_body(app: &App) {
         "POST /api/feedback HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
         Transfer-Encoding: chunked\r\n\r\n",
     );
-    send_until_the_end(&mut connection, b"1\r\na\r\n", Duration::from_millis(500));
+    send_until_closed(&mut connection, b"1\r\na\r\n", Duration::from_millis(500));
     assert_between(started.elapsed(), 14, 35);
     let response = connection.response("POST");
     assert_eq!(response.status(), 408);
@@ -82,7 +82,7 @@ fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     let response = connection.response("POST");
     assert_eq!(response.status(), 404);
     assert!(response.closes(), "{response:?}");
-    let time = send_until_the_end(&mut connection, bytes, Duration::from_millis(200));
+    let time = send_until_closed(&mut connection, bytes, Duration::from_millis(200));
     assert_between(time, 2, 20);
 }
 
@@ -108,7 +108,7 @@ fn live_updates(app: &App, visitor: &Visitor) {
     stream.next_change();
 }
 
-/// Reads 1 KiB per second of an export, and then as fast as possible.
+/// Reads an export at 1 KiB per second, and then as fast as possible.
 fn slow_reader(app: &App, visitor: &Visitor, version: &str) {
     let mut connection = RawConnection::open(app);
     let session = visitor.session().expect("find the session cookie");
@@ -164,8 +164,8 @@ fn an_endless_body_is_cut_off() {
     let mut sent = 0;
     while connection.try_send(&chunk).is_ok() {
         sent += chunk.len();
-        // The kernel's buffers hold several MB that aren't read.
-        assert!(sent < 32_000_000, "the server goes on reading");
+        // The kernel's buffers hold several MB that the server doesn't read.
+        assert!(sent < 32_000_000, "the server keeps reading");
     }
 }
 
@@ -208,7 +208,7 @@ fn a_stopping_server_announces_the_end_and_closes_idle_connections() {
 
 #[test]
 fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
-    // Half of the files are for connections.
+    // Half of the open files are for connections.
     let app = App::builder().open_files("128:128").start();
     let mut connections: Vec<_> = (0..150)
         .map(|number| {
@@ -225,7 +225,7 @@ fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
     for connection in &mut connections[..20] {
         assert_eq!(connection.byte(), None);
     }
-    // Connections without a complete head make room as well.
+    // Connections without a complete head are replaced as well.
     let mut partial: Vec<_> = (0..100).map(|_| RawConnection::open(&app)).collect();
     for connection in &mut partial {
         connection.send("GET / HTTP/1.1\r\n");

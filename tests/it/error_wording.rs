@@ -25,7 +25,7 @@ const INTERNALS: [&str; 17] = [
     "custom name",
 ];
 
-/// Calls, each with a body that has all members of the call.
+/// API calls, each with a body that contains all members that the call accepts.
 fn calls() -> Vec<(&'static str, String, Value)> {
     let webhook = json!({
         "url": "http://127.0.0.1:9/hook", "description": "text", "topics": ["feedback.created"],
@@ -129,7 +129,7 @@ fn errors_about_wrong_types_use_json_terms() {
         json!({"": {}}),
         json!("x, expected y"),
     ];
-    let mut refused = 0;
+    let mut rejected = 0;
     for (method, call, valid) in calls() {
         for member in valid.as_object().unwrap().keys() {
             for value in &wrong {
@@ -144,7 +144,7 @@ fn errors_about_wrong_types_use_json_terms() {
                 if response.status < 400 {
                     continue;
                 }
-                refused += 1;
+                rejected += 1;
                 let texts = messages(&response.json());
                 assert!(!texts.is_empty(), "{text}");
                 for message in texts {
@@ -155,10 +155,10 @@ fn errors_about_wrong_types_use_json_terms() {
             }
         }
     }
-    assert!(refused > 300, "{refused}");
+    assert!(rejected > 300, "{rejected}");
 }
 
-/// Returns the texts of a problem that people read.
+/// Returns the texts in a problem document that people read.
 fn messages(problem: &Value) -> Vec<String> {
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     let messages = errors.iter().map(|error| &error["message"]);

@@ -9,7 +9,7 @@ use crate::support::app::App;
 use crate::support::command;
 use crate::support::receiver::closed_address;
 
-/// A DNS server that answers by the first label of the name, and then runs a command.
+/// Starts a DNS server whose response depends on the first label of the name, and runs a command.
 const DNS_SERVER: &str = r#"
 import socket, subprocess, sys, threading
 
@@ -30,8 +30,8 @@ threading.Thread(target=serve, daemon=True).start()
 sys.exit(subprocess.run(sys.argv[1:]).returncode)
 "#;
 
-/// Runs a command in a network of its own, which has only the loopback interface and a DNS server.
-fn in_own_network(command: &Command, temp: &TempDir) -> Command {
+/// Runs a command in a network namespace with only a loopback interface and a DNS server.
+fn in_network_namespace(command: &Command, temp: &TempDir) -> Command {
     let resolv_conf = temp.path().join("resolv.conf");
     std::fs::write(&resolv_conf, "nameserver 127.0.0.1\noptions attempts:1\n").unwrap();
     let script = "mount --bind \"$0\" /etc/resolv.conf; ip link set lo up; \
@@ -99,7 +99,7 @@ fn check_explains_failed_lookups_and_missing_routes() {
         .arg("203.0.113.0/24,2001:db8::/32")
         .arg("--data-dir")
         .arg(&app.dir);
-    let output = command::run(in_own_network(&check, &temp), "");
+    let output = command::run(in_network_namespace(&check, &temp), "");
     assert_eq!(output.code, Some(1), "{output:#?}");
     for ((url, text), id) in cases.iter().zip(ids) {
         let line = output.stdout.lines().find(|line| line.contains(&id));

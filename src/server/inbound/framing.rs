@@ -1,5 +1,5 @@
-//! Adapts each response to what its request allows: the HTTP version, and whether the connection
-//! can be used again.
+//! Adapts each response to the HTTP version of its request, and announces the end of the connection
+//! if the connection can't be used again.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

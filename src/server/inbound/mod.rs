@@ -1,4 +1,4 @@
-//! Connections from clients: framing, and how long each phase of a connection can take.
+//! Connections from clients: the framing of responses, and a deadline for each phase.
 
 pub mod framing;
 mod state;
@@ -49,9 +49,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Returns the number of connections from which a new connection replaces the connection that
-    /// has waited longest.
-    fn crowded_at(&self) -> usize {
+    /// Returns the number of open connections at which a new connection replaces the one that has
+    /// waited longest for a request.
+    fn eviction_threshold(&self) -> usize {
         self.connections_per_worker - self.connections_per_worker.div_ceil(16)
     }
 }
@@ -83,11 +83,11 @@ where
         .shutdown_timeout(limits.shutdown_timeout.as_secs());
     let stopping = builder.graceful_shutdown_signal();
     let builder = builder.listen("miniback", listener, move || {
-        let connections = Rc::new(Connections::new(limits.crowded_at()));
+        let connections = Rc::new(Connections::new(limits.eviction_threshold()));
         let stopping = stopping.clone();
         let app = new_app().into_factory();
         let app = app.map_err(|error| error.into().error_response());
-        // `ClientStream` has all deadlines, so actix needs none.
+        // `ClientStream` enforces all deadlines, so actix needs none.
         let http = HttpService::build()
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)

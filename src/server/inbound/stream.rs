@@ -63,7 +63,7 @@ impl ClientStream {
         false
     }
 
-    /// Returns the way in which the connection must end, if its deadline has passed.
+    /// Returns how the connection must end, if its deadline has passed.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Option<End> {
         let (deadline, end) = self.state.deadline()?;
         self.poll_time(deadline, context).then_some(end)
@@ -95,14 +95,14 @@ impl AsyncRead for ClientStream {
         match self.poll_end(context) {
             None => read,
             Some(End::Reset) => Poll::Ready(Err(self.reset())),
-            // A request that has just arrived is handled.
+            // Handle a request that has just arrived.
             Some(End::Close) if buffer.filled().len() > before => read,
             Some(End::Close) => {
                 if self.state.has_only_partial_head() {
                     let _ = self.tcp.try_write(REQUEST_TIMEOUT);
                     self.state.record_write();
                 }
-                // The end of the stream: actix closes the connection.
+                // Report the end of the stream, so that actix closes the connection.
                 Poll::Ready(Ok(()))
             }
         }
@@ -115,7 +115,7 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = match self.announcement(bytes) {
+        let written = match self.with_connection_close(bytes) {
             Some(response) => self.poll_write_response(context, &response, bytes.len()),
             None => Pin::new(&mut self.tcp).poll_write(context, bytes),
         };
@@ -150,9 +150,9 @@ impl AsyncWrite for ClientStream {
 }
 
 impl ClientStream {
-    /// Adds the end of the connection to actix's response to a malformed head. Actix announces it
-    /// only if this is the first request of the connection.
-    fn announcement(&self, response: &[u8]) -> Option<Vec<u8>> {
+    /// Adds `Connection: close` to actix's response to a malformed head. Actix adds it only for the
+    /// first request of a connection. Returns `None` if there is nothing to add.
+    fn with_connection_close(&self, response: &[u8]) -> Option<Vec<u8>> {
         const STATUS_CLASS: &[u8] = b"HTTP/1.1 4";
         if !self.state.has_only_partial_head() || !response.starts_with(STATUS_CLASS) {
             return None;
@@ -163,7 +163,8 @@ impl ClientStream {
         (!has_field).then(|| [status, b"connection: close\r\n", headers].concat())
     }
 
-    /// Writes a short response at once, in place of `length` bytes.
+    /// Writes a short response with a single call. Reports `length` bytes as written, the length of
+    /// the original response.
     fn poll_write_response(
         &mut self,
         context: &mut Context<'_>,
@@ -176,8 +177,8 @@ impl ClientStream {
         }
     }
 
-    /// Waits until the client closes the connection, or until the deadline. Stops reading at the
-    /// limit of bytes, which stops the client from sending.
+    /// Waits until the client closes the connection, or until the deadline. Stops reading after
+    /// [`UNREAD_MAX_BYTES`], so that the client must stop sending.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(Linger { until, mut left }) = self.linger else {
             return Poll::Ready(());

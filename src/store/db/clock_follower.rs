@@ -13,13 +13,13 @@ use super::sql;
 use crate::clock::{Clock, ClockJump, Timestamp};
 use crate::store::{idempotency, sessions};
 
-/// The reading is stored with a commit that changes data if it is older than this.
+/// A commit that changes data also stores a new reading if the stored reading is older than this.
 const READING_AGE_MAX: Duration = Duration::from_secs(1);
-/// The reading is stored even without changes if it is older than this.
+/// A new reading is stored even without changes if the stored reading is older than this.
 const IDLE_READING_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// If the server was down for longer than this, its clock isn't trusted at first.
 const DOWNTIME_MAX: Duration = Duration::from_secs(10 * 60);
-/// A webhook that has been failing for longer than this keeps the time since when it is failing.
+/// `failing_since` doesn't move for a webhook that has been failing for longer than this.
 const FAILING_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Follows the system clock for the server's writer.
@@ -27,15 +27,15 @@ pub(in crate::store) struct ClockFollower {
     clock: Clock,
     /// When the reading was last stored; `None` if it must be stored.
     stored_at: Option<Timestamp>,
-    /// Whether the last idle check has seen a jump.
+    /// Whether the last idle check found a jump.
     has_jumped: bool,
-    /// Whether following a jump has failed. Then it is tried again, but not logged again.
+    /// Whether following a jump has failed. Further failures aren't logged.
     has_failed: bool,
 }
 
 impl ClockFollower {
-    /// Compares the clock with the last run. If it was set back, it continues at the time of the
-    /// last run, and the writer follows the jump.
+    /// Compares the clock with the last run. If the system clock was set back, `clock` continues at
+    /// the time of the last run, and the writer follows the jump.
     pub(in crate::store) fn start(
         connection: &Connection,
         clock: Clock,
@@ -56,13 +56,12 @@ impl ClockFollower {
                 tracing::info!(
                     last_run = %read_at,
                     ahead_ms = away.millis(),
-                    "system clock is trusted in an hour; until then, expired data isn't deleted"
+                    "system clock isn't trusted for an hour; until then, expired data isn't deleted"
                 );
                 clock.distrust();
-                // Nobody knows whether an endpoint was failing all the time. Don't send an alert
-                // yet.
+                // An endpoint may have recovered in the meantime, so don't send an alert yet.
                 if let Err(error) = move_failing_since(connection, read_at, away.millis()) {
-                    // For example, the disk is full. That doesn't prevent the start.
+                    // For example, the disk is full. The server can start anyway.
                     tracing::warn!(%error, "recording the downtime failed");
                 }
             }
@@ -75,15 +74,15 @@ impl ClockFollower {
         })
     }
 
-    /// Like [`follow`](Self::follow), if the last check has seen a jump too. So a clock that is set
-    /// in several steps jumps only once.
+    /// Like [`follow`](Self::follow), but only if the previous check found a jump too. This way, a
+    /// clock that is set in several steps jumps only once.
     pub(super) fn follow_when_idle(&mut self, connection: &Connection) -> bool {
         let has_jumped = self.clock.jump().is_some();
         std::mem::replace(&mut self.has_jumped, has_jumped) && self.follow(connection)
     }
 
-    /// Follows a jump of the system clock, if there is one, in a transaction of its own. If that
-    /// fails, the time stays as it is for now. Returns `true` if the clock jumped.
+    /// Follows a jump of the system clock, if there is one, in a separate transaction. If that
+    /// fails, the time doesn't change yet. Returns `true` if a jump was followed.
     pub(super) fn follow(&mut self, connection: &Connection) -> bool {
         let Some(jump) = self.clock.jump() else {
             return false;
@@ -151,9 +150,9 @@ impl ClockFollower {
 /// Moves all deadlines that haven't passed at `jump.from`, so that their remaining time stays the
 /// same at `jump.to`.
 ///
-/// If the clock was set back, everything that was due is due now. What had expired stays expired
-/// only if the earlier time was trusted (`was_trusted`). Otherwise, the earlier time was probably
-/// wrong, and nothing has expired.
+/// If the clock was set back, everything that was due is due now. Expired rows stay expired only if
+/// the earlier time was trusted (`was_trusted`). Otherwise, the earlier time was probably wrong,
+/// and these rows are valid again.
 fn move_deadlines(
     connection: &Connection,
     jump: ClockJump,

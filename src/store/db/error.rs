@@ -54,8 +54,8 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             _ => {
-                // The error that people see has no text of SQLite.
-                tracing::error!(%error, "unexpected error of the database");
+                // The message that people see doesn't contain SQLite's text.
+                tracing::error!(%error, "unexpected database error");
                 Self::Sqlite(Arc::new(error))
             }
         }
@@ -167,7 +167,7 @@ pub enum OpenError {
     Connections,
 }
 
-/// Describes a failed migration, without the text of a library.
+/// Describes a failed migration, without text from a library.
 fn describe_migration(error: &rusqlite_migration::Error) -> String {
     match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => describe_sqlite(err),
@@ -175,7 +175,7 @@ fn describe_migration(error: &rusqlite_migration::Error) -> String {
     }
 }
 
-/// Describes an error of SQLite in our own words.
+/// Describes an SQLite error without SQLite's text.
 pub fn describe_sqlite(error: &rusqlite::Error) -> String {
     let text = match error.sqlite_error_code() {
         _ if is_short_read(error) => "a part of miniback.db-wal is missing",

@@ -1,4 +1,4 @@
-//! A client that writes requests byte by byte and reads responses strictly as RFC 9112 says.
+//! A client that writes requests byte by byte and reads responses strictly according to RFC 9112.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -9,7 +9,8 @@ use miniback::domain::endpoint_url::EndpointUrl;
 
 use super::support::{first_line, text};
 
-/// An IP address in the first line, as text or as 16 bytes, then a value of `--allow-target`.
+/// Input: an IP address in the first line, as text or as 16 bytes, then a value of
+/// `--allow-target`.
 pub fn egress_policy(data: &[u8]) -> bool {
     let text = text(data);
     let (first, option) = first_line(&text);
@@ -35,7 +36,7 @@ pub fn egress_policy(data: &[u8]) -> bool {
     true
 }
 
-/// Checks a connection of an HTTPS URL with a host name.
+/// Returns whether a webhook with a host name in its URL can connect to the IP address.
 fn check(policy: &EgressPolicy, ip: IpAddr) -> Result<(), EgressDenied> {
     let url = EndpointUrl::parse("https://hooks.example/").expect("the URL is valid");
     policy.check_address(&url, SocketAddr::new(ip, 443))
