@@ -33,7 +33,7 @@ fn write_to_stdout(data_dir: &Path) -> Result<(), CommandError> {
         .prefix("miniback-backup-")
         .tempdir()
         .map_err(CommandError::io(
-            "can’t create a temporary directory; set TMPDIR to a directory with enough space",
+            "can’t create a directory for temporary files, which TMPDIR can set",
         ))?;
     let path = directory.path().join("miniback.db");
     let contents = store::backup(data_dir, &path).map_err(CommandError::new)?;

@@ -1,5 +1,5 @@
-//! Finds valid settings that have no effect, contradict each other, or are read differently than
-//! they look. `serve` logs these notices, and `check` prints them.
+//! Finds valid settings that have no effect, contradict each other, or mean more than they seem to.
+//! `serve` logs these notices, and `check` prints them.
 
 use ipnet::IpNet;
 
