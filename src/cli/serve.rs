@@ -46,7 +46,7 @@ pub(super) fn into_command_error(error: StartError) -> CommandError {
     }
 }
 
-/// Logs the ready message that scripts wait for.
+/// Logs the setup URL, if there is one, and the ready message that scripts wait for.
 fn log_ready(running: &RunningServer, format: LogFormat) {
     let url = running.url.as_str();
     if let Some(setup) = &running.setup_url {
