@@ -119,6 +119,7 @@ async fn start_miniback(
     let user = FirstUser {
         email: DEMO_USER_EMAIL.into(),
         password: tokens::random_token(),
+        password_variable: "MINIBACK_ADMIN_PASSWORD",
     };
     app::start(&options, Some(listener), Some(user), Clock::system())
         .await
