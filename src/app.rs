@@ -232,7 +232,7 @@ fn http_server(
         connections = open_files.connections,
         "limits of this process"
     );
-    let limits = inbound::Limits {
+    let limits = inbound::ServerLimits {
         workers,
         connections_per_worker: open_files.connections_per_worker(workers),
         shutdown_timeout: timeout + Duration::from_secs(1),

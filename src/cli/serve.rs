@@ -44,8 +44,8 @@ pub(super) fn into_command_error(error: StartError) -> CommandError {
     }
 }
 
-/// Logs notices about valid settings. Call this after the start, because an invalid setting causes
-/// only one line.
+/// Logs notices about valid settings. Call this only after the start, so that an invalid setting
+/// causes a single line.
 fn log_notices(options: &ServeOptions) {
     for notice in options.notices() {
         let text = super::escape_control_chars(&notice.text);
@@ -57,7 +57,7 @@ fn log_notices(options: &ServeOptions) {
     }
 }
 
-/// Logs the ready message that scripts wait for.
+/// Logs the setup URL, if there is one, and the ready message that scripts wait for.
 fn log_ready(running: &RunningServer, format: LogFormat) {
     let url = running.url.as_str();
     if let Some(setup) = &running.setup_url {
