@@ -12,12 +12,12 @@ const PASSWORD_FILE: &str = "MINIBACK_ADMIN_PASSWORD_FILE";
 pub struct FirstUser {
     pub email: String,
     pub password: String,
-    /// The variable that the password comes from.
+    /// The variable that contains the password, or the path of its file.
     pub password_variable: &'static str,
 }
 
 impl FirstUser {
-    /// Describes that the variables have no effect.
+    /// Returns a notice that the variables have no effect.
     pub fn describe_ignored(&self) -> String {
         format!(
             "MINIBACK_ADMIN_EMAIL and {} have no effect, because there is already a user",

@@ -1,5 +1,5 @@
-//! Finds valid settings that have no effect, contradict each other, or mean more than they seem to.
-//! `serve` logs these notices, and `check` prints them.
+//! Finds valid settings that have no effect, contradict each other, or include more than they seem
+//! to. `serve` logs these notices, and `check` prints them.
 
 use ipnet::IpNet;
 
@@ -71,7 +71,8 @@ impl ServeOptions {
     }
 }
 
-/// Describes a network such as `10.0.0.5/8`: the whole network counts, not only the IP address.
+/// Describes a network such as `10.0.0.5/8`, which means the whole network, not only the IP
+/// address.
 fn describe_host_bits(option: &str, network: IpNet) -> Option<String> {
     let whole = network.trunc();
     (whole != network).then(|| {
