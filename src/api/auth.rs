@@ -112,7 +112,7 @@ async fn authenticate(permission: Permission, request: &ServiceRequest) -> Resul
         .ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;
     let found = app
         .store
-        .token(tokens::sha256(token), app.clock.now())
+        .api_token_by_hash(tokens::sha256(token), app.clock.now())
         .await?;
     let (token, needs_touch) = found.ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;
     if !is_allowed(permission, token.user.role, token.scope) {

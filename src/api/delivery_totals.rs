@@ -50,6 +50,6 @@ pub(super) async fn get(
         pending: totals.pending,
         failed: totals.failed,
         canceled: totals.canceled,
-        unexplained: totals.discrepancy(),
+        unexplained: totals.unexplained(),
     }))
 }

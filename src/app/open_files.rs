@@ -1,4 +1,4 @@
-//! The limit of open files of this process, and the number of connections that it allows.
+//! The open-file limit of this process, and the number of connections that it allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -7,11 +7,11 @@ const FILES_MIN: u64 = 128;
 /// Open files that inbound connections can't use: the database, exports, and deliveries. With a
 /// small limit, half of the open files are reserved.
 const FILES_RESERVED: u64 = 256;
-/// The maximum number of connections, even if the limit of open files is higher. An idle connection
+/// The maximum number of connections, even if the open-file limit is higher. An idle connection
 /// uses about 11 KiB of memory.
 const CONNECTIONS_MAX: u64 = 16_384;
 
-/// The limit of open files is too low to run the server.
+/// The open-file limit is too low to run the server.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this process can open only {limit} files, but Miniback needs at least {FILES_MIN}; raise the \
@@ -29,7 +29,7 @@ pub struct OpenFileLimits {
     pub connections: u64,
 }
 
-/// Raises the soft limit of open files to the hard limit. Systemd's defaults are 1,024 and 524,288.
+/// Raises the soft open-file limit to the hard limit. Systemd's defaults are 1,024 and 524,288.
 pub fn raise_limit() -> Result<OpenFileLimits, TooFewFiles> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -94,7 +94,9 @@ pub(super) fn from_connect_error(
             Some(error) => {
                 tls_errors::describe(error, &received, progress.client_certificate_requested())
             }
-            None if is_connection_closed(&error) => tls_errors::describe_closed(&received),
+            None if is_connection_closed(&error) => {
+                tls_errors::closed_connection_outcome(&received)
+            }
             None => from_io_error(&error, timeout, progress),
         },
     }

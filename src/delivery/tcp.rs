@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 /// The delay before the attempt to connect to the next IP address, as RFC 8305, section 5,
 /// recommends.
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// The failure to connect to any IP address of a host.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub struct TcpError {
 }
 
 /// Connects to the first IP address that accepts. Tries the next IP address after
-/// [`ATTEMPT_DELAY`], or immediately after a failure, while the earlier attempts continue. The
+/// [`CONNECTION_ATTEMPT_DELAY`], or immediately after a failure, while the earlier attempts continue. The
 /// other attempts are dropped. The caller enforces the deadline.
 ///
 /// Returns `None` if there is no IP address.
@@ -38,7 +38,7 @@ pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<Result<TcpStream
         let finished = if is_last {
             running.next().await
         } else {
-            match timeout(ATTEMPT_DELAY, running.next()).await {
+            match timeout(CONNECTION_ATTEMPT_DELAY, running.next()).await {
                 Ok(finished) => finished,
                 Err(_) => continue,
             }

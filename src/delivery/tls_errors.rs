@@ -36,7 +36,7 @@ pub(super) fn describe(error: &Error, received: &[u8], certificate_requested: bo
 
 /// Describes a connection that the endpoint closed during the handshake. `received` contains the
 /// bytes that it sent before.
-pub(super) fn describe_closed(received: &[u8]) -> Outcome {
+pub(super) fn closed_connection_outcome(received: &[u8]) -> Outcome {
     match protocol_problem(received) {
         TlsProblem::Other => Outcome::Tls(TlsProblem::Closed),
         other => Outcome::Tls(other),

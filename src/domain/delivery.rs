@@ -85,7 +85,7 @@ pub enum UnreachableCause {
     Forbidden,
     /// This machine has no free local port, or no suitable local IP address.
     NoLocalPort,
-    /// Miniback has reached its limit of open files.
+    /// Miniback has reached its open-file limit.
     TooManyFiles,
     /// Any other failure. The details are in the log.
     Other,

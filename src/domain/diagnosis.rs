@@ -70,12 +70,12 @@ pub struct Check {
 }
 
 /// For each kind of signature, the active secret that signed the received body, if any.
-struct Signers {
+struct SigningSecrets {
     hex: Option<SigningSecret>,
     standard: Option<SigningSecret>,
 }
 
-impl Signers {
+impl SigningSecrets {
     fn first_match(&self) -> Option<SigningSecret> {
         self.hex.or(self.standard)
     }
@@ -84,11 +84,11 @@ impl Signers {
 /// Diagnoses why a delivery can't be verified.
 pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
     let signatures = ReceivedSignatures::new(input);
-    let signers = Signers {
-        hex: signatures.hex_signer(input.received.body),
-        standard: signatures.standard_signer(input.received.body),
+    let signing_secrets = SigningSecrets {
+        hex: signatures.hex_signing_secret(input.received.body),
+        standard: signatures.standard_signing_secret(input.received.body),
     };
-    let change = find_body_change(input, &signatures, &signers);
+    let change = find_body_change(input, &signatures, &signing_secrets);
     let difference = input
         .sent
         .as_ref()
@@ -109,7 +109,7 @@ pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
     let (valid, finding, advice) = summarize(
         input,
         &signatures,
-        &signers,
+        &signing_secrets,
         change,
         clock.as_ref(),
         secret.as_ref(),
@@ -117,17 +117,17 @@ pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
 
     let mut checks = vec![
         signatures.check_headers(),
-        check_body(input, &signers, change),
+        check_body(input, &signing_secrets, change),
         check_signature(
             "X-Miniback-Signature",
             signatures.hex.is_some(),
-            signers.hex,
+            signing_secrets.hex,
             true,
         ),
         check_signature(
             "webhook-signature",
             signatures.timestamp.is_some(),
-            signers.standard,
+            signing_secrets.standard,
             input.secrets.current.standard_key().is_some(),
         ),
     ];
@@ -146,14 +146,16 @@ pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
 fn find_body_change(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,
-    signers: &Signers,
+    signing_secrets: &SigningSecrets,
 ) -> Option<BodyChange> {
     match &input.sent {
         Some(sent) => body_change::compare(sent.body, input.received.body),
-        None if signers.first_match().is_some() => None,
+        None if signing_secrets.first_match().is_some() => None,
         None => body_change::possible_originals(input.received.body)
             .into_iter()
-            .find_map(|(change, original)| signatures.any_signer(&original).map(|_| change)),
+            .find_map(|(change, original)| {
+                signatures.any_signing_secret(&original).map(|_| change)
+            }),
     }
 }
 
@@ -161,7 +163,7 @@ fn find_body_change(
 fn summarize(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,
-    signers: &Signers,
+    signing_secrets: &SigningSecrets,
     change: Option<BodyChange>,
     clock: Option<&Check>,
     secret: Option<&Check>,
@@ -171,7 +173,7 @@ fn summarize(
         return (false, finding, advice);
     }
     let wrong_secret = secret.filter(|check| check.result == CheckResult::Failed);
-    let Some(signer) = signers.first_match() else {
+    let Some(signer) = signing_secrets.first_match() else {
         return explain_mismatch(input, signatures, change, wrong_secret);
     };
     if let Some(check) = wrong_secret {
@@ -183,7 +185,7 @@ fn summarize(
             "webhook-signature covers both headers. Pass them on unchanged, as text and not as a number or a date.",
         );
     }
-    if signatures.hex.is_some() && signers.hex.is_none() {
+    if signatures.hex.is_some() && signing_secrets.hex.is_none() {
         return invalid(
             "webhook-signature matches, but X-Miniback-Signature was changed.",
             "It was truncated or changed in transit. Check the proxies in front of your server.",
@@ -213,7 +215,7 @@ fn explain_mismatch(
     if let Some(change) = change {
         let sent = input.sent.as_ref();
         let is_secret_replaced =
-            sent.is_some_and(|sent| signatures.any_signer(sent.body).is_none());
+            sent.is_some_and(|sent| signatures.any_signing_secret(sent.body).is_none());
         let secret = if is_secret_replaced {
             "The secret was also replaced: no active secret produces the signature of the sent body."
         } else {

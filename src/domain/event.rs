@@ -57,7 +57,7 @@ struct EventPayload<'a, D> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FeedbackData<'a> {
-    feedback: FeedbackPayload<'a>,
+    feedback: FeedbackObject<'a>,
     project: &'a ProjectSummary,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_status: Option<FeedbackStatus>,
@@ -65,7 +65,7 @@ struct FeedbackData<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct FeedbackPayload<'a> {
+struct FeedbackObject<'a> {
     id: &'a str,
     message: &'a str,
     status: FeedbackStatus,
@@ -111,7 +111,7 @@ fn feedback_body(
     at: Timestamp,
 ) -> Vec<u8> {
     let data = FeedbackData {
-        feedback: FeedbackPayload {
+        feedback: FeedbackObject {
             id: feedback.id.as_str(),
             message: &feedback.message,
             status: feedback.status,

@@ -157,10 +157,10 @@ pub fn advice(code: &str, status: Option<u16>) -> &'static str {
             "Check the network settings of Miniback’s machine, and how many connections it has open."
         }
         "too_many_files" => {
-            "Raise the limit of open files of Miniback’s process (LimitNOFILE in a systemd unit, or ulimit -n)."
+            "Raise the open-file limit of the Miniback process (LimitNOFILE in a systemd unit, or ulimit -n)."
         }
         "connection_closed" => {
-            "Check the endpoint’s log, and that the port speaks the protocol of the URL."
+            "Check the endpoint’s log. Make sure that the port accepts the URL’s scheme (http or https)."
         }
         "broken_answer" => "Check the port, and that the program on it responds with HTTP/1.1.",
         "tls_expected" => "Use https:// in the URL.",
@@ -179,7 +179,7 @@ fn status_advice(status: u16) -> &'static str {
             "The endpoint rejected the request. Check its signing secret, and that this path isn’t behind a sign-in page or a firewall."
         }
         404 | 410 => {
-            "The server responded that nothing is at this path. Check the path and that it accepts POST."
+            "The server responded that nothing is at this path. Check the path. Make sure that it accepts POST."
         }
         405 => "The path exists but doesn’t accept POST. Check the method of your route.",
         413 => "The endpoint rejects bodies of this size. Raise its limit.",

@@ -190,7 +190,7 @@ impl CertificateProblem {
                 "The endpoint’s certificate isn’t signed by the issuer certificate that the endpoint sends."
             }
             Self::OtherIssuerKey => {
-                "The endpoint’s certificate lists a CA that Miniback trusts as its issuer, but isn’t signed with the key that Miniback knows for this CA."
+                "The endpoint’s certificate names a trusted CA as its issuer, but isn’t signed with that CA’s key."
             }
             Self::KeyMismatch => {
                 "The endpoint’s TLS handshake isn’t signed with the private key of its certificate."
@@ -234,11 +234,11 @@ pub fn advice(code: &str) -> Option<&'static str> {
         }
         "tls_not_spoken" => "Check the port. An HTTPS server doesn’t start with these bytes.",
         "tls_closed" => {
-            "Check the endpoint’s log, and that this port offers HTTPS. A proxy or firewall might have closed the connection."
+            "Check the endpoint’s log. Make sure that this port offers HTTPS. A proxy or firewall might have closed the connection."
         }
         "tls_version" => "Enable TLS 1.2 or 1.3 on the endpoint.",
         "tls_no_common_algorithm" => {
-            "Miniback offers TLS 1.2 and 1.3 with ECDHE, and with AES-GCM or ChaCha20-Poly1305. Keys can be RSA with at least 2,048 bits, ECDSA with P-256 or P-384, or Ed25519. Check the endpoint’s cipher list and the key of its certificate, and that it has a certificate for this host name."
+            "Miniback offers TLS 1.2 and 1.3 with ECDHE, and with AES-GCM or ChaCha20-Poly1305. Keys can be RSA with at least 2,048 bits, ECDSA with P-256 or P-384, or Ed25519. Check the endpoint’s cipher list and the key of its certificate. Make sure that it has a certificate for this host name."
         }
         "tls_unknown_name" => {
             "Check the host name in the URL, and add a certificate for it to the server."

@@ -64,7 +64,7 @@ pub fn check_line(
         length if length > max => {
             format!("The {label} is too long: {length} characters, maximum {max}.")
         }
-        1.. if !has_visible_char(text) => format!("The {label} has no visible character."),
+        1.. if !has_visible_char(text) => format!("The {label} has no visible characters."),
         _ => return Ok(text.to_owned()),
     }))
 }

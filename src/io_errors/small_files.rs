@@ -28,7 +28,7 @@ pub enum ReadError {
     TooLarge(u64),
     #[error("its first line is empty")]
     Empty,
-    #[error("it isn’t text in UTF-8; save it as plain text")]
+    #[error("it isn’t UTF-8 text; save it as plain text in UTF-8")]
     NotText,
 }
 

@@ -51,7 +51,7 @@ impl LongReads {
         T: 'static,
         E: From<StoreError> + 'static,
     {
-        let own = self.permits_of(user).ok_or(StoreError::Overloaded)?;
+        let own = self.user_semaphore(user).ok_or(StoreError::Overloaded)?;
         let turn = async {
             let own = own.acquire_owned().await;
             (own, self.running.clone().acquire_owned().await)
@@ -69,7 +69,7 @@ impl LongReads {
     }
 
     /// Returns the user's semaphore, or `None` if the user has too many requests.
-    fn permits_of(&self, user: &UserId) -> Option<Arc<Semaphore>> {
+    fn user_semaphore(&self, user: &UserId) -> Option<Arc<Semaphore>> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         users.retain(|_, permits| permits.strong_count() > 0);
         let permits = users.get(user).and_then(Weak::upgrade);

@@ -79,7 +79,7 @@ impl Store {
 
     /// Returns the token with this hash, and whether its last-used time is outdated and should be
     /// updated with [`touch_token`](Self::touch_token).
-    pub async fn token(
+    pub async fn api_token_by_hash(
         &self,
         token_hash: [u8; 32],
         now: Timestamp,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::Error as MigrationError;
 
-use super::db::error::{OpenError, describe_sqlite, is_damage};
+use super::db::error::{OpenError, describe_sqlite_error, is_damage};
 use super::db::files::LiveFiles;
 use super::db::open::{copy_into, database_path, require_database};
 use super::db::{counters, schema_check};
@@ -22,11 +22,11 @@ pub enum BackupError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Target(#[from] TargetError),
-    #[error("can't read the database: {}", describe_sqlite(.0))]
+    #[error("can't read the database: {}", describe_sqlite_error(.0))]
     Sqlite(#[from] rusqlite::Error),
     #[error(
         "can't write the backup to {path}: {}; check the free space of its disk",
-        describe_sqlite(.source), path = .path.display()
+        describe_sqlite_error(.source), path = .path.display()
     )]
     Write {
         path: PathBuf,
@@ -93,7 +93,7 @@ fn open_existing(dir: &Path) -> Result<Connection, BackupError> {
 
 fn copy_error(error: rusqlite::Error, path: &Path) -> BackupError {
     match error.sqlite_error_code() {
-        _ if is_damage(&error) => BackupError::Corrupt(describe_sqlite(&error)),
+        _ if is_damage(&error) => BackupError::Corrupt(describe_sqlite_error(&error)),
         Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
             BackupError::Write {
                 path: path.to_owned(),
@@ -117,7 +117,7 @@ fn check(
 ) -> Result<Result<DatabaseSummary, String>, BackupError> {
     match summarize(connection, path) {
         Err(MigrationError::RusqliteError { err, .. }) if is_damage(&err) => {
-            Ok(Err(describe_sqlite(&err)))
+            Ok(Err(describe_sqlite_error(&err)))
         }
         Err(MigrationError::RusqliteError { err, .. }) => Err(err.into()),
         Err(error) => Err(OpenError::from(error).into()),
@@ -131,7 +131,7 @@ fn summarize(
 ) -> Result<Result<DatabaseSummary, String>, MigrationError> {
     let result: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if result != "ok" {
-        return Ok(Err("its pages contradict each other".to_owned()));
+        return Ok(Err("its integrity check failed".to_owned()));
     }
     if let Some(difference) = schema_check::find_difference(connection)? {
         return Ok(Err(format!(

@@ -24,7 +24,7 @@ pub struct DeliveryTotals {
 
 impl DeliveryTotals {
     /// Returns the number of events that no delivery accounts for; 0 unless an event was lost.
-    pub fn discrepancy(&self) -> i64 {
+    pub fn unexplained(&self) -> i64 {
         let states = self.delivered + self.pending + self.failed + self.canceled;
         self.events.cast_signed() - states.cast_signed()
     }

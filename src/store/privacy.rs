@@ -139,7 +139,7 @@ impl Store {
 
     /// Removes erased content from the WAL and from pages that were freed earlier.
     pub async fn purge_free_pages(&self) -> Result<(), StoreError> {
-        while self.vacuum_all_step().await? > 0 {}
+        while self.vacuum_step_keeping_none().await? > 0 {}
         for _ in 0..10 {
             if self.writer.truncate_wal().await? {
                 return Ok(());

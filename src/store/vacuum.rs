@@ -21,7 +21,7 @@ impl Store {
 
     /// Like [`vacuum_step`](Self::vacuum_step), but keeps no free pages, because they can contain
     /// erased data.
-    pub(super) async fn vacuum_all_step(&self) -> Result<u32, StoreError> {
+    pub(super) async fn vacuum_step_keeping_none(&self) -> Result<u32, StoreError> {
         self.writer.write(|tx| release_pages(tx, 0)).await
     }
 }

@@ -16,7 +16,7 @@ const X_REQUEST_ID: &str = "X-Request-Id";
 const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
 
 /// Errors that many operations share: the status, the operations it applies to, and a description.
-const SHARED_ERRORS: [(&str, AppliesTo, &str); 11] = [
+const SHARED_ERRORS: [(&str, ErrorCondition, &str); 11] = [
     ("400", |call| call.has_body, "Invalid JSON or UTF-8"),
     (
         "401",
@@ -66,7 +66,7 @@ const SHARED_ERRORS: [(&str, AppliesTo, &str); 11] = [
     ),
 ];
 
-type AppliesTo = fn(&OperationKind) -> bool;
+type ErrorCondition = fn(&OperationKind) -> bool;
 
 /// The properties of an operation that determine which errors it can return.
 struct OperationKind {

@@ -1,7 +1,7 @@
 //! The individual checks: body, signatures, clock, and secret.
 
 use super::signatures::{ReceivedSignatures, SigningSecret};
-use super::{Check, CheckResult, DiagnosisInput, Signers};
+use super::{Check, CheckResult, DiagnosisInput, SigningSecrets};
 use crate::clock::Timestamp;
 use crate::domain::body_change::BodyChange;
 use crate::domain::verification;
@@ -11,7 +11,7 @@ use crate::domain::webhook::Secrets;
 /// body.
 pub(super) fn check_body(
     input: &DiagnosisInput<'_>,
-    signers: &Signers,
+    signing_secrets: &SigningSecrets,
     change: Option<BodyChange>,
 ) -> Check {
     let (result, message) = match (&input.sent, change) {
@@ -23,7 +23,7 @@ pub(super) fn check_body(
             CheckResult::Passed,
             "Identical to the sent body.".to_owned(),
         ),
-        (None, None) if signers.first_match().is_some() => (
+        (None, None) if signing_secrets.first_match().is_some() => (
             CheckResult::Passed,
             "Matches the signature.".to_owned(),
         ),

@@ -68,7 +68,7 @@ impl<'a> ReceivedSignatures<'a> {
     }
 
     /// Returns the secret that created one of the hex signatures of `body`.
-    pub(super) fn hex_signer(&self, body: &[u8]) -> Option<SigningSecret> {
+    pub(super) fn hex_signing_secret(&self, body: &[u8]) -> Option<SigningSecret> {
         let received: Vec<Vec<u8>> = [&self.hex, &self.next_hex]
             .into_iter()
             .flatten()
@@ -82,7 +82,7 @@ impl<'a> ReceivedSignatures<'a> {
     }
 
     /// Returns the secret that created one of the signatures in `webhook-signature`.
-    pub(super) fn standard_signer(&self, body: &[u8]) -> Option<SigningSecret> {
+    pub(super) fn standard_signing_secret(&self, body: &[u8]) -> Option<SigningSecret> {
         let (id, timestamp, received) =
             (self.id.as_ref()?, self.timestamp?, self.standard.as_ref()?);
         self.find_secret(|secret| {
@@ -94,8 +94,9 @@ impl<'a> ReceivedSignatures<'a> {
     }
 
     /// Returns the secret that created any of the signatures of `body`.
-    pub(super) fn any_signer(&self, body: &[u8]) -> Option<SigningSecret> {
-        self.hex_signer(body).or_else(|| self.standard_signer(body))
+    pub(super) fn any_signing_secret(&self, body: &[u8]) -> Option<SigningSecret> {
+        self.hex_signing_secret(body)
+            .or_else(|| self.standard_signing_secret(body))
     }
 
     fn find_secret(&self, is_signer: impl Fn(&Secret) -> bool) -> Option<SigningSecret> {
@@ -112,7 +113,7 @@ impl<'a> ReceivedSignatures<'a> {
                 .secrets
                 .iter()
                 .any(|(_, secret)| secret.standard_key().is_some())
-            && self.standard_signer(body).is_none()
+            && self.standard_signing_secret(body).is_none()
     }
 
     /// Returns a finding and advice if the headers contain no complete signature.

@@ -6,7 +6,7 @@ use crate::domain::signature;
 use crate::domain::webhook::NextSecret;
 
 const BODY: &str = r#"{"event":"test","timestamp":"2025-10-31T12:34:56.789Z","data":{"message":"Grüße","user":"a@b.c"}}"#;
-const AT: i64 = 1_761_914_096;
+const SIGNED_AT: i64 = 1_761_914_096;
 
 fn secret(byte: u8) -> Secret {
     Secret::from_random([byte; 32])
@@ -36,10 +36,10 @@ fn scenario() -> Scenario {
         ("X-Miniback-Event", "test".to_owned()),
         ("X-Miniback-Delivery", "dlv_1".to_owned()),
         ("webhook-id", "dlv_1".to_owned()),
-        ("webhook-timestamp", AT.to_string()),
+        ("webhook-timestamp", SIGNED_AT.to_string()),
         (
             "webhook-signature",
-            signature::sign_standard(&signer, "dlv_1", AT, BODY.as_bytes()).unwrap(),
+            signature::sign_standard(&signer, "dlv_1", SIGNED_AT, BODY.as_bytes()).unwrap(),
         ),
     ];
     Scenario {
@@ -114,7 +114,7 @@ impl Scenario {
             secrets: &self.secrets,
             sent: self.is_logged.then_some(SentDelivery {
                 body: BODY.as_bytes(),
-                attempts: &[AT],
+                attempts: &[SIGNED_AT],
             }),
             endpoint_secret: self.endpoint_secret.as_deref(),
             endpoint_clock: self
@@ -155,7 +155,7 @@ fn says_which_secret_signed_a_valid_delivery() {
     scenario().validates_with("current");
     scenario().not_logged().validates_with("current");
     scenario().rotated(2, Some(1)).validates_with("next");
-    scenario().clock(AT + 300).validates_with("current");
+    scenario().clock(SIGNED_AT + 300).validates_with("current");
     scenario()
         .endpoint_secret(secret(1).as_str())
         .validates_with("current");
@@ -216,11 +216,11 @@ fn distinguishes_a_wrong_secret_from_a_changed_body() {
 #[test]
 fn reports_clock_differences_and_missing_or_changed_headers() {
     scenario()
-        .clock(AT + 301)
+        .clock(SIGNED_AT + 301)
         .finds("Your server’s clock is 5 min ahead of webhook-timestamp");
-    scenario().clock(AT - 86_400).finds("24 h behind");
+    scenario().clock(SIGNED_AT - 86_400).finds("24 h behind");
     let replayed = |scenario: Scenario| {
-        let at = AT + 4_000;
+        let at = SIGNED_AT + 4_000;
         let signed = signature::sign_standard(&secret(1), "dlv_1", at, BODY.as_bytes()).unwrap();
         scenario
             .with("webhook-timestamp", &at.to_string())

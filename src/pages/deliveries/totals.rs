@@ -12,7 +12,7 @@ pub struct DeliveryTotalsView {
     /// States with at least one delivery.
     pub states: Vec<StateTotal>,
     /// Number of events that are in no state; `None` if the totals add up.
-    pub unaccounted_for: Option<i64>,
+    pub unexplained: Option<i64>,
     /// Path of the delivery list, which the states link to.
     pub list_path: String,
 }
@@ -46,7 +46,7 @@ impl DeliveryTotalsView {
                     text: format!("{} {}", group_digits(count), state.as_str()),
                 })
                 .collect(),
-            unaccounted_for: Some(totals.discrepancy()).filter(|n| *n != 0),
+            unexplained: Some(totals.unexplained()).filter(|n| *n != 0),
             list_path: format!("/settings/notifications/{webhook}/deliveries"),
         }
     }

@@ -41,12 +41,15 @@ pub async fn middleware(
         }
         None if is_safe_method(request.method()) => {
             let response = next.call(request).await?.map_into_boxed_body();
-            complete(response).await
+            render_error_response(response).await
         }
         None => {
             let http = request.request().clone();
             let response = idempotent_form::run(request, next).await;
-            complete(response.unwrap_or_else(|error| ServiceResponse::from_err(error, http))).await
+            render_error_response(
+                response.unwrap_or_else(|error| ServiceResponse::from_err(error, http)),
+            )
+            .await
         }
     };
     let signed_in = response.request().extensions().contains::<Session>();
@@ -154,7 +157,7 @@ async fn reject(rejection: AuthRejection, request: &HttpRequest) -> HttpResponse
 }
 
 /// Replaces the response of a failed handler with a page, and fills in submitted forms.
-async fn complete(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+async fn render_error_response(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
     let context = match RequestContext::from_http_request(&request) {
         Ok(context) => context,
@@ -174,7 +177,9 @@ async fn complete(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody
             error_response(error, &context).await
         }
         None if is_safe_method(request.method()) => response,
-        None if response.status().as_u16() >= 400 => interrupted_form::complete(response, &context),
+        None if response.status().as_u16() >= 400 => {
+            interrupted_form::fill_in_form(response, &context)
+        }
         None => response,
     };
     if !is_safe_method(request.method()) {

@@ -209,7 +209,7 @@ fn changed_fields(form: &FormData) -> Vec<&str> {
 }
 
 /// Fills the form of a page that its handler rendered with an error status.
-pub fn complete(response: HttpResponse, context: &RequestContext) -> HttpResponse {
+pub fn fill_in_form(response: HttpResponse, context: &RequestContext) -> HttpResponse {
     let request = &context.request;
     let Some(form) = submitted(request).filter(|_| *request.method() == Method::POST) else {
         return response;

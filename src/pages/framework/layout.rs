@@ -99,7 +99,7 @@ impl Layout {
 
     /// Generates a key for a form that must not be processed twice
     /// (see [`idempotent_form`](super::idempotent_form)).
-    pub fn submission_key(&self) -> String {
+    pub fn generate_submission_key(&self) -> String {
         tokens::random_token()
     }
 

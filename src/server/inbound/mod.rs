@@ -37,7 +37,7 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of bytes of a request's body that are read after the response.
 const UNREAD_MAX_BYTES: usize = 64 * 1024;
 
-/// ServerLimits of an HTTP server.
+/// Limits of an HTTP server.
 #[derive(Clone, Copy)]
 pub struct ServerLimits {
     /// The number of threads.

@@ -33,7 +33,7 @@ pub enum StoreError {
     Panicked,
     #[error("the transaction was rolled back because another job in it failed")]
     BatchRolledBack,
-    #[error("can’t use the database: {}", describe_sqlite(.0))]
+    #[error("can’t use the database: {}", describe_sqlite_error(.0))]
     Sqlite(Arc<rusqlite::Error>),
     #[error("no connection to the database is available; try again")]
     Pool,
@@ -149,13 +149,13 @@ pub enum OpenError {
         path = .path.display()
     )]
     MigrationBlocked { path: PathBuf, found: u32 },
-    #[error("can't open the database: {}", describe_sqlite(.0))]
+    #[error("can't open the database: {}", describe_sqlite_error(.0))]
     Sqlite(#[from] rusqlite::Error),
-    #[error("can't migrate the database: {}", describe_migration(.0))]
+    #[error("can't migrate the database: {}", describe_migration_error(.0))]
     Migration(#[from] rusqlite_migration::Error),
     #[error(
         "can't copy the database to {path} before its migration: {}",
-        describe_sqlite(.source), path = .path.display()
+        describe_sqlite_error(.source), path = .path.display()
     )]
     Copy {
         path: PathBuf,
@@ -168,15 +168,15 @@ pub enum OpenError {
 }
 
 /// Describes a failed migration, without text from a library.
-fn describe_migration(error: &rusqlite_migration::Error) -> String {
+fn describe_migration_error(error: &rusqlite_migration::Error) -> String {
     match error {
-        rusqlite_migration::Error::RusqliteError { err, .. } => describe_sqlite(err),
+        rusqlite_migration::Error::RusqliteError { err, .. } => describe_sqlite_error(err),
         _ => "its schema isn't one that this version of Miniback created; restore a backup".into(),
     }
 }
 
 /// Describes an SQLite error without SQLite's text.
-pub fn describe_sqlite(error: &rusqlite::Error) -> String {
+pub fn describe_sqlite_error(error: &rusqlite::Error) -> String {
     let text = match error.sqlite_error_code() {
         _ if is_short_read(error) => "a part of miniback.db-wal is missing",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
@@ -221,12 +221,12 @@ fn io_error_reason(source: &std::io::Error) -> String {
 fn io_error_advice(source: &std::io::Error) -> &'static str {
     match source.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            "make it writable for the user that runs Miniback, or choose another one"
+            "make it writable for the user that runs Miniback, or choose another path"
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "free some disk space, or choose another one"
+            "free some disk space, or choose another path"
         }
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "choose another path",
-        _ => "create it, or choose another one",
+        _ => "create it, or choose another path",
     }
 }

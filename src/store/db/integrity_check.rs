@@ -29,7 +29,7 @@ pub(in crate::store) fn check(
         tracing::debug!(details, "the database is corrupt");
         return Err(OpenError::Corrupt {
             path: path.to_owned(),
-            details: "its pages contradict each other".to_owned(),
+            details: "its integrity check failed".to_owned(),
         });
     }
     check_writable(connection).or_else(|error| match error.sqlite_error_code() {

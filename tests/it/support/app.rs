@@ -43,7 +43,7 @@ impl AppBuilder {
         self
     }
 
-    /// Sets the soft and the hard limit of open files, such as `1024:4096`.
+    /// Sets the soft and the hard open-file limit, such as `1024:4096`.
     pub fn open_files(mut self, limits: &'static str) -> Self {
         self.open_files = Some(limits);
         self
