@@ -62,8 +62,9 @@ pub fn normalize_email(email: &str) -> String {
         return fold(&email);
     };
     let domain = domain.trim_end_matches('.');
-    let ascii = idna::domain_to_ascii(domain);
-    format!("{}@{}", fold(local), ascii.unwrap_or_else(|_| fold(domain)))
+    let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| fold(domain));
+    // A compatibility character can become a dot at the end.
+    format!("{}@{}", fold(local), domain.trim_end_matches('.'))
 }
 
 /// Maps the full-width form of an ASCII character, which East Asian keyboards can type.
@@ -141,6 +142,19 @@ mod tests {
                     assert_ne!(normalized, normalize_email(other[0]), "{spelling:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn normalizing_twice_changes_nothing() {
+        for (text, normalized) in [
+            ("sam@example.com\u{2024}", "sam@example.com"),
+            ("sam@x`.\\\u{248e}", "sam@x`.\\7"),
+            ("sam@example.com..", "sam@example.com"),
+            ("sam", "sam"),
+        ] {
+            assert_eq!(normalize_email(text), normalized);
+            assert_eq!(normalize_email(normalized), normalized);
         }
     }
 
