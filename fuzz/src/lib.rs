@@ -1,4 +1,4 @@
-//! The fuzz targets. Each one passes any bytes to a parser, and panics if a law doesn't hold.
+//! The fuzz targets. Each one passes any bytes to a parser, and panics if a property doesn't hold.
 //!
 //! `fuzz_targets/` contains a fuzzer for each target. `tests/it/fuzz_corpus.rs` includes this file
 //! too, and replays the corpus.
