@@ -78,6 +78,7 @@ impl StartError {
                 | OpenError::NotADatabase { .. }
                 | OpenError::NotADirectory(_)
                 | OpenError::NotAFile { .. }
+                | OpenError::SeparateWal { .. }
                 | OpenError::Exposed(_)
                 | OpenError::Corrupt { .. }
                 | OpenError::ReadOnly { .. },
@@ -258,8 +259,8 @@ fn api_document() -> serde_json::Value {
     serde_json::to_value(api::document("/")).unwrap_or_default()
 }
 
-/// Returns the settings for sending webhooks. `address` is the address of Miniback's own listener,
-/// which webhooks can't target.
+/// Returns the settings for sending webhooks. `address` is the IP address and port of Miniback's
+/// own listener, which webhooks can't target.
 pub fn delivery_settings(
     options: &ServeOptions,
     address: SocketAddr,

@@ -138,7 +138,7 @@ enum ClockSource {
     Manual(ManualClock),
 }
 
-/// A step of the system clock.
+/// A jump of the system clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockJump {
     /// The time without the jump.
@@ -184,7 +184,7 @@ impl Clock {
         self.at_offset(self.0.offset.load(Ordering::Acquire))
     }
 
-    /// Returns the time that it would be if the system clock hadn't jumped since the start.
+    /// Returns what the current time would be if the system clock hadn't jumped since the start.
     pub fn now_without_jumps(&self) -> Timestamp {
         self.at_offset(self.0.first_offset)
     }
@@ -204,10 +204,17 @@ impl Clock {
         ClockJump::between(self.now(), self.0.source.wall_clock())
     }
 
-    /// Adopts the system clock's time after a jump. It isn't trusted for a while.
+    /// Adopts the system clock's time after a jump, and distrusts it for an hour.
     pub fn follow(&self, jump: ClockJump) {
         self.0.offset.fetch_add(jump.millis(), Ordering::AcqRel);
         self.distrust();
+    }
+
+    /// Sets the current time. The difference from the system clock is then a jump that hasn't been
+    /// followed yet.
+    pub fn continue_at(&self, time: Timestamp) {
+        let offset = time.0.saturating_sub(millis_of(self.monotonic()));
+        self.0.offset.store(offset, Ordering::Release);
     }
 
     /// Trusts the system clock only after it has run for an hour without a jump.
@@ -218,8 +225,8 @@ impl Clock {
             .store(millis_of(from), Ordering::Release);
     }
 
-    /// Whether the time can be used to delete data for good. It can't if a single reading of the
-    /// system clock is the only evidence, for example after a jump.
+    /// Whether the time is reliable enough to delete data permanently. It isn't if it depends on a
+    /// single reading of the system clock, for example after a jump.
     pub fn is_trusted(&self) -> bool {
         millis_of(self.monotonic()) >= self.0.trusted_from.load(Ordering::Acquire)
     }

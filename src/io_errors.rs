@@ -1,4 +1,4 @@
-//! Describes I/O errors in words, without error codes and without the text of a library.
+//! Describes I/O errors for people, without error codes and without text from a library.
 
 pub mod small_files;
 

@@ -6,8 +6,10 @@
 //! Security events, the setup URL, and the ready message are logged at every level.
 
 mod line_limits;
+mod line_writer;
 
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -15,7 +17,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
 use self::line_limits::LineLimits;
-pub use self::line_limits::report as report_left_out_lines;
+pub use self::line_limits::report as report_suppressed_lines;
+pub use self::line_writer::flush;
 use crate::config::LogFormat;
 use crate::server::security_events;
 
@@ -33,20 +36,31 @@ pub fn start(format: LogFormat, level: LevelFilter) {
         LogFormat::Text => fmt::layer()
             .with_target(false)
             .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(std::io::stderr)
+            .with_writer(line_writer::stderr)
             .boxed(),
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
             .with_span_list(false)
             .with_target(false)
-            .with_writer(std::io::stderr)
+            .with_writer(line_writer::stderr)
             .boxed(),
     };
-    // Fails if logging has already started in this process, as in tests. The first call wins.
-    let _ = registry()
+    let subscriber = registry()
         .with(filter)
         .with(LineLimits::new(level))
-        .with(layer)
-        .try_init();
+        .with(layer);
+    // Fails if logging has already started in this process, as in tests. The first call wins.
+    if subscriber.try_init().is_ok() {
+        std::panic::set_hook(Box::new(log_panic));
+    }
+}
+
+/// Logs a panic. The standard hook would write to standard error and wait for it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map(ToString::to_string);
+    let message = panic.payload_as_str().unwrap_or("no message");
+    tracing::error!(location, "panicked: {message}");
+    // The process may be about to exit.
+    flush();
 }

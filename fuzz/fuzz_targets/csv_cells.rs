@@ -1,4 +1,4 @@
-//! The fuzzer of the target `csv_cells`.
+//! The libFuzzer entry point of the target `csv_cells`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! The fuzzer of the target `diagnosis`.
+//! The libFuzzer entry point of the target `diagnosis`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! The fuzzer of the target `egress_policy`.
+//! The libFuzzer entry point of the target `egress_policy`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! The fuzzer of the target `email`.
+//! The libFuzzer entry point of the target `email`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! The fuzzer of the target `endpoint_url`.
+//! The libFuzzer entry point of the target `endpoint_url`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! The fuzzer of the target `form_data`.
+//! The libFuzzer entry point of the target `form_data`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! The fuzzer of the target `form_restore`.
+//! The libFuzzer entry point of the target `form_restore`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

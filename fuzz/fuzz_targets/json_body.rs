@@ -1,4 +1,4 @@
-//! The fuzzer of the target `json_body`.
+//! The libFuzzer entry point of the target `json_body`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! The fuzzer of the target `origins`.
+//! The libFuzzer entry point of the target `origins`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

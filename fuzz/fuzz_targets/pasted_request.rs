@@ -1,4 +1,4 @@
-//! The fuzzer of the target `pasted_request`.
+//! The libFuzzer entry point of the target `pasted_request`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! The fuzzer of the target `request_headers`.
+//! The libFuzzer entry point of the target `request_headers`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

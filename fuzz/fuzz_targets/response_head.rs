@@ -1,4 +1,4 @@
-//! The fuzzer of the target `response_head`.
+//! The libFuzzer entry point of the target `response_head`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

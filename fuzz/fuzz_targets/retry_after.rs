@@ -1,4 +1,4 @@
-//! The fuzzer of the target `retry_after`.
+//! The libFuzzer entry point of the target `retry_after`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

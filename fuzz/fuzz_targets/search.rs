@@ -1,4 +1,4 @@
-//! The fuzzer of the target `search`.
+//! The libFuzzer entry point of the target `search`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

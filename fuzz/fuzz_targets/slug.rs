@@ -1,4 +1,4 @@
-//! The fuzzer of the target `slug`.
+//! The libFuzzer entry point of the target `slug`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

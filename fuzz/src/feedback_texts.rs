@@ -10,7 +10,7 @@ use url::Url;
 
 use super::support::{first_line, text};
 
-/// An email.
+/// Input: an email.
 pub fn email(data: &[u8]) -> bool {
     let text = text(data);
     check_mailto(&text);
@@ -32,7 +32,7 @@ pub fn email(data: &[u8]) -> bool {
     true
 }
 
-/// A `mailto:` URL contains one recipient and no other field.
+/// Checks that a `mailto:` URL contains one recipient and no other field.
 fn check_mailto(email: &str) {
     let link = mailto_url(email);
     let url = Url::parse(&link).expect("a mailto: URL is valid");
@@ -47,7 +47,7 @@ fn check_mailto(email: &str) {
     assert_eq!(decoded.as_deref(), Ok(email));
 }
 
-/// The name of a project.
+/// Input: the name of a project.
 pub fn slug(data: &[u8]) -> bool {
     let name = text(data);
     let slug = slug_from_name(&name);
@@ -71,7 +71,7 @@ pub fn slug(data: &[u8]) -> bool {
     slug != "project"
 }
 
-/// Two cells: the first line, and the rest.
+/// Input: two cells, the first line and the rest.
 pub fn csv_cells(data: &[u8]) -> bool {
     let text = text(data);
     let (first, second) = first_line(&text);
@@ -95,7 +95,7 @@ pub fn csv_cells(data: &[u8]) -> bool {
         assert!(is_escaped(text, read), "{text:?} became {read:?}");
         assert!(!is_formula(read), "{read:?}");
     }
-    // A spreadsheet may use another separator, and ignore quotes.
+    // A spreadsheet may use a different separator, and ignore quotes.
     for cell in rows.split([';', '\t', '\r', '\n', '\u{b}', '\u{c}', '\u{85}']) {
         let cell = cell.trim_start_matches(['"', '\u{feff}']);
         assert!(!is_formula(cell), "{cell:?} in {rows:?}");

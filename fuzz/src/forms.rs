@@ -15,7 +15,7 @@ use super::support::{block_on, piece_size, text};
 /// The maximum size of a form.
 const FORM_MAX_BYTES: usize = 64 * 1024;
 
-/// The body of a form. Its result doesn't depend on how its bytes arrive.
+/// Input: the body of a form. The result must not depend on how the body is split into pieces.
 pub fn form_data(data: &[u8]) -> bool {
     let (size, body) = piece_size(data);
     let whole = read_form(body, body.len().max(1));
@@ -57,7 +57,7 @@ fn read_form(body: &[u8], size: usize) -> Result<FormData, FormError> {
     Ok(form)
 }
 
-/// A page with a form that has each kind of control, and a form that must not change.
+/// A page with two forms: one has every kind of control, and the other must not change.
 const PAGE: &str = r#"<!DOCTYPE html><html><body><div id="messages"></div>
 <form class="card" action="/save" id="main" method="post">
 <input name="name" value="stored"><textarea name="text">stored</textarea>
@@ -67,7 +67,7 @@ const PAGE: &str = r#"<!DOCTYPE html><html><body><div id="messages"></div>
 <input name="outside" form="main" value="stored"><form action="/other"><input name="name" value="other"></form>
 </body></html>"#;
 
-/// The encoded fields of a form that is shown again. Its page contains the same values.
+/// Input: the encoded fields of a form that is shown again. The page must contain their values.
 pub fn form_restore(data: &[u8]) -> bool {
     let Ok(fields) = serde_urlencoded::from_bytes::<Vec<(String, String)>>(data) else {
         return false;
@@ -134,7 +134,7 @@ fn value(page: &Html, selector: &str) -> String {
     control.value().attr("value").unwrap_or_default().to_owned()
 }
 
-/// Returns the text as HTML parsers read it.
+/// Returns the text as an HTML parser reads it.
 fn as_parsed(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     text.replace('\0', "\u{fffd}")

@@ -16,7 +16,7 @@ use miniback::server::urls::Urls;
 
 use super::support::{first_line, text};
 
-/// The value of `Retry-After`.
+/// Input: the value of `Retry-After`.
 pub fn retry_after(data: &[u8]) -> bool {
     let text = text(data);
     let now = Timestamp::from_millis(1_767_225_600_000);
@@ -50,7 +50,7 @@ pub fn retry_after(data: &[u8]) -> bool {
     true
 }
 
-/// The headers of a request, one per line.
+/// Input: the headers of a request, one per line.
 pub fn request_headers(data: &[u8]) -> bool {
     let text = text(data);
     let request = request(&text);

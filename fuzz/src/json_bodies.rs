@@ -30,7 +30,7 @@ struct Submission {
     hours: Option<u32>,
 }
 
-/// A JSON body.
+/// Input: a JSON body.
 pub fn json_body(data: &[u8]) -> bool {
     let object = read::<Map<String, Value>>(data);
     if let Ok(object) = &object {

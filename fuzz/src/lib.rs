@@ -1,10 +1,11 @@
-//! The fuzz targets. Each one passes any bytes to a parser, and panics if a property doesn't hold.
+//! The fuzz targets. Each target passes arbitrary bytes to a parser, and panics if an invariant
+//! doesn't hold.
 //!
-//! `fuzz_targets/` contains a fuzzer for each target. `tests/it/fuzz_corpus.rs` includes this file
-//! too, and replays the corpus.
+//! `fuzz_targets/` contains a fuzzer for each target. `tests/it/fuzz_corpus.rs` compiles this file
+//! into the tests, and replays the corpus.
 
-mod addresses;
 mod diagnosis;
+mod egress_policy;
 mod feedback_texts;
 mod forms;
 mod headers;
@@ -17,7 +18,7 @@ mod urls;
 
 /// A fuzz target.
 pub struct Target {
-    /// The name of its fuzzer and of its directory in `corpus/`.
+    /// The name of the target's fuzzer and of its directory in `corpus/`.
     pub name: &'static str,
     /// Runs the target. Returns whether the parser accepted the input.
     pub run: fn(&[u8]) -> bool,
@@ -28,7 +29,7 @@ pub const TARGETS: [Target; 16] = [
     target("chunked_body", responses::chunked_body),
     target("csv_cells", feedback_texts::csv_cells),
     target("diagnosis", diagnosis::diagnosis),
-    target("egress_policy", addresses::egress_policy),
+    target("egress_policy", egress_policy::egress_policy),
     target("email", feedback_texts::email),
     target("endpoint_url", urls::endpoint_url),
     target("form_data", forms::form_data),

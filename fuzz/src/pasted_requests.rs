@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::support::{split_at, text};
 
-/// Pasted headers, an empty line, and a pasted body.
+/// Input: pasted headers, an empty line, and a pasted body.
 pub fn pasted_request(data: &[u8]) -> bool {
     let (head, body) = split_at(data, b"\n\n");
     let (head, pasted_body) = (text(head), text(body));
@@ -29,7 +29,7 @@ pub fn pasted_request(data: &[u8]) -> bool {
     !headers.is_empty() && is_decoded
 }
 
-/// A header is found in every format in which programs print headers.
+/// Checks that a header is found in every format in which programs print headers.
 fn check_formats(text: &str) {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || "+/=,:.-_".contains(*c);
     let value: String = text.chars().filter(is_plain).take(80).collect();
@@ -57,7 +57,7 @@ fn check_formats(text: &str) {
     }
 }
 
-/// A body comes back from every encoding.
+/// Checks that a body can be decoded from every encoding.
 fn check_encodings(body: &[u8]) {
     let bytes = Ok(body.to_vec());
     let hex = hex::encode(body);

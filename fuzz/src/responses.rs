@@ -1,4 +1,4 @@
-//! Response heads and chunked bodies, which endpoints send.
+//! Response heads and chunked bodies from endpoints.
 
 use std::iter;
 
@@ -9,7 +9,7 @@ use miniback::delivery::response_head::{
 
 use super::support::piece_size;
 
-/// Reads a head. Returns it with its size, or `None` if it is incomplete.
+/// Reads a response head. Returns it with its size, or `None` if it is incomplete.
 fn read_head<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Option<(ParsedHead, usize)>, HeadError> {
@@ -23,7 +23,7 @@ fn read_head<'a>(
     Ok(None)
 }
 
-/// A response head. Its result doesn't depend on how its bytes arrive.
+/// Input: a response head. The result must not depend on how the head is split into pieces.
 pub fn response_head(data: &[u8]) -> bool {
     let (size, input) = piece_size(data);
     let whole = read_head(iter::once(input));
@@ -46,7 +46,7 @@ pub fn response_head(data: &[u8]) -> bool {
         assert!(!name.is_empty());
         header_bytes += name.len() + value.len();
     }
-    // Latin-1 takes two bytes per character as UTF-8.
+    // A Latin-1 character takes up to two bytes in UTF-8.
     assert!(header_bytes <= 2 * used);
     if head.framing == Framing::UntilClose {
         assert!(!head.keep_alive);
@@ -70,7 +70,7 @@ struct Decoded {
     content: Vec<u8>,
 }
 
-/// Decodes chunks. Returns the strict chunks, too.
+/// Decodes chunks. Also returns the chunks that the reader passes on, in strict syntax.
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Result<Decoded, ChunkError>, Vec<u8>) {
     let (mut reader, mut strict, mut used) = (ChunkReader::default(), Vec::new(), 0);
     for piece in pieces {
@@ -90,7 +90,7 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Result<Decoded, ChunkE
     (Ok(decoded), strict)
 }
 
-/// Returns the content of strict chunks. The last chunk is present only in a complete body.
+/// Returns the content of chunks in strict syntax. Only a complete body has the last chunk.
 fn strict_content(mut strict: &[u8], is_done: bool) -> Vec<u8> {
     let mut content = Vec::new();
     while !strict.is_empty() {
@@ -110,7 +110,7 @@ fn strict_content(mut strict: &[u8], is_done: bool) -> Vec<u8> {
     content
 }
 
-/// A chunked body. Its result doesn't depend on how its bytes arrive.
+/// Input: a chunked body. The result must not depend on how the body is split into pieces.
 pub fn chunked_body(data: &[u8]) -> bool {
     let (size, input) = piece_size(data);
     let (whole, strict) = decode(iter::once(input));

@@ -9,7 +9,7 @@ use super::support::{first_line, text};
 
 const HIGHLIGHTS_MAX: usize = 200;
 
-/// A query in the first line, then a text.
+/// Input: a query in the first line, then a text.
 pub fn search(data: &[u8]) -> bool {
     let text = text(data);
     let (query, text) = first_line(&text);
@@ -51,14 +51,14 @@ pub fn search(data: &[u8]) -> bool {
     is_match
 }
 
-/// A text finds itself.
+/// Checks that a text matches itself as a phrase.
 fn check_phrase(text: &str) {
     // An email in a query is compared in the form in which it is stored.
     if text.chars().count() >= QUERY_MAX_CHARS - 1 || text.contains(['@', '＠']) {
         return;
     }
     if let Ok(Some(query)) = SearchQuery::parse(text) {
-        assert!(query.matches(&[text]), "{text:?} doesn't find itself");
+        assert!(query.matches(&[text]), "{text:?} doesn't match itself");
     }
     // Between quotes, the order of the words matters.
     if text.contains([

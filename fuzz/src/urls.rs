@@ -11,7 +11,7 @@ use url::Url;
 
 use super::support::{first_line, text};
 
-/// A webhook URL.
+/// Input: a webhook URL.
 pub fn endpoint_url(data: &[u8]) -> bool {
     let text = text(data);
     let Ok(url) = EndpointUrl::parse(&text) else {
@@ -56,7 +56,7 @@ pub fn endpoint_url(data: &[u8]) -> bool {
     true
 }
 
-/// A base URL in the first line, then allowed origins.
+/// Input: a base URL in the first line, then allowed origins.
 pub fn origins(data: &[u8]) -> bool {
     let text = text(data);
     let (base_url, lines) = first_line(&text);

@@ -2,12 +2,13 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// With fewer open files, the database, the worker threads, and a few connections don't fit.
+/// The minimum for the database, the worker threads, and a few connections.
 const FILES_MIN: u64 = 128;
-/// Open files that inbound connections can't use: the database, exports, and deliveries. Under a
-/// small limit, half of the open files.
+/// Open files that inbound connections can't use: the database, exports, and deliveries. With a
+/// small limit, half of the open files are reserved.
 const FILES_RESERVED: u64 = 256;
-/// An idle connection takes about 11 KiB of memory, so a high limit mustn't allow any number.
+/// The maximum number of connections, even if the limit of open files is higher. An idle connection
+/// uses about 11 KiB of memory.
 const CONNECTIONS_MAX: u64 = 16_384;
 
 /// The limit of open files is too low to run the server.
@@ -20,7 +21,7 @@ pub struct TooFewFiles {
     limit: u64,
 }
 
-/// How many files and connections can be open at the same time.
+/// The maximum numbers of files and connections that can be open at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenFileLimits {
     pub files: u64,

@@ -24,6 +24,9 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
         report.report_warning(&ignored);
     }
+    if let Some(advice) = options.localhost_advice() {
+        report.report_advice(advice);
+    }
     check_running_server(&options.data.data_dir, &mut report);
     store::require_database(&options.data.data_dir)
         .map_err(|error| into_command_error(error.into()))?;
@@ -137,6 +140,10 @@ struct CheckReport {
 impl CheckReport {
     fn report_ok(&self, text: &str) {
         print(&format!("ok     {}\n", escape_control_chars(text)));
+    }
+
+    fn report_advice(&self, text: &str) {
+        print(&format!("info   {}\n", escape_control_chars(text)));
     }
 
     /// Reports something that doesn't make the check fail.

@@ -46,13 +46,14 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
         }
     }
     result?;
+    logging::flush();
     std::process::exit(0)
 }
 
 async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     let [miniback_listener, site_listener, receiver_listener] = bind_listeners()?;
     let running = start_miniback(directory, miniback_listener).await?;
-    actix_web::rt::spawn(logging::report_left_out_lines());
+    actix_web::rt::spawn(logging::report_suppressed_lines());
     let api = ApiClient::new(running.url.clone(), &create_token(&running).await?);
     let secret = Secret::from_random(random::bytes()).as_str().to_owned();
     let site_url = format!(

@@ -63,6 +63,7 @@ pub fn run() -> i32 {
         Command::User(command) => user::run(command),
         Command::Token(command) => token::run(command),
     };
+    logging::flush();
     match result {
         Ok(()) => 0,
         Err(CommandError { line, code }) => {

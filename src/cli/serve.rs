@@ -15,6 +15,9 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
         tracing::warn!("{}", super::escape_control_chars(&ignored));
     }
+    if let Some(advice) = options.localhost_advice() {
+        tracing::info!("{advice}");
+    }
     let first_user = config::read_first_user(|name| std::env::var(name).ok())
         .map_err(CommandError::usage_error)?;
     actix_web::rt::System::new().block_on(async {
@@ -23,13 +26,14 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
             .map_err(into_command_error)?;
         let shutdown_signal = shutdown_signal()?;
         log_ready(&running, format);
-        actix_web::rt::spawn(logging::report_left_out_lines());
+        actix_web::rt::spawn(logging::report_suppressed_lines());
         shutdown_signal.await;
         tracing::info!("stopping, waiting for in-flight requests and deliveries");
         running.stop().await;
         tracing::info!("stopped");
         Ok(())
     })?;
+    logging::flush();
     // Exit here: a hanging DNS lookup would block the runtime's shutdown. The store is already
     // closed.
     std::process::exit(0)

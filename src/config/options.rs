@@ -88,6 +88,27 @@ pub struct ServeOptions {
     pub log: LogOptions,
 }
 
+impl ServeOptions {
+    /// Returns advice for an installation that is reachable from other machines.
+    pub fn localhost_advice(&self) -> Option<&'static str> {
+        let is_public = self.base_url.as_ref().is_some_and(|url| {
+            url.scheme() == "https"
+                && match url.host() {
+                    Some(url::Host::Domain(name)) => {
+                        name != "localhost" && !name.ends_with(".localhost")
+                    }
+                    Some(url::Host::Ipv4(ip)) => !ip.is_loopback(),
+                    Some(url::Host::Ipv6(ip)) => !ip.is_loopback(),
+                    None => false,
+                }
+        });
+        (is_public && !self.delivery.deny_localhost).then_some(
+            "webhooks can reach services on this machine; if no endpoint runs here, set \
+             --deny-localhost",
+        )
+    }
+}
+
 /// Options for failure alerts.
 #[derive(Clone, Debug, Args)]
 pub struct AlertOptions {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use askama::Template;
 use futures_util::{Stream, StreamExt, stream};
@@ -20,8 +21,8 @@ use tokio::sync::watch;
 
 use super::inbox::{Inbox, ReceivedRequest};
 use super::server::{
-    DemoServer, NotFound, listener_url, origin_aliases, page_headers, render_page, static_file,
-    static_files,
+    DemoServer, NotFound, listener_url, origin_aliases, page_headers, reject_other_hosts,
+    render_page, static_file, static_files,
 };
 use crate::clock::Clock;
 
@@ -60,6 +61,7 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
         App::new()
             .app_data(receiver.clone())
             .app_data(web::PayloadConfig::new(BODY_MAX_BYTES))
+            .wrap(from_fn(reject_other_hosts))
             .wrap(page_headers(&policy))
             .configure(|config| {
                 static_files(config, include_str!("../../static/demo_receiver.svg"))

@@ -5,12 +5,13 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, ContentType, HeaderName};
-use actix_web::middleware::DefaultHeaders;
+use actix_web::http::header::{CACHE_CONTROL, ContentType, HOST, HeaderName, HeaderValue};
+use actix_web::middleware::{DefaultHeaders, Next};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, Route};
+use actix_web::{Error, HttpResponse, Route};
 use askama::Template;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -67,6 +68,23 @@ pub(super) fn page_headers(policy: &str) -> DefaultHeaders {
         .add(("X-Content-Type-Options", "nosniff"))
         .add(("Referrer-Policy", "same-origin"))
         .add((CACHE_CONTROL, "no-store"))
+}
+
+/// Middleware that rejects requests for another host. Otherwise, a website could read the received
+/// events by pointing its own name at this machine (DNS rebinding).
+pub(super) async fn reject_other_hosts(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let address = request.app_config().local_addr();
+    let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
+    let own = [address.to_string(), format!("localhost:{}", address.port())];
+    if own.iter().any(|own| Some(own.as_bytes()) == host) {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    }
+    let text = format!("Open this page at http://{address}/.\n");
+    let response = HttpResponse::build(StatusCode::MISDIRECTED_REQUEST).body(text);
+    Ok(request.into_response(response))
 }
 
 /// The 404 page of the site or the receiver.

@@ -7,11 +7,14 @@ use std::io;
 use std::net::TcpListener;
 
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use askama::Template;
 use tokio::sync::watch;
 
-use super::server::{DemoServer, NotFound, listener_url, page_headers, render_page, static_files};
+use super::server::{
+    DemoServer, NotFound, listener_url, page_headers, reject_other_hosts, render_page, static_files,
+};
 
 /// The URLs and names on the page.
 #[derive(Template)]
@@ -46,6 +49,7 @@ pub fn start(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(page.clone())
+            .wrap(from_fn(reject_other_hosts))
             .wrap(page_headers(&policy))
             .configure(|config| static_files(config, include_str!("../../static/demo_site.svg")))
             .route("/", web::get().to(show))

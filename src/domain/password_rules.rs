@@ -11,8 +11,7 @@ pub const PASSWORD_MIN_BYTES: usize = 12;
 pub const PASSWORD_MAX_BYTES: usize = 256;
 
 /// About 8,000 common passwords in lower case: 5,000 with 12 or more characters, and 3,000 shorter
-/// passwords, which people extend. They are the most frequent passwords in Mark Burnett's list of
-/// 10 million passwords, which is in the public domain.
+/// passwords, which people extend. `NOTICE` describes their origin.
 const COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
 /// The maximum length of the extra characters, in bytes, that are ignored when a password is
 /// compared with common passwords, as in `password2026!`.

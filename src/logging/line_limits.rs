@@ -1,5 +1,5 @@
-//! Limits the log lines that clients and endpoints can cause. The rest are counted, and one line a
-//! minute says how many were left out.
+//! Limits the log lines that clients and endpoints can cause. Once a minute, a line says how many
+//! were suppressed.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,10 +13,10 @@ use tracing_subscriber::layer::Context;
 use crate::server::security_events;
 
 const WINDOW: Duration = Duration::from_secs(60);
-/// Warnings and errors of one place in the program in a window.
+/// Maximum number of warnings and errors per window from one place in the code.
 const PROBLEMS_MAX: u64 = 10;
-/// Failed sign-ins in a window, of all clients together. A single client causes at most 5, because
-/// it must wait between attempts.
+/// Maximum number of failed sign-ins per window, for all clients together. A single client causes
+/// at most 5, because it must wait between attempts.
 const UNAUTHENTICATED_MAX: u64 = 100;
 /// The HTTP parser, which logs an error for each request that isn't valid HTTP.
 const HTTP_PARSER: &str = "actix_http";
@@ -24,13 +24,13 @@ const HTTP_PARSER: &str = "actix_http";
 /// The lines of the current window.
 static COUNTS: LineCounts = LineCounts::new();
 
-/// A place in the program that logs: its target and line.
+/// A place in the code that logs: its target and line.
 type Place = (&'static str, Option<u32>);
 
 #[derive(Default)]
 struct Count {
     logged: u64,
-    left_out: u64,
+    suppressed: u64,
 }
 
 struct LineCounts(Mutex<BTreeMap<Place, Count>>);
@@ -49,7 +49,7 @@ impl LineLimits {
         }
     }
 
-    /// Returns how many lines of a place a window can contain; `None` if the number isn't limited.
+    /// Returns the maximum number of lines per window from one place; `None` means no limit.
     fn limit(&self, target: &str, level: Level) -> Option<u64> {
         if is_http_parser(target) && !self.shows_http_parser {
             Some(0)
@@ -86,29 +86,30 @@ impl LineCounts {
         if is_within_limit {
             count.logged += 1;
         } else {
-            count.left_out += 1;
+            count.suppressed += 1;
         }
         is_within_limit
     }
 
-    /// Starts a new window, and returns how many lines of each target the old one left out.
+    /// Starts a new window, and returns how many lines of each target were suppressed in the old
+    /// one.
     fn start_window(&self) -> BTreeMap<&'static str, u64> {
         let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut left_out = BTreeMap::new();
+        let mut suppressed = BTreeMap::new();
         for ((target, _), count) in counts {
-            *left_out.entry(target).or_default() += count.left_out;
+            *suppressed.entry(target).or_default() += count.suppressed;
         }
-        left_out.retain(|_, lines| *lines > 0);
-        left_out
+        suppressed.retain(|_, lines| *lines > 0);
+        suppressed
     }
 
-    fn log_left_out(&self) {
+    fn log_suppressed(&self) {
         let mut bad_requests = 0;
         for (target, lines) in self.start_window() {
             if is_http_parser(target) {
                 bad_requests += lines;
             } else {
-                tracing::warn!(source = target, lines, "similar log lines left out");
+                tracing::warn!(source = target, lines, "similar log lines suppressed");
             }
         }
         if bad_requests > 0 {
@@ -117,11 +118,11 @@ impl LineCounts {
     }
 }
 
-/// Logs once a minute how many lines were left out. Runs until aborted.
+/// Logs once a minute how many lines were suppressed. Runs until aborted.
 pub async fn report() {
     loop {
         tokio::time::sleep(WINDOW).await;
-        COUNTS.log_left_out();
+        COUNTS.log_suppressed();
     }
 }
 
@@ -158,7 +159,7 @@ mod tests {
         }
     }
 
-    /// Runs `log` with limits of its own, and returns the logged lines.
+    /// Runs `log` with separate limits, and returns the logged lines.
     fn logged(level: LevelFilter, log: impl FnOnce(&'static LineCounts)) -> Lines {
         let counts: &'static LineCounts = Box::leak(Box::new(LineCounts::new()));
         let lines = Lines::default();
@@ -185,7 +186,7 @@ mod tests {
                 tracing::info!(target: security_events::TARGET, "export");
             }
             tracing::error!("second place");
-            counts.log_left_out();
+            counts.log_suppressed();
             tracing::warn!("first place again");
         });
         let expected = [
@@ -205,11 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn says_nothing_if_no_line_was_left_out() {
+    fn logs_nothing_if_no_line_was_suppressed() {
         let lines = logged(LevelFilter::INFO, |counts| {
             tracing::warn!("a problem");
-            counts.log_left_out();
-            counts.log_left_out();
+            counts.log_suppressed();
+            counts.log_suppressed();
         });
         assert_eq!(lines.count(""), 1);
     }

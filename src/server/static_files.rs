@@ -40,7 +40,7 @@ const SCRIPT: &str = concat!(
     "})();\n",
 );
 
-const FILES: [StaticFile; 4] = [
+const FILES: [StaticFile; 5] = [
     StaticFile {
         name: "style.css",
         content_type: "text/css; charset=utf-8",
@@ -55,6 +55,11 @@ const FILES: [StaticFile; 4] = [
         name: "feedback.js",
         content_type: "text/javascript; charset=utf-8",
         content: include_str!("../../static/feedback.js"),
+    },
+    StaticFile {
+        name: "connection_check.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../../static/connection_check.js"),
     },
     StaticFile {
         name: "favicon.svg",

@@ -11,12 +11,13 @@ impl StoreError {
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::ReadOnly
             | Self::DatabaseReplaced
+            | Self::Damaged(_)
             | Self::Overloaded
             | Self::Busy
             | Self::Closed
             | Self::BatchRolledBack
             | Self::Pool => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Panicked | Self::Damaged(_) | Self::Sqlite(_) | Self::InvalidValue(_) => {
+            Self::Panicked | Self::Sqlite(_) | Self::InvalidValue(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }
@@ -33,11 +34,11 @@ impl StoreError {
                 "The server is busy. Nothing was saved. Try again in a moment."
             }
             Self::DatabaseReplaced => {
-                "The server’s database was replaced or deleted. Nothing was saved. \
+                "The server’s database was replaced, overwritten, or deleted. Nothing was saved. \
                  The server’s log says what to do."
             }
             Self::Damaged(_) => {
-                "The server’s database is damaged. An admin has to restore a backup."
+                "The server’s database is damaged. Nothing was saved. An admin has to restore a backup."
             }
             Self::Closed => "The server is restarting. Try again in a moment.",
             Self::Panicked | Self::Sqlite(_) | Self::InvalidValue(_) => "See the server log.",

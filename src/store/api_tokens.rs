@@ -84,18 +84,20 @@ impl Store {
         token_hash: [u8; 32],
         now: Timestamp,
     ) -> Result<Option<(ApiToken, bool)>, StoreError> {
-        self.reader
+        let found = self
+            .reader
             .read_inline(move |c| {
                 let statement = format!("{SELECT} WHERE token_hash = ?1");
                 let token = sql::query_optional(c, &statement, [token_hash], token_from_row)?;
-                Ok(token.map(|token| {
+                Ok::<_, StoreError>(token.map(|token| {
                     let needs_touch = token.last_used_at.is_none_or(|last_used_at| {
                         last_used_at.is_outdated(now, LAST_USED_RESOLUTION)
                     });
                     (token, needs_touch)
                 }))
             })
-            .await
+            .await?;
+        self.condition.verify_missing(found)
     }
 
     /// Updates the last-used time of a token.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::Error as MigrationError;
 
-use super::db::error::{OpenError, describe_sqlite};
+use super::db::error::{OpenError, describe_sqlite, is_damage};
 use super::db::files::LiveFiles;
 use super::db::open::{copy_into, database_path, require_database};
 use super::db::{counters, schema_check};
@@ -93,9 +93,7 @@ fn open_existing(dir: &Path) -> Result<Connection, BackupError> {
 
 fn copy_error(error: rusqlite::Error, path: &Path) -> BackupError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            BackupError::Corrupt(describe_sqlite(&error))
-        }
+        _ if is_damage(&error) => BackupError::Corrupt(describe_sqlite(&error)),
         Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
             BackupError::Write {
                 path: path.to_owned(),
@@ -118,12 +116,10 @@ fn check(
     path: &Path,
 ) -> Result<Result<DatabaseSummary, String>, BackupError> {
     match summarize(connection, path) {
-        Err(MigrationError::RusqliteError { err, .. }) => match err.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Ok(Err(describe_sqlite(&err)))
-            }
-            _ => Err(err.into()),
-        },
+        Err(MigrationError::RusqliteError { err, .. }) if is_damage(&err) => {
+            Ok(Err(describe_sqlite(&err)))
+        }
+        Err(MigrationError::RusqliteError { err, .. }) => Err(err.into()),
         Err(error) => Err(OpenError::from(error).into()),
         Ok(result) => Ok(result),
     }

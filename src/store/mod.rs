@@ -100,7 +100,7 @@ impl Store {
         let lock_file = lock
             .zip(guard.as_ref())
             .map(|(lock, guard)| lock.file_writer(guard.database));
-        let condition = DatabaseCondition::new(lock_file);
+        let condition = DatabaseCondition::new(lock_file, guard);
         if lock.is_some() {
             integrity_check::check(&connection, &path, &condition)?;
         }
@@ -112,15 +112,12 @@ impl Store {
         };
         let reader =
             reader::Reader::open(&path, condition.clone()).map_err(|error| failed(&error))?;
-        let served = |guard| -> Result<_, StoreError> {
-            Ok(writer::ServedFiles {
-                wal: wal::Wal::for_database(&path),
-                guard: Arc::new(guard),
-                clock: ClockFollower::start(&connection, clock.clone())?,
-            })
+        let served = |clock| writer::ServedDatabase {
+            wal: wal::Wal::for_database(&path),
+            clock,
         };
-        let files = guard
-            .map(served)
+        let served = lock
+            .map(|_| ClockFollower::start(&connection, clock.clone()).map(served))
             .transpose()
             .map_err(|error| failed(&error))?;
         let writer = writer::Writer::start(
@@ -129,7 +126,7 @@ impl Store {
             clock,
             notifiers.clone(),
             condition.clone(),
-            files,
+            served,
         )
         .map_err(|error| failed(&error))?;
         Ok(Self {

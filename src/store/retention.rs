@@ -80,8 +80,8 @@ impl Store {
     }
 }
 
-/// The ids that were created since a time. If the clock was behind for a while, the times of these
-/// rows are too old, but their ids aren't, because ids ascend.
+/// The ids that were created since a time. If the clock was behind for a while, the times of rows
+/// that were created then are too old, but their ids aren't, because ids ascend.
 struct RecentIds {
     first: String,
     last: String,
@@ -91,7 +91,7 @@ impl RecentIds {
     fn since<T: Id>(time: Timestamp, now: Timestamp) -> Self {
         Self {
             first: id::lower_bound::<T>(time),
-            // Ids in the future say nothing: the clock was ahead when they were created.
+            // Ignore ids in the future: the clock was ahead when they were created.
             last: id::lower_bound::<T>(now.plus(Duration::from_millis(1))),
         }
     }

@@ -74,7 +74,8 @@ impl Store {
         token_hash: [u8; 32],
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
-        self.reader
+        let found = self
+            .reader
             .read(move |c| {
                 let statement = "SELECT users.*, last_used_at
                     FROM sessions JOIN users ON users.id = user_id
@@ -89,7 +90,8 @@ impl Store {
                     })
                 })
             })
-            .await
+            .await?;
+        self.condition.verify_missing(found)
     }
 
     /// Updates the last-used time of a session and the last-seen time of its user.

@@ -77,14 +77,16 @@ impl Store {
         email: &str,
     ) -> Result<Option<(User, String)>, StoreError> {
         let email = normalize_email(email);
-        self.reader
+        let found = self
+            .reader
             .read(move |c| {
                 let statement = "SELECT * FROM users WHERE normalized_email = ?1";
                 sql::query_optional(c, statement, [email], |row| {
                     Ok((user_from_row(row)?, row.get("password_hash")?))
                 })
             })
-            .await
+            .await?;
+        self.condition.verify_missing(found)
     }
 
     /// Sets a password and ends the user's sessions, except the session with the token hash `keep`.

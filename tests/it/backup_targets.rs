@@ -146,15 +146,90 @@ fn rejects_a_directory_that_is_not_writable() {
 }
 
 #[test]
-fn rejects_another_database_in_use() {
+fn rejects_the_files_of_another_data_directory() {
     let (app, other) = (App::start(), App::start());
     other.api().create_project("Other");
-    let line = backup_error(&app, &other.database());
-    assert!(
-        line.contains("in use") && line.contains("miniback.db-wal"),
-        "{line}"
-    );
-    other.api().create_project("Another");
+    let files = [
+        "miniback.db",
+        "miniback.db-wal",
+        "miniback.db-shm",
+        "miniback.lock",
+    ];
+    let assert_rejected = |dir: &Path, name: &str| {
+        let content = fs::read(dir.join(name)).ok();
+        let line = backup_error(&app, &dir.join(name));
+        assert!(
+            line.contains(name) && line.contains("choose a new name"),
+            "{line}"
+        );
+        assert_eq!(fs::read(dir.join(name)).ok(), content, "{name}");
+    };
+    for is_wal_empty in [false, true] {
+        if is_wal_empty {
+            let database = rusqlite::Connection::open(other.database()).unwrap();
+            database
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+                .unwrap();
+            database.close().unwrap();
+            assert_eq!(
+                other.dir.join("miniback.db-wal").metadata().unwrap().len(),
+                0
+            );
+        }
+        for name in files {
+            assert_rejected(&other.dir, name);
+        }
+    }
+    other.api().create_feedback("other", "Still here");
+    // SQLite's files next to a link to the database.
+    let (_, data) = other.sigterm_and_wait();
+    let dir = data.path().join("data");
+    for name in files {
+        assert_rejected(&dir, name);
+    }
+    let moved = data.path().join("moved.sqlite");
+    fs::rename(dir.join("miniback.db"), &moved).unwrap();
+    symlink(&moved, dir.join("miniback.db")).unwrap();
+    let other = App::builder().with_data(data).start();
+    for name in ["moved.sqlite", "moved.sqlite-wal", "moved.sqlite-shm"] {
+        assert_rejected(moved.parent().unwrap(), name);
+    }
+    other.api().create_feedback("other", "And here");
+}
+
+#[test]
+fn rejects_companion_files_but_not_files_with_similar_names() {
+    let app = App::start();
+    let outside = TempDir::new().unwrap();
+    let path = |name: &str| outside.path().join(name);
+    fs::write(path("app.sqlite"), "a database of another program").unwrap();
+    fs::write(path("orphan.db-journal"), "").unwrap();
+    // A copy of a database in WAL mode that isn't open.
+    fs::copy(app.database(), path("copy.db")).unwrap();
+    for name in [
+        "app.sqlite-wal",
+        "app.sqlite-shm",
+        "app.sqlite-journal",
+        "orphan.db-journal",
+        "orphan.db",
+        "miniback.lock",
+        "copy.db",
+    ] {
+        let line = backup_error(&app, &path(name));
+        assert!(line.contains("choose a new name"), "{line}");
+    }
+    fs::write(path("existing"), "a plain file").unwrap();
+    for name in [
+        "existing",
+        "existing",
+        "miniback.db",
+        "miniback.db",
+        "daily-wal",
+        "a-wal.db",
+    ] {
+        app.run(&["backup", path(name).to_str().unwrap()], "")
+            .success();
+    }
 }
 
 #[test]
@@ -193,7 +268,7 @@ fn accepts_unusual_names_and_removes_incomplete_backups() {
 }
 
 #[test]
-fn backups_that_run_at_the_same_time_do_not_disturb_each_other() {
+fn backups_that_run_at_the_same_time_do_not_affect_each_other() {
     let app = App::start();
     let outside = TempDir::new().unwrap();
     std::thread::scope(|scope| {

@@ -161,7 +161,7 @@ fn broken_databases_are_explained() {
     ];
     let link = "dangling link";
     for (kind, file) in broken_files(temp.path(), 4096) {
-        // A new database replaces a missing or an empty file; a pipe or a device isn't a file.
+        // Some of these don't prevent the creation of a database, and others can't be moved.
         if [
             "missing",
             "empty",

@@ -11,7 +11,7 @@ use crate::support::in_process::{InProcess, START};
 use crate::support::pages::Visitor;
 use crate::support::receiver::{Receiver, Reply};
 
-/// Checks a wait whose remaining length was `before`. It can end 1 s early after a jump.
+/// Checks the `remaining` length of a wait after a jump. It can be up to 1 s shorter than `before`.
 #[track_caller]
 fn assert_not_longer(jump: Jump, remaining: i64, before: i64) {
     let expected = if jump.looks_like_time() {
@@ -23,7 +23,7 @@ fn assert_not_longer(jump: Jump, remaining: i64, before: i64) {
 }
 
 #[test]
-fn an_open_form_can_still_be_sent() {
+fn an_open_form_can_still_be_submitted() {
     for jump in Jump::ALL {
         let mut app = InProcess::start(&[]);
         app.api().create_project("Shop");
@@ -33,7 +33,7 @@ fn an_open_form_can_still_be_sent() {
         jump.make(&mut app);
         let body = json!({"projectSlug": "shop", "message": "Hello", "stamp": token});
         let status = Api::new(&app.url, None).post("/api/feedback", body).status;
-        // After a restart, a page may really be a year old.
+        // After a restart, the program can't tell whether the page really is a year old.
         let is_expired = jump.is_across_restart && jump.by == YEAR;
         assert_eq!(status, if is_expired { 422 } else { 201 }, "{jump:?}");
     }
@@ -55,7 +55,7 @@ fn find_form_token(script: &str) -> &str {
 }
 
 #[test]
-fn a_retry_waits_for_its_delay_and_not_longer() {
+fn a_retry_waits_no_longer_than_its_delay() {
     for jump in Jump::ALL {
         let mut app = InProcess::start(&["--retry-delays", "30s"]);
         let receiver = Receiver::status(500);
@@ -80,7 +80,7 @@ fn a_retry_waits_for_its_delay_and_not_longer() {
 }
 
 #[test]
-fn a_hold_ends_after_its_length() {
+fn a_hold_keeps_its_length() {
     for jump in Jump::ALL {
         let mut app = InProcess::start(&["--retry-delays", "1s"]);
         let receiver = Receiver::queue(vec![
@@ -174,12 +174,12 @@ fn the_log_says_once_that_the_clock_was_set_back() {
         App::builder().with_data(data.clone()).start()
     };
     let app = restart("UPDATE clock_readings SET read_at = read_at + 3600000");
-    let line = app.log.wait_for_message("system clock was set back");
+    let line = app.log.wait_for_message("system clock jumped");
     assert_eq!(line["level"], "WARN", "{line}");
     let by = line["jump_ms"].as_i64().unwrap();
     assert!((-HOUR..-HOUR + 60 * SECOND).contains(&by), "{line}");
     drop(app.sigterm_and_wait());
     let app = restart("UPDATE clock_readings SET trusted_at = trusted_at - 3600000");
     app.log
-        .wait_for_message("system clock is trusted in an hour");
+        .wait_for_message("system clock isn't trusted for an hour");
 }

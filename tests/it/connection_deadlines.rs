@@ -12,8 +12,8 @@ use crate::support::raw_http::RawConnection;
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Sends `bytes` again and again until the connection ends, and returns how long it took.
-fn send_until_the_end(connection: &mut RawConnection, bytes: &[u8], pause: Duration) -> Duration {
+/// Sends `bytes` repeatedly until the connection ends, and returns the duration.
+fn send_until_closed(connection: &mut RawConnection, bytes: &[u8], pause: Duration) -> Duration {
     let started = Instant::now();
     while connection.try_send(bytes).is_ok() {
         assert!(started.elapsed() < Duration::from_secs(60), "still open");
@@ -34,7 +34,7 @@ fn slow_head(app: &App, reuses_the_connection: bool) {
         assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
     }
     connection.send("GET /healthz HTTP/1.1\r\nX: ");
-    let time = send_until_the_end(&mut connection, b"a", Duration::from_millis(500));
+    let time = send_until_closed(&mut connection, b"a", Duration::from_millis(500));
     assert_between(time, 9, 25);
     let response = connection.response("GET");
     assert_eq!(response.status(), 408);
@@ -57,7 +57,8 @@ fn idle_connection(app: &App) {
     assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
 }
 
-/// The handler reads this body, and responds when its time is over.
+/// Sends a body slowly to a handler that reads it, and checks that the handler responds at the
+/// deadline.
 fn slow_body(app: &App) {
     let mut connection = RawConnection::open(app);
     let started = Instant::now();
@@ -65,14 +66,14 @@ fn slow_body(app: &App) {
         "POST /api/feedback HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
         Transfer-Encoding: chunked\r\n\r\n",
     );
-    send_until_the_end(&mut connection, b"1\r\na\r\n", Duration::from_millis(500));
+    send_until_closed(&mut connection, b"1\r\na\r\n", Duration::from_millis(500));
     assert_between(started.elapsed(), 14, 35);
     let response = connection.response("POST");
     assert_eq!(response.status(), 408);
     assert!(response.closes(), "{response:?}");
 }
 
-/// No handler reads this body.
+/// Sends a body slowly to a route whose handler doesn't read it.
 fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     let mut connection = RawConnection::open(app);
     connection.send(format!(
@@ -81,13 +82,16 @@ fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     let response = connection.response("POST");
     assert_eq!(response.status(), 404);
     assert!(response.closes(), "{response:?}");
-    let time = send_until_the_end(&mut connection, bytes, Duration::from_millis(200));
+    let time = send_until_closed(&mut connection, bytes, Duration::from_millis(200));
     assert_between(time, 2, 20);
 }
 
-/// A malformed head gets a response, although the client goes on sending.
-fn malformed_head(app: &App) {
+/// Checks that a malformed head gets a response even if the client continues to send.
+fn malformed_head(app: &App, reuses_the_connection: bool) {
     let mut connection = RawConnection::open(app);
+    if reuses_the_connection {
+        assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
+    }
     connection.send("GET / HTTP/1.1\r\nnot a header\r\n\r\n");
     connection.send([b'a'; 10_000]);
     let response = connection.response("GET");
@@ -104,7 +108,7 @@ fn live_updates(app: &App, visitor: &Visitor) {
     stream.next_change();
 }
 
-/// Reads 1 KiB per second of an export, and then as fast as possible.
+/// Reads an export at 1 KiB per second, and then as fast as possible.
 fn slow_reader(app: &App, visitor: &Visitor, version: &str) {
     let mut connection = RawConnection::open(app);
     let session = visitor.session().expect("find the session cookie");
@@ -130,7 +134,7 @@ fn every_phase_of_a_connection_has_a_deadline() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    // More than the buffers of a connection hold.
+    // This is more data than the buffers of a connection can hold.
     for _ in 0..200 {
         api.create_feedback("shop", &"\u{4e00}".repeat(9_900));
     }
@@ -143,7 +147,8 @@ fn every_phase_of_a_connection_has_a_deadline() {
         scope.spawn(|| slow_body(&app));
         scope.spawn(|| slow_unread_body(&app, "Transfer-Encoding: chunked", b"1\r\na\r\n"));
         scope.spawn(|| slow_unread_body(&app, "Content-Length: 1000000", b"a"));
-        scope.spawn(|| malformed_head(&app));
+        scope.spawn(|| malformed_head(&app, false));
+        scope.spawn(|| malformed_head(&app, true));
         scope.spawn(|| live_updates(&app, &ada));
         scope.spawn(|| slow_reader(&app, &ada, "1.1"));
         scope.spawn(|| slow_reader(&app, &other, "1.0"));
@@ -159,13 +164,13 @@ fn an_endless_body_is_cut_off() {
     let mut sent = 0;
     while connection.try_send(&chunk).is_ok() {
         sent += chunk.len();
-        // The kernel's buffers hold several MB, which nobody reads.
-        assert!(sent < 32_000_000, "the server goes on reading");
+        // The kernel's buffers hold several MB that the server doesn't read.
+        assert!(sent < 32_000_000, "the server keeps reading");
     }
 }
 
 #[test]
-fn a_client_that_sends_a_large_body_can_read_the_refusal() {
+fn a_client_that_sends_a_large_body_can_read_the_rejection() {
     let app = App::start();
     let body = vec![b'a'; 1_000_000];
     for (path, status) in [
@@ -202,8 +207,8 @@ fn a_stopping_server_announces_the_end_and_closes_idle_connections() {
 }
 
 #[test]
-fn a_new_connection_replaces_the_longest_idle_one_if_files_run_short() {
-    // Half of the files are for connections.
+fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
+    // Half of the open files are for connections.
     let app = App::builder().open_files("128:128").start();
     let mut connections: Vec<_> = (0..150)
         .map(|number| {
@@ -213,14 +218,14 @@ fn a_new_connection_replaces_the_longest_idle_one_if_files_run_short() {
             connection
         })
         .collect();
-    // The newest connections still work, and the oldest ones have ended.
+    // The newest connections still work, and the oldest connections have ended.
     for connection in connections.iter_mut().rev().take(20) {
         assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
     }
     for connection in &mut connections[..20] {
         assert_eq!(connection.byte(), None);
     }
-    // Connections without a complete head make room as well.
+    // Connections without a complete head are replaced as well.
     let mut partial: Vec<_> = (0..100).map(|_| RawConnection::open(&app)).collect();
     for connection in &mut partial {
         connection.send("GET / HTTP/1.1\r\n");

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::app::App;
 use crate::support::command::{miniback, run, run_on, wrapped_by};
+use crate::support::wait::wait_until;
 
 /// The commands that need a database, with their arguments.
 const COMMANDS: [&[&str]; 8] = [
@@ -283,5 +284,43 @@ fn rejects_a_database_file_of_another_user() {
     let line = run(wrapped_by(&command, "setpriv", &user), "").error_line(2);
     for part in ["miniback.db", "the user with id 0", "chown --reference="] {
         assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[test]
+fn a_second_server_is_rejected_without_the_lock_file() {
+    let app = App::start();
+    let lock = app.dir.join("miniback.lock");
+    let changes: [fn(&Path); 2] = [
+        |lock| fs::remove_file(lock).unwrap(),
+        |lock| {
+            fs::write(lock.with_extension("new"), "").unwrap();
+            let private = Permissions::from_mode(0o600);
+            fs::set_permissions(lock.with_extension("new"), private).unwrap();
+            fs::rename(lock.with_extension("new"), lock).unwrap();
+        },
+    ];
+    for (count, change) in changes.iter().enumerate() {
+        change(&lock);
+        let line = app
+            .run(&["serve", "--listen", "127.0.0.1:0"], "")
+            .error_line(1);
+        let is_rejected = line.contains("using this data directory");
+        assert!(
+            is_rejected && line.contains(&app.pid().to_string()),
+            "{line}"
+        );
+        wait_until("the server restores the lock file", || {
+            let text = fs::read_to_string(&lock).ok()?;
+            text.contains("database ").then_some(())
+        });
+        let restored = app.log.lines();
+        let restored = restored
+            .iter()
+            .filter(|line| line.contains("miniback.lock was"));
+        assert_eq!(restored.count(), count + 1);
+        let check = app.run(&["check"], "").success();
+        assert!(check.stdout.contains("uses this database"), "{check:?}");
+        app.api().create_project(&format!("Project {count}"));
     }
 }

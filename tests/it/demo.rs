@@ -111,6 +111,11 @@ fn signs_in_receives_feedback_verifies_webhooks_and_cleans_up() {
     let mut demo = Demo::start(&[]);
     let (origin, link) = split_origin(&demo.sign_in_url);
 
+    // A program that previews links doesn't use the link up.
+    for _ in 0..2 {
+        let preview = http::send("HEAD", &demo.sign_in_url, &[], None);
+        assert_eq!(preview.expect(303).header("set-cookie"), None);
+    }
     let mut visitor = Visitor::new(origin);
     let signed_in = visitor.get(link).expect(303);
     visitor.follow(&signed_in).expect(200);
@@ -148,6 +153,24 @@ fn signs_in_receives_feedback_verifies_webhooks_and_cleans_up() {
     assert_eq!(demo.count_data_directories(), 1);
     assert_eq!(demo.stop(), Some(0));
     assert_eq!(demo.count_data_directories(), 0);
+}
+
+#[test]
+fn the_receiver_and_the_site_answer_only_their_own_host() {
+    let mut demo = Demo::start(&[]);
+    for url in [&demo.receiver_url, &demo.site_url] {
+        for path in ["/", "/received.json", "/webhooks/miniback"] {
+            let url = format!("{url}{path}");
+            let host = [("Host", "rebound.example")];
+            http::send("GET", &url, &host, None).expect(421);
+        }
+        http::send("GET", &format!("{url}/"), &[], None).expect(200);
+        let (_, port) = url.rsplit_once(':').unwrap();
+        let localhost = format!("localhost:{port}");
+        let own = [("Host", localhost.as_str())];
+        http::send("GET", &format!("{url}/"), &own, None).expect(200);
+    }
+    assert_eq!(demo.stop(), Some(0));
 }
 
 #[test]

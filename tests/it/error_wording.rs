@@ -1,10 +1,10 @@
-//! Errors of the API say what a member must be in the words of JSON, not in those of a library.
+//! Errors of the API describe valid values in terms of JSON, not in terms of a library.
 
 use serde_json::{Value, json};
 
 use crate::support::app::App;
 
-/// Words of Rust and serde.
+/// Terms of Rust and serde.
 const INTERNALS: [&str; 17] = [
     "struct",
     "enum",
@@ -25,7 +25,7 @@ const INTERNALS: [&str; 17] = [
     "custom name",
 ];
 
-/// Calls, each with a body that has all members of the call.
+/// API calls, each with a body that contains all members that the call accepts.
 fn calls() -> Vec<(&'static str, String, Value)> {
     let webhook = json!({
         "url": "http://127.0.0.1:9/hook", "description": "text", "topics": ["feedback.created"],
@@ -79,7 +79,7 @@ fn calls() -> Vec<(&'static str, String, Value)> {
                 "context": {"a": "b"},
             }),
         ),
-        // Last, because it pauses the project.
+        // This call is last, because it pauses the project.
         (
             "PATCH",
             "/api/v1/projects/shop".into(),
@@ -91,7 +91,7 @@ fn calls() -> Vec<(&'static str, String, Value)> {
 }
 
 #[test]
-fn wrong_types_are_explained_in_the_words_of_json() {
+fn errors_about_wrong_types_use_json_terms() {
     let app = App::builder()
         .option("--limit-address", "none")
         .option("--limit-project", "none")
@@ -129,7 +129,7 @@ fn wrong_types_are_explained_in_the_words_of_json() {
         json!({"": {}}),
         json!("x, expected y"),
     ];
-    let mut refused = 0;
+    let mut rejected = 0;
     for (method, call, valid) in calls() {
         for member in valid.as_object().unwrap().keys() {
             for value in &wrong {
@@ -144,7 +144,7 @@ fn wrong_types_are_explained_in_the_words_of_json() {
                 if response.status < 400 {
                     continue;
                 }
-                refused += 1;
+                rejected += 1;
                 let texts = messages(&response.json());
                 assert!(!texts.is_empty(), "{text}");
                 for message in texts {
@@ -155,10 +155,10 @@ fn wrong_types_are_explained_in_the_words_of_json() {
             }
         }
     }
-    assert!(refused > 300, "{refused}");
+    assert!(rejected > 300, "{rejected}");
 }
 
-/// Returns the texts of a problem that people read.
+/// Returns the texts in a problem document that people read.
 fn messages(problem: &Value) -> Vec<String> {
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     let messages = errors.iter().map(|error| &error["message"]);
@@ -169,7 +169,7 @@ fn messages(problem: &Value) -> Vec<String> {
 }
 
 #[test]
-fn an_invalid_choice_is_answered_with_the_valid_ones() {
+fn the_error_of_an_invalid_choice_lists_the_valid_choices() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");

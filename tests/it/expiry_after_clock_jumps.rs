@@ -40,7 +40,7 @@ fn the_overlap_of_a_secret_rotation_keeps_its_length() {
 }
 
 #[test]
-fn sessions_stay_valid_and_end_after_their_time() {
+fn sessions_stay_valid_and_expire_after_their_time() {
     for jump in Jump::ALL {
         let mut app = InProcess::start(&[]);
         let mut ada = app.visitor();
@@ -68,7 +68,7 @@ fn page_status(app: &InProcess, visitor: &Visitor, path: &str) -> u16 {
 }
 
 #[test]
-fn one_time_links_stay_valid_and_end_after_their_time() {
+fn one_time_links_stay_valid_and_expire_after_their_time() {
     for jump in Jump::ALL {
         let mut app = InProcess::start(&[]);
         let mut ada = app.visitor();
@@ -135,14 +135,14 @@ fn nothing_is_deleted_until_the_clock_has_run_for_an_hour() {
         jump.make(&mut app);
         for _ in 0..10 {
             app.advance(duration(60 * SECOND));
-            // Retention runs every 50 s; its jobs are queued before these commits.
+            // Retention runs every 50 s. When these commits return, its jobs have run, too.
             (0..5).for_each(|_| app.commit());
         }
         for path in [&feedback, &delivery] {
             let status = app.api().get(path).status;
             assert_eq!(status, 200, "{jump:?}: {path}");
         }
-        // If the clock was set back, wait for the time of these rows, too.
+        // If the clock was set back, also wait until it reaches the time of these rows.
         app.advance(duration(HOUR + (-jump.by).max(0)));
         for path in [&feedback, &delivery] {
             wait_until("retention runs again", || {
@@ -153,9 +153,9 @@ fn nothing_is_deleted_until_the_clock_has_run_for_an_hour() {
 }
 
 #[test]
-fn rows_from_a_clock_that_was_behind_are_kept_for_their_time() {
+fn rows_created_while_the_clock_was_behind_are_kept_for_their_time() {
     let mut app = InProcess::start(&["--feedback-retention", "10d"]);
-    // Commands use the system's clock. Start after the ids of the rows that they create.
+    // Commands create rows with the real time in their ids. Ids ascend, so start at a later time.
     app.set_clock(Timestamp::parse("2100-01-01T00:00:00Z").unwrap());
     app.api().create_project("Shop");
     let first = app.api().create_feedback("shop", "Before");

@@ -1,11 +1,14 @@
 //! Forms in a real browser: typed text survives lost connections and expired sessions, conflicts
 //! are shown, and the focus stays where a keyboard user expects it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::browser::{Browser, BrowserOptions};
+use crate::support::in_process::InProcess;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
 fn browser(javascript: bool) -> Browser {
@@ -51,6 +54,40 @@ fn a_lost_connection_keeps_the_page_and_send_again_works() {
     let projects = app.api().get("/api/v1/projects").json();
     assert_eq!(projects["data"].as_array().map(Vec::len), Some(1));
     wait_for_focus(&browser, "Shop");
+}
+
+#[test]
+fn the_public_form_keeps_its_text_without_a_connection() {
+    let app = InProcess::start(&[]);
+    app.api().create_project("Shop");
+    let browser = browser(true);
+    browser.open(&format!("{}/f/shop", app.url));
+    app.advance(Duration::from_secs(2));
+    browser.find("textbox", "Message").fill("From a tunnel");
+    set_offline(&browser, true);
+    browser.find("button", "Send").press();
+    browser.wait_for_text("Couldn’t send your feedback.");
+    assert_eq!(browser.find("textbox", "Message").value(), "From a tunnel");
+    set_offline(&browser, false);
+    browser.find("button", "Send").press();
+    browser.wait_for_text("Thank you.");
+    let stored = app.api().get("/api/v1/feedback").json();
+    assert_eq!(stored["data"][0]["message"], "From a tunnel");
+}
+
+#[test]
+fn the_sign_in_form_keeps_its_input_without_a_connection() {
+    let app = App::start();
+    let browser = browser(true);
+    browser.open(&format!("{}/login", app.url));
+    browser.find("textbox", "Email").fill(ADMIN);
+    browser.find("textbox", "Password").fill(PASSWORD);
+    set_offline(&browser, true);
+    browser.find("button", "Sign in").press();
+    browser.wait_for_text("No connection to the server. Your text is still here.");
+    set_offline(&browser, false);
+    browser.find("button", "Sign in").press();
+    browser.find("button", "Sign out");
 }
 
 fn expired_session(javascript: bool) {

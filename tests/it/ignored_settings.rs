@@ -208,3 +208,28 @@ fn trusted_proxies_and_direct_clients_are_not_reported() {
         "{reports:#?}"
     );
 }
+
+#[test]
+fn a_public_installation_is_advised_to_deny_localhost() {
+    let has_advice = |arguments: &[&str]| {
+        let mut builder = App::builder();
+        for argument in arguments {
+            builder = builder.arg(argument);
+        }
+        let app = builder.start();
+        let line = app.log.find(|line| {
+            let message = line["message"].as_str().unwrap_or_default();
+            line["level"] == "INFO" && message.contains("--deny-localhost")
+        });
+        let check = app.run(&[&["check"], arguments].concat(), "").success();
+        let is_in_check = check.stdout.contains("--deny-localhost");
+        assert_eq!(line.is_some(), is_in_check, "{arguments:?}: {check:#?}");
+        is_in_check
+    };
+    let public = ["--base-url", "https://feedback.example"];
+    assert!(has_advice(&public));
+    assert!(!has_advice(&[public[0], public[1], "--deny-localhost"]));
+    assert!(!has_advice(&["--base-url", "https://localhost:8443"]));
+    assert!(!has_advice(&["--base-url", "http://feedback.example"]));
+    assert!(!has_advice(&[]));
+}

@@ -7,7 +7,7 @@ use crate::support::pages::same_origin;
 const COMMON: &str = "password1234";
 
 #[test]
-fn commands_reject_common_passwords_and_the_own_email() {
+fn commands_reject_common_passwords_and_the_email_of_the_user() {
     let app = App::start();
     for password in [COMMON, "kim@example.com", "            ", "miniback1234"] {
         let output = app.run(

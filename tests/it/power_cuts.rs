@@ -145,9 +145,9 @@ fn cut_power_of_one_installation(
     let endpoints = create_endpoints(&app.api_with(&token));
     let load = LoadGenerator::start(&app, CLIENTS, |_| "shop");
     load.wait_for_more(1);
-    // SQLite syncs directories only when it creates files, so a fault of directories has no effect
-    // from here on. If the disk ignores `fsync` from here on, the checks have to find individual
-    // lost changes in an intact database.
+    // SQLite syncs directories only when it creates files, so from here on, the fault
+    // `IgnoresDirectorySync` has no effect. If the disk ignores `fsync` from here on, the checks
+    // have to find individual lost changes in an intact database.
     fs.set_fault(fault);
     let mut is_first = true;
     while totals.cuts < last {

@@ -1,4 +1,4 @@
-//! The public form at `/f/SLUG`, which needs neither scripts nor a session.
+//! The public form at `/f/SLUG`, which works without scripts and has no session.
 
 use std::time::Duration;
 
@@ -39,7 +39,6 @@ fn submits_feedback_once_without_scripts() {
     let mut sam = app.visitor();
     let page = open_form(&app, &mut sam);
     assert!(page.text().contains("The <Shop>"), "{}", page.text());
-    assert!(!page.response.text.contains("<script"));
     let form = page
         .form_with("Send")
         .fill("Message", "Two\r\nlines")

@@ -2,6 +2,7 @@
 //! acknowledges no write that would be lost.
 
 use std::fs;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -72,6 +73,20 @@ fn assert_check_fails(app: &App, change: &str) {
     assert!(is_reported, "{change}: {check:?}");
 }
 
+fn cut_off(path: &Path, bytes: u64) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_len(file.metadata().unwrap().len() - bytes)
+        .unwrap();
+}
+
+fn messages(app: &App) -> Vec<String> {
+    let stored = app.api().get("/api/v1/feedback").json();
+    let feedback = stored["data"].as_array().unwrap().iter();
+    feedback
+        .map(|feedback| feedback["message"].as_str().unwrap().to_owned())
+        .collect()
+}
+
 fn move_file(from: &Path, to: &Path) {
     fs::rename(from, to).unwrap();
 }
@@ -79,7 +94,7 @@ fn move_file(from: &Path, to: &Path) {
 #[test]
 fn rejects_writes_after_a_file_of_the_database_is_replaced() {
     type Change = (&'static str, fn(&Path, &Path));
-    let changes: [Change; 7] = [
+    let changes: [Change; 9] = [
         ("a backup was moved over the database", |dir, copy| {
             move_file(copy, &dir.join("miniback.db"));
         }),
@@ -103,6 +118,18 @@ fn rejects_writes_after_a_file_of_the_database_is_replaced() {
             fs::remove_file(dir.join("miniback.db-wal")).unwrap();
             fs::write(dir.join("miniback.db-wal"), "").unwrap();
         }),
+        ("the WAL was cut off", |dir, _| {
+            let wal = dir.join("miniback.db-wal");
+            cut_off(&wal, wal.metadata().unwrap().len());
+        }),
+        ("the end of the database was cut off", |dir, _| {
+            let database = rusqlite::Connection::open(dir.join("miniback.db")).unwrap();
+            database
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+                .unwrap();
+            database.close().unwrap();
+            cut_off(&dir.join("miniback.db"), 8_192);
+        }),
         ("the directory was replaced by a copy", |dir, _| {
             let moved = dir.with_file_name("moved");
             move_file(dir, &moved);
@@ -122,8 +149,12 @@ fn rejects_writes_after_a_file_of_the_database_is_replaced() {
             // No server holds the lock of a copied directory.
             assert_check_fails(&app, change);
         }
-        // Pages can still be read, and report the problem.
-        if !change.contains("in place") {
+        if change.contains("in place") || change.contains("cut off") {
+            // Reads could return wrong data.
+            app.api().get("/api/v1/feedback").problem(503);
+            assert_eq!(error_lines(&app).len(), 1, "{change}");
+        } else {
+            // Pages can still be read, and report the problem.
             let page = ada.get("/feedback").expect(200);
             assert!(
                 page.text().contains("Nothing is saved"),
@@ -147,14 +178,7 @@ fn a_restored_database_is_intact_after_a_restart() {
             app.sigterm_and_wait().1
         };
         let app = App::builder().with_data(data).start();
-        let stored = app.api().get("/api/v1/feedback").json();
-        let messages: Vec<&str> = stored["data"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|feedback| feedback["message"].as_str().unwrap())
-            .collect();
-        assert_eq!(messages, ["Before"]);
+        assert_eq!(messages(&app), ["Before"]);
         app.run(&["check"], "").success();
         assert_eq!(healthz(&app), 200);
     }
@@ -191,6 +215,12 @@ fn rejects_writes_until_a_moved_database_is_back() {
         let body = json!({"project": "shop", "message": "Lost"});
         api.post("/api/v1/feedback", body).problem(503);
         assert_eq!(healthz(&app), 503);
+        // Requests at the same time don't open another file at the path.
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert_eq!(app.api().get("/api/v1/feedback?q=Before").status, 200));
+            }
+        });
         let check = app.run(&["check"], "");
         assert_eq!(check.code, Some(1), "{check:?}");
         move_file(&to, &from);
@@ -201,9 +231,64 @@ fn rejects_writes_until_a_moved_database_is_back() {
         app.run(&["check"], "").success();
     }
     receiver.wait_for(2);
+    let errors = error_lines(&app);
+    let errors = errors
+        .iter()
+        .filter(|line| line["message"].as_str().unwrap().contains("miniback.db"));
+    assert_eq!(errors.count(), 2);
     let stored = api.get("/api/v1/feedback").json();
     let count = stored["data"].as_array().unwrap().len();
     assert_eq!(count, 3, "{stored:#}");
+}
+
+#[test]
+fn a_database_behind_a_new_link_loses_nothing() {
+    for is_moved_back in [true, false] {
+        let app = app_with_backup();
+        app.api().create_feedback("shop", "In the WAL only");
+        let moved = app.dir.with_file_name("moved.db");
+        move_file(&app.database(), &moved);
+        symlink(&moved, app.database()).unwrap();
+        assert_writes_are_rejected(&app, "the database was moved and linked");
+        assert_check_fails(&app, "the database was moved and linked");
+        let app = if is_moved_back {
+            move_file(&moved, &app.database());
+            wait_until("the server is healthy again", || {
+                (healthz(&app) == 200).then_some(())
+            });
+            app
+        } else {
+            App::builder().with_data(app.kill9()).start()
+        };
+        app.api().create_feedback("shop", "Last");
+        let app = App::builder().with_data(app.kill9()).start();
+        assert_eq!(messages(&app), ["Last", "In the WAL only", "Before"]);
+    }
+}
+
+#[test]
+fn a_directory_behind_a_new_link_is_the_same_directory() {
+    let app = app_with_backup();
+    let moved = app.dir.with_file_name("moved");
+    move_file(&app.dir, &moved);
+    symlink(&moved, &app.dir).unwrap();
+    app.api().create_feedback("shop", "After");
+    assert_eq!(healthz(&app), 200);
+    let app = App::builder().with_data(app.kill9()).start();
+    assert_eq!(messages(&app), ["After", "Before"]);
+}
+
+#[test]
+fn valid_credentials_are_not_rejected_after_an_overwrite() {
+    let app = app_with_backup();
+    // The backup doesn't contain the token.
+    let api = app.api_with(&app.token(ADMIN, "full"));
+    fs::copy(app.dir.with_file_name("copy.db"), app.database()).unwrap();
+    wait_until("the server reports the overwrite", || {
+        let status = api.get("/api/v1/feedback").status;
+        assert!([200, 503].contains(&status), "{status}");
+        (status == 503).then_some(())
+    });
 }
 
 #[test]
@@ -242,11 +327,9 @@ fn reports_damage_that_a_request_detects() {
     assert_eq!(healthz(&app), 200);
     // Damage all pages after the first 10 in the running server's file.
     let path = app.database();
-    let mut bytes = fs::read(&path).unwrap();
-    let _ = bytes.split_off(bytes.len() / 2);
-    let length = fs::metadata(&path).unwrap().len() as usize;
-    bytes.resize(length, 0xAA);
-    fs::write(&path, &bytes).unwrap();
+    let half = fs::metadata(&path).unwrap().len() / 2;
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.write_all_at(&vec![0xAA; half as usize], half).unwrap();
     wait_until("a request finds the damage", || {
         app.api().get("/api/v1/feedback?limit=100");
         app.api().get("/api/v1/feedback?q=xxxx");

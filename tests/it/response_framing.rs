@@ -16,7 +16,7 @@ fn app_with_feedback() -> (App, String) {
     (app, format!("miniback_session={session}"))
 }
 
-/// All routes with their methods, without the ones that end the session.
+/// Returns all routes with their methods, except routes that end the session.
 fn requests() -> Vec<(String, String)> {
     let tables = [
         miniback::intake::routes(),
@@ -133,7 +133,7 @@ fn an_http_1_0_client_can_ask_to_keep_the_connection() {
 }
 
 #[test]
-fn a_request_for_another_protocol_gets_a_response_and_the_end() {
+fn the_connection_ends_after_a_request_for_another_protocol() {
     let (app, cookie) = app_with_feedback();
     for upgrade in ["websocket", "h2c"] {
         for path in ["/healthz", "/feedback/export.csv"] {
@@ -150,10 +150,10 @@ fn a_request_for_another_protocol_gets_a_response_and_the_end() {
     }
 }
 
-/// Sends a post that is refused, and then another request on the same connection if the response
+/// Sends a `POST` that is rejected, and then another request on the same connection if the response
 /// allows it.
 #[track_caller]
-fn refused_post(app: &App, head: &str, body: &str) -> RawResponse {
+fn rejected_post(app: &App, head: &str, body: &str) -> RawResponse {
     let mut connection = RawConnection::open(app);
     let request = format!("POST {head}\r\nHost: x\r\n{body}");
     let response = connection.exchange("POST", &request);
@@ -168,7 +168,7 @@ fn refused_post(app: &App, head: &str, body: &str) -> RawResponse {
 }
 
 #[test]
-fn a_connection_stays_open_after_a_refused_post_with_a_short_body() {
+fn a_connection_stays_open_after_a_rejected_post_with_a_short_body() {
     let app = App::start();
     for path in [
         "/nope",
@@ -181,14 +181,14 @@ fn a_connection_stays_open_after_a_refused_post_with_a_short_body() {
             "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n".to_owned(),
             format!("Content-Length: 30000\r\n\r\n{}", "a".repeat(30_000)),
         ] {
-            let response = refused_post(&app, &format!("{path} HTTP/1.1"), &body);
+            let response = rejected_post(&app, &format!("{path} HTTP/1.1"), &body);
             assert!(!response.closes(), "{path}: {response:?}");
         }
     }
 }
 
 #[test]
-fn a_response_to_an_incomplete_body_announces_the_end() {
+fn the_response_to_an_incomplete_body_has_connection_close() {
     let app = App::start();
     for body in [
         "Content-Length: 20\r\n\r\n{}",

@@ -188,3 +188,30 @@ fn restore(copy: &Path, dir: &Path) {
     }
     std::fs::copy(copy, database(dir)).unwrap();
 }
+
+#[test]
+fn rejects_a_linked_database_whose_wal_was_left_behind() {
+    let app = App::start();
+    app.api().create_project("Shop");
+    app.api().create_feedback("shop", "In the WAL only");
+    let data = app.kill9();
+    let dir = data.path().join("data");
+    let moved = data.path().join("moved.db");
+    std::fs::rename(database(&dir), &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, database(&dir)).unwrap();
+    let wal = dir.join("miniback.db-wal");
+    for line in [
+        serve(&dir).error_line(2),
+        run_on(&dir, &["check"], "").error_line(2),
+    ] {
+        assert!(
+            line.contains(wal.to_str().unwrap()) && line.contains("move it"),
+            "{line}"
+        );
+    }
+    // Follow the instructions in the error.
+    std::fs::rename(wal, data.path().join("moved.db-wal")).unwrap();
+    let app = App::builder().with_data(data).start();
+    let stored = app.api().get("/api/v1/feedback").json();
+    assert_eq!(stored["data"][0]["message"], "In the WAL only");
+}

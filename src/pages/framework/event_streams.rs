@@ -6,9 +6,9 @@ use tokio::sync::{Notify, watch};
 
 use crate::domain::id::UserId;
 
-/// Maximum number of streams per session. A further stream replaces the oldest.
+/// Maximum number of streams per session. A new stream then replaces the oldest one.
 const STREAMS_PER_SESSION: usize = 8;
-/// Maximum number of streams per user. A further stream replaces the oldest.
+/// Maximum number of streams per user. A new stream then replaces the oldest one.
 const STREAMS_PER_USER: usize = 16;
 /// Maximum number of streams of all users.
 const STREAMS_MAX: usize = 256;
@@ -16,7 +16,7 @@ const STREAMS_MAX: usize = 256;
 /// All open streams.
 pub struct EventStreams {
     shutdown: watch::Sender<bool>,
-    /// In the order in which they were opened.
+    /// Oldest first.
     open: Arc<Mutex<Vec<OpenStream>>>,
 }
 
@@ -93,7 +93,7 @@ fn evict_oldest(open: &mut Vec<OpenStream>, max: usize, matches: impl Fn(&OpenSt
 }
 
 impl StreamSlot {
-    /// Waits until a newer stream of the session replaces this one.
+    /// Waits until a newer stream of the session or user replaces this one.
     pub async fn evicted(&self) {
         self.evicted.notified().await;
     }

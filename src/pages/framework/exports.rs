@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::context::RequestContext;
 use super::page_error::PageError;
+use crate::domain::id::UserId;
 use crate::store::StoreError;
 
 /// Size of the text in a piece, in bytes. Escaping makes a piece larger, but rarely larger than
@@ -20,37 +21,47 @@ use crate::store::StoreError;
 pub const PIECE_BYTES: usize = 64 * 1024;
 /// Maximum number of exports of a session at a time.
 const EXPORTS_PER_SESSION: usize = 2;
-/// Maximum number of exports of all sessions at a time.
+/// Maximum number of exports of a user at a time. One user can't keep others from exporting.
+const EXPORTS_PER_USER: usize = 3;
+/// Maximum number of exports of all users at a time.
 const EXPORTS_MAX: usize = 8;
 /// Maximum duration of an export. A client that reads nothing at all is disconnected sooner, by the
 /// write timeout of its connection.
 const DURATION_MAX: Duration = Duration::from_secs(3600);
 
-/// The running exports, each with its session.
+/// The session and the user of a running export.
+type Owner = ([u8; 32], UserId);
+
+/// The running exports.
 #[derive(Default)]
-pub struct ExportSlots(Arc<Mutex<Vec<[u8; 32]>>>);
+pub struct ExportSlots(Arc<Mutex<Vec<Owner>>>);
 
 /// A running export, until it is dropped.
 pub struct ExportSlot {
-    session: [u8; 32],
-    running: Arc<Mutex<Vec<[u8; 32]>>>,
+    owner: Owner,
+    running: Arc<Mutex<Vec<Owner>>>,
 }
 
-fn lock(running: &Mutex<Vec<[u8; 32]>>) -> MutexGuard<'_, Vec<[u8; 32]>> {
+fn lock(running: &Mutex<Vec<Owner>>) -> MutexGuard<'_, Vec<Owner>> {
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ExportSlots {
-    /// Returns `None` if the session or all sessions have too many exports.
-    fn acquire(&self, session: [u8; 32]) -> Option<ExportSlot> {
+    /// Returns `None` if the session, the user, or all users have too many exports.
+    fn acquire(&self, session: [u8; 32], user: &UserId) -> Option<ExportSlot> {
         let mut running = lock(&self.0);
-        let of_session = running.iter().filter(|other| **other == session).count();
-        if of_session >= EXPORTS_PER_SESSION || running.len() >= EXPORTS_MAX {
+        let of_session = running.iter().filter(|owner| owner.0 == session).count();
+        let of_user = running.iter().filter(|owner| owner.1 == *user).count();
+        if of_session >= EXPORTS_PER_SESSION
+            || of_user >= EXPORTS_PER_USER
+            || running.len() >= EXPORTS_MAX
+        {
             return None;
         }
-        running.push(session);
+        let owner = (session, user.clone());
+        running.push(owner.clone());
         Some(ExportSlot {
-            session,
+            owner,
             running: self.0.clone(),
         })
     }
@@ -59,7 +70,7 @@ impl ExportSlots {
 impl Drop for ExportSlot {
     fn drop(&mut self) {
         let mut running = lock(&self.running);
-        if let Some(at) = running.iter().position(|other| *other == self.session) {
+        if let Some(at) = running.iter().position(|other| *other == self.owner) {
             running.swap_remove(at);
         }
     }
@@ -67,8 +78,9 @@ impl Drop for ExportSlot {
 
 /// Starts an export of the signed-in user. Keep the slot until the file is complete.
 pub fn start(context: &RequestContext) -> Result<ExportSlot, PageError> {
-    let session = context.session().ok_or(PageError::SignedOut)?.token_hash;
-    let slot = context.state.exports.acquire(session);
+    let session = context.session().ok_or(PageError::SignedOut)?;
+    let exports = &context.state.exports;
+    let slot = exports.acquire(session.token_hash, &session.user.id);
     slot.ok_or(PageError::Specific {
         status: StatusCode::SERVICE_UNAVAILABLE,
         title: "Too many exports",
@@ -133,19 +145,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_exports_per_session_and_in_total() {
+    fn limits_exports_per_session_user_and_in_total() {
         let slots = ExportSlots::default();
-        let mut open: Vec<_> = (0..EXPORTS_PER_SESSION)
-            .map(|_| slots.acquire([1; 32]))
-            .collect();
-        assert!(open.iter().all(Option::is_some));
-        assert!(slots.acquire([1; 32]).is_none());
-        open.extend((2..=7).map(|session| slots.acquire([session; 32])));
-        assert!(open.iter().all(Option::is_some));
-        assert!(slots.acquire([8; 32]).is_none());
-        open.pop();
-        assert!(slots.acquire([8; 32]).is_some());
-        open.clear();
-        assert!(slots.acquire([1; 32]).is_some());
+        let open = |session, user| {
+            let user = UserId::new(format!("usr_{user}"));
+            slots.acquire([session; 32], &user)
+        };
+        let mut running = vec![open(1, 1), open(1, 1)];
+        assert!(open(1, 1).is_none());
+        running.push(open(2, 1));
+        assert!(open(3, 1).is_none());
+        running.extend([open(4, 2), open(4, 2), open(5, 2), open(6, 3), open(6, 3)]);
+        assert!(running.iter().all(Option::is_some));
+        assert!(open(7, 4).is_none());
+        running.pop();
+        assert!(open(7, 4).is_some());
+        running.clear();
+        assert!(open(1, 1).is_some());
     }
 }

@@ -2,15 +2,14 @@
 //!
 //! Two checks run at the same time, on blocking threads. A few more wait in a queue, in order of
 //! arrival, whose places are shared fairly among clients. Other checks are rejected, unless a
-//! `Retry-After` guaranteed them. The memory of the two checks is allocated once and stays
-//! allocated.
+//! `Retry-After` guaranteed them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::throttle::Site;
-use crate::domain::password::HashMemory;
+use crate::domain::password;
 use crate::pages::framework::page_error::PageError;
 
 const RUNNING_MAX: usize = 2;
@@ -20,8 +19,6 @@ const WAITING_MAX: usize = 8;
 pub struct PasswordChecks {
     running: Arc<Semaphore>,
     waiting: Mutex<Vec<Arc<QueuePlace>>>,
-    /// Allocated memory that no check is using. Never more than [`RUNNING_MAX`].
-    idle: Arc<Mutex<Vec<HashMemory>>>,
 }
 
 /// A place in the queue.
@@ -34,7 +31,6 @@ struct QueuePlace {
 
 /// The right to run one password check.
 pub struct Permit {
-    idle: Arc<Mutex<Vec<HashMemory>>>,
     _running: OwnedSemaphorePermit,
 }
 
@@ -47,7 +43,6 @@ impl PasswordChecks {
         Self {
             running: Arc::new(Semaphore::new(RUNNING_MAX)),
             waiting: Mutex::default(),
-            idle: Arc::default(),
         }
     }
 
@@ -65,10 +60,7 @@ impl PasswordChecks {
                 }
             }
         };
-        Ok(Permit {
-            idle: self.idle.clone(),
-            _running: running,
-        })
+        Ok(Permit { _running: running })
     }
 
     /// Takes a place in the queue. If the queue is full, a site with fewer places gets a place of
@@ -122,12 +114,12 @@ impl Permit {
         password: String,
         stored: Option<String>,
     ) -> Result<bool, PageError> {
-        self.run(move |memory| memory.verify(&password, stored.as_deref()))
+        self.run(move || password::verify(&password, stored.as_deref()))
             .await
     }
 
     pub async fn hash(&self, password: String) -> Result<String, PageError> {
-        self.run(move |memory| memory.hash(&password))
+        self.run(move || password::hash(&password))
             .await?
             .map_err(internal)
     }
@@ -136,15 +128,8 @@ impl Permit {
     /// until the work is done.
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut HashMemory) -> T + Send + 'static,
+        work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PageError> {
-        let idle = self.idle.clone();
-        let work = move || {
-            let mut memory = lock(&idle).pop().unwrap_or_default();
-            let result = work(&mut memory);
-            lock(&idle).push(memory);
-            result
-        };
         tokio::task::spawn_blocking(work).await.map_err(internal)
     }
 }

@@ -1,7 +1,7 @@
 //! The setup link, which creates the first user, and the sign-in link of the demo.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use askama::Template;
 
 use super::password_check::hash_password;
@@ -125,6 +125,15 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     let token = context.query_param("token").unwrap_or_default();
     if !is_local {
         return Err(SIGN_IN_LINK_EXPIRED);
+    }
+    // Programs that preview links send `HEAD`, which must not use up the link.
+    if context.request.method() == Method::HEAD {
+        let (hash, now) = (tokens::sha256(token), context.app.clock.now());
+        let purpose = LinkPurpose::SignIn;
+        return match context.app.store.is_link_valid(purpose, hash, now).await? {
+            true => Ok(context.redirect("/feedback")),
+            false => Err(SIGN_IN_LINK_EXPIRED),
+        };
     }
     let (cookies, new_session) = session::generate(&context);
     match context

@@ -1,5 +1,5 @@
-//! Adapts each response to what its request allows: the HTTP version, and whether the connection
-//! can be used again.
+//! Adapts each response to the HTTP version of its request, and announces the end of the connection
+//! if the connection can't be used again.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,7 +22,7 @@ use super::state::ConnectionState;
 /// Middleware for all responses. It must be the outermost.
 ///
 /// - HTTP/1.0 has no chunks, so a stream ends with the connection.
-/// - A request to change the protocol isn't granted. The connection can't be used again, because a
+/// - A request to change the protocol is ignored. The connection can't be used again, because a
 ///   client could already send bytes of the other protocol.
 /// - If part of the request's body hasn't arrived when the response starts, the response announces
 ///   the end of the connection.
@@ -80,8 +80,8 @@ impl RequestBody {
         body
     }
 
-    /// Reads what the handler left of a short body that has already arrived. The connection can
-    /// then be used again.
+    /// Reads the part of a short body that has arrived but wasn't read by the handler. The
+    /// connection can then be used again.
     async fn read_arrived(&self) {
         let mut body = self.clone();
         let mut left = UNREAD_MAX_BYTES;

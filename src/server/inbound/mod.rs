@@ -1,4 +1,4 @@
-//! Connections from clients: framing, and how long each phase of a connection can take.
+//! Connections from clients: the framing of responses, and a deadline for each phase.
 
 pub mod framing;
 mod state;
@@ -21,18 +21,18 @@ use rustix::net::sockopt;
 use state::Connections;
 use stream::ClientStream;
 
-/// How long a connection can wait for the next request. Common proxies keep idle connections for up
-/// to 2 minutes, and must be the side that closes them: a request that a proxy sends while the
-/// server closes gets no response.
+/// The maximum time that a connection waits for the next request. Common proxies keep idle
+/// connections for up to 2 minutes, and must be the side that closes them: a request that a proxy
+/// sends while the server closes gets no response.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(130);
 /// Maximum time for the head of a request to arrive, and for the first byte on a new connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the server waits for a client to read. The send buffer is small, so a client must read
-/// about 2 KiB per second.
+/// The maximum time that the server waits for a client to read. The send buffer is small, so a
+/// client must read about 2 KiB per second.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Size of the send buffer. The kernel doubles it, and reports space when a third is free.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
-/// How long a client can go on sending after a response to an incomplete request.
+/// The maximum time that a client can continue to send after a response to an incomplete request.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of bytes of a request's body that are read after the response.
 const UNREAD_MAX_BYTES: usize = 64 * 1024;
@@ -42,15 +42,16 @@ const UNREAD_MAX_BYTES: usize = 64 * 1024;
 pub struct Limits {
     /// The number of threads.
     pub workers: usize,
-    /// Beyond this number, a thread accepts no connections.
+    /// The number of connections at which a thread stops accepting more.
     pub connections_per_worker: usize,
-    /// How long requests in flight can take when the server stops.
+    /// The time limit for requests in flight when the server stops.
     pub shutdown_timeout: Duration,
 }
 
 impl Limits {
-    /// From this number of connections on, a new one replaces the one that has waited longest.
-    fn crowded_at(&self) -> usize {
+    /// Returns the number of open connections at which a new connection replaces the one that has
+    /// waited longest for a request.
+    fn eviction_threshold(&self) -> usize {
         self.connections_per_worker - self.connections_per_worker.div_ceil(16)
     }
 }
@@ -82,11 +83,11 @@ where
         .shutdown_timeout(limits.shutdown_timeout.as_secs());
     let stopping = builder.graceful_shutdown_signal();
     let builder = builder.listen("miniback", listener, move || {
-        let connections = Rc::new(Connections::new(limits.crowded_at()));
+        let connections = Rc::new(Connections::new(limits.eviction_threshold()));
         let stopping = stopping.clone();
         let app = new_app().into_factory();
         let app = app.map_err(|error| error.into().error_response());
-        // `ClientStream` has all deadlines, so actix needs none.
+        // `ClientStream` enforces all deadlines, so actix needs none.
         let http = HttpService::build()
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)

@@ -1,4 +1,4 @@
-//! What a connection is doing, and since when.
+//! The phase of a connection, its start, and its deadline.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -15,7 +15,8 @@ enum Phase {
     Head,
     /// The connection waits for the next request.
     Idle,
-    /// A request is handled, and its response is sent. The handler limits the time for the body.
+    /// A request is being handled, or its response is being sent. The handler limits the time for
+    /// the request's body.
     Exchange,
     /// The response can't be completed.
     Broken,
@@ -26,9 +27,9 @@ enum Phase {
 /// How a connection must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Nothing is being sent: the server stops reading.
+    /// The server closes the connection, because nothing is being sent.
     Close,
-    /// The client doesn't read its response.
+    /// The server resets the connection, because the client doesn't read its response.
     Reset,
 }
 
@@ -39,9 +40,9 @@ pub struct ConnectionState {
     has_partial_head: Cell<bool>,
     /// When a write began to wait for the client.
     blocked_since: Cell<Option<Instant>>,
-    /// Whether the client may still send a body that nobody reads, so that closing at once could
-    /// destroy the response on its way.
-    is_unread: Cell<bool>,
+    /// Whether the client may still be sending a body that isn't read. If so, closing the
+    /// connection immediately could prevent the response from arriving.
+    may_have_unread_body: Cell<bool>,
     is_evicted: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -53,7 +54,7 @@ impl ConnectionState {
             since: Cell::new(Instant::now()),
             has_partial_head: Cell::new(false),
             blocked_since: Cell::new(None),
-            is_unread: Cell::new(false),
+            may_have_unread_body: Cell::new(false),
             is_evicted: Cell::new(false),
             waker: RefCell::new(None),
         }
@@ -68,16 +69,16 @@ impl ConnectionState {
     pub fn begin_exchange(&self) {
         self.enter(Phase::Exchange);
         self.has_partial_head.set(false);
-        self.is_unread.set(false);
+        self.may_have_unread_body.set(false);
     }
 
     /// Records that the whole response is in the send buffer.
     pub fn end_exchange(&self, is_body_finished: bool) {
         self.enter(Phase::Idle);
-        self.is_unread.set(!is_body_finished);
+        self.may_have_unread_body.set(!is_body_finished);
     }
 
-    /// Records that the response ended early, for example because reading the database failed.
+    /// Records that the response ended early, for example because a database query failed.
     pub fn break_exchange(&self) {
         self.enter(Phase::Broken);
     }
@@ -107,7 +108,7 @@ impl ConnectionState {
         self.blocked_since.set(None);
         // Actix responds to a malformed head without calling the middleware.
         if self.phase.get() == Phase::Head {
-            self.is_unread.set(true);
+            self.may_have_unread_body.set(true);
         }
     }
 
@@ -119,15 +120,18 @@ impl ConnectionState {
 
     /// Returns whether closing must wait until the response has arrived.
     pub fn must_linger(&self) -> bool {
-        self.is_unread.get() && !self.is_evicted.get()
+        self.may_have_unread_body.get() && !self.is_evicted.get()
     }
 
-    /// Returns whether the client has sent only part of a head and gets no response to it yet.
+    /// Returns whether the client has sent only part of a head, and no response to it has started.
     pub fn has_only_partial_head(&self) -> bool {
-        self.phase.get() == Phase::Head && self.has_partial_head.get() && !self.is_unread.get()
+        self.phase.get() == Phase::Head
+            && self.has_partial_head.get()
+            && !self.may_have_unread_body.get()
+            && self.blocked_since.get().is_none()
     }
 
-    /// Wakes this task when the connection is evicted.
+    /// Sets the task to wake when the connection is evicted.
     pub fn set_waker(&self, waker: &Waker) {
         let mut stored = self.waker.borrow_mut();
         if !stored.as_ref().is_some_and(|old| old.will_wake(waker)) {
@@ -150,7 +154,7 @@ impl ConnectionState {
         }
     }
 
-    /// Returns when the connection must end, and how. `None` while a handler works.
+    /// Returns when and how the connection must end; `None` while a handler runs.
     pub fn deadline(&self) -> Option<(Instant, End)> {
         let since = self.since.get();
         let phase = match self.phase.get() {
@@ -169,26 +173,27 @@ impl ConnectionState {
 /// The connections of one worker thread.
 pub struct Connections {
     open: RefCell<Vec<Weak<ConnectionState>>>,
-    /// From this number on, a new connection replaces the one that has waited longest.
-    crowded_at: usize,
+    /// The number of open connections at which a new connection replaces the one that has waited
+    /// longest for a request.
+    eviction_threshold: usize,
 }
 
 impl Connections {
-    pub fn new(crowded_at: usize) -> Self {
+    pub fn new(eviction_threshold: usize) -> Self {
         Self {
             open: RefCell::default(),
-            crowded_at,
+            eviction_threshold,
         }
     }
 
-    /// Adds a connection. If there are many, it ends the connection that has waited longest for a
-    /// request.
+    /// Adds a connection. At the eviction threshold, ends the connection that has waited longest
+    /// for a request.
     pub fn add(&self) -> Rc<ConnectionState> {
         let mut open = self.open.borrow_mut();
-        if open.len() == open.capacity() || open.len() >= self.crowded_at {
+        if open.len() == open.capacity() || open.len() >= self.eviction_threshold {
             open.retain(|connection| connection.upgrade().is_some_and(|state| state.is_open()));
         }
-        if open.len() >= self.crowded_at {
+        if open.len() >= self.eviction_threshold {
             let waiting = open.iter().filter_map(Weak::upgrade);
             let waiting = waiting.filter(|state| state.is_waiting() && !state.is_evicted.get());
             if let Some(oldest) = waiting.min_by_key(|state| state.since.get()) {

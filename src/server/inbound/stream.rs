@@ -1,4 +1,4 @@
-//! A client's TCP stream that ends when its time is over, in every phase of a connection.
+//! A client's TCP stream, with a deadline for every phase of a connection.
 
 use std::io;
 use std::pin::Pin;
@@ -25,7 +25,7 @@ pub struct ClientStream {
     linger: Option<Linger>,
 }
 
-/// Discards what the client still sends after its response, so that the response arrives.
+/// Discards the bytes that the client sends after the response, so that the response arrives.
 struct Linger {
     until: Instant,
     left: usize,
@@ -45,12 +45,12 @@ impl ClientStream {
         &self.state
     }
 
-    /// Returns whether the time has come. Otherwise, the task is woken when it comes.
+    /// Returns whether `time` has passed. Otherwise, the task is woken at that time.
     fn poll_time(&mut self, time: Instant, context: &mut Context<'_>) -> bool {
         if time <= Instant::now() {
             return true;
         }
-        // A timer that ends earlier is moved when it ends. Most requests then don't touch it.
+        // A timer that ends earlier is extended when it ends, so most requests don't change it.
         if self.timer.deadline() > time {
             self.timer.as_mut().reset(time);
         }
@@ -63,13 +63,13 @@ impl ClientStream {
         false
     }
 
-    /// Returns how the connection must end, if its time is over.
+    /// Returns how the connection must end, if its deadline has passed.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Option<End> {
         let (deadline, end) = self.state.deadline()?;
         self.poll_time(deadline, context).then_some(end)
     }
 
-    /// Makes the kernel reset the connection instead of sending what is left.
+    /// Makes the kernel reset the connection instead of sending the remaining bytes.
     fn reset_on_close(&self) {
         let _ = sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
     }
@@ -95,14 +95,14 @@ impl AsyncRead for ClientStream {
         match self.poll_end(context) {
             None => read,
             Some(End::Reset) => Poll::Ready(Err(self.reset())),
-            // A request that has just arrived is handled.
+            // Handle a request that has just arrived.
             Some(End::Close) if buffer.filled().len() > before => read,
             Some(End::Close) => {
                 if self.state.has_only_partial_head() {
                     let _ = self.tcp.try_write(REQUEST_TIMEOUT);
                     self.state.record_write();
                 }
-                // The end of the stream: actix closes the connection.
+                // Report the end of the stream, so that actix closes the connection.
                 Poll::Ready(Ok(()))
             }
         }
@@ -115,7 +115,10 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        let written = match self.with_connection_close(bytes) {
+            Some(response) => self.poll_write_response(context, &response, bytes.len()),
+            None => Pin::new(&mut self.tcp).poll_write(context, bytes),
+        };
         if written.is_ready() {
             self.state.record_write();
             return written;
@@ -147,8 +150,35 @@ impl AsyncWrite for ClientStream {
 }
 
 impl ClientStream {
-    /// Waits until the client closes, or until the time is over. Beyond the limit of bytes, nothing
-    /// is read, which stops the client from sending.
+    /// Adds `Connection: close` to actix's response to a malformed head. Actix adds it only for the
+    /// first request of a connection. Returns `None` if there is nothing to add.
+    fn with_connection_close(&self, response: &[u8]) -> Option<Vec<u8>> {
+        const STATUS_CLASS: &[u8] = b"HTTP/1.1 4";
+        if !self.state.has_only_partial_head() || !response.starts_with(STATUS_CLASS) {
+            return None;
+        }
+        let line_end = response.windows(2).position(|bytes| bytes == b"\r\n")? + 2;
+        let (status, headers) = response.split_at(line_end);
+        let has_field = headers.windows(11).any(|bytes| bytes == b"connection:");
+        (!has_field).then(|| [status, b"connection: close\r\n", headers].concat())
+    }
+
+    /// Writes a short response with a single call. Reports `length` bytes as written, the length of
+    /// the original response.
+    fn poll_write_response(
+        &mut self,
+        context: &mut Context<'_>,
+        response: &[u8],
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        match ready!(Pin::new(&mut self.tcp).poll_write(context, response)) {
+            Ok(written) if written < response.len() => Poll::Ready(Err(self.reset())),
+            written => Poll::Ready(written.map(|_| length)),
+        }
+    }
+
+    /// Waits until the client closes the connection, or until the deadline. Stops reading after
+    /// [`UNREAD_MAX_BYTES`], so that the client must stop sending.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(Linger { until, mut left }) = self.linger else {
             return Poll::Ready(());

@@ -8,13 +8,18 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::io_errors;
-use crate::store::db::files::{FileId, LiveFiles, give_to_owner_of, with_suffix};
+use crate::store::db::files::{
+    COMPANION_SUFFIXES, FileId, LiveFiles, give_to_owner_of, with_suffix,
+};
+use crate::store::db::lock::LOCK_FILE_NAME;
+use crate::store::db::open::DATABASE_NAME;
 
 /// The beginning and the end of the name of an incomplete backup, with a number between them.
 const PARTIAL_NAME: (&str, &str) = (".miniback-backup-", ".partial");
@@ -37,10 +42,15 @@ pub enum TargetError {
     )]
     LiveDatabase(PathBuf),
     #[error(
-        "{path} is a database in use: {companion} isn't empty; choose a new name for the backup",
+        "{path} is a database in use: {companion} exists; choose a new name for the backup",
         path = .path.display(), companion = .companion.display()
     )]
     InUse { path: PathBuf, companion: PathBuf },
+    #[error(
+        "{path} is a file of another database, not a backup; choose a new name for the backup",
+        path = .0.display()
+    )]
+    OtherDatabase(PathBuf),
     #[error("the directory of {path} doesn't exist; create it first", path = .0.display())]
     NoParent(PathBuf),
     #[error(
@@ -118,18 +128,56 @@ impl<'a> BackupTarget<'a> {
             let path = path();
             return Err(TargetError::NotAFile { path, kind });
         }
-        // SQLite would apply these files to the backup, which would damage it.
-        for suffix in ["-wal", "-journal"] {
+        // SQLite would apply these files to the backup, which would damage it. They can be empty
+        // while a program uses the database.
+        for suffix in COMPANION_SUFFIXES {
             let companion = with_suffix(Path::new(&self.name), suffix);
-            if self
-                .stat(companion.as_os_str())?
-                .is_some_and(|stat| stat.st_size > 0)
-            {
+            if self.exists(companion.as_os_str())? {
                 let (path, companion) = (path(), with_suffix(self.path, suffix));
                 return Err(TargetError::InUse { path, companion });
             }
         }
+        if self.belongs_to_another_database(stat.is_some())? {
+            return Err(TargetError::OtherDatabase(path()));
+        }
         Ok(())
+    }
+
+    /// Returns whether the target belongs to a database that isn't a backup, used or not: it is the
+    /// lock file or the database of a data directory, a companion file, or in WAL mode.
+    fn belongs_to_another_database(&self, exists: bool) -> Result<bool, TargetError> {
+        let name = self.name.as_bytes();
+        if name == LOCK_FILE_NAME.as_bytes() {
+            return Ok(true);
+        }
+        for suffix in COMPANION_SUFFIXES {
+            if let Some(database) = name.strip_suffix(suffix.as_bytes())
+                && (exists || self.exists(OsStr::from_bytes(database))?)
+            {
+                return Ok(true);
+            }
+        }
+        if !exists {
+            return Ok(false);
+        }
+        let is_served = name == DATABASE_NAME.as_bytes() && self.exists(LOCK_FILE_NAME.as_ref())?;
+        Ok(is_served || self.is_in_wal_mode())
+    }
+
+    /// Returns whether the target is an SQLite database in WAL mode. Miniback's database is, and a
+    /// backup isn't.
+    fn is_in_wal_mode(&self) -> bool {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut header = [0; 20];
+        // If the file can't be read, it is no database of this user.
+        rustix::fs::openat(&self.directory, &self.name, flags, Mode::empty())
+            .is_ok_and(|file| File::from(file).read_exact_at(&mut header, 0).is_ok())
+            && header.starts_with(b"SQLite format 3\0")
+            && header[18..20] == [2, 2]
+    }
+
+    fn exists(&self, name: &OsStr) -> Result<bool, TargetError> {
+        self.stat(name).map(|stat| stat.is_some())
     }
 
     fn stat(&self, name: &OsStr) -> Result<Option<Stat>, TargetError> {

@@ -13,13 +13,13 @@ use super::sql;
 use crate::clock::{Clock, ClockJump, Timestamp};
 use crate::store::{idempotency, sessions};
 
-/// The reading is stored with a commit that changes data if it is older than this.
+/// A commit that changes data also stores a new reading if the stored reading is older than this.
 const READING_AGE_MAX: Duration = Duration::from_secs(1);
-/// The reading is stored even without changes if it is older than this.
+/// A new reading is stored even without changes if the stored reading is older than this.
 const IDLE_READING_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// If the server was down for longer than this, its clock isn't trusted at first.
 const DOWNTIME_MAX: Duration = Duration::from_secs(10 * 60);
-/// A webhook that has been failing for longer than this keeps the time since when it is failing.
+/// `failing_since` doesn't move for a webhook that has been failing for longer than this.
 const FAILING_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Follows the system clock for the server's writer.
@@ -27,91 +27,94 @@ pub(in crate::store) struct ClockFollower {
     clock: Clock,
     /// When the reading was last stored; `None` if it must be stored.
     stored_at: Option<Timestamp>,
-    /// Whether the last idle check has seen a jump.
+    /// Whether the last idle check found a jump.
     has_jumped: bool,
+    /// Whether following a jump has failed. Further failures aren't logged.
+    has_failed: bool,
 }
 
 impl ClockFollower {
-    /// Compares the clock with the last run.
+    /// Compares the clock with the last run. If the system clock was set back, `clock` continues at
+    /// the time of the last run, and the writer follows the jump.
     pub(in crate::store) fn start(
         connection: &Connection,
         clock: Clock,
     ) -> Result<Self, StoreError> {
-        let now = clock.now();
         let last = "SELECT read_at, trusted_at FROM clock_readings";
         let last: Option<(Timestamp, Option<Timestamp>)> =
             sql::query_optional(connection, last, [], |row| row.try_into())?;
-        let mut follower = Self {
+        if let Some((read_at, trusted_at)) = last {
+            let now = clock.now();
+            if now < read_at && ClockJump::between(read_at, now).is_some() {
+                clock.continue_at(read_at);
+            }
+            if trusted_at.is_none_or(|trusted_at| clock.now().since(trusted_at) > DOWNTIME_MAX) {
+                let away = ClockJump {
+                    from: read_at,
+                    to: clock.now(),
+                };
+                tracing::info!(
+                    last_run = %read_at,
+                    ahead_ms = away.millis(),
+                    "system clock isn't trusted for an hour; until then, expired data isn't deleted"
+                );
+                clock.distrust();
+                // An endpoint may have recovered in the meantime, so don't send an alert yet.
+                if let Err(error) = move_failing_since(connection, read_at, away.millis()) {
+                    // For example, the disk is full. The server can start anyway.
+                    tracing::warn!(%error, "recording the downtime failed");
+                }
+            }
+        }
+        Ok(Self {
             clock,
             stored_at: None,
             has_jumped: false,
-        };
-        let Some((read_at, trusted_at)) = last else {
-            return Ok(follower);
-        };
-        if let Some(jump) = ClockJump::between(read_at, now).filter(|_| now < read_at) {
-            move_deadlines(connection, jump, trusted_at == Some(read_at))?;
-            tracing::warn!(
-                from = %jump.from,
-                to = %jump.to,
-                jump_ms = jump.millis(),
-                "system clock was set back since the last run"
-            );
-            follower.clock.distrust();
-        } else if trusted_at.is_none_or(|trusted_at| now.since(trusted_at) > DOWNTIME_MAX) {
-            tracing::info!(
-                last_run = %read_at,
-                "system clock is trusted in an hour; until then, expired data isn't deleted"
-            );
-            follower.clock.distrust();
-            // Nobody knows whether the endpoint was failing all the time. Don't send an alert yet.
-            move_failing_since(
-                connection,
-                read_at,
-                ClockJump {
-                    from: read_at,
-                    to: now,
-                }
-                .millis(),
-            )?;
-        }
-        follower.store_reading(connection)?;
-        Ok(follower)
+            has_failed: false,
+        })
     }
 
-    /// Like [`follow`](Self::follow), if the last check has seen a jump too. So a clock that is set
-    /// in several steps jumps only once.
-    pub(super) fn follow_when_idle(&mut self, connection: &Connection) -> Result<bool, StoreError> {
+    /// Like [`follow`](Self::follow), but only if the previous check found a jump too. This way, a
+    /// clock that is set in several steps jumps only once.
+    pub(super) fn follow_when_idle(&mut self, connection: &Connection) -> bool {
         let has_jumped = self.clock.jump().is_some();
-        if std::mem::replace(&mut self.has_jumped, has_jumped) {
-            self.follow(connection)
-        } else {
-            Ok(false)
-        }
+        std::mem::replace(&mut self.has_jumped, has_jumped) && self.follow(connection)
     }
 
-    /// Follows a jump of the system clock, if there is one, in a transaction of its own. Returns
-    /// `true` if the clock jumped.
-    pub(super) fn follow(&mut self, connection: &Connection) -> Result<bool, StoreError> {
+    /// Follows a jump of the system clock, if there is one, in a separate transaction. If that
+    /// fails, the time doesn't change yet. Returns `true` if a jump was followed.
+    pub(super) fn follow(&mut self, connection: &Connection) -> bool {
         let Some(jump) = self.clock.jump() else {
-            return Ok(false);
+            return false;
         };
-        sql::execute(connection, "BEGIN IMMEDIATE", [])?;
-        let result = move_deadlines(connection, jump, self.clock.is_trusted())
-            .and_then(|()| sql::execute(connection, "COMMIT", []).map(|_| ()));
-        if result.is_err() && !connection.is_autocommit() {
-            sql::execute(connection, "ROLLBACK", [])?;
+        if let Err(error) = self.move_deadlines(connection, jump) {
+            if !std::mem::replace(&mut self.has_failed, true) {
+                tracing::error!(%error, "following a jump of the system clock failed");
+            }
+            return false;
         }
-        result?;
         self.clock.follow(jump);
-        (self.stored_at, self.has_jumped) = (None, false);
+        (self.stored_at, self.has_jumped, self.has_failed) = (None, false, false);
         tracing::warn!(
             from = %jump.from,
             to = %jump.to,
             jump_ms = jump.millis(),
             "system clock jumped"
         );
-        Ok(true)
+        true
+    }
+
+    fn move_deadlines(&self, connection: &Connection, jump: ClockJump) -> Result<(), StoreError> {
+        sql::execute(connection, "BEGIN IMMEDIATE", [])?;
+        // If the server crashes afterward, the next start must not move the deadlines again.
+        let reading = "UPDATE clock_readings SET read_at = ?1";
+        let result = move_deadlines(connection, jump, self.clock.is_trusted())
+            .and_then(|()| sql::execute(connection, reading, [jump.to]))
+            .and_then(|_| sql::execute(connection, "COMMIT", []).map(|_| ()));
+        if result.is_err() && !connection.is_autocommit() {
+            sql::execute(connection, "ROLLBACK", [])?;
+        }
+        result
     }
 
     /// Stores the reading of the clock in the current transaction, unless a recent one is stored.
@@ -147,9 +150,9 @@ impl ClockFollower {
 /// Moves all deadlines that haven't passed at `jump.from`, so that their remaining time stays the
 /// same at `jump.to`.
 ///
-/// If the clock was set back, everything that was due is due now. What had expired stays expired
-/// only if the earlier time was trusted (`was_trusted`). Otherwise, the earlier time was probably
-/// wrong, and nothing has expired.
+/// If the clock was set back, everything that was due is due now. Expired rows stay expired only if
+/// the earlier time was trusted (`was_trusted`). Otherwise, the earlier time was probably wrong,
+/// and these rows are valid again.
 fn move_deadlines(
     connection: &Connection,
     jump: ClockJump,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::StoreError;
+use super::file_guard::FileGuard;
 use super::lock::LockFileWriter;
 
 thread_local! {
@@ -30,6 +31,14 @@ pub enum DatabaseProblem {
          back. Put it back, or stop Miniback, restore a backup, and start Miniback again"
     )]
     Missing { file: String },
+    /// A symbolic link leads to the moved file, but the companion files weren't moved with it. If
+    /// the file is moved back, the problem is solved.
+    #[error(
+        "{file} was moved while Miniback was running, and a symbolic link is in its place. Nothing \
+         is saved until it is back. Move it back, or stop Miniback, move miniback.db-wal (if there \
+         is one) next to the moved file, and start Miniback again"
+    )]
+    Linked { file: String },
     /// Another file is at the path of the database or of one of its companion files.
     #[error(
         "{file} was replaced or deleted while Miniback was running. Nothing is saved. Stop \
@@ -42,6 +51,12 @@ pub enum DatabaseProblem {
          remove miniback.db-wal and miniback.db-shm, restore the backup again, and start Miniback"
     )]
     Overwritten { file: String },
+    /// The end of the database or of its WAL was removed.
+    #[error(
+        "{file} was cut off while Miniback was running. Nothing is saved. Stop Miniback, restore a \
+         backup, and start Miniback again"
+    )]
+    Truncated { file: String },
     #[error("the database is damaged. Stop Miniback and restore a backup")]
     Damaged,
 }
@@ -50,6 +65,21 @@ impl DatabaseProblem {
     /// Returns whether acknowledged writes would be lost.
     pub fn prevents_writes(&self) -> bool {
         *self != Self::Damaged
+    }
+
+    /// Returns whether statements would return wrong data.
+    fn prevents_reads(&self) -> bool {
+        matches!(self, Self::Overwritten { .. } | Self::Truncated { .. })
+    }
+
+    /// Returns whether the problem is solved if the file is moved back.
+    fn is_reversible(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Linked { .. })
+    }
+
+    /// Returns whether the content of the open files is intact, but not at its path.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.is_reversible() || matches!(self, Self::Replaced { .. })
     }
 }
 
@@ -63,14 +93,28 @@ struct Inner {
     is_disk_full: AtomicBool,
     /// `None` for commands, which don't hold the lock.
     lock_file: Option<LockFileWriter>,
+    /// `None` for commands.
+    guard: Option<FileGuard>,
 }
 
 impl DatabaseCondition {
-    pub fn new(lock_file: Option<LockFileWriter>) -> Self {
+    pub fn new(lock_file: Option<LockFileWriter>, guard: Option<FileGuard>) -> Self {
         Self(Arc::new(Inner {
             lock_file,
+            guard,
             ..Inner::default()
         }))
+    }
+
+    /// Checks the files of the database, and reports a problem.
+    pub fn check_files(&self) -> Result<(), DatabaseProblem> {
+        let Some(guard) = &self.0.guard else {
+            return Ok(());
+        };
+        guard.check().map_err(|(problem, details)| {
+            self.report(problem.clone(), &details);
+            problem
+        })
     }
 
     pub fn problem(&self) -> Option<DatabaseProblem> {
@@ -84,10 +128,9 @@ impl DatabaseCondition {
         let is_new = match &*current {
             None => true,
             // Another file may have replaced the missing file.
-            Some(DatabaseProblem::Missing { .. }) => !matches!(
-                problem,
-                DatabaseProblem::Missing { .. } | DatabaseProblem::Damaged
-            ),
+            Some(known) if known.is_reversible() => {
+                !problem.is_reversible() && problem.prevents_writes()
+            }
             Some(DatabaseProblem::Damaged) => problem.prevents_writes(),
             Some(_) => false,
         };
@@ -99,10 +142,10 @@ impl DatabaseCondition {
         is_new
     }
 
-    /// Clears [`DatabaseProblem::Missing`], because the file is at its path again.
+    /// Clears a reversible problem, because the file is at its path again.
     pub fn clear_missing_file(&self) -> bool {
         let mut current = self.lock();
-        if !matches!(&*current, Some(DatabaseProblem::Missing { .. })) {
+        if !current.as_ref().is_some_and(DatabaseProblem::is_reversible) {
             return false;
         }
         tracing::warn!("the database file is back; writes are saved again");
@@ -113,7 +156,8 @@ impl DatabaseCondition {
 
     /// Reports damage if a statement on this thread failed because of it.
     pub fn report_corruption(&self) {
-        if CORRUPTION_SEEN.take() {
+        // The files may show the cause.
+        if CORRUPTION_SEEN.take() && self.check_files().is_ok() {
             self.report(DatabaseProblem::Damaged, "SQLite reported corruption");
         }
     }
@@ -123,6 +167,39 @@ impl DatabaseCondition {
         match &*self.lock() {
             Some(problem) if problem.prevents_writes() => Err(StoreError::DatabaseReplaced),
             _ => Ok(()),
+        }
+    }
+
+    /// Fails if statements would return wrong data.
+    pub fn check_readable(&self) -> Result<(), StoreError> {
+        match &*self.lock() {
+            Some(problem) if problem.prevents_reads() => Err(StoreError::DatabaseReplaced),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns a row that authenticates somebody. Fails if there is no row because the files were
+    /// changed, so that valid credentials aren't rejected.
+    pub fn verify_missing<T>(&self, row: Option<T>) -> Result<Option<T>, StoreError> {
+        if row.is_none() {
+            // The result is stored.
+            let _ = self.check_files();
+            self.check_readable()?;
+        }
+        Ok(row)
+    }
+
+    /// Creates the lock file again if it was deleted or replaced.
+    pub fn restore_lock_file(&self) {
+        if let Some(lock_file) = &self.0.lock_file
+            && lock_file.restore()
+        {
+            let problem = self.problem();
+            lock_file.write(problem.as_ref());
+            tracing::error!(
+                "miniback.lock was deleted or replaced while Miniback was running, and was created \
+                 again. Don't change the files of a running server"
+            );
         }
     }
 

@@ -44,22 +44,38 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
+            _ if is_damage(&error) => {
+                condition::on_corruption_error();
+                Self::Damaged(Arc::new(error))
+            }
             // EIO, EDQUOT, and EFBIG are handled like a full disk: they roll back the whole
             // transaction, and a later attempt may succeed.
             Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::DiskFull,
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                condition::on_corruption_error();
-                Self::Damaged(Arc::new(error))
-            }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             _ => {
-                // The error that people see has no text of SQLite.
-                tracing::error!(%error, "unexpected error of the database");
+                // The message that people see doesn't contain SQLite's text.
+                tracing::error!(%error, "unexpected database error");
                 Self::Sqlite(Arc::new(error))
             }
         }
     }
+}
+
+/// Returns whether SQLite reports damage. A missing part of the WAL is damage, too.
+pub fn is_damage(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    is_short_read(error)
+        || matches!(
+            code,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
+}
+
+fn is_short_read(error: &rusqlite::Error) -> bool {
+    error
+        .sqlite_error()
+        .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ)
 }
 
 impl From<r2d2::Error> for StoreError {
@@ -94,6 +110,12 @@ pub enum OpenError {
         path = .path.display()
     )]
     NotAFile { path: PathBuf, kind: &'static str },
+    #[error(
+        "--data-dir: {path} is a symbolic link, but {wal} belongs to the file that the link points \
+         to; move it next to that file, and start again",
+        path = .path.display(), wal = .wal.display()
+    )]
+    SeparateWal { path: PathBuf, wal: PathBuf },
     #[error("--data-dir: {0}")]
     Exposed(Exposure),
     #[error(
@@ -117,8 +139,8 @@ pub enum OpenError {
     )]
     ReadOnly { path: PathBuf },
     #[error(
-        "another miniback ({holder}) is using this data directory; stop it or choose another \
-         -- data-dir"
+        "another miniback ({holder}) is using this data directory; stop it or choose \
+         another --data-dir"
     )]
     Locked { holder: String },
     #[error(
@@ -145,7 +167,7 @@ pub enum OpenError {
     Connections,
 }
 
-/// Describes a failed migration, without the text of a library.
+/// Describes a failed migration, without text from a library.
 fn describe_migration(error: &rusqlite_migration::Error) -> String {
     match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => describe_sqlite(err),
@@ -153,9 +175,10 @@ fn describe_migration(error: &rusqlite_migration::Error) -> String {
     }
 }
 
-/// Describes an error of SQLite in our own words.
+/// Describes an SQLite error without SQLite's text.
 pub fn describe_sqlite(error: &rusqlite::Error) -> String {
     let text = match error.sqlite_error_code() {
+        _ if is_short_read(error) => "a part of miniback.db-wal is missing",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program has locked it"
         }

@@ -1,28 +1,39 @@
-//! Checks that the files of an open database haven't been moved or replaced, because writes to such
-//! files would be lost at the next start.
+//! Checks that the files of an open database haven't been moved, replaced, or truncated, because
+//! writes to such files would be lost at the next start.
 //!
 //! In WAL mode, SQLite never replaces or deletes these files while the database is open.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::condition::DatabaseProblem;
 use super::error::OpenError;
-use super::files::{FileId, with_suffix};
+use super::files::{FileId, resolve_link, with_suffix};
 use super::open::io_error;
+
+/// The size of the WAL's header and of the header of each frame, in bytes
+/// (<https://sqlite.org/fileformat.html>).
+const WAL_HEADER_BYTES: u64 = 32;
+const FRAME_HEADER_BYTES: u64 = 24;
 
 /// The ids of an open database's files, and the change counter of the database.
 pub(in crate::store) struct FileGuard {
     path: PathBuf,
+    /// The file that `path` leads to.
+    target: PathBuf,
     pub database: FileId,
-    companions: Vec<(PathBuf, FileId)>,
-    /// Never closed while SQLite has the file open: closing it would release SQLite's locks.
-    file: File,
+    wal: FileId,
+    wal_index: FileId,
+    /// Never closed while SQLite has the files open: closing them would release SQLite's locks.
+    database_file: File,
+    wal_index_file: File,
     /// The highest change counter found in the header.
     change_counter: AtomicU32,
+    /// The size of the database at the last check.
+    database_bytes: AtomicU64,
 }
 
 impl FileGuard {
@@ -30,48 +41,52 @@ impl FileGuard {
     pub fn new(path: &Path) -> Result<Self, OpenError> {
         let fail = io_error(path);
         // SQLite creates companion files next to the target of a symbolic link.
-        let target = std::fs::canonicalize(path).map_err(fail)?;
-        let companions = ["-wal", "-shm"].map(|suffix| with_suffix(&target, suffix));
-        let id_of = |path: PathBuf| FileId::at(&path).map(|id| (path, id));
+        let target = resolve_link(path).map_err(fail)?;
+        let wal_index = with_suffix(&target, "-shm");
         Ok(Self {
             path: path.to_owned(),
             database: FileId::at(path).map_err(fail)?,
-            companions: companions
-                .into_iter()
-                .map(id_of)
-                .collect::<io::Result<_>>()
-                .map_err(fail)?,
-            file: File::open(path).map_err(fail)?,
+            wal: FileId::at(&with_suffix(&target, "-wal")).map_err(fail)?,
+            wal_index: FileId::at(&wal_index).map_err(fail)?,
+            database_file: File::open(path).map_err(fail)?,
+            wal_index_file: File::open(&wal_index).map_err(fail)?,
             change_counter: AtomicU32::new(0),
+            database_bytes: AtomicU64::new(bytes_at(&target).unwrap_or(0)),
+            target,
         })
     }
 
     /// Returns the first problem and its details.
     pub fn check(&self) -> Result<(), (DatabaseProblem, String)> {
         let file = || self.path.display().to_string();
-        match FileId::at(&self.path) {
-            Ok(id) if id == self.database => {}
-            Ok(_) => {
-                let problem = DatabaseProblem::Replaced { file: file() };
-                return Err((problem, "another file is in its place".into()));
-            }
-            Err(error) => {
-                return Err((DatabaseProblem::Missing { file: file() }, error.to_string()));
-            }
+        let missing =
+            |error: io::Error| (DatabaseProblem::Missing { file: file() }, error.to_string());
+        // The next start would open this file, and the companion files next to it.
+        let target = resolve_link(&self.path).map_err(missing)?;
+        if FileId::at(&target).map_err(missing)? != self.database {
+            let problem = DatabaseProblem::Replaced { file: file() };
+            return Err((problem, "another file is in its place".into()));
         }
-        for (path, id) in &self.companions {
-            let details = match FileId::at(path) {
-                Ok(found) if found == *id => continue,
+        for (suffix, id) in [("-wal", self.wal), ("-shm", self.wal_index)] {
+            let path = with_suffix(&target, suffix);
+            let details = match FileId::at(&path) {
+                Ok(found) if found == id => continue,
                 Ok(_) => "another file is in its place".into(),
                 Err(error) => error.to_string(),
             };
-            let file = path.display().to_string();
-            return Err((DatabaseProblem::Replaced { file }, details));
+            let problem = if target == self.target {
+                let file = path.display().to_string();
+                DatabaseProblem::Replaced { file }
+            } else {
+                DatabaseProblem::Linked { file: file() }
+            };
+            return Err((problem, details));
         }
         // A checkpoint of another process may be writing the header at this moment.
         self.check_header()
             .or_else(|_| self.check_header())
-            .map_err(|details| (DatabaseProblem::Overwritten { file: file() }, details))
+            .map_err(|details| (DatabaseProblem::Overwritten { file: file() }, details))?;
+        self.check_sizes(&target)
     }
 
     /// Checks the header for signs of another database that was copied into the file. All numbers
@@ -79,9 +94,12 @@ impl FileGuard {
     /// (<https://sqlite.org/fileformat.html>).
     fn check_header(&self) -> Result<(), String> {
         let mut header = [0; 28];
-        self.file
-            .read_exact_at(&mut header, 0)
-            .map_err(|error| format!("its header can't be read: {error}"))?;
+        match self.database_file.read_exact_at(&mut header, 0) {
+            Ok(()) => {}
+            // The check of the sizes reports this.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(format!("its header can't be read: {error}")),
+        }
         if !header.starts_with(b"SQLite format 3\0") {
             return Err("it isn't a database anymore".into());
         }
@@ -95,4 +113,100 @@ impl FileGuard {
             _ => Ok(()),
         }
     }
+
+    /// Checks that the database and the WAL aren't shorter than SQLite left them.
+    fn check_sizes(&self, target: &Path) -> Result<(), (DatabaseProblem, String)> {
+        let wal = with_suffix(target, "-wal");
+        let last_bytes = self.database_bytes.load(Ordering::Relaxed);
+        let (Some(index), Some(database_bytes), Some(wal_bytes)) =
+            (self.read_wal_index(), bytes_at(target), bytes_at(&wal))
+        else {
+            return Ok(());
+        };
+        let checks = [
+            (target, database_bytes, index.database_bytes(last_bytes)),
+            (&wal, wal_bytes, index.wal_bytes()),
+        ];
+        let too_short = checks.iter().find(|(_, found, least)| found < least);
+        // Another process may have changed the files in the meantime.
+        if let Some((path, found, least)) = too_short
+            && self.read_wal_index().as_ref() == Some(&index)
+        {
+            let file = path.display().to_string();
+            let details = format!("it has {found} bytes instead of at least {least}");
+            return Err((DatabaseProblem::Truncated { file }, details));
+        }
+        // If another thread has stored a size in the meantime, that size is newer.
+        let _ = self.database_bytes.compare_exchange(
+            last_bytes,
+            database_bytes,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        Ok(())
+    }
+
+    /// Reads the header of the WAL index, the file `-shm`: two copies of 48 bytes, then the number
+    /// of frames that a checkpoint has copied (<https://sqlite.org/walformat.html>). Returns `None`
+    /// while another process is changing it.
+    fn read_wal_index(&self) -> Option<WalIndex> {
+        let mut bytes = [0; 100];
+        self.wal_index_file.read_exact_at(&mut bytes, 0).ok()?;
+        if bytes[..48] != bytes[48..96] {
+            return None;
+        }
+        let number = |at: usize| {
+            u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        Some(WalIndex {
+            changes: number(8),
+            page_size: match u16::from_ne_bytes([bytes[14], bytes[15]]) {
+                // 65,536 doesn't fit.
+                1 => 65_536,
+                size => u64::from(size),
+            },
+            frames: number(16),
+            pages: number(20),
+            copied_frames: number(96),
+        })
+    }
+}
+
+/// A part of the header of the WAL index.
+#[derive(PartialEq, Eq)]
+struct WalIndex {
+    /// The number of transactions.
+    changes: u32,
+    page_size: u64,
+    /// The number of frames in the WAL.
+    frames: u32,
+    /// The number of pages of the database; 0 if nothing has been written to the WAL.
+    pages: u32,
+    /// The number of frames that are also in the database.
+    copied_frames: u32,
+}
+
+impl WalIndex {
+    /// Returns the minimum size of the database, which had `last_bytes` before.
+    fn database_bytes(&self, last_bytes: u64) -> u64 {
+        match u64::from(self.pages) * self.page_size {
+            0 => last_bytes,
+            bytes if self.copied_frames == self.frames => bytes,
+            // The last pages may be only in the WAL. A checkpoint shortens the database only if the
+            // number of pages decreases.
+            bytes => last_bytes.min(bytes),
+        }
+    }
+
+    /// Returns the minimum size of the WAL.
+    fn wal_bytes(&self) -> u64 {
+        match u64::from(self.frames) {
+            0 => 0,
+            frames => WAL_HEADER_BYTES + frames * (FRAME_HEADER_BYTES + self.page_size),
+        }
+    }
+}
+
+fn bytes_at(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|metadata| metadata.len())
 }

@@ -13,7 +13,7 @@ use super::lock::LOCK_FILE_NAME;
 use super::open::database_path;
 
 /// The suffixes of the files that SQLite creates next to a database.
-const COMPANION_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub(in crate::store) const COMPANION_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Identifies a file or directory, independently of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +25,38 @@ pub(in crate::store) struct FileId {
 impl FileId {
     /// Returns the id of the file at `path`. Follows symbolic links.
     pub fn at(path: &Path) -> io::Result<Self> {
-        std::fs::metadata(path).map(|metadata| Self {
+        std::fs::metadata(path).map(|metadata| Self::of(&metadata))
+    }
+
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
+        Self {
             device: metadata.dev(),
             inode: metadata.ino(),
-        })
+        }
     }
+}
+
+/// Returns the path of the file that SQLite opens for `path`. If `path` is a symbolic link, SQLite
+/// also uses the companion files next to the file that the link points to.
+pub(super) fn resolve_link(path: &Path) -> io::Result<PathBuf> {
+    if std::fs::symlink_metadata(path)?.is_symlink() {
+        std::fs::canonicalize(path)
+    } else {
+        Ok(path.to_owned())
+    }
+}
+
+/// Checks that the WAL was moved together with a database that was replaced by a symbolic link.
+/// SQLite would ignore it, and its changes would be lost.
+pub(super) fn check_link(path: &Path) -> Result<(), OpenError> {
+    let wal = with_suffix(path, "-wal");
+    let is_separate = resolve_link(path).is_ok_and(|target| target != path)
+        && wal.metadata().is_ok_and(|metadata| metadata.len() > 0);
+    if is_separate {
+        let path = path.to_owned();
+        return Err(OpenError::SeparateWal { path, wal });
+    }
+    Ok(())
 }
 
 /// Creates a file that only its owner can access. The file gets the owner of its directory, even if

@@ -1,11 +1,13 @@
 //! The lock on a data directory, held by the process that serves it. The lock file contains the id
 //! of this process, the id of its database, and the known problem of the database.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use rustix::process::{Flock, FlockType};
 
 use super::condition::DatabaseProblem;
 use super::error::OpenError;
@@ -13,24 +15,33 @@ use super::files::{self, FileId};
 use super::open::io_error;
 
 /// The name of the locked file.
-pub(super) const LOCK_FILE_NAME: &str = "miniback.lock";
+pub(in crate::store) const LOCK_FILE_NAME: &str = "miniback.lock";
 
 /// The lock. It is released on drop and when the process ends.
+///
+/// It consists of a lock on the lock file, which says who holds it, and a lock on the database,
+/// which remains if the lock file is deleted.
 #[derive(Debug)]
-pub struct DirectoryLock(Arc<File>);
+pub struct DirectoryLock(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    path: PathBuf,
+    file: Mutex<File>,
+    /// The locked database. Never closed while SQLite has it open: closing it would release
+    /// SQLite's locks.
+    database: OnceLock<File>,
+}
 
 /// Locks `dir`. Fails with [`OpenError::Locked`] if another process holds the lock.
 pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
     let path = dir.join(LOCK_FILE_NAME);
     let fail = io_error(&path);
     files::check_plain_file(&path)?;
-    let mut file = match files::create_private(&path).map_err(fail)? {
-        Some(file) => file,
-        None => files::open_without_following(&path).map_err(fail)?,
-    };
+    let mut file = open(&path).map_err(fail)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => {
+        Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
             // Best effort: the other process may not have finished writing the file.
             let _ = file.read_to_string(&mut text);
@@ -38,17 +49,54 @@ pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
                 holder: text.lines().next().unwrap_or_default().to_owned(),
             });
         }
-        Err(std::fs::TryLockError::Error(error)) => return Err(fail(error)),
+        Err(TryLockError::Error(error)) => return Err(fail(error)),
     }
     write(&file, &holder_line()).map_err(fail)?;
-    Ok(DirectoryLock(Arc::new(file)))
+    Ok(DirectoryLock(Arc::new(Held {
+        path,
+        file: Mutex::new(file),
+        database: OnceLock::new(),
+    })))
+}
+
+/// Opens the lock file at `path`. Creates it if it doesn't exist.
+fn open(path: &Path) -> std::io::Result<File> {
+    match files::create_private(path)? {
+        Some(file) => Ok(file),
+        None => files::open_without_following(path),
+    }
 }
 
 impl DirectoryLock {
+    /// Locks the database at `path`. Must be called before SQLite opens it. Fails with
+    /// [`OpenError::Locked`] if another process holds the lock.
+    pub(super) fn hold_database(&self, path: &Path) -> Result<(), OpenError> {
+        if self.0.database.get().is_some() {
+            return Ok(());
+        }
+        let database = File::open(path).map_err(io_error(path))?;
+        // SQLite locks ranges of the file, which is independent of this lock. If the file system
+        // doesn't support this lock, only the lock file counts.
+        if let Err(TryLockError::WouldBlock) = database.try_lock() {
+            // SQLite's lock belongs to a process, and this lock doesn't.
+            let probe = Flock::from(FlockType::WriteLock);
+            let holder = rustix::process::fcntl_getlk(&database, &probe)
+                .ok()
+                .flatten();
+            let holder = match holder.and_then(|lock| lock.pid) {
+                Some(pid) => format!("process {}", pid.as_raw_nonzero()),
+                None => "its miniback.lock was deleted".to_owned(),
+            };
+            return Err(OpenError::Locked { holder });
+        }
+        let _ = self.0.database.set(database);
+        Ok(())
+    }
+
     /// Writes the id of the open database to the file. Returns a writer for problems.
     pub(in crate::store) fn file_writer(&self, database: FileId) -> LockFileWriter {
         let writer = LockFileWriter {
-            file: Arc::downgrade(&self.0),
+            held: Arc::downgrade(&self.0),
             database,
         };
         writer.write(None);
@@ -58,14 +106,14 @@ impl DirectoryLock {
 
 /// Writes the lock file of a running server. It doesn't hold the lock.
 pub(in crate::store) struct LockFileWriter {
-    file: Weak<File>,
+    held: Weak<Held>,
     database: FileId,
 }
 
 impl LockFileWriter {
     /// Replaces the problem in the file.
     pub(super) fn write(&self, problem: Option<&DatabaseProblem>) {
-        let Some(file) = self.file.upgrade() else {
+        let Some(held) = self.held.upgrade() else {
             return;
         };
         let FileId { device, inode } = self.database;
@@ -74,7 +122,36 @@ impl LockFileWriter {
             text.push_str(&format!("problem {}\n", problem.to_string().escape_debug()));
         }
         // Best effort: the content only helps `miniback check` to explain a problem.
-        let _ = write(&file, &text);
+        let _ = write(&held.lock_file(), &text);
+    }
+
+    /// Locks the file at the path if it isn't the locked one. Returns whether it was another one.
+    pub(super) fn restore(&self) -> bool {
+        let Some(held) = self.held.upgrade() else {
+            return false;
+        };
+        let mut file = held.lock_file();
+        let locked = file.metadata().map(|metadata| FileId::of(&metadata));
+        if let (Ok(locked), Ok(found)) = (locked, FileId::at(&held.path))
+            && locked == found
+        {
+            return false;
+        }
+        // If a second server that is about to fail has locked the file, the next check tries again.
+        let Ok(restored) = open(&held.path) else {
+            return false;
+        };
+        if restored.try_lock().is_err() {
+            return false;
+        }
+        *file = restored;
+        true
+    }
+}
+
+impl Held {
+    fn lock_file(&self) -> MutexGuard<'_, File> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,10 +171,7 @@ pub fn lock_holder(dir: &Path) -> Option<LockHolder> {
     let path = dir.join(LOCK_FILE_NAME);
     files::check_plain_file(&path).ok()?;
     let mut file = File::open(&path).ok()?;
-    if !matches!(
-        file.try_lock_shared(),
-        Err(std::fs::TryLockError::WouldBlock)
-    ) {
+    if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
         return None;
     }
     let mut text = String::new();

@@ -24,9 +24,12 @@ use crate::store::search;
 /// isn't opened by mistake.
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"mbck");
 
+/// The name of the database in its data directory.
+pub(in crate::store) const DATABASE_NAME: &str = "miniback.db";
+
 /// Returns the path of the database in `dir`.
 pub fn database_path(dir: &Path) -> PathBuf {
-    let path = dir.join("miniback.db");
+    let path = dir.join(DATABASE_NAME);
     // SQLite would interpret a path that starts with `file:` as a URI.
     if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
         return Path::new(".").join(path);
@@ -96,6 +99,9 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
     let fail = io_error(&path);
     if files::create_private(&path).map_err(fail)?.is_none() {
         OpenOptions::new().append(true).open(&path).map_err(fail)?;
+    }
+    if let Some(lock) = lock {
+        lock.hold_database(&path)?;
     }
     let mut connection =
         connect(&path).map_err(|error| integrity_check::open_error(error, &path))?;
@@ -203,6 +209,7 @@ pub(in crate::store) fn copy_into(connection: &Connection, path: &Path) -> rusql
 /// `None` if the file is missing or empty.
 pub(in crate::store) fn check_header(path: &Path) -> Result<Option<u32>, OpenError> {
     files::check_plain_file(path)?;
+    files::check_link(path)?;
     match version_in_header(path)? {
         Some(found) if found > SCHEMA_VERSION => Err(OpenError::NewerSchema {
             path: path.to_owned(),

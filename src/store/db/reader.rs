@@ -64,6 +64,7 @@ impl Reader {
     {
         match self.fast.try_get() {
             Some(connection) => {
+                self.condition.check_readable()?;
                 let result = work(&connection);
                 self.condition.report_corruption();
                 result
@@ -94,6 +95,7 @@ impl Reader {
     {
         let (pool, condition) = (pool.clone(), self.condition.clone());
         let task = tokio::task::spawn_blocking(move || {
+            condition.check_readable()?;
             let connection = pool.get().map_err(StoreError::from)?;
             let result = in_transaction(&connection, work);
             condition.report_corruption();
@@ -128,11 +130,13 @@ fn open_pool(path: &Path, connections: u32) -> Result<Pool<SqliteConnectionManag
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             connection.set_prepared_statement_cache_capacity(64);
+            // Opens the WAL, too.
+            connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
             Ok(())
         });
     let pool = Pool::builder()
+        // All connections are opened now. Later, another file may be at the path.
         .max_size(connections)
-        .min_idle(Some(1))
         .test_on_check_out(false)
         .idle_timeout(None)
         .max_lifetime(None)

@@ -17,9 +17,8 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock_follower::ClockFollower;
-use super::condition::{DatabaseCondition, DatabaseProblem};
+use super::condition::DatabaseCondition;
 use super::error::StoreError;
-use super::file_guard::FileGuard;
 use super::sql;
 use super::wal::{Wal, checkpoint};
 use crate::clock::Clock;
@@ -59,10 +58,9 @@ where
     (WriterCommand::Job(job), response)
 }
 
-/// The file checks of a server's writer.
-pub(in crate::store) struct ServedFiles {
+/// The state that only a server's writer has.
+pub(in crate::store) struct ServedDatabase {
     pub wal: Wal,
-    pub guard: Arc<FileGuard>,
     pub clock: ClockFollower,
 }
 
@@ -74,14 +72,14 @@ pub(in crate::store) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `files` is `None` if another process may be serving the database.
+    /// Starts the thread. `served` is `None` if another process may be serving the database.
     pub(in crate::store) fn start(
         connection: Connection,
         ids: IdSequence,
         clock: Clock,
         notifiers: CommitNotifiers,
         condition: DatabaseCondition,
-        files: Option<ServedFiles>,
+        served: Option<ServedDatabase>,
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_CAPACITY);
         let state = WriterThread {
@@ -90,7 +88,8 @@ impl Writer {
             clock,
             notifiers,
             condition,
-            files,
+            served,
+            has_saved_wal: false,
         };
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -193,7 +192,9 @@ struct WriterThread {
     notifiers: CommitNotifiers,
     condition: DatabaseCondition,
     /// `None` if another process may be serving the database.
-    files: Option<ServedFiles>,
+    served: Option<ServedDatabase>,
+    /// Whether the WAL was checkpointed because a file isn't at its path.
+    has_saved_wal: bool,
 }
 
 impl WriterThread {
@@ -239,12 +240,12 @@ impl WriterThread {
         }
         // Jobs queued after the close receive `StoreError::Closed`.
         if self.check_files().is_ok()
-            && let Some(files) = &mut self.files
+            && let Some(served) = &mut self.served
         {
             // If this fails, the reading of the last commit is used.
-            let _ = files.clock.store_reading(&self.connection);
+            let _ = served.clock.store_reading(&self.connection);
             // Afterward, the database is a single file, and a copy of it is complete.
-            files.wal.truncate_if_large(&self.connection, true);
+            served.wal.truncate_if_large(&self.connection, true);
         }
     }
 
@@ -273,49 +274,41 @@ impl WriterThread {
         for job in batch {
             job.reply(error.clone());
         }
-        if is_file_valid && let Some(files) = &mut self.files {
-            files.wal.truncate_if_large(&self.connection, truncate_wal);
+        if is_file_valid && let Some(served) = &mut self.served {
+            served.wal.truncate_if_large(&self.connection, truncate_wal);
         }
     }
 
-    /// Checks that the database files haven't been moved or replaced. Fails if a write would be
-    /// lost.
+    /// Checks that the database files haven't been moved, replaced, or truncated. Fails if a write
+    /// would be lost.
     fn check_files(&mut self) -> Result<(), StoreError> {
-        let Some(files) = &self.files else {
-            return Ok(());
-        };
-        match files.guard.check() {
+        match self.condition.check_files() {
             Ok(()) => {
+                self.has_saved_wal = false;
                 if self.condition.clear_missing_file() {
                     self.notifiers.deliveries.notify_one();
                 }
+                self.condition.restore_lock_file();
             }
-            Err((problem, details)) => {
-                let is_replaced = matches!(problem, DatabaseProblem::Replaced { .. });
-                if self.condition.report(problem, &details) && is_replaced {
-                    // SQLite could apply the WAL at this path to another database. Empty the WAL,
-                    // so that its content is only in its own database.
-                    let _ = checkpoint(&self.connection);
-                }
+            Err(problem) if problem.is_elsewhere() && !self.has_saved_wal => {
+                // SQLite could apply the WAL at this path to another database. Empty the WAL, so
+                // that its content is only in its own database.
+                let _ = checkpoint(&self.connection);
+                self.has_saved_wal = true;
             }
+            Err(_) => {}
         }
         self.condition.check_writable()
     }
 
-    /// Follows a jump of the system clock. If that fails, the time stays as it is for now.
-    fn follow_clock(
-        &mut self,
-        follow: fn(&mut ClockFollower, &Connection) -> Result<bool, StoreError>,
-    ) {
+    /// Follows a jump of the system clock, if the database files are in their place.
+    fn follow_clock(&mut self, follow: fn(&mut ClockFollower, &Connection) -> bool) {
         // The result is in `condition`.
         let is_in_place = self.check_files().is_ok();
-        let Some(files) = self.files.as_mut().filter(|_| is_in_place) else {
-            return;
-        };
-        match follow(&mut files.clock, &self.connection) {
-            Ok(false) => {}
-            Ok(true) => self.notifiers.notify_clock_jumped(),
-            Err(error) => tracing::error!(%error, "following a jump of the system clock failed"),
+        if let Some(served) = self.served.as_mut().filter(|_| is_in_place)
+            && follow(&mut served.clock, &self.connection)
+        {
+            self.notifiers.notify_clock_jumped();
         }
     }
 
@@ -374,9 +367,9 @@ impl WriterThread {
                 sql::execute(connection, "RELEASE job", [])?;
             }
         }
-        if let Some(files) = &mut self.files {
+        if let Some(served) = &mut self.served {
             let has_changes = connection.total_changes() > changes_before;
-            files.clock.store_recent_reading(connection, has_changes)?;
+            served.clock.store_recent_reading(connection, has_changes)?;
         }
         effects.counters.apply(connection)
     }

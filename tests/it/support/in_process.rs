@@ -29,7 +29,7 @@ struct ServerThread {
     thread: JoinHandle<()>,
 }
 
-/// The clock's first time: 2026-01-01T00:00:00.000Z, in milliseconds since the Unix epoch.
+/// The initial time of the clock: 2026-01-01T00:00:00.000Z, in milliseconds since the Unix epoch.
 pub const START: i64 = 1_767_225_600_000;
 
 impl InProcess {
@@ -90,7 +90,7 @@ impl InProcess {
     /// Sets the system clock. No time passes.
     pub fn set_clock(&self, time: Timestamp) {
         self.clock.set(time);
-        // Each write follows the clock first.
+        // Before each write, the writer follows a jump of the clock.
         self.commit();
     }
 

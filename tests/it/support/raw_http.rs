@@ -1,4 +1,4 @@
-//! A client that writes requests byte by byte and reads responses strictly as RFC 9112 says.
+//! A client that writes requests byte by byte and reads responses strictly according to RFC 9112.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -43,7 +43,12 @@ impl RawResponse {
 impl RawConnection {
     #[track_caller]
     pub fn open(app: &App) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", app.port())).expect("connect");
+        Self::to_port(app.port())
+    }
+
+    #[track_caller]
+    pub fn to_port(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
         stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(READ_TIMEOUT)).unwrap();
         Self {
@@ -130,14 +135,14 @@ impl RawConnection {
         matches!(self.reader.read(&mut byte), Ok(1)).then_some(byte[0])
     }
 
-    /// Reads everything until the connection ends. Returns an error if the server resets it.
+    /// Reads all bytes until the connection ends. Returns an error if the server resets it.
     pub fn read_to_end(&mut self) -> (Vec<u8>, std::io::Result<usize>) {
         let mut bytes = Vec::new();
         let result = self.reader.read_to_end(&mut bytes);
         (bytes, result)
     }
 
-    /// Reads and discards everything until the connection ends, and returns how long that took.
+    /// Reads and discards all bytes until the connection ends, and returns the duration.
     #[track_caller]
     pub fn wait_for_end(&mut self) -> Duration {
         let started = Instant::now();

@@ -202,7 +202,7 @@ fn reports_an_unusable_ca_file() {
     for path in [empty.path(), garbage.path(), broken.path(), &missing] {
         let error = tls_config(&[path.to_owned()]).unwrap_err().to_string();
         assert!(
-            error.starts_with(&format!("--ca-file {}: it ", path.display())),
+            error.starts_with(&format!("--ca-file: can’t use {}: it ", path.display())),
             "{error}"
         );
     }

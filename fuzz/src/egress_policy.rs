@@ -9,7 +9,8 @@ use miniback::domain::endpoint_url::EndpointUrl;
 
 use super::support::{first_line, text};
 
-/// An IP address in the first line, as text or as 16 bytes, then a value of `--allow-target`.
+/// Input: an IP address in the first line, as text or as 16 bytes, then a value of
+/// `--allow-target`.
 pub fn egress_policy(data: &[u8]) -> bool {
     let text = text(data);
     let (first, option) = first_line(&text);
@@ -35,13 +36,14 @@ pub fn egress_policy(data: &[u8]) -> bool {
     true
 }
 
-/// Checks a connection of an HTTPS URL with a host name.
+/// Returns whether a webhook with a host name in its URL can connect to the IP address.
 fn check(policy: &EgressPolicy, ip: IpAddr) -> Result<(), EgressDenied> {
     let url = EndpointUrl::parse("https://hooks.example/").expect("the URL is valid");
     policy.check_address(&url, SocketAddr::new(ip, 443))
 }
 
-/// Whatever the standard library knows as special is blocked, and `--allow-target` allows it.
+/// Checks that each IP address that the standard library considers special is blocked, and that
+/// `--allow-target` allows it.
 fn check_ip(ip: IpAddr) {
     let is_special = match ip {
         IpAddr::V4(v4) => {
@@ -72,7 +74,7 @@ fn check_ip(ip: IpAddr) {
     }
 }
 
-/// The option in the message allows the target.
+/// Checks that the option in the message allows the target.
 fn check_advice(denied: &EgressDenied, check: impl Fn(&EgressPolicy) -> Result<(), EgressDenied>) {
     let message = denied.to_string();
     let (_, value) = message
@@ -86,14 +88,14 @@ fn check_advice(denied: &EgressDenied, check: impl Fn(&EgressPolicy) -> Result<(
     assert_eq!(check(&policy), Ok(()), "{message}");
 }
 
-/// An IPv4 address and the IPv6 addresses that embed it get the same decision.
+/// Checks that the decision is the same for an IPv4 address and the IPv6 addresses that embed it.
 fn check_embedded(v4: Ipv4Addr) {
     let expected = check(&EgressPolicy::default(), v4.into());
     let [a, b, c, d] = v4.octets();
     let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
     let nat64 = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low);
     for v6 in [v4.to_ipv6_mapped(), v4.to_ipv6_compatible(), nat64] {
-        // `::` and `::1` are addresses of their own.
+        // `::` and `::1` embed no IPv4 address.
         if v6.is_unspecified() || v6.is_loopback() {
             continue;
         }
@@ -111,7 +113,7 @@ fn check_embedded(v4: Ipv4Addr) {
     }
 }
 
-/// An option allows the IP addresses in its network, and no other.
+/// Checks that an option allows only the IP addresses in its network.
 fn check_allowed_net(ip: IpAddr, option: &str) {
     let Ok(allowed) = option.parse::<AllowTarget>() else {
         return;
@@ -139,7 +141,7 @@ fn check_allowed_net(ip: IpAddr, option: &str) {
     );
 }
 
-/// The decision about a URL with an IP address is the decision about that address.
+/// Checks that the decision is the same for an IP address and a URL with this IP address.
 fn check_url(host: &str, option: &str) {
     let allow: Vec<AllowTarget> = option.parse().into_iter().collect();
     let policy = EgressPolicy::new(allow, true, Vec::new(), Vec::new());

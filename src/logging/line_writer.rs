@@ -1,0 +1,147 @@
+//! Writes log lines on a separate thread. No other thread waits for standard error, which can be
+//! a pipe that nobody reads.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Maximum number of lines that wait to be written. Further lines are dropped.
+const WAITING_MAX: usize = 2_000;
+/// Maximum time to wait for the last lines when the process ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The writer of this process.
+static WRITER: OnceLock<LineWriter> = OnceLock::new();
+
+enum Message {
+    Line(Vec<u8>),
+    /// Notifies the sender when all earlier lines have been written.
+    Flush(SyncSender<()>),
+}
+
+/// Queues lines. Each call of `write` must contain whole lines.
+#[derive(Clone)]
+pub(super) struct LineWriter {
+    queue: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// Returns the writer to standard error, which is started by the first call.
+pub(super) fn stderr() -> LineWriter {
+    WRITER
+        .get_or_init(|| LineWriter::start(io::stderr()))
+        .clone()
+}
+
+/// Waits until all lines have been written, but at most 1 s.
+pub fn flush() {
+    if let Some(writer) = WRITER.get() {
+        writer.wait_until_written();
+    }
+}
+
+impl LineWriter {
+    fn start(output: impl Write + Send + 'static) -> Self {
+        let (queue, messages) = sync_channel(WAITING_MAX);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let writer = Self {
+            queue,
+            dropped: dropped.clone(),
+        };
+        // Ignore an error: a process that can't create threads can't run anyway.
+        let _ = thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_lines(output, &messages, &dropped));
+        writer
+    }
+
+    fn wait_until_written(&self) {
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
+        let (written, is_written) = sync_channel(1);
+        while self
+            .queue
+            .try_send(Message::Flush(written.clone()))
+            .is_err()
+        {
+            if Instant::now() > deadline {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _ = is_written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+impl Write for LineWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.queue.try_send(Message::Line(line.to_vec())).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_lines(mut output: impl Write, messages: &Receiver<Message>, dropped: &AtomicU64) {
+    for message in messages {
+        match message {
+            // There is no other place to report a failure.
+            Message::Line(line) => _ = output.write_all(&line),
+            Message::Flush(written) => _ = written.try_send(()),
+        }
+        let lines = dropped.swap(0, Ordering::Relaxed);
+        if lines > 0 {
+            tracing::warn!(lines, "log lines dropped: standard error was blocked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    /// Sends each write to the test, and waits until the test permits it to return.
+    struct Output(Sender<Vec<u8>>, Receiver<()>);
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_vec()).unwrap();
+            self.1.recv().unwrap();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn writing_never_blocks_and_drops_lines_if_the_queue_is_full() {
+        let (sender, written) = channel();
+        let (permit, permits) = channel();
+        let mut writer = LineWriter::start(Output(sender, permits));
+        writer.write_all(b"first\n").unwrap();
+        assert_eq!(written.recv().unwrap(), b"first\n");
+        for number in 0..WAITING_MAX + 7 {
+            writer.write_all(format!("{number}\n").as_bytes()).unwrap();
+        }
+        assert_eq!(writer.dropped.load(Ordering::Relaxed), 7);
+        let started = Instant::now();
+        writer.wait_until_written();
+        assert!(started.elapsed() < 10 * FLUSH_TIMEOUT);
+        (0..=WAITING_MAX).for_each(|_| permit.send(()).unwrap());
+        for number in 0..WAITING_MAX {
+            assert_eq!(written.recv().unwrap(), format!("{number}\n").as_bytes());
+        }
+        writer.wait_until_written();
+        assert_eq!(writer.dropped.load(Ordering::Relaxed), 0, "not reported");
+    }
+}
