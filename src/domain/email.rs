@@ -53,7 +53,8 @@ pub(super) fn clean_email(text: &str) -> String {
 ///
 /// Case is ignored, because people don't remember it. `müller.de` equals `xn--mller-kva.de`.
 pub fn normalize_email(email: &str) -> String {
-    let email = clean_email(email);
+    // A compatibility character can stand for an `@` or a dot.
+    let email = clean_email(&email.nfkc().collect::<String>());
     let fold = |text: &str| {
         let folded: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
         folded.replace('ς', "σ")
@@ -62,9 +63,8 @@ pub fn normalize_email(email: &str) -> String {
         return fold(&email);
     };
     let domain = domain.trim_end_matches('.');
-    let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| fold(domain));
-    // A compatibility character can become a dot at the end.
-    format!("{}@{}", fold(local), domain.trim_end_matches('.'))
+    let ascii = idna::domain_to_ascii(domain);
+    format!("{}@{}", fold(local), ascii.unwrap_or_else(|_| fold(domain)))
 }
 
 /// Maps the full-width form of an ASCII character, which East Asian keyboards can type.
@@ -151,6 +151,8 @@ mod tests {
             ("sam@example.com\u{2024}", "sam@example.com"),
             ("sam@x`.\\\u{248e}", "sam@x`.\\7"),
             ("sam@example.com..", "sam@example.com"),
+            ("sam@müller\u{248e}de", "sam@xn--mller7-3ya.de"),
+            ("sam\u{fe6b}müller.de", "sam@xn--mller-kva.de"),
             ("sam", "sam"),
         ] {
             assert_eq!(normalize_email(text), normalized);
