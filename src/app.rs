@@ -232,7 +232,7 @@ fn http_server(
         connections = open_files.connections,
         "limits of this process"
     );
-    let limits = inbound::Limits {
+    let limits = inbound::ServerLimits {
         workers,
         connections_per_worker: open_files.connections_per_worker(workers),
         shutdown_timeout: timeout + Duration::from_secs(1),
@@ -295,9 +295,6 @@ async fn load_alert_endpoint(
 ) -> Result<Option<AlertEndpoint>, StartError> {
     let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;
     let Some(url) = options.alerts.alert_url.clone() else {
-        if configured.is_some() {
-            tracing::warn!("--alert-secret has no effect without --alert-url");
-        }
         return Ok(None);
     };
     delivery
@@ -327,8 +324,8 @@ async fn create_first_user_or_setup_link(
     url: &str,
 ) -> Result<Option<String>, StartError> {
     if store.has_users().await? {
-        if first_user.is_some() {
-            tracing::info!("MINIBACK_ADMIN_EMAIL has no effect, because there is already a user");
+        if let Some(user) = first_user {
+            tracing::info!("{}", user.describe_ignored());
         }
         return Ok(None);
     }

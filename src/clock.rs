@@ -200,7 +200,7 @@ impl Clock {
     }
 
     /// Returns the jump of the system clock that hasn't been followed yet, if there is one.
-    pub fn jump(&self) -> Option<ClockJump> {
+    pub fn pending_jump(&self) -> Option<ClockJump> {
         ClockJump::between(self.now(), self.0.source.wall_clock())
     }
 
@@ -362,14 +362,14 @@ mod tests {
         let start = clock.now();
         let second = Duration::from_secs(1);
         manual.set(start.plus(second).minus(Duration::from_millis(1)));
-        assert_eq!(clock.jump(), None);
+        assert_eq!(clock.pending_jump(), None);
         for to in [start.minus(second), start.plus(second * 3600 * 24 * 365)] {
             let from = clock.now();
             manual.set(to);
-            assert_eq!(clock.jump(), Some(ClockJump { from, to }));
+            assert_eq!(clock.pending_jump(), Some(ClockJump { from, to }));
             assert_eq!(clock.now(), from);
             clock.follow(ClockJump { from, to });
-            assert_eq!((clock.jump(), clock.now()), (None, to));
+            assert_eq!((clock.pending_jump(), clock.now()), (None, to));
             assert_eq!(clock.now_without_jumps(), start);
             assert_eq!(clock.monotonic(), Duration::ZERO);
         }

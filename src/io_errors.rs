@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 /// Describes why an operation on a file, a socket, or a stream failed, as part of a sentence: `it
 /// doesn’t exist`.
 pub fn describe(error: &io::Error) -> String {
-    // Linux: EMFILE and ENFILE, EIO, ENOMEM.
+    // The values of `errno` on Linux: EMFILE and ENFILE, EIO, ENOMEM.
     match error.raw_os_error() {
         Some(24 | 23) => return "too many files are open".into(),
         Some(5) => return "the disk reports an error".into(),
@@ -63,13 +63,13 @@ mod tests {
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let taken = listener.local_addr().unwrap();
+        let in_use = listener.local_addr().unwrap();
         let errors = [
             std::fs::read(directory.path().join("missing")).map(drop),
             std::fs::read(directory.path()).map(drop),
             std::fs::read(file.join("below")).map(drop),
             std::fs::create_dir(directory.path()),
-            std::net::TcpListener::bind(taken).map(drop),
+            std::net::TcpListener::bind(in_use).map(drop),
             std::net::TcpListener::bind("192.0.2.1:0").map(drop),
             std::fs::read(directory.path().join("x".repeat(300))).map(drop),
         ];

@@ -97,7 +97,13 @@ pub fn csv_cells(data: &[u8]) -> bool {
     }
     // A spreadsheet may use a different separator, and ignore quotes.
     for cell in rows.split([';', '\t', '\r', '\n', '\u{b}', '\u{c}', '\u{85}']) {
-        let cell = cell.trim_start_matches(['"', '\u{feff}']);
+        let is_dropped = |c: char| {
+            c == '"'
+                || c.is_whitespace()
+                || c.is_control()
+                || "\u{200b}\u{2060}\u{feff}".contains(c)
+        };
+        let cell = cell.trim_start_matches(is_dropped);
         assert!(!is_formula(cell), "{cell:?} in {rows:?}");
     }
     is_formula(first) || second.contains('"')

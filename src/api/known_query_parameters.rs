@@ -1,13 +1,14 @@
 //! Rejects query parameters that the OpenAPI document doesn't list for a call, so that a misspelled
-//! filter isn't ignored.
+//! filter isn't ignored. Also rejects repeated parameters and invalid UTF-8.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use actix_web::http::Method;
 use utoipa::openapi::path::{Operation, ParameterIn};
 
 use super::openapi;
+use crate::server::form_data::is_utf8_encoded;
 use crate::server::problem::Problem;
 
 const API_PREFIX: &str = "/api/v1/";
@@ -18,6 +19,10 @@ type ParametersByOperation = HashMap<(Method, String), BTreeSet<String>>;
 /// Checks the query string of a call. `route` is the pattern of the call's path, without the base
 /// path. Paths outside `/api/v1` ignore unknown parameters.
 pub(super) fn check(method: &Method, route: &str, query: &str) -> Result<(), Problem> {
+    if !is_utf8_encoded(query.as_bytes()) {
+        let message = "The query string is not valid UTF-8.";
+        return Err(Problem::Malformed(message.to_owned()));
+    }
     if !route.starts_with(API_PREFIX) {
         return Ok(());
     }
@@ -28,11 +33,18 @@ pub(super) fn check(method: &Method, route: &str, query: &str) -> Result<(), Pro
         method
     };
     let known = KNOWN.get(&(method.clone(), route.to_owned()));
+    let mut names = HashSet::new();
     for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
         if !known.is_some_and(|known| known.contains(name.as_ref())) {
             return Err(Problem::invalid_field(
                 &name,
                 unknown_parameter_message(known),
+            ));
+        }
+        if let Some(name) = names.replace(name) {
+            return Err(Problem::invalid_field(
+                &name,
+                format!("“{name}” appears twice."),
             ));
         }
     }

@@ -16,6 +16,7 @@ use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
 use crate::domain::validation::{check, check_all};
 use crate::server::json_body::{Json, deserialize_non_null};
 use crate::server::problem::{Problem, deletion_response};
+use crate::server::security_events::set_subject;
 use crate::server::{AppState, schemas};
 use crate::store::{CreateProjectError, ProjectPatch};
 
@@ -221,11 +222,14 @@ pub(super) async fn update(
 )]
 pub(super) async fn delete(
     app: web::Data<AppState>,
+    request: HttpRequest,
     project: web::Path<String>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Problem> {
     let precondition = if_match.precondition(&app.versions);
-    let project = project.into_inner();
-    let deleted = app.store.delete_project(project, precondition).await?;
+    let project = app.store.project(project.into_inner()).await?;
+    let id = project.ok_or(NOT_FOUND)?.id.to_string();
+    set_subject(&request, &id);
+    let deleted = app.store.delete_project(id, precondition).await?;
     deletion_response(deleted, NOT_FOUND)
 }

@@ -9,7 +9,7 @@ use super::webhooks;
 use crate::clock::Timestamp;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::AppState;
-use crate::server::json_body::{Json, deserialize_non_null};
+use crate::server::json_body::{Json, NoBody, deserialize_non_null};
 use crate::server::problem::Problem;
 use crate::store::{PendingDeliveryError, RedeliverError};
 
@@ -62,6 +62,7 @@ struct RecoveredCount {
 pub(super) async fn redeliver(
     app: web::Data<AppState>,
     id: web::Path<String>,
+    _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId::new(id.into_inner());
     app.store
@@ -92,6 +93,7 @@ pub(super) async fn redeliver(
 pub(super) async fn retry(
     app: web::Data<AppState>,
     id: web::Path<String>,
+    _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId::new(id.into_inner());
     let queued = app.delivery.retry(id.clone()).await;
@@ -116,6 +118,7 @@ pub(super) async fn retry(
 pub(super) async fn cancel(
     app: web::Data<AppState>,
     id: web::Path<String>,
+    _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId::new(id.into_inner());
     let canceled = app.store.cancel_delivery(id.clone()).await;

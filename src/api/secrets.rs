@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 use crate::domain::validation::{check, check_all};
 use crate::domain::webhook::{self, Secrets};
-use crate::server::json_body::{OptionalJson, deserialize_integer};
+use crate::server::json_body::{NoBody, OptionalJson, deserialize_integer};
 use crate::server::problem::Problem;
 use crate::server::{AppState, schemas};
 use crate::store::RotateError;
@@ -124,6 +124,7 @@ pub(super) async fn rotate(
 pub(super) async fn finish_rotation(
     app: web::Data<AppState>,
     id: web::Path<String>,
+    _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
     Ok(secrets_response(

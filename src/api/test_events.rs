@@ -9,7 +9,7 @@ use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
 use crate::domain::validation::{check, check_all};
-use crate::server::json_body::Json;
+use crate::server::json_body::{Json, OptionalJson, deserialize_non_null};
 use crate::server::problem::Problem;
 use crate::server::{AppState, schemas};
 
@@ -21,6 +21,25 @@ pub(super) struct TestUrlRequest {
     url: String,
     #[schema(schema_with = schemas::secret, required = false)]
     secret: Option<String>,
+    #[schema(nullable = false)]
+    #[serde(default, rename = "event", deserialize_with = "deserialize_non_null")]
+    _event: Option<TestEvent>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = WebhookTest)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TestWebhookRequest {
+    #[schema(nullable = false)]
+    #[serde(default, rename = "event", deserialize_with = "deserialize_non_null")]
+    _event: Option<TestEvent>,
+}
+
+/// The type of the event to send. Defaults to `test`.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum TestEvent {
+    Test,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -68,12 +87,14 @@ impl<'a> TestReportView<'a> {
     operation_id = "testWebhook",
     tag = "Webhooks",
     params(("id" = WebhookId, Path)),
+    request_body = TestWebhookRequest,
     responses((status = 200, description = "The result of the test", body = TestReportView))
 )]
 pub(super) async fn test_webhook(
     app: web::Data<AppState>,
     caller: Caller,
     id: web::Path<String>,
+    OptionalJson(_): OptionalJson<TestWebhookRequest>,
 ) -> Result<HttpResponse, Problem> {
     let webhook = app
         .store

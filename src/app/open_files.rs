@@ -41,10 +41,10 @@ pub fn raise_limit() -> Result<OpenFileLimits, TooFewFiles> {
         // The kernel doesn't allow more than `fs.nr_open`, whatever the hard limit is.
         Err(_) => current,
     };
-    limits(files.unwrap_or(u64::MAX))
+    limits_for(files.unwrap_or(u64::MAX))
 }
 
-fn limits(files: u64) -> Result<OpenFileLimits, TooFewFiles> {
+fn limits_for(files: u64) -> Result<OpenFileLimits, TooFewFiles> {
     if files < FILES_MIN {
         return Err(TooFewFiles { limit: files });
     }
@@ -79,14 +79,14 @@ mod tests {
             (u64::MAX, Some(CONNECTIONS_MAX)),
         ];
         for (files, expected) in cases {
-            let connections = limits(files).ok().map(|limits| limits.connections);
+            let connections = limits_for(files).ok().map(|limits| limits.connections);
             assert_eq!(connections, expected, "{files}");
         }
     }
 
     #[test]
     fn each_worker_accepts_at_least_one_connection() {
-        let limits = limits(128).unwrap();
+        let limits = limits_for(128).unwrap();
         assert_eq!(limits.connections_per_worker(2), 32);
         assert_eq!(limits.connections_per_worker(500), 1);
         assert_eq!(limits.connections_per_worker(0), 64);

@@ -1,5 +1,7 @@
 //! `miniback backup`: copies the database of a running server.
 
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use super::{CommandError, escape_control_chars, print};
@@ -7,12 +9,42 @@ use crate::config::DataDirOptions;
 use crate::store::{self, DatabaseSummary};
 
 pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError> {
+    if file == Path::new("-") {
+        return write_to_stdout(&data.data_dir);
+    }
     let contents = store::backup(&data.data_dir, file).map_err(CommandError::new)?;
     print(&format!(
         "Wrote and checked {}: {}.\n",
         escape_control_chars(&file.display().to_string()),
         summarize(&contents)
     ));
+    Ok(())
+}
+
+/// Writes a backup to standard output, and a summary to standard error. The backup is first written
+/// to the directory for temporary files, because SQLite needs a file, and to check it.
+fn write_to_stdout(data_dir: &Path) -> Result<(), CommandError> {
+    if io::stdout().is_terminal() {
+        return Err(CommandError::usage_error(
+            "standard output is a terminal; redirect it: miniback backup - > FILE",
+        ));
+    }
+    let directory = tempfile::Builder::new()
+        .prefix("miniback-backup-")
+        .tempdir()
+        .map_err(CommandError::io(
+            "can’t create a directory for temporary files, which TMPDIR can set",
+        ))?;
+    let path = directory.path().join("miniback.db");
+    let contents = store::backup(data_dir, &path).map_err(CommandError::new)?;
+    let failed = CommandError::io("can’t write the backup to standard output");
+    let mut copy = File::open(&path).map_err(&failed)?;
+    // Standard output can be slow. If the command is interrupted from here on, no file remains.
+    directory.close().map_err(&failed)?;
+    let mut out = io::stdout().lock();
+    io::copy(&mut copy, &mut out).map_err(&failed)?;
+    out.flush().map_err(&failed)?;
+    eprintln!("Wrote and checked the backup: {}.", summarize(&contents));
     Ok(())
 }
 

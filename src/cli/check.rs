@@ -8,7 +8,7 @@ use super::serve::into_command_error;
 use super::{CommandError, escape_control_chars, print};
 use crate::app;
 use crate::clock::Clock;
-use crate::config::{self, ServeOptions};
+use crate::config::{self, FirstUser, ServeOptions};
 use crate::delivery::{self, DeliverySettings};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::store::{self, DatabaseProblem, PageRequest, Store};
@@ -17,23 +17,28 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     // The options are valid, or parsing them would have failed. Check the files that they refer to.
     options.alerts.secret().map_err(CommandError::usage_error)?;
     options.log.level().map_err(CommandError::usage_error)?;
-    config::read_first_user(|name| std::env::var(name).ok()).map_err(CommandError::usage_error)?;
+    let first_user = config::read_first_user(|name| std::env::var(name).ok())
+        .map_err(CommandError::usage_error)?;
     let settings = app::delivery_settings(options, options.listen).map_err(into_command_error)?;
     let mut report = CheckReport::default();
     report.report_ok("configuration");
     if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
         report.report_warning(&ignored);
     }
-    if let Some(advice) = options.localhost_advice() {
-        report.report_advice(advice);
+    for notice in options.notices() {
+        if notice.is_warning {
+            report.report_warning(&notice.text);
+        } else {
+            report.report_advice(&notice.text);
+        }
     }
     check_running_server(&options.data.data_dir, &mut report);
     store::require_database(&options.data.data_dir)
         .map_err(|error| into_command_error(error.into()))?;
     check_files(&options.data.data_dir, &mut report)?;
     if check_database(options, &mut report) {
-        let hosts = check_hosts(options, &settings, &mut report);
-        actix_web::rt::System::new().block_on(hosts)?;
+        let contents = check_contents(options, first_user, &settings, &mut report);
+        actix_web::rt::System::new().block_on(contents)?;
     }
     report.into_result()
 }
@@ -95,13 +100,20 @@ fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
     true
 }
 
-async fn check_hosts(
+/// Checks the settings that depend on stored objects: the first user and the hosts of webhooks.
+async fn check_contents(
     options: &ServeOptions,
+    first_user: Option<FirstUser>,
     settings: &DeliverySettings,
     report: &mut CheckReport,
 ) -> Result<(), CommandError> {
     let store = Store::open(&options.data.data_dir, None, Clock::system())
         .map_err(|error| into_command_error(error.into()))?;
+    if let Some(user) = first_user
+        && store.has_users().await.map_err(CommandError::new)?
+    {
+        report.report_advice(&user.describe_ignored());
+    }
     let all = PageRequest {
         limit: 1000,
         before: None,

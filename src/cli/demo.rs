@@ -105,13 +105,10 @@ fn bind_listeners() -> Result<[TcpListener; 3], CommandError> {
     let bind = |port| {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+            .map_err(CommandError::io("the demo can’t listen"))
     };
     let [miniback, site, receiver] = PREFERRED_PORTS.map(bind);
-    Ok([
-        miniback.map_err(CommandError::io("the demo can’t listen"))?,
-        site.map_err(CommandError::io("the demo can’t listen"))?,
-        receiver.map_err(CommandError::io("the demo can’t listen"))?,
-    ])
+    Ok([miniback?, site?, receiver?])
 }
 
 async fn start_miniback(
@@ -122,6 +119,7 @@ async fn start_miniback(
     let user = FirstUser {
         email: DEMO_USER_EMAIL.into(),
         password: tokens::random_token(),
+        password_variable: "MINIBACK_ADMIN_PASSWORD",
     };
     app::start(&options, Some(listener), Some(user), Clock::system())
         .await

@@ -15,9 +15,6 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
         tracing::warn!("{}", super::escape_control_chars(&ignored));
     }
-    if let Some(advice) = options.localhost_advice() {
-        tracing::info!("{advice}");
-    }
     let first_user = config::read_first_user(|name| std::env::var(name).ok())
         .map_err(CommandError::usage_error)?;
     actix_web::rt::System::new().block_on(async {
@@ -25,6 +22,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
             .await
             .map_err(into_command_error)?;
         let shutdown_signal = shutdown_signal()?;
+        log_notices(options);
         log_ready(&running, format);
         actix_web::rt::spawn(logging::report_suppressed_lines());
         shutdown_signal.await;
@@ -46,7 +44,20 @@ pub(super) fn into_command_error(error: StartError) -> CommandError {
     }
 }
 
-/// Logs the ready message that scripts wait for.
+/// Logs notices about valid settings. Call this only after the start, so that an invalid setting
+/// causes a single line.
+fn log_notices(options: &ServeOptions) {
+    for notice in options.notices() {
+        let text = super::escape_control_chars(&notice.text);
+        if notice.is_warning {
+            tracing::warn!("{text}");
+        } else {
+            tracing::info!("{text}");
+        }
+    }
+}
+
+/// Logs the setup URL, if there is one, and the ready message that scripts wait for.
 fn log_ready(running: &RunningServer, format: LogFormat) {
     let url = running.url.as_str();
     if let Some(setup) = &running.setup_url {

@@ -4,11 +4,26 @@ use super::values::read_secret_file;
 use crate::domain::email::check_email;
 use crate::domain::password_rules::check_password;
 
+const PASSWORD: &str = "MINIBACK_ADMIN_PASSWORD";
+const PASSWORD_FILE: &str = "MINIBACK_ADMIN_PASSWORD_FILE";
+
 /// The email and password of the first user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstUser {
     pub email: String,
     pub password: String,
+    /// The variable that contains the password, or the path of its file.
+    pub password_variable: &'static str,
+}
+
+impl FirstUser {
+    /// Returns a notice that the variables have no effect.
+    pub fn describe_ignored(&self) -> String {
+        format!(
+            "MINIBACK_ADMIN_EMAIL and {} have no effect, because there is already a user",
+            self.password_variable
+        )
+    }
 }
 
 /// Reads `MINIBACK_ADMIN_EMAIL` and `MINIBACK_ADMIN_PASSWORD` or `MINIBACK_ADMIN_PASSWORD_FILE`.
@@ -16,10 +31,7 @@ pub fn read_first_user(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<FirstUser>, String> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let password = match (
-        set("MINIBACK_ADMIN_PASSWORD"),
-        set("MINIBACK_ADMIN_PASSWORD_FILE"),
-    ) {
+    let password = match (set(PASSWORD), set(PASSWORD_FILE)) {
         (Some(_), Some(_)) => {
             return Err(
                 "MINIBACK_ADMIN_PASSWORD and MINIBACK_ADMIN_PASSWORD_FILE are both set; \
@@ -27,15 +39,19 @@ pub fn read_first_user(
                     .into(),
             );
         }
-        (None, Some(file)) => Some(read_secret_file(
-            "MINIBACK_ADMIN_PASSWORD_FILE",
-            file.as_ref(),
-        )?),
-        (password, None) => password,
+        (None, Some(file)) => {
+            let password = read_secret_file(PASSWORD_FILE, file.as_ref())?;
+            Some((password, PASSWORD_FILE))
+        }
+        (password, None) => password.map(|password| (password, PASSWORD)),
     };
     let user = match (set("MINIBACK_ADMIN_EMAIL"), password) {
         (None, None) => return Ok(None),
-        (Some(email), Some(password)) => FirstUser { email, password },
+        (Some(email), Some((password, password_variable))) => FirstUser {
+            email,
+            password,
+            password_variable,
+        },
         (Some(_), None) => {
             return Err(
                 "MINIBACK_ADMIN_EMAIL is set without MINIBACK_ADMIN_PASSWORD; set both".into(),

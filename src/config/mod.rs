@@ -5,6 +5,7 @@
 
 mod commands;
 mod first_user;
+mod notices;
 mod options;
 mod values;
 mod variables;
@@ -18,6 +19,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 pub use commands::{Cli, Command, TokenCommand, UserCommand};
 pub use first_user::{FirstUser, read_first_user};
+pub use notices::SettingsNotice;
 pub use options::{
     DataDirOptions, DeliveryOptions, DemoOptions, ListenOptions, LogFormat, LogOptions,
     RateLimitOptions, ServeOptions,

@@ -88,26 +88,8 @@ pub struct ServeOptions {
     pub log: LogOptions,
 }
 
-impl ServeOptions {
-    /// Returns advice for an installation that is reachable from other machines.
-    pub fn localhost_advice(&self) -> Option<&'static str> {
-        let is_public = self.base_url.as_ref().is_some_and(|url| {
-            url.scheme() == "https"
-                && match url.host() {
-                    Some(url::Host::Domain(name)) => {
-                        name != "localhost" && !name.ends_with(".localhost")
-                    }
-                    Some(url::Host::Ipv4(ip)) => !ip.is_loopback(),
-                    Some(url::Host::Ipv6(ip)) => !ip.is_loopback(),
-                    None => false,
-                }
-        });
-        (is_public && !self.delivery.deny_localhost).then_some(
-            "webhooks can reach services on this machine; if no endpoint runs here, set \
-             --deny-localhost",
-        )
-    }
-}
+const ALERT_SECRET: &str = "--alert-secret";
+const ALERT_SECRET_FILE: &str = "MINIBACK_ALERT_SECRET_FILE";
 
 /// Options for failure alerts.
 #[derive(Clone, Debug, Args)]
@@ -128,14 +110,24 @@ pub struct AlertOptions {
 }
 
 impl AlertOptions {
+    /// Returns the name of the setting that contains the secret.
+    pub(super) fn secret_name(&self) -> Option<&'static str> {
+        match self.alert_secret {
+            Some(_) => Some(ALERT_SECRET),
+            None => file_of(ALERT_SECRET_FILE).map(|_| ALERT_SECRET_FILE),
+        }
+    }
+
     /// Reads the configured secret from the flag, the variable, or the file.
     pub fn secret(&self) -> Result<Option<Secret>, String> {
-        parse_secret(
-            "--alert-secret",
-            self.alert_secret.as_ref(),
-            "MINIBACK_ALERT_SECRET_FILE",
-        )
+        parse_secret(ALERT_SECRET, self.alert_secret.as_ref(), ALERT_SECRET_FILE)
     }
+}
+
+/// Returns the path in a variable such as `MINIBACK_ALERT_SECRET_FILE`.
+fn file_of(variable: &str) -> Option<String> {
+    let file = std::env::var(variable).ok();
+    file.filter(|file| !file.is_empty())
 }
 
 /// Parses a secret from its flag or variable, or from the file whose path is in `file_variable`.
@@ -144,10 +136,7 @@ fn parse_secret(
     value: Option<&String>,
     file_variable: &str,
 ) -> Result<Option<Secret>, String> {
-    let from_file = std::env::var(file_variable)
-        .ok()
-        .filter(|file| !file.is_empty());
-    let secret = match (value, from_file) {
+    let secret = match (value, file_of(file_variable)) {
         (Some(_), Some(_)) => {
             return Err(format!(
                 "{flag} and {file_variable} are both set; unset one of them"

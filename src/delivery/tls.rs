@@ -11,7 +11,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
@@ -94,6 +94,10 @@ pub enum RejectedCertificate {
     SelfSigned,
     #[error("an RSA key has fewer than 2,048 bits")]
     ShortKey,
+    #[error("the issuer has the name of a trusted CA, but another key")]
+    OtherIssuerKey,
+    #[error("the handshake isn’t signed with the key of the certificate")]
+    KeyMismatch,
 }
 
 impl From<RejectedCertificate> for Error {
@@ -125,31 +129,42 @@ impl CertificateVerifier {
         match error {
             Error::InvalidCertificate(CertificateError::UnknownIssuer)
                 if certificate.issuer() == certificate.subject()
-                    && self.is_signed_by_itself(end_entity, server_name, now) =>
+                    && self.is_signed_by(end_entity, end_entity, server_name, now) =>
             {
                 RejectedCertificate::SelfSigned.into()
             }
             // The library doesn't distinguish a key that it doesn't accept from a wrong signature.
             Error::InvalidCertificate(CertificateError::BadSignature)
-                if intermediates.iter().any(has_short_key)
+                if has_short_key(end_entity)
+                    || intermediates.iter().any(has_short_key)
                     || self.has_root_with_short_key(certificate.issuer()) =>
             {
                 RejectedCertificate::ShortKey.into()
             }
-            other => explain_signature(other, end_entity),
+            Error::InvalidCertificate(CertificateError::BadSignature)
+                if self.has_root_named(certificate.issuer())
+                    || intermediates.iter().any(|issuer| {
+                        self.has_root_with_the_name_of_its_issuer(issuer)
+                            && self.is_signed_by(issuer, end_entity, server_name, now)
+                    }) =>
+            {
+                RejectedCertificate::OtherIssuerKey.into()
+            }
+            other => other,
         }
     }
 
-    /// Returns whether the issuer of the certificate would no longer be a problem if the
-    /// certificate were in `--ca-file`.
-    fn is_signed_by_itself(
+    /// Returns whether the issuer of the certificate would no longer be a problem if `issuer` were
+    /// in `--ca-file`.
+    fn is_signed_by(
         &self,
+        issuer: &CertificateDer<'_>,
         certificate: &CertificateDer<'_>,
         server_name: &ServerName<'_>,
         now: UnixTime,
     ) -> bool {
         let mut roots = RootCertStore::empty();
-        if roots.add(certificate.clone().into_owned()).is_err() {
+        if roots.add(issuer.clone().into_owned()).is_err() {
             return false;
         }
         let provider = Arc::clone(&self.provider);
@@ -166,10 +181,22 @@ impl CertificateVerifier {
     }
 
     fn has_root_with_short_key(&self, subject: &[u8]) -> bool {
-        let mut roots = self.roots.roots.iter();
-        roots.any(|root| {
-            root.subject.as_ref() == subject && is_short_rsa_key(&root.subject_public_key_info)
-        })
+        self.roots_named(subject)
+            .any(|root| is_short_rsa_key(&root.subject_public_key_info))
+    }
+
+    fn has_root_named(&self, subject: &[u8]) -> bool {
+        self.roots_named(subject).next().is_some()
+    }
+
+    fn has_root_with_the_name_of_its_issuer(&self, certificate: &CertificateDer<'_>) -> bool {
+        EndEntityCert::try_from(certificate)
+            .is_ok_and(|parsed| self.has_root_named(parsed.issuer()))
+    }
+
+    fn roots_named(&self, subject: &[u8]) -> impl Iterator<Item = &TrustAnchor<'static>> {
+        let roots = self.roots.roots.iter();
+        roots.filter(move |root| root.subject.as_ref() == subject)
     }
 }
 
@@ -195,7 +222,7 @@ impl ServerCertVerifier for CertificateVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner
             .verify_tls12_signature(message, certificate, signature)
-            .map_err(|error| explain_signature(error, certificate))
+            .map_err(|error| explain_handshake_signature(error, certificate))
     }
 
     fn verify_tls13_signature(
@@ -206,7 +233,7 @@ impl ServerCertVerifier for CertificateVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner
             .verify_tls13_signature(message, certificate, signature)
-            .map_err(|error| explain_signature(error, certificate))
+            .map_err(|error| explain_handshake_signature(error, certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -214,11 +241,15 @@ impl ServerCertVerifier for CertificateVerifier {
     }
 }
 
-/// Replaces the error of an invalid signature if the reason is a short key in the certificate.
-fn explain_signature(error: Error, certificate: &CertificateDer<'_>) -> Error {
+/// Replaces the error of an invalid signature of the handshake, which the endpoint creates with the
+/// private key of its certificate.
+fn explain_handshake_signature(error: Error, certificate: &CertificateDer<'_>) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::BadSignature) if has_short_key(certificate) => {
             RejectedCertificate::ShortKey.into()
+        }
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            RejectedCertificate::KeyMismatch.into()
         }
         other => other,
     }

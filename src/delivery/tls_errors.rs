@@ -153,6 +153,8 @@ fn other_problem(error: &(dyn std::error::Error + 'static)) -> CertificateProble
     match error.downcast_ref::<RejectedCertificate>() {
         Some(RejectedCertificate::SelfSigned) => return Problem::SelfSigned,
         Some(RejectedCertificate::ShortKey) => return Problem::ShortKey,
+        Some(RejectedCertificate::OtherIssuerKey) => return Problem::OtherIssuerKey,
+        Some(RejectedCertificate::KeyMismatch) => return Problem::KeyMismatch,
         None => {}
     }
     match error.downcast_ref::<webpki::Error>() {

@@ -5,6 +5,7 @@
 //! connection ([`EgressPolicy::check_addresses`]), so changing a DNS record doesn't bypass it. The
 //! caller provides the sockets and IP addresses of this machine.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
@@ -89,6 +90,21 @@ pub enum AllowTarget {
 )]
 pub struct AllowTargetError(String);
 
+impl fmt::Display for AllowTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().fmt(f),
+            Self::Net(net) => net.fmt(f),
+            Self::Address(address) => address.fmt(f),
+            Self::Name { name, port: None } => name.fmt(f),
+            Self::Name {
+                name,
+                port: Some(port),
+            } => write!(f, "{name}:{port}"),
+        }
+    }
+}
+
 impl FromStr for AllowTarget {
     type Err = AllowTargetError;
 
@@ -96,7 +112,7 @@ impl FromStr for AllowTarget {
         let text = text.trim();
         let error = || AllowTargetError(text.to_owned());
         if let Ok(net) = text.parse::<IpNet>() {
-            return Ok(Self::Net(net.trunc()));
+            return Ok(Self::Net(net));
         }
         let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
         if let Ok(ip) = bare.unwrap_or(text).parse::<IpAddr>() {
@@ -254,6 +270,15 @@ impl AllowTarget {
             Self::Net(_) => true,
             Self::Address(allowed) => allowed.port() == url.port(),
             Self::Name { .. } => self.matches_name(url),
+        }
+    }
+
+    /// Returns whether this entry allows connections to this machine’s loopback interface.
+    pub fn allows_localhost(&self) -> bool {
+        match self {
+            Self::Net(net) => ip_ranges::overlaps_loopback(*net),
+            Self::Address(address) => ip_ranges::overlaps_loopback(address.ip().into()),
+            Self::Name { name, .. } => name == "localhost" || name.ends_with(".localhost"),
         }
     }
 

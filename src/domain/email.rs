@@ -62,7 +62,6 @@ pub fn normalize_email(email: &str) -> String {
     let Some((local, domain)) = email.rsplit_once('@') else {
         return fold(&email);
     };
-    let domain = domain.trim_end_matches('.');
     let ascii = idna::domain_to_ascii(domain);
     format!("{}@{}", fold(local), ascii.unwrap_or_else(|_| fold(domain)))
 }
@@ -75,9 +74,12 @@ fn to_half_width(c: char) -> char {
     }
 }
 
-/// Decodes `xn--` labels. Leaves invalid labels unchanged.
+/// Decodes `xn--` labels, and removes the dot of the DNS root. Leaves invalid labels unchanged.
 fn clean_domain(domain: &str) -> String {
-    let domain = domain.replace(['\u{3002}', '\u{ff61}'], ".");
+    let mut domain = domain.replace(['\u{3002}', '\u{ff61}'], ".");
+    if domain.ends_with('.') {
+        domain.pop();
+    }
     let is_encoded = |label: &str| {
         let prefix = label.get(..4);
         prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--"))
@@ -108,6 +110,8 @@ mod tests {
             "\u{feff}ada@mül\u{ad}ler.de",
             "ａｄａ＠ｍüller．de",
             "ada@müller。de",
+            "ada@müller.de.",
+            "ada@xn--mller-kva.de。",
         ],
         &[
             "sam@example.com",
@@ -183,6 +187,7 @@ mod tests {
             ("ada@xn--mller-kva.de", "ada@müller.de"),
             ("Ada.L+x@Example.com", "Ada.L+x@Example.com"),
             (" ada@müller.de\u{200b} ", "ada@müller.de"),
+            ("ada@example.com.", "ada@example.com"),
             ("ada@xn--a.de", "ada@xn--a.de"),
         ] {
             assert_eq!(check_email(typed).unwrap(), shown);
@@ -210,6 +215,8 @@ mod tests {
             "a@b.c, d@e.f",
             "a b@c.d",
             "a@[127.0.0.1]",
+            "a@example.com..",
+            "a@.",
             "a\0@example.com",
             "\"a\tb\"@example.com",
             "a\u{9f}@example.com",

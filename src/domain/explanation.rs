@@ -144,7 +144,7 @@ pub fn advice(code: &str, status: Option<u16>) -> &'static str {
             "The problem is on Miniback’s machine or its DNS server. Check whether other names resolve."
         }
         "connection_refused" => {
-            "Nothing is listening on this port. Check that your server is running and the port is right."
+            "Nothing is listening on this port, or a firewall rejects connections. Check that your server is running and the port is right."
         }
         "unreachable" => "Check the URL, and the network between Miniback and the endpoint.",
         "no_ipv6" => {
@@ -179,7 +179,7 @@ fn status_advice(status: u16) -> &'static str {
             "The endpoint rejected the request. Check its signing secret, and that this path isn’t behind a sign-in page or a firewall."
         }
         404 | 410 => {
-            "The server responded, but nothing handles this path. Check the path and that it accepts POST."
+            "The server responded that nothing is at this path. Check the path and that it accepts POST."
         }
         405 => "The path exists but doesn’t accept POST. Check the method of your route.",
         413 => "The endpoint rejects bodies of this size. Raise its limit.",
@@ -187,7 +187,13 @@ fn status_advice(status: u16) -> &'static str {
             "The endpoint limits the rate of requests. Raise its limit for requests from Miniback."
         }
         400..=499 => "The endpoint rejected the event. See its response.",
-        502..=504 => "A proxy responded for the endpoint, which is down or too slow.",
+        // A program can also send these statuses itself, so this isn't evidence of a proxy.
+        502 | 504 => {
+            "Proxies send this status if the program behind them is down or too slow. Check the program and its log."
+        }
+        503 => {
+            "The endpoint is overloaded or down for maintenance, or the program behind a proxy is down. See its log."
+        }
         500..=599 => "The endpoint failed. See its log.",
         _ => "Respond with a status from 200 to 299.",
     }
@@ -274,6 +280,15 @@ mod tests {
             .contains("404 Not Found")
         );
         assert_eq!(format_duration(Duration::from_millis(1500)), "1.5 s");
+    }
+
+    #[test]
+    fn claims_no_proxy_that_it_has_no_evidence_of() {
+        for status in 500..=599 {
+            let advice = advice("status", Some(status));
+            assert!(!advice.contains("A proxy responded"), "{status}: {advice}");
+            assert!(advice.contains(" log."), "{status}: {advice}");
+        }
     }
 
     #[test]

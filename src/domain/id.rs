@@ -6,7 +6,7 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
-use ulid::Ulid;
+use ulid::{ULID_LEN, Ulid};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -60,8 +60,11 @@ pub fn lower_bound<T: Id>(time: Timestamp) -> String {
 
 /// Returns the ULID of an id of any type, if the id is well formed.
 pub fn parse_ulid(id: &str) -> Option<Ulid> {
-    id.split_once('_')
-        .and_then(|(_, ulid)| Ulid::from_string(ulid).ok())
+    let (_, text) = id.split_once('_')?;
+    let ulid = Ulid::from_string(text).ok()?;
+    // The parser also accepts lower case, and drops bits of a value that is too large.
+    let mut canonical = [0; ULID_LEN];
+    (ulid.array_to_str(&mut canonical) == text).then_some(ulid)
 }
 
 /// The OpenAPI schema of an id. A ULID is base32 without the letters I, L, O, and U.
@@ -165,5 +168,22 @@ mod tests {
         }
         let mut restarted = IdSequence::after(parse_ulid(previous.as_str()));
         assert!(restarted.next::<FeedbackId>(Timestamp::from_millis(0)) > previous);
+    }
+
+    #[test]
+    fn parses_only_the_canonical_form_of_an_id() {
+        let id = "fb_01K8X3Q6M5T9V2W7Y4Z1A3B5C7";
+        assert!(parse_ulid(id).is_some());
+        for invalid in [
+            "01K8X3Q6M5T9V2W7Y4Z1A3B5C7",
+            "fb_01k8x3q6m5t9v2w7y4z1a3b5c7",
+            "fb_ZZZZZZZZZZZZZZZZZZZZZZZZZZ",
+            "fb_81K8X3Q6M5T9V2W7Y4Z1A3B5C7",
+            "fb_O1K8X3Q6M5T9V2W7Y4Z1A3B5C7",
+            "fb_01K8X3Q6M5T9V2W7Y4Z1A3B5C",
+            "fb_",
+        ] {
+            assert_eq!(parse_ulid(invalid), None, "{invalid}");
+        }
     }
 }

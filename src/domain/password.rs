@@ -4,8 +4,11 @@
 //! Computing a hash takes about 20 ms of one core and 19 MiB of memory. Don't do it on an async
 //! thread.
 
+use std::borrow::Cow;
+
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
+use unicode_normalization::{UnicodeNormalization, is_nfkc};
 
 use crate::random;
 
@@ -52,11 +55,21 @@ fn compute(password: &str, salt: &[u8], params: Params) -> Result<Output, argon2
     let mut bytes = [0; Output::MAX_LENGTH];
     let bytes = bytes.get_mut(..len).ok_or(argon2::Error::OutputTooLong)?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(
-        password.as_bytes(),
+        normalize_password(password).as_bytes(),
         salt,
         bytes,
     )?;
     Output::new(bytes).map_err(|_| argon2::Error::OutputTooLong)
+}
+
+/// Returns the form of a password that is hashed and compared: NFKC, because keyboards and systems
+/// encode the same characters in different ways (NIST SP 800-63B, 3.1.1.2).
+pub(super) fn normalize_password(password: &str) -> Cow<'_, str> {
+    if is_nfkc(password) {
+        Cow::Borrowed(password)
+    } else {
+        Cow::Owned(password.nfkc().collect())
+    }
 }
 
 /// Parses a stored hash: its salt, parameters, and expected output.
@@ -84,6 +97,22 @@ mod tests {
         assert!(!verify("correct horse batterx", Some(&stored)));
         assert!(!verify("nobody has this password", None));
         assert!(!verify("correct horse battery", Some("not a hash")));
+    }
+
+    #[test]
+    fn all_encodings_of_a_password_are_equal() {
+        let spellings = [
+            "Größe ﬁnden im Café 1",
+            "Gro\u{308}ße finden im Cafe\u{301} 1",
+        ];
+        let wide = "Ｇｒöße　ﬁｎｄｅｎ im Café １";
+        for typed in spellings {
+            let stored = hash(typed).unwrap();
+            for other in spellings.into_iter().chain([wide]) {
+                assert!(verify(other, Some(&stored)), "{other}");
+            }
+            assert!(!verify("Grosse finden im Cafe 1", Some(&stored)));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! against all other rules, such as required digits.
 
 use super::email::normalize_email;
+use super::password::normalize_password;
 
 /// The shortest password, in bytes of UTF-8.
 pub const PASSWORD_MIN_BYTES: usize = 12;
@@ -13,6 +14,7 @@ pub const PASSWORD_MAX_BYTES: usize = 256;
 /// About 8,000 common passwords in lower case: 5,000 with 12 or more characters, and 3,000 shorter
 /// passwords, which people extend. `NOTICE` describes their origin.
 const COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
+const PROGRAM_NAME: &str = "miniback";
 /// The maximum length of the extra characters, in bytes, that are ignored when a password is
 /// compared with common passwords, as in `password2026!`.
 const AFFIX_MAX_BYTES: usize = 6;
@@ -58,16 +60,16 @@ pub fn check_password(password: &str, email: &str) -> Result<(), PasswordError> 
         PASSWORD_MIN_BYTES..=PASSWORD_MAX_BYTES => {}
         _ => return Err(PasswordError::TooLong),
     }
-    let password = password.to_lowercase();
+    let password = normalize_password(password).to_lowercase();
     let email = normalize_email(email);
     let unit = shortest_unit(&password);
     if password.trim().is_empty() {
         Err(PasswordError::Blank)
     } else if is_variant(&password, |word| is_email_or_local_part(word, &email)) {
         Err(PasswordError::Email)
-    } else if is_variant(&password, |word| shortest_unit(word) == "miniback") {
+    } else if is_program_name(&password) {
         Err(PasswordError::ProgramName)
-    } else if unit.len() < PASSWORD_MIN_BYTES {
+    } else if unit.len() < PASSWORD_MIN_BYTES && unit.len() < password.len() {
         Err(PasswordError::Repeated)
     } else if is_predictable(&password) {
         Err(PasswordError::Sequence)
@@ -76,6 +78,22 @@ pub fn check_password(password: &str, email: &str) -> Result<(), PasswordError> 
     } else {
         Ok(())
     }
+}
+
+/// Returns whether the password consists of the program's name, separators, and words or characters
+/// that attackers would add.
+fn is_program_name(password: &str) -> bool {
+    [password.to_owned(), replace_symbols(password)]
+        .into_iter()
+        .any(|text| {
+            let letters: String = text.chars().filter(|c| c.is_alphanumeric()).collect();
+            let rest = letters.replace(PROGRAM_NAME, "");
+            let is_guessable = rest.len() <= AFFIX_MAX_BYTES
+                || is_predictable(&rest)
+                || shortest_unit(&rest).len() <= AFFIX_MAX_BYTES
+                || is_variant(&rest, is_common);
+            letters.contains(PROGRAM_NAME) && is_guessable
+        })
 }
 
 fn is_common(word: &str) -> bool {
@@ -193,6 +211,14 @@ mod tests {
             ("miniback1234", ProgramName),
             ("minibackminiback", ProgramName),
             ("!!Miniback!!", ProgramName),
+            ("miniback miniback", ProgramName),
+            ("mini-back-miniback", ProgramName),
+            ("Miniback_miniback_2026!", ProgramName),
+            ("m i n i b a c k", ProgramName),
+            ("miniback password", ProgramName),
+            ("m1n1b4ck-admin", ProgramName),
+            ("ｐａｓｓｗｏｒｄ１２３４", Common),
+            ("ｍｉｎｉｂａｃｋ１２", ProgramName),
             ("kim.lee@example.com", Email),
             ("KIM.LEE@EXAMPLE.COM1", Email),
             ("kim.lee-2026", Email),

@@ -55,6 +55,10 @@ pub enum CertificateProblem {
     /// An RSA key in the chain has fewer than 2,048 bits.
     ShortKey,
     InvalidSignature,
+    /// Its issuer has the name of a trusted CA, but another key.
+    OtherIssuerKey,
+    /// The endpoint doesn't use the private key of the certificate.
+    KeyMismatch,
     /// Its extended key usage excludes servers.
     WrongPurpose,
     /// It violates a restriction of its issuer.
@@ -119,6 +123,8 @@ impl CertificateProblem {
             Self::OldVersion => "certificate_version",
             Self::WeakSignature(_) | Self::UnsupportedSignature => "certificate_signature",
             Self::ShortKey => "certificate_short_key",
+            Self::OtherIssuerKey => "certificate_issuer_key",
+            Self::KeyMismatch => "certificate_key",
             Self::WrongPurpose => "certificate_purpose",
             Self::NotPermittedByIssuer => "certificate_not_permitted",
             Self::InvalidSignature | Self::Unreadable | Self::Other => "certificate",
@@ -181,7 +187,13 @@ impl CertificateProblem {
                 "The endpoint’s certificate, or its issuer’s, has an RSA key with fewer than 2,048 bits."
             }
             Self::InvalidSignature => {
-                "The endpoint’s certificate isn’t signed by the issuer that it lists."
+                "The endpoint’s certificate isn’t signed by the issuer certificate that the endpoint sends."
+            }
+            Self::OtherIssuerKey => {
+                "The endpoint’s certificate lists a CA that Miniback trusts as its issuer, but isn’t signed with the key that Miniback knows for this CA."
+            }
+            Self::KeyMismatch => {
+                "The endpoint’s TLS handshake isn’t signed with the private key of its certificate."
             }
             Self::WrongPurpose => {
                 "The endpoint’s certificate isn’t meant for servers (its extended key usage lacks serverAuth)."
@@ -267,6 +279,12 @@ pub fn advice(code: &str) -> Option<&'static str> {
         }
         "certificate_short_key" => {
             "Nothing was sent. Create a key with at least 2,048 bits (openssl: -newkey rsa:2048), and issue the certificate again."
+        }
+        "certificate_issuer_key" => {
+            "Nothing was sent. If the CA has a new certificate, the one in --ca-file is out of date. Otherwise, the endpoint has a wrong certificate. To find out, get the CA’s current certificate and run: openssl verify -CAfile ca.pem server.pem. If the result is OK, put this CA certificate into --ca-file and restart Miniback. If not, issue the endpoint’s certificate again."
+        }
+        "certificate_key" => {
+            "Nothing was sent. Configure the endpoint with a certificate and a private key that belong together."
         }
         "certificate_purpose" => {
             "Nothing was sent. Issue it again with extendedKeyUsage=serverAuth, or without this extension."

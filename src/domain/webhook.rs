@@ -100,6 +100,10 @@ impl RetryPolicy {
             Self::Patient => "patient",
         }
     }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.as_str() == text)
+    }
 }
 
 /// Custom request headers by name, capitalized as the user entered them. The values are never

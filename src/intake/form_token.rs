@@ -50,7 +50,7 @@ impl FormTokens {
         if now >= issued_at && now.since(issued_at) < AGE_MIN {
             return Err(FormTokenError::TooFast);
         }
-        // If the clock jumped, the age before or after the jump is the right one.
+        // If the clock jumped, either time can be the right one. Use the one with the lower age.
         let age = now.min(clock.now_without_jumps()).since(issued_at);
         if age > AGE_MAX {
             return Err(FormTokenError::Expired);
@@ -124,14 +124,14 @@ mod tests {
             let (clock, manual) = clock();
             manual.advance(AGE_MIN);
             manual.set(to);
-            clock.follow(clock.jump().unwrap());
+            clock.follow(clock.pending_jump().unwrap());
             assert_eq!(tokens.check(&token, &clock), Ok(()), "{to}");
             let new = tokens.issue(clock.now());
             let too_fast = Err(FormTokenError::TooFast);
             assert_eq!(tokens.check(&new, &clock), too_fast, "{to}");
             manual.advance(AGE_MIN);
             assert_eq!(tokens.check(&new, &clock), Ok(()), "{to}");
-            // After a restart, only an age in the past counts.
+            // After a restart, the jump is unknown, so only the age by the system clock counts.
             let restarted = Clock::manual(&manual);
             assert_eq!(tokens.check(&new, &restarted), Ok(()), "{to}");
         }

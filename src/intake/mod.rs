@@ -1,9 +1,10 @@
 //! Intake: everything that accepts feedback without authentication. It consists of the widget's
 //! endpoint, the widget's script, and the public form.
 //!
-//! A submission passes these checks in order: its fields, the rate limits of its IP address, its
-//! origin, the project's status, and the rate limits of the project. Then it is stored like any
-//! other feedback. An invalid submission doesn't count against any limit.
+//! A submission passes these checks in order: its fields, its idempotency key, the rate limits of
+//! its IP address, its origin, the project's status, and the rate limits of the project. Then it is
+//! stored like any other feedback. Only stored feedback counts for the limits. A rejected origin
+//! counts for the IP address, because it is recorded.
 
 pub(crate) mod endpoint;
 mod error_page;
@@ -38,7 +39,7 @@ use crate::domain::validation::{ValidationErrors, check, check_all};
 use crate::server::rate_limit_headers::{RateLimitExceeded, RemainingQuota};
 use crate::server::request_origin::is_own_origin;
 use crate::server::{AppState, tokens};
-use crate::store::{CreateFeedbackError, IdempotencyKey, StoreError};
+use crate::store::{CreateFeedbackError, CreatedFeedback, IdempotencyKey, StoreError};
 
 /// The intake's state in memory, and the key of its form tokens.
 pub struct Intake {
@@ -196,15 +197,33 @@ impl Intake {
         source: SubmissionSource,
     ) -> Result<AcceptedSubmission, SubmissionError> {
         let valid = self.validate(app, submission).await?;
-        let mut quotas = self.limits.check_ip_address(source.client_ip)?;
-        if valid.is_honeypot_hit {
-            let receipt = honeypot_receipt(&app.clock);
+        if let Some(receipt) = find_receipt(app, &valid).await? {
+            let quotas = Vec::new();
             return Ok(AcceptedSubmission { receipt, quotas });
         }
-        check_origin_and_status(app, &valid.project, &source).await?;
-        quotas.extend(self.limits.check_project(&valid.project.id)?);
-        let receipt = store_submission(app, valid, source.origin).await?;
-        Ok(AcceptedSubmission { receipt, quotas })
+        let counted = self.limits.count_ip_address(source.client_ip)?;
+        if valid.is_honeypot_hit {
+            return Ok(AcceptedSubmission {
+                receipt: honeypot_receipt(&app.clock),
+                quotas: counted.quotas,
+            });
+        }
+        if let Err(error) = check_origin_and_status(app, &valid.project, &source).await {
+            // A rejected origin is recorded, so it counts.
+            if !matches!(error, SubmissionError::OriginNotAllowed(_)) {
+                self.limits.undo(&counted);
+            }
+            return Err(error);
+        }
+        let counted = self.limits.count_project(counted, &valid.project.id)?;
+        let stored = store_submission(app, valid, source.origin).await;
+        if !matches!(&stored, Ok(created) if !created.replayed) {
+            self.limits.undo(&counted);
+        }
+        Ok(AcceptedSubmission {
+            receipt: stored?.response,
+            quotas: counted.quotas,
+        })
     }
 
     /// Checks all fields and reports every error, not only the first.
@@ -277,12 +296,25 @@ async fn check_origin_and_status(
     }
 }
 
-/// Stores a submission and records its origin. Returns the receipt.
+/// Returns the receipt of an earlier request with the same idempotency key.
+async fn find_receipt(
+    app: &AppState,
+    valid: &ValidSubmission,
+) -> Result<Option<String>, SubmissionError> {
+    let Some(key) = valid.idempotency.clone() else {
+        return Ok(None);
+    };
+    let found = app.store.find_created_feedback(key, app.clock.now()).await;
+    let found = found.map_err(|error| creation_error(error, &valid.project.slug))?;
+    Ok(found.map(|created| created.response))
+}
+
+/// Stores a submission and records its origin.
 async fn store_submission(
     app: &AppState,
     valid: ValidSubmission,
     origin: Option<String>,
-) -> Result<String, SubmissionError> {
+) -> Result<CreatedFeedback, SubmissionError> {
     let Project { id, slug, .. } = valid.project;
     // Start both writes at the same time, so that they share a commit.
     let (created, recorded) = tokio::join!(
@@ -298,17 +330,20 @@ async fn store_submission(
     if let Err(error) = recorded {
         tracing::warn!(%error, "recording an origin failed");
     }
-    match created {
-        Ok(created) => Ok(created.response),
-        Err(CreateFeedbackError::UnknownProject(_)) => Err(unknown_project(&slug).into()),
-        Err(CreateFeedbackError::Paused) => Err(SubmissionError::Paused),
-        Err(error @ CreateFeedbackError::IdempotencyKeyReused) => {
-            Err(ValidationErrors::for_field("Idempotency-Key", error).into())
+    created.map_err(|error| creation_error(error, &slug))
+}
+
+fn creation_error(error: CreateFeedbackError, slug: &str) -> SubmissionError {
+    match error {
+        CreateFeedbackError::UnknownProject(_) => unknown_project(slug).into(),
+        CreateFeedbackError::Paused => SubmissionError::Paused,
+        error @ CreateFeedbackError::IdempotencyKeyReused => {
+            ValidationErrors::for_field("Idempotency-Key", error).into()
         }
-        Err(CreateFeedbackError::IdempotentFeedbackDeleted) => {
-            Err(SubmissionError::IdempotentFeedbackDeleted)
+        CreateFeedbackError::IdempotentFeedbackDeleted => {
+            SubmissionError::IdempotentFeedbackDeleted
         }
-        Err(CreateFeedbackError::Store(error)) => Err(error.into()),
+        CreateFeedbackError::Store(error) => error.into(),
     }
 }
 

@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderValue, LOCATION, RETRY_AFTER, VARY,
 };
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use askama::Template;
 
 use super::error_page::IntakeError;
@@ -17,7 +17,7 @@ use super::{Intake, PROJECT_FIELD, PublicSubmission, SubmissionError, Submission
 use crate::clock::Clock;
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::validation::ValidationErrors;
-use crate::server::form_data::FormData;
+use crate::server::form_data::{FormData, FormError};
 use crate::server::urls::Urls;
 use crate::server::{AppState, html, tokens};
 
@@ -34,7 +34,7 @@ struct FormPage {
     state: FormState,
     form: FormFields,
     /// An error that doesn't belong to a field.
-    error: Option<&'static str>,
+    error: Option<String>,
     message_error: Option<String>,
     email_error: Option<String>,
 }
@@ -128,7 +128,7 @@ impl FormPage {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             SubmissionError::RateLimited(exceeded) => {
-                self.error = Some(&self.strings.too_many);
+                self.error = Some(self.strings.too_many.to_string());
                 retry_after = Some(exceeded.wait_seconds());
                 StatusCode::TOO_MANY_REQUESTS
             }
@@ -136,7 +136,7 @@ impl FormPage {
                 if error.http_status() == StatusCode::INTERNAL_SERVER_ERROR {
                     tracing::error!(?error, "form request failed");
                 }
-                self.error = Some(&self.strings.failed);
+                self.error = Some(self.strings.failed.to_string());
                 retry_after = Some(STORE_RETRY_SECONDS);
                 error.http_status()
             }
@@ -157,7 +157,7 @@ impl FormPage {
         self.message_error = message_for("message");
         self.email_error = message_for("email");
         if errors.message_for("stamp").is_some() {
-            self.error = Some(&self.strings.too_fast);
+            self.error = Some(self.strings.too_fast.to_string());
         }
     }
 
@@ -237,9 +237,20 @@ pub(super) async fn submit(
     intake: web::Data<Intake>,
     request: HttpRequest,
     slug: web::Path<String>,
-    data: FormData,
+    data: Result<FormData, FormError>,
 ) -> Result<HttpResponse, IntakeError> {
     let mut page = FormPage::load(&app, &intake, &request, &slug).await?;
+    let data = match data {
+        Ok(data) => data,
+        Err(error) => {
+            // If the fields could be read, show them again.
+            let data = request.extensions().get::<FormData>().cloned();
+            let data = data.filter(|_| page.project.is_some()).ok_or(error)?;
+            page.restore_input(&intake, &data, &app.clock);
+            page.error = Some(error.to_string());
+            return page.response(error.status_code());
+        }
+    };
     let Some(project) = &page.project else {
         return page.response(StatusCode::NOT_FOUND);
     };

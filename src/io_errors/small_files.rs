@@ -12,7 +12,7 @@ use super::describe;
 
 /// The maximum size of a file with a secret, and of a line of standard input.
 pub const SECRET_MAX_BYTES: u64 = 64 * 1024;
-/// The maximum size of a PEM file. All public roots together take about 0.5 MiB.
+/// The maximum size of a PEM file. All public root certificates together take about 0.5 MiB.
 pub const PEM_MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -32,7 +32,7 @@ pub enum ReadError {
     NotText,
 }
 
-/// Reads a whole file, without a byte order mark at its start.
+/// Reads a whole file. Omits a byte order mark at the start.
 pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
     let file = open(path, max_bytes)?;

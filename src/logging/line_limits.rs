@@ -17,15 +17,15 @@ const WINDOW: Duration = Duration::from_secs(60);
 const PROBLEMS_MAX: u64 = 10;
 /// Maximum number of failed sign-ins per window, for all clients together. A single client causes
 /// at most 5, because it must wait between attempts.
-const UNAUTHENTICATED_MAX: u64 = 100;
+const FAILED_SIGN_INS_MAX: u64 = 100;
 /// The HTTP parser, which logs an error for each request that isn't valid HTTP.
 const HTTP_PARSER: &str = "actix_http";
 
 /// The lines of the current window.
 static COUNTS: LineCounts = LineCounts::new();
 
-/// A place in the code that logs: its target and line.
-type Place = (&'static str, Option<u32>);
+/// The place of a log statement in the code: its target and line.
+type Callsite = (&'static str, Option<u32>);
 
 #[derive(Default)]
 struct Count {
@@ -33,7 +33,7 @@ struct Count {
     suppressed: u64,
 }
 
-struct LineCounts(Mutex<BTreeMap<Place, Count>>);
+struct LineCounts(Mutex<BTreeMap<Callsite, Count>>);
 
 /// Drops the lines that exceed a limit.
 pub(super) struct LineLimits {
@@ -54,7 +54,7 @@ impl LineLimits {
         if is_http_parser(target) && !self.shows_http_parser {
             Some(0)
         } else if target == security_events::UNAUTHENTICATED_TARGET {
-            Some(UNAUTHENTICATED_MAX)
+            Some(FAILED_SIGN_INS_MAX)
         } else {
             (level <= Level::WARN).then_some(PROBLEMS_MAX)
         }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Maximum number of lines that wait to be written. Further lines are dropped.
-const WAITING_MAX: usize = 2_000;
+const QUEUED_LINES_MAX: usize = 2_000;
 /// Maximum time to wait for the last lines when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -45,7 +45,7 @@ pub fn flush() {
 
 impl LineWriter {
     fn start(output: impl Write + Send + 'static) -> Self {
-        let (queue, messages) = sync_channel(WAITING_MAX);
+        let (queue, messages) = sync_channel(QUEUED_LINES_MAX);
         let dropped = Arc::new(AtomicU64::new(0));
         let writer = Self {
             queue,
@@ -130,15 +130,15 @@ mod tests {
         let mut writer = LineWriter::start(Output(sender, permits));
         writer.write_all(b"first\n").unwrap();
         assert_eq!(written.recv().unwrap(), b"first\n");
-        for number in 0..WAITING_MAX + 7 {
+        for number in 0..QUEUED_LINES_MAX + 7 {
             writer.write_all(format!("{number}\n").as_bytes()).unwrap();
         }
         assert_eq!(writer.dropped.load(Ordering::Relaxed), 7);
         let started = Instant::now();
         writer.wait_until_written();
         assert!(started.elapsed() < 10 * FLUSH_TIMEOUT);
-        (0..=WAITING_MAX).for_each(|_| permit.send(()).unwrap());
-        for number in 0..WAITING_MAX {
+        (0..=QUEUED_LINES_MAX).for_each(|_| permit.send(()).unwrap());
+        for number in 0..QUEUED_LINES_MAX {
             assert_eq!(written.recv().unwrap(), format!("{number}\n").as_bytes());
         }
         writer.wait_until_written();

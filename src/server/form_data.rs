@@ -4,15 +4,16 @@ use std::rc::Rc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, ResponseError};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::timeout;
 
 use super::BODY_TIMEOUT;
+use super::content_type::ContentType;
 use super::json_body::is_encoded;
 
+const FORM_TYPE: &str = "application/x-www-form-urlencoded";
 /// Maximum size of a form.
 const FORM_MAX_BYTES: usize = 64 * 1024;
 /// Maximum size of a form that contains a pasted HTTP request. Form encoding can triple the size of
@@ -72,6 +73,13 @@ pub enum FormError {
     UnsupportedMediaType,
     #[error("The form is compressed. Send it without Content-Encoding.")]
     UnsupportedEncoding,
+    /// The fields contain replacement characters.
+    #[error(
+        "The text isn’t valid UTF-8. Nothing was saved. Check its characters, and send it again."
+    )]
+    InvalidUtf8,
+    #[error("The form isn’t in UTF-8. Nothing was saved. Check its characters, and send it again.")]
+    UnsupportedCharset,
 }
 
 impl FormError {
@@ -82,7 +90,8 @@ impl FormError {
             Self::TooLarge(_) => "Form too large",
             Self::TooSlow => "Request timed out",
             Self::UnsupportedMediaType => "Unsupported media type",
-            Self::UnsupportedEncoding => "Unsupported encoding",
+            Self::UnsupportedEncoding | Self::UnsupportedCharset => "Unsupported encoding",
+            Self::InvalidUtf8 => "Invalid characters",
         }
     }
 }
@@ -90,10 +99,10 @@ impl FormError {
 impl ResponseError for FormError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::InvalidUtf8 => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::UnsupportedMediaType | Self::UnsupportedEncoding => {
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding | Self::UnsupportedCharset => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
         }
@@ -138,7 +147,8 @@ impl FormData {
                 return Err(FormError::UnsupportedEncoding);
             }
             // Some browsers omit the content type if a form has no fields.
-            if !is_form(&request) && !bytes.is_empty() {
+            let content_type = ContentType::of(request.headers());
+            if !content_type.is(FORM_TYPE) && !bytes.is_empty() {
                 return Err(FormError::UnsupportedMediaType);
             }
             let fields = serde_urlencoded::from_bytes(&bytes).map_err(|_| FormError::Malformed)?;
@@ -147,18 +157,21 @@ impl FormData {
             if bytes.len() > max_bytes {
                 return Err(FormError::TooLarge(max_bytes / 1024));
             }
+            if !content_type.is_utf8() {
+                return Err(FormError::UnsupportedCharset);
+            }
+            if !is_utf8_encoded(&bytes) {
+                return Err(FormError::InvalidUtf8);
+            }
             Ok(form)
         })
     }
 }
 
-fn is_form(request: &HttpRequest) -> bool {
-    request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|essence| essence.trim() == "application/x-www-form-urlencoded")
+/// Returns whether percent-encoded names and values are UTF-8. Parsers replace other bytes without
+/// an error.
+pub fn is_utf8_encoded(text: &[u8]) -> bool {
+    percent_encoding::percent_decode(text).decode_utf8().is_ok()
 }
 
 async fn read_all(mut payload: Payload, max_bytes: usize) -> Result<Vec<u8>, FormError> {

@@ -1,7 +1,7 @@
 //! JSON request bodies: checks size, content type, and syntax, then reports errors by field.
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use actix_web::http::header::CONTENT_ENCODING;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::BODY_TIMEOUT;
+use super::content_type::ContentType;
 use super::exact_json;
 use super::problem::{BODY_MAX_BYTES, Problem};
 use crate::domain::text::strip_byte_order_mark;
@@ -19,6 +20,9 @@ use crate::domain::validation::ValidationErrors;
 /// Maximum number of bytes to read from an oversized body. A client that is still sending might not
 /// read the response.
 const DRAIN_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// The deepest nesting of arrays and objects that `serde_json` parses.
+const NESTING_MAX: usize = 127;
 
 /// A request body that is a JSON object.
 pub struct Json<T>(pub T);
@@ -46,20 +50,41 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
     }
 }
 
+/// The body of a call without parameters: empty or `{}`.
+pub struct NoBody;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoMembers {}
+
+impl FromRequest for NoBody {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = OptionalJson::<NoMembers>::from_request(request, payload);
+        Box::pin(async { body.await.map(|_| Self) })
+    }
+}
+
 /// The kind of body that the headers declare.
 enum BodyType {
     Json,
     /// The body has a `Content-Encoding`, such as `gzip`.
     Encoded,
+    /// JSON that isn't UTF-8.
+    OtherCharset,
     Other,
 }
 
 impl BodyType {
     fn of(request: &HttpRequest) -> Self {
-        match () {
-            () if is_encoded(request) => Self::Encoded,
-            () if is_json(request) => Self::Json,
-            () => Self::Other,
+        let content_type = ContentType::of(request.headers());
+        match content_type.is("application/json") {
+            _ if is_encoded(request) => Self::Encoded,
+            true if content_type.is_utf8() => Self::Json,
+            true => Self::OtherCharset,
+            false => Self::Other,
         }
     }
 }
@@ -74,6 +99,7 @@ async fn read_object<T: DeserializeOwned>(
     match (bytes.as_slice(), body_type) {
         (b"", _) if optional => parse(b"{}"),
         (_, BodyType::Encoded) => Err(Problem::UnsupportedEncoding),
+        (_, BodyType::OtherCharset) => Err(Problem::UnsupportedCharset),
         (_, BodyType::Other) => Err(Problem::UnsupportedMediaType),
         (bytes, BodyType::Json) => parse(bytes),
     }
@@ -114,25 +140,12 @@ pub fn is_encoded(request: &HttpRequest) -> bool {
     })
 }
 
-fn is_json(request: &HttpRequest) -> bool {
-    let value = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    value
-        .split(';')
-        .next()
-        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
-}
-
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Problem::Malformed("The body is not valid UTF-8.".into()))?;
     // Some editors and programs begin a text with a byte order mark.
     let text = strip_byte_order_mark(text);
-    let value: Value =
-        serde_json::from_str(text).map_err(|error| Problem::Malformed(json_error_text(&error)))?;
+    let value: Value = serde_json::from_str(text).map_err(|error| syntax_problem(&error))?;
     if !value.is_object() {
         return Err(Problem::invalid_field(
             "",
@@ -151,15 +164,22 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// Describes malformed JSON. Columns are counted in bytes.
-fn json_error_text(error: &serde_json::Error) -> String {
-    let (line, column) = (error.line(), error.column());
-    if error.is_eof() {
-        return format!(
-            "The body is not valid JSON: it ends early, at line {line}, column {column}."
-        );
+/// Describes malformed JSON, and JSON that can't be represented. Columns are counted in bytes.
+fn syntax_problem(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    if text.starts_with("recursion limit") {
+        let message = format!("The body is nested too deeply: maximum {NESTING_MAX} levels.");
+        return Problem::invalid_field("", message);
     }
-    format!("The body is not valid JSON: there is an error at line {line}, column {column}.")
+    let position = format!("line {}, column {}", error.line(), error.column());
+    let is_surrogate = text.contains("surrogate") || text.contains("hex escape");
+    Problem::Malformed(if error.is_eof() {
+        format!("The body is not valid JSON: it ends early, at {position}.")
+    } else if is_surrogate {
+        format!("The body contains half of a surrogate pair, such as \\ud800, at {position}.")
+    } else {
+        format!("The body is not valid JSON: there is an error at {position}.")
+    })
 }
 
 /// Converts an error message of serde to a validation error of the affected field.

@@ -1,6 +1,7 @@
 //! Code that the HTTP modules (`intake`, `api`, and `pages`) share: the application state, routing,
 //! permissions, request parsing, and responses.
 
+pub mod content_type;
 pub mod cookies;
 mod exact_json;
 pub mod form_data;

@@ -35,6 +35,8 @@ pub enum Problem {
     UnsupportedMediaType,
     /// The body has a `Content-Encoding`.
     UnsupportedEncoding,
+    /// The `charset` of the body isn't UTF-8.
+    UnsupportedCharset,
     Invalid(ValidationErrors),
     RateLimited(RateLimitExceeded),
     /// A 403 with its own `type`, so that clients can distinguish the causes.
@@ -141,6 +143,9 @@ impl fmt::Display for Problem {
             Self::UnsupportedEncoding => {
                 f.write_str("The body is compressed. Send it as it is, without Content-Encoding.")
             }
+            Self::UnsupportedCharset => {
+                f.write_str("The body’s charset isn’t supported. Send the body as UTF-8.")
+            }
             Self::Invalid(errors) => write!(f, "{errors}"),
             Self::RateLimited(exceeded) => write!(f, "{exceeded}"),
             Self::SubmissionRejected { detail, .. } => f.write_str(detail),
@@ -161,7 +166,7 @@ impl ResponseError for Problem {
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::UnsupportedMediaType | Self::UnsupportedEncoding => {
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding | Self::UnsupportedCharset => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,

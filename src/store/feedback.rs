@@ -10,6 +10,7 @@ use super::idempotency::{self, IdempotencyKey};
 use super::precondition::{ChangeError, Precondition};
 use super::search::{self, FeedbackFilter};
 use super::{Store, erasure, events, projects};
+use crate::clock::Timestamp;
 use crate::domain::email::normalize_email;
 use crate::domain::event;
 use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
@@ -66,19 +67,10 @@ impl Store {
             .writer
             .write_without_savepoint(move |tx| {
                 if let Some(key) = &idempotency
-                    && let Some(stored) = idempotency::find_response(tx, key)?
+                    && let Some(created) =
+                        find_created(tx, key, tx.expiry_time(idempotency::LIFETIME))?
                 {
-                    return match (stored.feedback, stored.response) {
-                        _ if stored.request_hash != key.request_hash => {
-                            Err(CreateFeedbackError::IdempotencyKeyReused)
-                        }
-                        (Some(id), Some(response)) => Ok(CreatedFeedback {
-                            id,
-                            response,
-                            replayed: true,
-                        }),
-                        _ => Err(CreateFeedbackError::IdempotentFeedbackDeleted),
-                    };
+                    return Ok(created);
                 }
                 let feedback = prepare(tx, new)?;
                 insert(tx, &feedback)?;
@@ -98,6 +90,17 @@ impl Store {
             .await;
         self.feedback_created.notify_one();
         created
+    }
+
+    /// Returns the feedback that an earlier request with this idempotency key created.
+    pub async fn find_created_feedback(
+        &self,
+        key: IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<Option<CreatedFeedback>, CreateFeedbackError> {
+        let valid_after = now.minus(idempotency::LIFETIME);
+        let find = move |c: &Connection| find_created(c, &key, valid_after);
+        self.reader.read_inline(find).await
     }
 
     pub async fn feedback(&self, id: FeedbackId) -> Result<Option<Feedback>, StoreError> {
@@ -269,6 +272,29 @@ pub(super) fn find(
 }
 
 /// Checks the project and assigns an id and the time.
+/// Returns the feedback that an earlier request with this idempotency key created. Fails if the
+/// earlier request was a different one, or if the feedback was deleted.
+fn find_created(
+    connection: &Connection,
+    key: &IdempotencyKey,
+    valid_after: Timestamp,
+) -> Result<Option<CreatedFeedback>, CreateFeedbackError> {
+    let Some(stored) = idempotency::find_response(connection, key, valid_after)? else {
+        return Ok(None);
+    };
+    match (stored.feedback, stored.response) {
+        _ if stored.request_hash != key.request_hash => {
+            Err(CreateFeedbackError::IdempotencyKeyReused)
+        }
+        (Some(id), Some(response)) => Ok(Some(CreatedFeedback {
+            id,
+            response,
+            replayed: true,
+        })),
+        _ => Err(CreateFeedbackError::IdempotentFeedbackDeleted),
+    }
+}
+
 fn prepare(tx: &mut WriteTx<'_>, new: NewFeedback) -> Result<Feedback, CreateFeedbackError> {
     let Some(project) = projects::find(tx, &new.project)? else {
         return Err(CreateFeedbackError::UnknownProject(new.project));

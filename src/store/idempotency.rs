@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::domain::id::FeedbackId;
 
 /// The time that a key is valid.
-const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Maximum number of expired keys deleted whenever a key is stored.
 const DELETE_BATCH_SIZE: i64 = 4;
 
@@ -39,14 +39,16 @@ pub(super) struct StoredResponse {
     pub(super) response: Option<String>,
 }
 
+/// Finds the response that was stored with a key after this time.
 pub(super) fn find_response(
-    tx: &WriteTx<'_>,
+    connection: &Connection,
     key: &IdempotencyKey,
+    valid_after: Timestamp,
 ) -> Result<Option<StoredResponse>, StoreError> {
     let statement = "SELECT request_hash, feedback_id, response FROM idempotency_keys
         WHERE owner = ?1 AND operation = ?2 AND key = ?3 AND created_at > ?4";
-    let values = params![key.owner, key.operation, key.key, tx.expiry_time(LIFETIME)];
-    sql::query_optional(tx, statement, values, |row| {
+    let values = params![key.owner, key.operation, key.key, valid_after];
+    sql::query_optional(connection, statement, values, |row| {
         Ok(StoredResponse {
             request_hash: row.get(0)?,
             feedback: row.get(1)?,

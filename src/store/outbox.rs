@@ -63,7 +63,7 @@ pub struct DueBatches {
     /// When the next delivery is due.
     pub next_due_at: Option<Timestamp>,
     /// The batches are valid while this equals [`Store::outbox_generation`]. Afterward, a
-    /// delivery may have been canceled or have another [`EndpointConfig`].
+    /// delivery may have been canceled, or its [`EndpointConfig`] may have changed.
     pub generation: u64,
 }
 

@@ -62,7 +62,8 @@ impl Store {
             .write(move |tx| {
                 if let Some(key) = &idempotency
                     && let Some(id) =
-                        idempotency::find_response(tx, key)?.and_then(|stored| stored.response)
+                        idempotency::find_response(tx, key, tx.expiry_time(idempotency::LIFETIME))?
+                            .and_then(|stored| stored.response)
                     && let Some(webhook) = find(tx, &WebhookId::new(id))?
                 {
                     return Ok(webhook);

@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::app::App;
-use crate::support::command::run_on;
+use crate::support::command::{miniback, run, run_on, wrapped_by};
 use crate::support::receiver::Receiver;
 
 #[test]
@@ -95,6 +95,39 @@ fn a_backup_replaces_a_file_completely_or_not_at_all() {
     let before = std::fs::read(&copy).unwrap();
     run_on(empty.path(), &["backup", copy.to_str().unwrap()], "").error_line(1);
     assert_eq!(std::fs::read(&copy).unwrap(), before);
+}
+
+#[test]
+fn a_backup_to_standard_output_is_complete_or_fails() {
+    let app = App::start();
+    app.api().create_project("Shop");
+    let (copies, temporary) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let copy = copies.path().join("copy.db");
+    let backup_to = |target: &str| {
+        let mut backup = miniback(["backup", "-", "--data-dir"]);
+        backup.arg(&app.dir);
+        backup.env("TMPDIR", temporary.path());
+        let redirect = ["-c", "exec \"$@\" > \"$0\"", target];
+        let mut command = wrapped_by(&backup, "sh", &redirect);
+        command.current_dir(copies.path());
+        run(command, "")
+    };
+    let output = backup_to(copy.to_str().unwrap()).success();
+    assert_eq!(output.stdout, "");
+    assert!(output.stderr.contains(": 1 project, "), "{output:?}");
+    let restored = TempDir::new().unwrap();
+    let database = restored.path().join("miniback.db");
+    std::fs::copy(&copy, &database).unwrap();
+    // The shell created the copy with the mode of other files.
+    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let checked = run_on(restored.path(), &["check"], "").success();
+    assert!(checked.stdout.contains("1 project, "), "{checked:?}");
+
+    let line = backup_to("/dev/full").error_line(1);
+    assert!(line.contains("to standard output"), "{line}");
+    let files = std::fs::read_dir(copies.path()).unwrap().count();
+    assert_eq!(files, 1, "a file named “-” was created");
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
 #[test]

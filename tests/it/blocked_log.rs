@@ -33,7 +33,7 @@ impl Server {
         while !line.contains("listening on") {
             line.clear();
             let read = log.read_line(&mut line).expect("read the log");
-            assert!(read > 0, "the server ended");
+            assert!(read > 0, "the server exited");
         }
         let port = line.trim_end().rsplit(':').next().unwrap();
         Self {

@@ -38,7 +38,7 @@ fn slow_head(app: &App, reuses_the_connection: bool) {
     assert_between(time, 9, 25);
     let response = connection.response("GET");
     assert_eq!(response.status(), 408);
-    assert!(response.closes(), "{response:?}");
+    assert!(response.announces_close(), "{response:?}");
 }
 
 fn silent_connection(app: &App) {
@@ -51,7 +51,7 @@ fn idle_connection(app: &App) {
     for _ in 0..3 {
         let response = connection.exchange("GET", HEALTH);
         assert_eq!(response.status(), 200);
-        assert!(!response.closes(), "{response:?}");
+        assert!(!response.announces_close(), "{response:?}");
         sleep(Duration::from_secs(12));
     }
     assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
@@ -70,7 +70,7 @@ fn slow_body(app: &App) {
     assert_between(started.elapsed(), 14, 35);
     let response = connection.response("POST");
     assert_eq!(response.status(), 408);
-    assert!(response.closes(), "{response:?}");
+    assert!(response.announces_close(), "{response:?}");
 }
 
 /// Sends a body slowly to a route whose handler doesn't read it.
@@ -81,7 +81,7 @@ fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     ));
     let response = connection.response("POST");
     assert_eq!(response.status(), 404);
-    assert!(response.closes(), "{response:?}");
+    assert!(response.announces_close(), "{response:?}");
     let time = send_until_closed(&mut connection, bytes, Duration::from_millis(200));
     assert_between(time, 2, 20);
 }
@@ -96,7 +96,7 @@ fn malformed_head(app: &App, reuses_the_connection: bool) {
     connection.send([b'a'; 10_000]);
     let response = connection.response("GET");
     assert_eq!(response.status(), 400);
-    assert!(response.closes(), "{response:?}");
+    assert!(response.announces_close(), "{response:?}");
     assert_between(connection.wait_for_end(), 0, 20);
 }
 

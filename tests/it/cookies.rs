@@ -98,6 +98,40 @@ fn cookies_of_other_programs_do_not_affect_a_session() {
 }
 
 #[test]
+fn each_of_the_two_session_cookies_is_enough() {
+    for (options, origin) in [
+        (vec![], None),
+        (vec!["--base-url", BASE_URL], Some(BASE_URL)),
+    ] {
+        let mut app = App::builder();
+        for option in options {
+            app = app.arg(option);
+        }
+        let app = app.start();
+        let mut visitor = app.visitor();
+        sign_in_at(&mut visitor, origin.unwrap_or(&app.url));
+        let names: Vec<String> = visitor.cookies.keys().cloned().collect();
+        let names = names
+            .iter()
+            .filter(|name| name.contains("miniback_session"));
+        let names: Vec<&String> = names.collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        for name in names {
+            for foreign in ["", "junk", &"x".repeat(43)] {
+                let mut other = app.visitor();
+                other.cookies = visitor.cookies.clone();
+                other.cookies.insert(name.clone(), foreign.to_owned());
+                other.get("/feedback").expect(200);
+            }
+            let mut other = app.visitor();
+            other.cookies = visitor.cookies.clone();
+            other.cookies.remove(name);
+            other.get("/feedback").expect(200);
+        }
+    }
+}
+
+#[test]
 fn over_https_a_second_cookie_has_the_secure_prefix() {
     let app = App::builder().option("--base-url", BASE_URL).start();
     let mut visitor = app.visitor();

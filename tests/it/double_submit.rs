@@ -58,6 +58,39 @@ fn simultaneous_submissions_create_one_project_and_redirect_to_it() {
 }
 
 #[test]
+fn the_same_form_with_another_text_is_another_submission() {
+    let app = App::start();
+    let mut visitor = app.signed_in();
+    for (path, button, field) in [
+        ("/settings/projects?add", "Create", "Name"),
+        ("/settings/tokens?add", "Create", "Name"),
+        ("/settings/people?add", "Invite", "Email"),
+        ("/settings/notifications?add=k1", "Add", "Endpoint URL"),
+    ] {
+        let form = visitor.get(path).form_with(button);
+        let texts = match field {
+            "Email" => ["one@example.com", "two@example.com"],
+            "Endpoint URL" => ["http://localhost:9/one", "http://localhost:9/two"],
+            _ => ["One", "Two"],
+        };
+        for text in texts {
+            let filled = form.clone().fill(field, text).press(button);
+            visitor.submit(&filled).expect(303);
+            visitor.submit(&filled).expect(303);
+        }
+        let list = visitor.get(path.split('?').next().unwrap()).expect(200);
+        for text in texts {
+            assert!(list.text().contains(text), "{path}: {}", list.text());
+        }
+    }
+    let api = app.api();
+    for list in ["/api/v1/projects", "/api/v1/webhooks"] {
+        let list = api.get(list).json();
+        assert_eq!(list["data"].as_array().unwrap().len(), 2, "{list}");
+    }
+}
+
+#[test]
 fn a_rejected_form_can_be_submitted_again() {
     let app = App::start();
     app.api().create_project("Shop");

@@ -258,3 +258,28 @@ fn a_changed_role_is_a_conflict() {
     bob.sign_in(BOB, PASSWORD);
     bob.get("/settings/people").expect(200);
 }
+
+#[test]
+fn values_that_look_the_same_are_not_a_conflict() {
+    let mut fixture = Fixture::new();
+    let form = fixture.project_form();
+    let path = format!("/api/v1/projects/{}", fixture.project);
+    let theirs = json!({"name": "Caf\u{e9}"});
+    fixture.api.patch(&path, theirs).expect(200);
+    let mine = form.fill("Name", "Cafe\u{301}").press("Save changes");
+    fixture.ada.submit(&mine).expect(303);
+}
+
+#[test]
+fn an_unknown_retry_policy_is_rejected() {
+    let mut fixture = Fixture::new();
+    fixture.change_webhook(json!({"retries": "patient"}));
+    let mut form = fixture.webhook_form().press("Save changes");
+    for (name, value) in &mut form.fields {
+        if name == "retries" {
+            "zzz".clone_into(value);
+        }
+    }
+    fixture.ada.submit(&form).expect(400);
+    assert_eq!(fixture.webhook()["retries"], "patient");
+}

@@ -48,7 +48,7 @@ fn sessions_stay_valid_and_expire_after_their_time() {
         app.advance(duration(DAY));
         jump.make(&mut app);
         if jump.looks_like_time() && jump.by == YEAR {
-            // The session may have expired. A sign-in deletes expired sessions for good, but not
+            // The session may have expired. A sign-in deletes expired sessions permanently, but not
             // before the clock is trusted.
             assert_eq!(page_status(&app, &ada, "/feedback"), 303, "{jump:?}");
             app.visitor().sign_in(ADMIN, PASSWORD);
@@ -81,7 +81,7 @@ fn one_time_links_stay_valid_and_expire_after_their_time() {
         jump.make(&mut app);
         if jump.looks_like_time() && jump.by == YEAR {
             assert_eq!(app.visitor().get(&reset).response.status, 410);
-            // A new link deletes expired links for good, but not before the clock is trusted.
+            // A new link deletes expired links permanently, but not before the clock is trusted.
             let mut ada = app.visitor();
             ada.sign_in(ADMIN, PASSWORD);
             invite_other(&mut ada);

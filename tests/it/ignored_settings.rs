@@ -142,8 +142,74 @@ fn variables_for_the_first_user_have_no_effect_once_a_user_exists() {
         .env("MINIBACK_ADMIN_PASSWORD", PASSWORD)
         .with_data(data)
         .start();
-    let message = "MINIBACK_ADMIN_EMAIL has no effect, because there is already a user";
+    let message = "MINIBACK_ADMIN_EMAIL and MINIBACK_ADMIN_PASSWORD have no effect, because there \
+                   is already a user";
     assert!(app.log.find(|line| line["message"] == message).is_some());
+    let mut check = miniback(["check"]);
+    check.arg("--data-dir").arg(&app.dir);
+    check.env("MINIBACK_ADMIN_EMAIL", "other@example.com");
+    check.env("MINIBACK_ADMIN_PASSWORD", PASSWORD);
+    let output = run(check, "").success();
+    let line = format!("info   {message}\n");
+    assert!(output.stdout.contains(&line), "{output:#?}");
+}
+
+#[test]
+fn serve_and_check_report_the_same_contradictory_settings() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let host_bits = |option: &str| {
+        let both = format!("{option} 10.1.2.3/8 means all of 10.0.0.0/8");
+        format!("{both}; for only one IP address, use 10.1.2.3")
+    };
+    let allows_localhost = |target: &str| {
+        let both = format!("--allow-target {target} allows webhooks to localhost");
+        format!("{both}, which --deny-localhost blocks; remove one of them")
+    };
+    let no_url = "--alert-secret has no effect without --alert-url".to_owned();
+    let list = "localhost:3000,127.0.0.0/8,[::1]:80,10.0.0.5";
+    let cases: [(&[&str], Vec<String>); 7] = [
+        (&["--alert-secret", secret], vec![no_url]),
+        (
+            &["--deny-localhost", "--allow-target", list],
+            ["localhost:3000", "127.0.0.0/8", "[::1]:80"]
+                .map(allows_localhost)
+                .to_vec(),
+        ),
+        (
+            &["--deny-localhost", "--allow-target", "0.0.0.0/0"],
+            vec![allows_localhost("0.0.0.0/0")],
+        ),
+        (
+            &["--allow-target", "10.1.2.3/8"],
+            vec![host_bits("--allow-target")],
+        ),
+        (
+            &["--trusted-proxy", "10.1.2.3/8,10.0.0.0/8,10.1.2.3"],
+            vec![host_bits("--trusted-proxy")],
+        ),
+        (&["--allow-target", "localhost,127.0.0.1:3000"], vec![]),
+        (
+            &[
+                "--deny-localhost",
+                "--allow-target",
+                "10.0.0.0/8,hooks.example:80",
+            ],
+            vec![],
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let builder = arguments
+            .iter()
+            .fold(App::builder(), |app, arg| app.arg(arg));
+        let app = builder.start();
+        assert_eq!(warnings(&app), expected, "{arguments:?}");
+        let output = app.run(&[&["check"], arguments].concat(), "").success();
+        let lines = output.stdout.lines();
+        let checked: Vec<&str> = lines
+            .filter_map(|line| line.strip_prefix("WARN   "))
+            .collect();
+        assert_eq!(checked, expected, "{arguments:?}");
+    }
 }
 
 /// Sends feedback as a reverse proxy forwards it.

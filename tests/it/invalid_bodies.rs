@@ -37,6 +37,62 @@ fn invalid_json_is_400() {
 }
 
 #[test]
+fn every_call_rejects_a_body_with_unknown_members() {
+    let app = App::start();
+    let api = app.api();
+    let document = api.get("/api/v1/openapi.json").expect(200).json();
+    let mut count = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in ["post", "patch", "put"] {
+            if !path.starts_with("/api/") || item[method].is_null() {
+                continue;
+            }
+            let path = path.replace("{id}", "x_1").replace("{project}", "p");
+            for (body, status) in [
+                (&b"{bad"[..], 400),
+                (b"\xff", 400),
+                (b"[]", 422),
+                (b"{\"zz\":1}", 422),
+            ] {
+                let method = method.to_uppercase();
+                let response = api.send(&method, &path, &[JSON], Some(body));
+                assert_eq!(response.status, status, "{method} {path}: {response:?}");
+            }
+            count += 1;
+        }
+    }
+    assert!(
+        count > 12,
+        "the document has only {count} operations with a body"
+    );
+}
+
+#[test]
+fn deep_nesting_and_half_surrogates_have_their_own_messages() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    let send = |metadata: &str| {
+        let body = format!(r#"{{"project":"shop","message":"m","metadata":{metadata}}}"#);
+        api.send("POST", "/api/v1/feedback", &[JSON], Some(body.as_bytes()))
+    };
+    let nested = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+    send(&nested(100)).expect(201);
+    for levels in [127, 200, 600] {
+        let problem = send(&nested(levels)).problem(422);
+        assert!(
+            problem["detail"].as_str().unwrap().contains("nested"),
+            "{problem}"
+        );
+    }
+    for text in ["\\ud800", "\\udc00", "\\ud800\\u0041", "\\ud83dx"] {
+        let problem = send(&format!(r#"{{"a":"{text}"}}"#)).problem(400);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("surrogate"), "{text}: {detail}");
+    }
+}
+
+#[test]
 fn a_body_over_64_kib_is_413() {
     let app = App::start();
     let api = app.api();

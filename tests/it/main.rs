@@ -103,6 +103,7 @@ mod storage_errors;
 mod subscriptions;
 mod support;
 mod test_events;
+mod text_encodings;
 mod tls_messages;
 mod token_pages;
 mod webhook_pages;

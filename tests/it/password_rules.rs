@@ -77,3 +77,36 @@ fn serve_rejects_a_common_password_of_the_first_user() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("MINIBACK_ADMIN_PASSWORD"), "{error}");
 }
+
+#[test]
+fn signs_in_with_every_encoding_of_a_password() {
+    let app = App::start();
+    let encodings = [
+        "Cr\u{e8}me br\u{fb}l\u{e9}e \u{fb01}ne 12",
+        "Cre\u{300}me bru\u{302}le\u{301}e fine 12",
+        "Cr\u{e8}me\u{3000}br\u{fb}l\u{e9}e fine \u{ff11}\u{ff12}",
+    ];
+    for password in encodings {
+        app.run(&["user", "passwd", ADMIN], &format!("{password}\n"))
+            .success();
+        for typed in encodings {
+            app.visitor().sign_in(ADMIN, typed);
+        }
+    }
+    let other = app.visitor().try_sign_in(ADMIN, "Creme brulee fine 12");
+    assert_eq!(other.response.status, 401);
+}
+
+#[test]
+fn rejects_common_passwords_in_every_encoding() {
+    let app = App::start();
+    for password in [
+        "\u{ff50}\u{ff41}\u{ff53}\u{ff53}\u{ff57}\u{ff4f}\u{ff52}\u{ff44}1234",
+        "miniback miniback",
+        "mini-back-miniback",
+        "MINIBACK_2026_miniback",
+    ] {
+        let output = app.run(&["user", "passwd", ADMIN], &format!("{password}\n"));
+        assert_eq!(output.code, Some(2), "{password}: {output:#?}");
+    }
+}

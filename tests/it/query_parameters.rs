@@ -87,6 +87,65 @@ fn known_parameters_and_a_bare_question_mark_are_accepted() {
 }
 
 #[test]
+fn a_repeated_parameter_is_422_and_invalid_utf8_is_400() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    for (path, field) in [
+        ("/api/v1/feedback?status=NEW&status=bad", "status"),
+        ("/api/v1/feedback?limit=1&q=a&limit=1", "limit"),
+        ("/api/v1/projects?cursor=&%63ursor=", "cursor"),
+        ("/api/v1/feedback?q&q", "q"),
+    ] {
+        api.get(path).problem_at(field);
+    }
+    for query in ["q=%ff", "q=caf%E9", "%C3=x", "q=%C3&q=%A9", "q=%ED%A0%80"] {
+        let response = api.get(&format!("/api/v1/feedback?{query}"));
+        assert_eq!(response.problem(400)["status"], 400, "{query}");
+    }
+    api.get("/metrics?x=%ff").problem(400);
+    api.get("/api/v1/feedback?q=caf%C3%A9&project=shop")
+        .expect(200);
+}
+
+#[test]
+fn every_list_rejects_an_invalid_cursor() {
+    let app = App::start();
+    let api = app.api();
+    let project = api.create_project("Shop")["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let webhook = api.create_webhook("http://localhost:9/");
+    let webhook = webhook["id"].as_str().unwrap();
+    let feedback = api.create_feedback("shop", "Hello");
+    let feedback = feedback["id"].as_str().unwrap();
+    let deliveries = format!("/api/v1/webhooks/{webhook}/deliveries");
+    for (list, valid) in [
+        ("/api/v1/projects", project.as_str()),
+        ("/api/v1/feedback", feedback),
+        ("/api/v1/webhooks", webhook),
+        (&deliveries, "dlv_01K8X3Q6M5T9V2W7Y4Z1A3B5C7"),
+    ] {
+        api.get(&format!("{list}?cursor={valid}")).expect(200);
+        let (prefix, ulid) = valid.split_once('_').unwrap();
+        for invalid in [
+            valid.to_lowercase(),
+            format!("{prefix}_{}", "Z".repeat(26)),
+            format!("{prefix}_{}", &ulid[1..]),
+            format!("{prefix}_{ulid}0"),
+            format!("x{valid}"),
+            ulid.to_owned(),
+            "usr_01K8X3Q6M5T9V2W7Y4Z1A3B5C7".to_owned(),
+            String::new(),
+        ] {
+            api.get(&format!("{list}?cursor={invalid}"))
+                .problem_at("cursor");
+        }
+    }
+}
+
+#[test]
 fn authentication_is_checked_before_the_query() {
     let app = App::start();
     app.api_without_token()

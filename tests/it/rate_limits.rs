@@ -142,3 +142,66 @@ fn a_form_token_is_valid_from_2_seconds_to_30_days() {
     app.advance(Duration::from_secs(24 * 3600));
     send().problem_at("stamp");
 }
+
+#[test]
+fn a_full_project_uses_up_no_limit_of_the_visitor_and_keeps_its_promise() {
+    let (app, _) = app_with_projects(&["--limit-address", "3/1m", "--limit-project", "4/1m"]);
+    for stranger in 1..=6 {
+        send(&app, &format!("198.51.100.{stranger}"));
+    }
+    let limited = send(&app, "203.0.113.7");
+    let wait = retry_after(&limited);
+    assert!(limited.text.contains("for this project"), "{limited:?}");
+    for _ in 0..10 {
+        assert_eq!(retry_after(&send(&app, "203.0.113.7")), wait);
+    }
+    for _ in 0..wait {
+        app.advance(Duration::from_secs(1));
+        // Strangers use each place as soon as it becomes free.
+        for stranger in 1..=6 {
+            send(&app, &format!("198.51.100.{stranger}"));
+        }
+    }
+    send(&app, "203.0.113.7").expect(201);
+    for _ in 0..2 {
+        send_to(&app, "blog", "203.0.113.7").expect(201);
+    }
+    let limited = send_to(&app, "blog", "203.0.113.7");
+    retry_after(&limited);
+    assert!(limited.text.contains("your IP address"), "{limited:?}");
+}
+
+#[test]
+fn repetitions_of_a_request_do_not_count() {
+    let (app, api) = app_with_projects(&["--limit-address", "2/1h", "--limit-project", "3/1h"]);
+    let public = Api::new(&app.url, None);
+    let send = |key: &str, message: &str| {
+        let body = json!({"projectSlug": "shop", "message": message});
+        public.send_json("POST", "/api/feedback", &[("Idempotency-Key", key)], &body)
+    };
+    let first = send("a", "Hello").expect(201).text;
+    send("b", "Hello").expect(201);
+    for _ in 0..5 {
+        assert_eq!(send("a", "Hello").expect(201).text, first);
+        send("a", "Other").problem(422);
+    }
+    retry_after(&send("c", "Hello"));
+    assert_eq!(send("a", "Hello").expect(201).text, first);
+    let list = api.get("/api/v1/feedback").json();
+    assert_eq!(list["data"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn feedback_for_a_paused_project_does_not_count() {
+    let (app, api) = app_with_projects(&["--limit-address", "1/1h", "--limit-project", "1/1h"]);
+    let pause = |status| {
+        let change = json!({"status": status});
+        api.patch("/api/v1/projects/shop", change).expect(200);
+    };
+    pause("PAUSED");
+    for _ in 0..3 {
+        send(&app, "203.0.113.1").problem(403);
+    }
+    pause("ACTIVE");
+    send(&app, "203.0.113.1").expect(201);
+}

@@ -71,7 +71,7 @@ fn http_1_0_clients_get_no_chunks_from_any_route() {
             None,
             "{method} {path}"
         );
-        assert!(response.closes(), "{method} {path}: {response:?}");
+        assert!(response.announces_close(), "{method} {path}: {response:?}");
         if !is_endless(&method, &path) {
             connection.wait_for_end();
         }
@@ -102,7 +102,7 @@ fn http_1_0_and_1_1_clients_get_the_same_exports() {
         });
         assert_eq!(old.body, new.body, "{path}");
         assert!(!old.body.is_empty(), "{path}");
-        assert!(!new.closes(), "{path}: {new:?}");
+        assert!(!new.announces_close(), "{path}: {new:?}");
     }
 }
 
@@ -115,13 +115,13 @@ fn http_1_1_connections_stay_open_after_any_route() {
             let response =
                 connection.exchange(&method, &request(&app, &cookie, &method, &path, "1.1"));
             assert!(response.head[0].starts_with("http/1.1 "), "{response:?}");
-            assert!(!response.closes(), "{method} {path}: {response:?}");
+            assert!(!response.announces_close(), "{method} {path}: {response:?}");
         }
     }
 }
 
 #[test]
-fn an_http_1_0_client_can_ask_to_keep_the_connection() {
+fn an_http_1_0_client_can_keep_the_connection_open() {
     let app = App::start();
     let request = "GET /healthz HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n";
     let mut connection = RawConnection::open(&app);
@@ -144,7 +144,7 @@ fn the_connection_ends_after_a_request_for_another_protocol() {
             let mut connection = RawConnection::open(&app);
             let response = connection.exchange("GET", &request);
             assert_eq!(response.status(), 200);
-            assert!(response.closes(), "{upgrade} {path}: {response:?}");
+            assert!(response.announces_close(), "{upgrade} {path}: {response:?}");
             connection.wait_for_end();
         }
     }
@@ -158,7 +158,7 @@ fn rejected_post(app: &App, head: &str, body: &str) -> RawResponse {
     let request = format!("POST {head}\r\nHost: x\r\n{body}");
     let response = connection.exchange("POST", &request);
     assert!(response.status() >= 400, "{response:?}");
-    if response.closes() {
+    if response.announces_close() {
         connection.wait_for_end();
     } else {
         let health = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -182,7 +182,7 @@ fn a_connection_stays_open_after_a_rejected_post_with_a_short_body() {
             format!("Content-Length: 30000\r\n\r\n{}", "a".repeat(30_000)),
         ] {
             let response = rejected_post(&app, &format!("{path} HTTP/1.1"), &body);
-            assert!(!response.closes(), "{path}: {response:?}");
+            assert!(!response.announces_close(), "{path}: {response:?}");
         }
     }
 }
@@ -202,7 +202,7 @@ fn the_response_to_an_incomplete_body_has_connection_close() {
             response = connection.response("POST");
         }
         assert_eq!(response.status(), 404);
-        assert!(response.closes(), "{body}: {response:?}");
+        assert!(response.announces_close(), "{body}: {response:?}");
     }
 }
 

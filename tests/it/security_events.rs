@@ -190,3 +190,12 @@ fn commands_log_events_to_standard_error() {
         removed.stderr
     );
 }
+
+#[test]
+fn logs_the_id_of_a_project_that_was_deleted_by_its_slug() {
+    let app = App::start();
+    let api = app.api();
+    let id = api.create_project("Shop")["id"].clone();
+    api.delete("/api/v1/projects/shop").expect(204);
+    wait_for(&app, "project_removed", &json!({"subject": id}));
+}

@@ -241,3 +241,33 @@ fn a_failed_test_hints_that_test_events_have_no_feedback() {
         );
     }
 }
+
+#[test]
+fn a_test_sends_only_known_events() {
+    let app = App::start();
+    let receiver = Receiver::script(|_| Reply::status(200));
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
+    for body in [json!({}), json!({"event": "test"})] {
+        api.post(&path, body).expect(200);
+    }
+    for (path, rest) in [
+        (path.as_str(), json!({})),
+        ("/api/v1/webhooks/test", json!({"url": receiver.url("/")})),
+    ] {
+        for event in [
+            json!("feedback.deleted"),
+            json!("TEST"),
+            json!(1),
+            Value::Null,
+        ] {
+            let mut body = rest.clone();
+            body["event"] = event;
+            api.post(path, body).problem_at("event");
+        }
+    }
+    let known = json!({"url": receiver.url("/"), "event": "test"});
+    api.post("/api/v1/webhooks/test", known).expect(200);
+    assert_eq!(receiver.received().len(), 3);
+}

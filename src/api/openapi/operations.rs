@@ -154,8 +154,9 @@ pub(super) fn complete_operation(
     if call.is_versioned {
         add_version_condition(operation);
     }
-    // Rotation is the only operation with an optional body.
-    if let (Some(body), true) = (&mut operation.request_body, path.ends_with("/rotate")) {
+    // Rotations and tests of saved webhooks have an optional body.
+    let is_optional = path.ends_with("/rotate") || path.ends_with("/{id}/test");
+    if let (Some(body), true) = (&mut operation.request_body, is_optional) {
         body.required = Some(Required::False);
     }
     operation.security = Some(security_requirements(permission));

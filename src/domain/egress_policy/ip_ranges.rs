@@ -8,7 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// The text in parentheses after “10.0.0.5 isn’t public”.
 pub type NonGlobalReason = &'static str;
@@ -111,6 +111,23 @@ pub fn canonical_ip(ip: IpAddr) -> IpAddr {
         }
         _ => ip,
     }
+}
+
+/// Networks whose IP addresses reach this machine's loopback interface.
+const LOOPBACK: [IpNet; 5] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 32)),
+    IpNet::V6(net(Ipv6Addr::LOCALHOST, 128)),
+    IpNet::V6(net(Ipv6Addr::UNSPECIFIED, 128)),
+    // IPv4-mapped.
+    IpNet::V6(net(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x7f00, 0), 104)),
+];
+
+/// Returns whether a network contains IP addresses of the loopback interface.
+pub fn overlaps_loopback(network: IpNet) -> bool {
+    LOOPBACK
+        .iter()
+        .any(|loopback| loopback.contains(&network) || network.contains(loopback))
 }
 
 /// Returns why an IP address isn't globally reachable, or `None` if it is.

@@ -3,6 +3,8 @@
 //! A byte order mark makes Excel read UTF-8. Every field is quoted. Text that a spreadsheet would
 //! evaluate as a formula begins with an apostrophe (OWASP, "CSV Injection").
 
+use crate::domain::text::is_invisible;
+
 /// UTF-8 byte order mark, at the beginning of the file.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -43,9 +45,14 @@ fn is_separator(c: char) -> bool {
     )
 }
 
-/// Returns whether a cell with this text is a formula. Quotes around it don't prevent that.
+/// Returns whether a cell with this text is a formula. Quotes around it don't prevent that, nor do
+/// spaces and invisible characters, which some programs drop.
 fn begins_formula(text: &str) -> bool {
-    text.trim_start_matches(['"', '\u{feff}'])
+    let is_dropped = |c: char| {
+        let is_blank = c.is_whitespace() || c.is_control() || is_invisible(c);
+        c == '"' || (is_blank && !is_separator(c))
+    };
+    text.trim_start_matches(is_dropped)
         .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
 }
 
@@ -77,6 +84,13 @@ mod tests {
             ("x;\"=1", "x;'\"=1"),
             ("\"\"=1", "'\"\"=1"),
             ("\u{feff}=1", "'\u{feff}=1"),
+            (" =1", "' =1"),
+            ("\u{a0}+1", "'\u{a0}+1"),
+            ("\u{200b}=1", "'\u{200b}=1"),
+            ("\u{3000}\u{2060}＝1", "'\u{3000}\u{2060}＝1"),
+            ("\0\u{ad}\" @a", "'\0\u{ad}\" @a"),
+            ("x; -1", "x;' -1"),
+            ("x\n\u{200b}=1", "x\n'\u{200b}=1"),
         ] {
             assert_eq!(escape_formulas(text), escaped, "{text:?}");
         }
@@ -84,7 +98,6 @@ mod tests {
             "",
             "a=b",
             "'=1",
-            " =1",
             "1-1",
             "a, -b",
             "x; y",

@@ -4,6 +4,8 @@
 //! whose submitted value equals the loaded value isn't saved. If somebody else has changed a field
 //! that the person changed too, nothing is saved, and the form shows both values.
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::server::form_data::FormData;
 
 /// The prefix of the hidden fields that contain the loaded values.
@@ -76,7 +78,9 @@ impl Edits {
         let conflicts = self.0.iter().filter_map(|edit| {
             let (name, label) = edit.field;
             let current = normalize([current(name).as_str()]);
-            let is_same = |loaded: &String| *loaded == current || edit.canonical == current;
+            let is_same = |loaded: &String| {
+                looks_same(loaded, &current) || looks_same(&edit.canonical, &current)
+            };
             let has_changed = !edit.loaded.as_ref().is_none_or(is_same);
             has_changed.then(|| FieldConflict {
                 name,
@@ -98,6 +102,11 @@ impl Edits {
             submitted: edit.submitted.clone(),
         })
     }
+}
+
+/// Returns whether people see the same text, even if it is encoded differently.
+fn looks_same(one: &str, other: &str) -> bool {
+    one == other || one.nfc().eq(other.nfc())
 }
 
 /// Returns the hidden fields with the values that an edit form is loaded with.
@@ -194,5 +203,12 @@ mod tests {
         assert!(conflicts("old", "1").is_empty());
         assert!(conflicts("mine", "").is_empty());
         assert_eq!(conflicts("theirs", "1\n2"), ["a", "c"]);
+    }
+
+    #[test]
+    fn values_that_look_the_same_are_no_conflict() {
+        let edits = edits(&[("a", "Cafe\u{301}"), ("loaded.a", "Shop")]);
+        assert!(edits.conflicts(|_| "Caf\u{e9}".into()).is_empty());
+        assert_eq!(edits.conflicts(|_| "Cafe".into()).len(), 1);
     }
 }

@@ -47,7 +47,7 @@ fn lock(running: &Mutex<Vec<Owner>>) -> MutexGuard<'_, Vec<Owner>> {
 }
 
 impl ExportSlots {
-    /// Returns `None` if the session, the user, or all users have too many exports.
+    /// Returns `None` if the session, the user, or all users together have too many exports.
     fn acquire(&self, session: [u8; 32], user: &UserId) -> Option<ExportSlot> {
         let mut running = lock(&self.0);
         let of_session = running.iter().filter(|owner| owner.0 == session).count();

@@ -1,10 +1,12 @@
 //! Idempotent forms: submitting a form twice has the effect of submitting it once.
 //!
-//! Forms contain a random `submission_key`. A POST with a key that was seen in the last 10 minutes
-//! waits for the first POST and gets its redirect. If the first POST was rejected, the form can be
-//! sent again with the same key. [`IdempotentForm`] looks up the key and [`run`] records the
-//! redirect, so handlers contain no code for this. Keys are stored in memory. A form that must not
-//! be processed twice even after a restart uses an idempotency key in the database.
+//! Forms contain a random `submission_key`. A POST with a key and fields that were seen in the last
+//! 10 minutes waits for the first POST and gets its redirect. If the first POST was rejected, the
+//! form can be sent again. A POST with other fields is a new submission: browsers restore pages,
+//! and then people send the same form with another text. [`IdempotentForm`] looks up the key and
+//! [`run`] records the redirect, so handlers contain no code for this. Keys are stored in memory. A
+//! form that must not be processed twice even after a restart uses an idempotency key in the
+//! database.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -41,7 +43,7 @@ pub struct SubmissionKeys {
 }
 
 struct Submission {
-    /// Hash of the session, the path, and the form's key.
+    /// Hash of the session, the path, and the form's key and fields.
     key: [u8; 32],
     /// Monotonic time.
     first_seen: Duration,
@@ -106,7 +108,8 @@ impl FromRequest for IdempotentForm {
             let key = form.get("submission_key");
             if let Some(session) = context.session().filter(|_| !key.is_empty()) {
                 let session = hex::encode(session.token_hash);
-                let key = tokens::sha256(format!("{session} {} {key}", request.path()));
+                let fields = serde_json::to_string(form.fields()).unwrap_or_default();
+                let key = tokens::sha256(format!("{session} {} {key} {fields}", request.path()));
                 let redirect = context.state.submission_keys.lock(key).await;
                 if let Some(location) = &*redirect {
                     return Err(redirect_again(location.clone()));

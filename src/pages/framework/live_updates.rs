@@ -34,7 +34,7 @@ use crate::store::ChangeKind;
 const BATCH_WINDOW: Duration = Duration::from_millis(250);
 /// The interval between heartbeats, which also detect closed connections and expired sessions.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
-/// The interval in which an idle stream checks its session, which a command in another process can
+/// The interval at which an idle stream checks its session, which a command in another process can
 /// end.
 const SESSION_CHECK_INTERVAL: Duration = Duration::from_millis(800);
 const SESSION_ENDED: &str = "The session has ended.";

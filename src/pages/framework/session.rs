@@ -42,13 +42,9 @@ impl CookieNames {
 
     /// Returns the values that may be the session's token, most trustworthy first.
     fn candidates<'a>(&'a self, headers: &'a HeaderMap) -> Vec<&'a str> {
-        let shared: Vec<_> = cookies::values(headers, COOKIE_NAME).collect();
-        let mut candidates: Vec<_> = cookies::values(headers, &self.https).collect();
-        // Over plain HTTP, a browser without the shared cookie is signed out.
-        if !shared.is_empty() {
-            candidates.extend(cookies::values(headers, &self.http));
-        }
-        candidates.extend(shared);
+        let names = [&self.https, &self.http, COOKIE_NAME];
+        let values = names.map(|name| cookies::values(headers, name));
+        let mut candidates: Vec<_> = values.into_iter().flatten().collect();
         candidates.retain(|value| tokens::is_random_token(value));
         candidates.dedup();
         candidates.truncate(CANDIDATES_MAX);
@@ -176,11 +172,11 @@ mod tests {
             found.collect::<Vec<_>>()
         };
         assert_eq!(of(format!("miniback_session={token}")), [&*token]);
-        // The second cookie survives when another program sets or, over HTTPS, deletes the first.
+        // The second cookie survives when another program sets or deletes the first.
         let line = format!("miniback_session=x; {http}={token}");
         assert_eq!(of(line), [&*token]);
         assert_eq!(of(format!("{https}={token}")), [&*token]);
-        assert!(of(format!("{http}={token}")).is_empty());
+        assert_eq!(of(format!("{http}={token}")), [&*token]);
         let line = format!("garbage; miniback_session={foreign}; miniback_session={token}");
         assert_eq!(of(line), [foreign.clone(), token.clone()]);
         let line = format!("miniback_session={foreign}; {https}={token}");

@@ -31,12 +31,17 @@ pub async fn add(
         Ok(url) => url,
         Err(error) => return reject_draft(&context, &fields, error).await,
     };
-    let idempotency = IdempotencyKey {
-        owner: context.user()?.id.as_str().to_owned(),
+    let request_hash = tokens::sha256(fields.get("url"));
+    // A double submit has the same key. Another URL gets a new key.
+    let key = Some(fields.get("key")).filter(|key| !key.is_empty());
+    let key = key.map(|key| format!("{key} {}", hex::encode(request_hash)));
+    let owner = context.user()?.id.as_str().to_owned();
+    let idempotency = key.map(|key| IdempotencyKey {
+        owner,
         operation: "add webhook",
-        key: fields.get("key").to_owned(),
-        request_hash: tokens::sha256(fields.get("url")),
-    };
+        key,
+        request_hash,
+    });
     let new = NewWebhook {
         url,
         description: String::new(),
@@ -47,7 +52,6 @@ pub async fn add(
         headers: webhook::CustomHeaders::new(),
         secret: secret_from_form(&fields),
     };
-    let idempotency = Some(idempotency).filter(|idempotency| !idempotency.key.is_empty());
     match context.app.store.create_webhook(new, idempotency).await {
         Ok(webhook) => {
             set_subject(&context.request, &webhook.id);

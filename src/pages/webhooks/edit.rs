@@ -99,8 +99,16 @@ pub async fn edit(
         headers_version: fields.get(HEADERS_VERSION).to_owned(),
         versions: context.app.versions.clone(),
     };
+    let retries = fields.all("retries").next().map(RetryPolicy::parse);
+    if retries == Some(None) {
+        return Err(PageError::InvalidForm);
+    }
+    let retries = retries.flatten();
     let change = match check_settings(&context, &fields, &settings, &webhook).await {
-        Ok(change) => change,
+        Ok(change) => WebhookPatch {
+            retries: retries.filter(|_| settings.edits.is_changed("retries")),
+            ..change
+        },
         Err(form) => {
             let (status, rejected) = (StatusCode::UNPROCESSABLE_ENTITY, (webhook.id, form));
             return render_page(&context, status, None, Some(rejected)).await;
@@ -167,17 +175,12 @@ async fn check_settings(
             headers: field("headers"),
         }
     })?;
-    let retries = match fields.get("retries") {
-        text if text == RetryPolicy::Patient.as_str() => RetryPolicy::Patient,
-        _ => RetryPolicy::Standard,
-    };
     let projects = fields.all("project").map(str::to_owned).collect();
     Ok(WebhookPatch {
         url,
         description,
         headers,
         projects: edits.changed("project", projects),
-        retries: edits.changed("retries", retries),
         ..WebhookPatch::default()
     })
 }

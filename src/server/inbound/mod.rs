@@ -37,9 +37,9 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of bytes of a request's body that are read after the response.
 const UNREAD_MAX_BYTES: usize = 64 * 1024;
 
-/// Limits of an HTTP server.
+/// ServerLimits of an HTTP server.
 #[derive(Clone, Copy)]
-pub struct Limits {
+pub struct ServerLimits {
     /// The number of threads.
     pub workers: usize,
     /// The number of connections at which a thread stops accepting more.
@@ -48,7 +48,7 @@ pub struct Limits {
     pub shutdown_timeout: Duration,
 }
 
-impl Limits {
+impl ServerLimits {
     /// Returns the number of open connections at which a new connection replaces the one that has
     /// waited longest for a request.
     fn eviction_threshold(&self) -> usize {
@@ -59,7 +59,7 @@ impl Limits {
 /// Starts an HTTP server on `listener`. `new_app` is called in each worker thread.
 pub fn serve<F, I, S, B>(
     listener: TcpListener,
-    limits: Limits,
+    limits: ServerLimits,
     new_app: F,
 ) -> std::io::Result<Server>
 where

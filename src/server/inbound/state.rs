@@ -26,7 +26,7 @@ enum Phase {
 
 /// How a connection must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum ConnectionEnd {
     /// The server closes the connection, because nothing is being sent.
     Close,
     /// The server resets the connection, because the client doesn't read its response.
@@ -155,7 +155,7 @@ impl ConnectionState {
     }
 
     /// Returns when and how the connection must end; `None` while a handler runs.
-    pub fn deadline(&self) -> Option<(Instant, End)> {
+    pub fn deadline(&self) -> Option<(Instant, ConnectionEnd)> {
         let since = self.since.get();
         let phase = match self.phase.get() {
             Phase::Head | Phase::Idle if self.is_evicted.get() => Some(Duration::ZERO),
@@ -163,9 +163,9 @@ impl ConnectionState {
             Phase::Idle => Some(IDLE_TIMEOUT),
             _ => None,
         };
-        let phase = phase.map(|limit| (since + limit, End::Close));
+        let phase = phase.map(|limit| (since + limit, ConnectionEnd::Close));
         let blocked = self.blocked_since.get();
-        let blocked = blocked.map(|since| (since + WRITE_TIMEOUT, End::Reset));
+        let blocked = blocked.map(|since| (since + WRITE_TIMEOUT, ConnectionEnd::Reset));
         phase.into_iter().chain(blocked).min_by_key(|(at, _)| *at)
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::state::{ConnectionState, End};
+use super::state::{ConnectionEnd, ConnectionState};
 use super::{LINGER_TIMEOUT, UNREAD_MAX_BYTES};
 
 /// The response to a head that doesn't arrive in time.
@@ -64,7 +64,7 @@ impl ClientStream {
     }
 
     /// Returns how the connection must end, if its deadline has passed.
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Option<End> {
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Option<ConnectionEnd> {
         let (deadline, end) = self.state.deadline()?;
         self.poll_time(deadline, context).then_some(end)
     }
@@ -94,10 +94,10 @@ impl AsyncRead for ClientStream {
         }
         match self.poll_end(context) {
             None => read,
-            Some(End::Reset) => Poll::Ready(Err(self.reset())),
+            Some(ConnectionEnd::Reset) => Poll::Ready(Err(self.reset())),
             // Handle a request that has just arrived.
-            Some(End::Close) if buffer.filled().len() > before => read,
-            Some(End::Close) => {
+            Some(ConnectionEnd::Close) if buffer.filled().len() > before => read,
+            Some(ConnectionEnd::Close) => {
                 if self.state.has_only_partial_head() {
                     let _ = self.tcp.try_write(REQUEST_TIMEOUT);
                     self.state.record_write();
@@ -125,7 +125,7 @@ impl AsyncWrite for ClientStream {
         }
         self.state.record_blocked_write();
         match self.poll_end(context) {
-            Some(End::Reset) => Poll::Ready(Err(self.reset())),
+            Some(ConnectionEnd::Reset) => Poll::Ready(Err(self.reset())),
             _ => Poll::Pending,
         }
     }

@@ -77,14 +77,14 @@ impl ClockFollower {
     /// Like [`follow`](Self::follow), but only if the previous check found a jump too. This way, a
     /// clock that is set in several steps jumps only once.
     pub(super) fn follow_when_idle(&mut self, connection: &Connection) -> bool {
-        let has_jumped = self.clock.jump().is_some();
+        let has_jumped = self.clock.pending_jump().is_some();
         std::mem::replace(&mut self.has_jumped, has_jumped) && self.follow(connection)
     }
 
     /// Follows a jump of the system clock, if there is one, in a separate transaction. If that
     /// fails, the time doesn't change yet. Returns `true` if a jump was followed.
     pub(super) fn follow(&mut self, connection: &Connection) -> bool {
-        let Some(jump) = self.clock.jump() else {
+        let Some(jump) = self.clock.pending_jump() else {
             return false;
         };
         if let Err(error) = self.move_deadlines(connection, jump) {

@@ -119,6 +119,7 @@ fn start_server(data: &Path, options: &[String], clock: &ManualClock) -> (String
             let user = FirstUser {
                 email: ADMIN.into(),
                 password: PASSWORD.into(),
+                password_variable: "MINIBACK_ADMIN_PASSWORD",
             };
             let running = app::start(&options, None, Some(user), manual)
                 .await

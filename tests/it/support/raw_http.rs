@@ -32,7 +32,7 @@ impl RawResponse {
     }
 
     /// Returns whether the response announces the end of the connection.
-    pub fn closes(&self) -> bool {
+    pub fn announces_close(&self) -> bool {
         match self.header("connection") {
             Some(value) => value == "close",
             None => self.head[0].starts_with("http/1.0"),
@@ -96,7 +96,10 @@ impl RawConnection {
         } else if let Some(length) = length {
             response.body = self.exactly(length.parse().expect("parse the length"));
         } else {
-            assert!(response.closes(), "the body has no end: {response:?}");
+            assert!(
+                response.announces_close(),
+                "the body has no end: {response:?}"
+            );
             self.reader.read_to_end(&mut response.body).unwrap();
         }
         response

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub trait Peer: Read + Write {}
@@ -36,13 +37,23 @@ impl Server {
         (certificate, key): (CertificateDer<'static>, PrivateKeyDer<'static>),
         respond: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static,
     ) -> Self {
+        Self::with_chain(bind, (vec![certificate], key), respond)
+    }
+
+    /// Presents a chain of certificates with any private key, even if they don't belong together.
+    pub fn with_chain(
+        bind: &str,
+        (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
+        respond: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let certificate = SingleCertAndKey::from(CertifiedKey::new(chain, key));
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
+            .with_cert_resolver(Arc::new(certificate));
         let config = Arc::new(config);
         let wrap = move |tcp: TcpStream| -> Option<Box<dyn Peer>> {
             let connection = ServerConnection::new(Arc::clone(&config)).ok()?;

@@ -14,28 +14,51 @@ use crate::delivery::tls::tls_config;
 
 struct TestCa {
     issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
     file: tempfile::NamedTempFile,
 }
 
-fn test_ca() -> TestCa {
+fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::new(vec![]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
+    params
+}
+
+fn test_ca() -> TestCa {
+    let (params, key) = (ca_params(), KeyPair::generate().unwrap());
     let certificate = params.self_signed(&key).unwrap();
+    TestCa::new(params, key, certificate.der().clone())
+}
+
+fn new_ca_file(certificate: &CertificateDer<'_>) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    let base64 = STANDARD.encode(certificate.der());
+    let base64 = STANDARD.encode(certificate);
     write!(
         file,
         "-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n"
     )
     .unwrap();
-    TestCa {
-        issuer: Issuer::new(params, key),
-        file,
-    }
+    file
 }
 
 impl TestCa {
+    fn new(params: CertificateParams, key: KeyPair, certificate: CertificateDer<'static>) -> Self {
+        Self {
+            issuer: Issuer::new(params, key),
+            file: new_ca_file(&certificate),
+            certificate,
+        }
+    }
+
+    /// Returns a CA that this one has issued. All of them have the same name.
+    fn intermediate(&self) -> Self {
+        let (mut params, key) = (ca_params(), KeyPair::generate().unwrap());
+        let name = rcgen::DnType::CommonName;
+        params.distinguished_name.push(name, "test intermediate");
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Self::new(params, key, certificate.der().clone())
+    }
+
     /// Issues a certificate for `names`. `days` is the start and the end of its validity, in days
     /// from now.
     fn issue(
@@ -160,6 +183,55 @@ async fn reports_why_a_certificate_is_invalid() {
     let unknown = attempt_outcome(&sender_with(LONG_TIMEOUT), &server, "localhost").await;
     assert_eq!(unknown, Outcome::Certificate(Problem::UnknownIssuer));
     assert!(server.requests().is_empty());
+}
+
+#[actix_rt::test]
+async fn distinguishes_an_outdated_ca_from_a_broken_chain() {
+    use crate::domain::tls_problem::CertificateProblem as Problem;
+    // All test CAs have the same name.
+    let (known, renewed) = (test_ca(), test_ca());
+    let sender = known.trusting_sender();
+    let outcome_for = async |sender: &HttpSender, chain: Vec<_>, key| {
+        let server = Server::with_chain("127.0.0.1:0", (chain, key), respond_ok);
+        let outcome = attempt_outcome(sender, &server, "localhost").await;
+        assert!(server.requests().is_empty());
+        outcome
+    };
+    let outdated = Outcome::Certificate(Problem::OtherIssuerKey);
+    let (leaf, key) = renewed.issue(&["localhost"], (-1, 1));
+    assert_eq!(outcome_for(&sender, vec![leaf], key).await, outdated);
+    let text = outdated.explanation();
+    assert!(
+        text.contains("--ca-file is out of date") && text.contains("wrong certificate"),
+        "{text}"
+    );
+    assert!(text.contains("openssl verify -CAfile"), "{text}");
+
+    let intermediate = renewed.intermediate();
+    let (leaf, key) = intermediate.issue(&["localhost"], (-1, 1));
+    let chain = vec![leaf, intermediate.certificate.clone()];
+    assert_eq!(outcome_for(&sender, chain, key).await, outdated);
+
+    // The leaf is signed by another intermediate than the one that the endpoint sends.
+    let (leaf, key) = known.intermediate().issue(&["localhost"], (-1, 1));
+    let chain = vec![leaf, known.intermediate().certificate.clone()];
+    let broken = Outcome::Certificate(Problem::InvalidSignature);
+    assert_eq!(outcome_for(&sender, chain, key).await, broken);
+    assert!(!broken.explanation().contains("--ca-file"));
+
+    let (leaf, _) = known.issue(&["localhost"], (-1, 1));
+    let (_, other_key) = known.issue(&["localhost"], (-1, 1));
+    let mismatch = outcome_for(&sender, vec![leaf], other_key).await;
+    assert_eq!(mismatch, Outcome::Certificate(Problem::KeyMismatch));
+
+    let sender = renewed.trusting_sender();
+    let server = Server::with_tls(
+        "127.0.0.1:0",
+        renewed.issue(&["localhost"], (-1, 1)),
+        respond_ok,
+    );
+    let outcome = attempt_outcome(&sender, &server, "localhost").await;
+    assert_eq!(outcome, Outcome::Delivered);
 }
 
 #[actix_rt::test]

@@ -75,8 +75,8 @@ impl WriteTx<'_> {
         self.ids.next(self.now)
     }
 
-    /// Returns the time at or before which rows with this lifetime have expired for good. While the
-    /// clock isn't trusted, no row has.
+    /// Returns the time at or before which rows with this lifetime can be deleted. While the
+    /// clock isn't trusted, none can.
     pub(in crate::store) fn expiry_time(&self, lifetime: Duration) -> Timestamp {
         if self.is_clock_trusted {
             self.now.minus(lifetime)

@@ -1,0 +1,84 @@
+//! Finds valid settings that have no effect, contradict each other, or include more than they seem
+//! to. `serve` logs these notices, and `check` prints them.
+
+use ipnet::IpNet;
+
+use super::options::ServeOptions;
+use crate::domain::egress_policy::AllowTarget;
+
+/// A sentence about settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsNotice {
+    pub is_warning: bool,
+    pub text: String,
+}
+
+impl ServeOptions {
+    /// Returns the notices about these options, warnings first.
+    pub fn notices(&self) -> Vec<SettingsNotice> {
+        let mut warnings = Vec::new();
+        if self.alerts.alert_url.is_none()
+            && let Some(name) = self.alerts.secret_name()
+        {
+            warnings.push(format!("{name} has no effect without --alert-url"));
+        }
+        let allowed = &self.delivery.allow_target;
+        if self.delivery.deny_localhost {
+            let localhost = allowed.iter().filter(|target| target.allows_localhost());
+            warnings.extend(localhost.map(|target| {
+                format!(
+                    "--allow-target {target} allows webhooks to localhost, which --deny-localhost \
+                     blocks; remove one of them"
+                )
+            }));
+        }
+        for target in allowed {
+            if let AllowTarget::Net(network) = target {
+                warnings.extend(describe_host_bits("--allow-target", *network));
+            }
+        }
+        for network in &self.trusted_proxy.0 {
+            warnings.extend(describe_host_bits("--trusted-proxy", *network));
+        }
+        let warnings = warnings.into_iter().map(|text| SettingsNotice {
+            is_warning: true,
+            text,
+        });
+        let advice = self.localhost_advice().map(|text| SettingsNotice {
+            is_warning: false,
+            text: text.to_owned(),
+        });
+        warnings.chain(advice).collect()
+    }
+
+    /// Returns advice for an installation that is reachable from other machines.
+    fn localhost_advice(&self) -> Option<&'static str> {
+        let is_public = self.base_url.as_ref().is_some_and(|url| {
+            url.scheme() == "https"
+                && match url.host() {
+                    Some(url::Host::Domain(name)) => {
+                        name != "localhost" && !name.ends_with(".localhost")
+                    }
+                    Some(url::Host::Ipv4(ip)) => !ip.is_loopback(),
+                    Some(url::Host::Ipv6(ip)) => !ip.is_loopback(),
+                    None => false,
+                }
+        });
+        (is_public && !self.delivery.deny_localhost).then_some(
+            "webhooks can reach services on this machine; if no endpoint runs here, set \
+             --deny-localhost",
+        )
+    }
+}
+
+/// Describes a network such as `10.0.0.5/8`, which means the whole network, not only the IP
+/// address.
+fn describe_host_bits(option: &str, network: IpNet) -> Option<String> {
+    let whole = network.trunc();
+    (whole != network).then(|| {
+        format!(
+            "{option} {network} means all of {whole}; for only one IP address, use {}",
+            network.addr()
+        )
+    })
+}

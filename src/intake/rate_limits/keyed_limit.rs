@@ -1,0 +1,92 @@
+//! A rate limit that is counted separately for each key, with the generic cell rate algorithm.
+//!
+//! Unlike the limiters of common crates, it can be checked without being counted, and a count can
+//! be taken back.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use crate::domain::rate_limit::RateLimit;
+use crate::server::rate_limit_headers::{LimitScope, RateLimitExceeded, RemainingQuota};
+
+/// Maximum number of keys of each limit in memory. When it is reached, keys with a full quota are
+/// removed, or all keys if that isn't enough. A sender with that many IP addresses is still subject
+/// to the limits of each project.
+pub(super) const KEYS_MAX: usize = 50_000;
+
+pub(super) struct KeyedLimit<K> {
+    limit: RateLimit,
+    scope: LimitScope,
+    /// The time in which the quota regains one request.
+    interval: Duration,
+    /// The time at which the quota of each key is full again.
+    full_at: HashMap<K, Duration>,
+}
+
+impl<K: Hash + Eq + Clone> KeyedLimit<K> {
+    pub(super) fn new(limit: RateLimit, scope: LimitScope) -> Self {
+        let interval = limit.period / limit.count.get();
+        Self {
+            limit,
+            scope,
+            interval: interval.max(Duration::from_nanos(1)),
+            full_at: HashMap::new(),
+        }
+    }
+
+    /// Returns the time until the quota allows another request.
+    pub(super) fn wait(&self, key: &K, now: Duration) -> Duration {
+        let capacity = self.interval * self.limit.count.get();
+        (self.until_full(key, now) + self.interval).saturating_sub(capacity)
+    }
+
+    /// Counts a request, even if the quota doesn't allow it. Returns the remaining quota.
+    pub(super) fn count(&mut self, key: &K, now: Duration) -> RemainingQuota {
+        if self.full_at.len() >= KEYS_MAX {
+            self.full_at.retain(|_, full_at| *full_at > now);
+        }
+        if self.full_at.len() >= KEYS_MAX {
+            self.full_at.clear();
+        }
+        let until_full = self.until_full(key, now) + self.interval;
+        self.full_at.insert(key.clone(), now + until_full);
+        let capacity = self.interval * self.limit.count.get();
+        let free = capacity.saturating_sub(until_full).as_nanos() / self.interval.as_nanos();
+        self.quota(u32::try_from(free).unwrap_or(u32::MAX), self.interval)
+    }
+
+    /// Takes back one counted request.
+    pub(super) fn undo(&mut self, key: &K) {
+        if let Some(full_at) = self.full_at.get_mut(key) {
+            *full_at = full_at.saturating_sub(self.interval);
+        }
+    }
+
+    pub(super) fn exceeded(&self, wait: Duration) -> RateLimitExceeded {
+        RateLimitExceeded(self.quota(0, wait))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.full_at.clear();
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.full_at.len()
+    }
+
+    fn until_full(&self, key: &K, now: Duration) -> Duration {
+        let full_at = self.full_at.get(key).copied().unwrap_or_default();
+        full_at.saturating_sub(now)
+    }
+
+    fn quota(&self, count: u32, wait: Duration) -> RemainingQuota {
+        RemainingQuota {
+            scope: self.scope,
+            limit: self.limit,
+            count,
+            wait,
+        }
+    }
+}
