@@ -33,7 +33,7 @@ pub fn form_data(data: &[u8]) -> bool {
     for (name, _) in form.iter() {
         assert_eq!(Some(form.get(name)), form.all(name).next());
     }
-    assert_eq!(form.get("no such field"), "");
+    assert!(form.get("missing").is_empty() || form.iter().any(|(name, _)| name == "missing"));
     let encoded = serde_urlencoded::to_string(form.fields()).expect("encode the fields");
     let again = read_form(encoded.as_bytes(), size);
     assert!(again.is_ok_and(|again| again.fields() == form.fields()) || encoded.len() > body.len());

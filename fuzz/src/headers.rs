@@ -79,7 +79,7 @@ pub fn request_headers(data: &[u8]) -> bool {
     let language = language.and_then(|value| value.to_str().ok());
     let language = language.unwrap_or_default();
     let chosen = &Translations::for_accept_language(language).lang;
-    let upper = language.to_ascii_uppercase().replace(";Q=", ";q=");
+    let upper = language.to_ascii_uppercase();
     assert_eq!(Translations::for_accept_language(&upper).lang, *chosen);
     let spaced = language.replace(',', " ,\t");
     assert_eq!(Translations::for_accept_language(&spaced).lang, *chosen);

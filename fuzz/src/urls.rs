@@ -32,10 +32,13 @@ pub fn endpoint_url(data: &[u8]) -> bool {
         Scheme::Http => "http",
         Scheme::Https => "https",
     };
-    let normalized = EndpointUrl::parse(&format!("{scheme}://{host}{path}"));
-    let normalized = normalized.expect("the normalized URL is valid");
-    assert!(normalized.is_equivalent(&url), "{normalized:?} {url:?}");
-    assert_eq!(normalized.host(), url.host());
+    let normalized = format!("{scheme}://{host}{path}");
+    // Percent-encoding makes a URL longer.
+    if normalized.len() <= URL_MAX_CHARS {
+        let normalized = EndpointUrl::parse(&normalized).expect("the normalized URL is valid");
+        assert!(normalized.is_equivalent(&url), "{normalized:?} {url:?}");
+        assert_eq!(normalized.host(), url.host());
+    }
 
     // Without options, only HTTPS to public IP addresses and any request to localhost are allowed.
     let is_allowed = EgressPolicy::default().check_url(&url).is_ok();

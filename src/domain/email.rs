@@ -53,7 +53,8 @@ pub(super) fn clean_email(text: &str) -> String {
 ///
 /// Case is ignored, because people don't remember it. `müller.de` equals `xn--mller-kva.de`.
 pub fn normalize_email(email: &str) -> String {
-    let email = clean_email(email);
+    // A compatibility character can stand for an `@` or a dot.
+    let email = clean_email(&email.nfkc().collect::<String>());
     let fold = |text: &str| {
         let folded: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
         folded.replace('ς', "σ")
@@ -145,6 +146,21 @@ mod tests {
                     assert_ne!(normalized, normalize_email(other[0]), "{spelling:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn normalizing_twice_changes_nothing() {
+        for (text, normalized) in [
+            ("sam@example.com\u{2024}", "sam@example.com"),
+            ("sam@x`.\\\u{248e}", "sam@x`.\\7"),
+            ("sam@example.com..", "sam@example.com"),
+            ("sam@müller\u{248e}de", "sam@xn--mller7-3ya.de"),
+            ("sam\u{fe6b}müller.de", "sam@xn--mller-kva.de"),
+            ("sam", "sam"),
+        ] {
+            assert_eq!(normalize_email(text), normalized);
+            assert_eq!(normalize_email(normalized), normalized);
         }
     }
 

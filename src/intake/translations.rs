@@ -51,7 +51,9 @@ impl Translations {
             .split(',')
             .filter_map(|preference| {
                 let (tag, weight) = preference.split_once(';').unwrap_or((preference, "q=1"));
-                let weight = weight.trim().strip_prefix("q=")?.parse().ok()?;
+                // The name is case-insensitive (RFC 9110, section 12.4.2).
+                let weight = weight.trim().strip_prefix(['q', 'Q'])?;
+                let weight = weight.strip_prefix('=')?.parse().ok()?;
                 Some((tag.trim(), weight)).filter(|(_, weight)| *weight > 0.0)
             })
             .collect();
@@ -99,6 +101,7 @@ mod tests {
             ("pt-BR,pt;q=0.9,en;q=0.8", "pt"),
             ("nl,fr;q=0.5,ja;q=0.7", "ja"),
             ("DE-at", "de"),
+            ("de;Q=0.5, pt;Q=0.9", "pt"),
             ("de;q=0, es", "es"),
             ("*", "en"),
             ("xx;q=nonsense, ,;;", "en"),

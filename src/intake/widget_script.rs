@@ -135,7 +135,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
         .flat_map(|value| value.split(','))
         .any(|coding| {
             let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-            let weight = weight.trim().trim_start_matches("q=");
+            let weight = weight.trim().trim_start_matches(['q', 'Q', '=']);
             name.trim().eq_ignore_ascii_case("gzip") && weight.parse() != Ok(0.0_f32)
         })
 }
@@ -191,6 +191,6 @@ mod tests {
             accepts_gzip(&headers)
         };
         assert!(accepts("gzip") && accepts("br, GZIP;q=0.5"));
-        assert!(!accepts("br") && !accepts("gzip;q=0") && !accepts(""));
+        assert!(!accepts("br") && !accepts("gzip;q=0") && !accepts("gzip;Q=0.0") && !accepts(""));
     }
 }
