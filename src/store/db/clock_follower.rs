@@ -160,16 +160,20 @@ fn move_deadlines(
 ) -> Result<(), StoreError> {
     let (from, by) = (jump.from, jump.millis());
     let earliest = from.min(jump.to);
-    // A wait ends up to 1 s early rather than late, because the stored reading can be 1 s old.
-    let slack = i64::try_from(READING_AGE_MAX.as_millis()).unwrap_or(0);
+    // A wait with at most 1 s left ends immediately, because the stored reading can be 1 s old.
+    let negligible = i64::try_from(READING_AGE_MAX.as_millis()).unwrap_or(0);
     let waits = [
-        "UPDATE deliveries SET due_at = max(due_at - ?4, ?2) + ?3
+        "UPDATE deliveries SET due_at = iif(due_at <= ?2 + ?4, ?2, due_at) + ?3
          WHERE webhook_id IN (SELECT id FROM webhooks) AND state = 'pending' AND due_at > ?1",
-        "UPDATE webhooks SET held_until = max(held_until - ?4, ?2) + ?3 WHERE held_until > ?1",
-        "UPDATE alerts SET due_at = max(due_at - ?4, ?2) + ?3 WHERE due_at > ?1",
+        "UPDATE webhooks SET held_until = iif(held_until <= ?2 + ?4, ?2, held_until) + ?3 WHERE held_until > ?1",
+        "UPDATE alerts SET due_at = iif(due_at <= ?2 + ?4, ?2, due_at) + ?3 WHERE due_at > ?1",
     ];
     for statement in waits {
-        sql::execute(connection, statement, params![earliest, from, by, slack])?;
+        sql::execute(
+            connection,
+            statement,
+            params![earliest, from, by, negligible],
+        )?;
     }
     let after = if was_trusted { earliest } else { from };
     let overlaps =
