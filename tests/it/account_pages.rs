@@ -10,7 +10,7 @@ fn is_signed_in(visitor: &mut Visitor) -> bool {
     visitor.get("/feedback").response.status == 200
 }
 
-/// Signs in from a browser with this `User-Agent`.
+/// Signs in from a browser that sends `agent` as its `User-Agent`, and returns the visitor.
 fn signed_in_with(app: &App, email: &str, agent: &str) -> Visitor {
     let mut visitor = app.visitor();
     let form = visitor.get("/login").form_with("Sign in");

@@ -1,4 +1,4 @@
-//! `--alert-url` receives one alert when a webhook keeps failing and one when it recovers.
+//! Alerts to `--alert-url`: one when a webhook keeps failing, and one when it recovers.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn with_alerts(alerts: &Receiver) -> AppBuilder {
         .env("MINIBACK_ALERT_SECRET", SECRET)
 }
 
-/// Creates `count` feedback items and waits until their deliveries are in this state.
+/// Creates `count` feedback items and waits until their deliveries to `webhook` are in this state.
 fn create_feedback_and_wait(api: &Api, webhook: &Value, count: usize, state: &str) {
     let path = format!("/api/v1/webhooks/{}/accounting", text(webhook, "id"));
     let count_in_state = |json: &Value| json[state].as_u64().unwrap_or(0);
@@ -108,7 +108,7 @@ fn alerts_after_five_minutes_of_failing() {
     let webhook = api.create_webhook(&receiver.url("/"));
     create_feedback_and_wait(&api, &webhook, 1, "failed");
     app.advance(Duration::from_secs(299));
-    // Deliver once more, so that a premature alert has time to arrive.
+    // Wait until another delivery fails, so that a premature alert has time to arrive.
     create_feedback_and_wait(&api, &webhook, 1, "failed");
     assert_eq!(alerts.received().len(), 0);
     app.advance(Duration::from_secs(1));
@@ -130,7 +130,7 @@ fn failed_tests_and_working_webhooks_cause_no_alert() {
     }
     receiver.set_script(|_| Reply::status(200));
     create_feedback_and_wait(&api, &webhook, 11, "delivered");
-    // Ten failures cause an alert. If an earlier alert was sent, it arrives first.
+    // Ten failures cause an alert. An alert that was sent earlier would arrive first.
     receiver.set_script(|_| Reply::status(500));
     create_feedback_and_wait(&api, &webhook, 10, "failed");
     assert_eq!(event_types(&alerts.wait_for(1)), ["webhook.failing"]);
@@ -179,7 +179,7 @@ fn the_page_shows_the_generated_secret_for_alerts() {
         .expect(200);
     let secret = find_secret(&shown.response.text);
     verify_standard_webhook(&secret, &alert).unwrap();
-    // A restart keeps the secret.
+    // After a restart, the secret is the same.
     let app = builder().with_data(app.kill9()).start();
     let mut visitor = app.signed_in();
     let again = visitor

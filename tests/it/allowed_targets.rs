@@ -8,7 +8,7 @@ use crate::support::api::{attempts, text};
 use crate::support::app::App;
 use crate::support::receiver::Receiver;
 
-/// Tries to create a webhook and returns the error message for its URL.
+/// Checks that a webhook with this URL is rejected and not stored. Returns the error message.
 #[track_caller]
 fn rejection(app: &App, url: &str) -> String {
     let api = app.api();

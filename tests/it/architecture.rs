@@ -1,5 +1,5 @@
-//! Checks the rules for source files: dependencies between modules, the files that may contain SQL,
-//! HTML, or outbound HTTP, sizes, widths, names, and the map in `docs/architecture.md`.
+//! Checks the rules for source files: module dependencies, the files that may contain SQL, HTML, or
+//! outbound HTTP, sizes, line widths, names, and the map in `docs/architecture.md`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -101,7 +101,7 @@ const LINES_MAX: usize = 400;
 const COMMENT_COLUMNS_MAX: usize = 100;
 const TEST_NAME_MAX: usize = 70;
 
-/// Returns the program's files whose code contains one of the `texts`, except files in `paths`.
+/// Returns the program's files whose code contains one of `texts`. Skips files under `paths`.
 fn files_outside(paths: &[&str], texts: &[&str]) -> Vec<String> {
     program_sources()
         .iter()
@@ -111,7 +111,7 @@ fn files_outside(paths: &[&str], texts: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Returns the modules that `code` refers to with `crate::`.
+/// Returns the names after `crate::` in `code`, including all names in a `crate::{…}` group.
 fn modules_used(code: &str) -> Vec<String> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let mut used = Vec::new();
@@ -198,8 +198,8 @@ fn only_the_delivery_client_and_the_demo_connect_to_servers() {
 
 #[test]
 fn routes_are_registered_only_through_the_route_tables() {
-    // `every_route.rs` tests the tables. The health check and the redirect to the base path are
-    // public, so they aren't in a table.
+    // `every_route.rs` tests the tables. The health check and the redirect to the base path need no
+    // permission and aren't in a table.
     let paths = [
         "src/server/routing.rs",
         "src/server/health.rs",

@@ -11,7 +11,7 @@ use crate::support::api::{attempts, millis, text};
 use crate::support::app::App;
 use crate::support::receiver::{Receiver, Reply, closed_address};
 
-/// Starts a program with this timeout and without retries.
+/// Starts Miniback with this timeout and without retries.
 #[track_caller]
 fn app_with_timeout(timeout: &str) -> App {
     App::builder()
@@ -20,7 +20,8 @@ fn app_with_timeout(timeout: &str) -> App {
         .start()
 }
 
-/// Delivers feedback to a URL that fails, and returns the only attempt.
+/// Delivers feedback to a URL, checks that the only attempt fails with an error, and returns the
+/// attempt.
 #[track_caller]
 fn failed_attempt(app: &App, url: &str) -> Value {
     let api = app.api();
@@ -38,7 +39,8 @@ fn failed_attempt(app: &App, url: &str) -> Value {
     attempt
 }
 
-/// Delivers feedback to an endpoint that sends `reply`, and returns the only attempt, which failed.
+/// Delivers feedback to an endpoint that sends `reply`. Checks that the only attempt fails, and
+/// returns the attempt.
 #[track_caller]
 fn failed_attempt_with(reply: impl Fn() -> Reply + Send + 'static) -> Value {
     let receiver = Receiver::script(move |_| reply());

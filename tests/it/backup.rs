@@ -118,7 +118,7 @@ fn a_backup_to_standard_output_is_complete_or_fails() {
     let restored = TempDir::new().unwrap();
     let database = restored.path().join("miniback.db");
     std::fs::copy(&copy, &database).unwrap();
-    // The shell created the copy with the mode of other files.
+    // The shell created the copy with the default mode of new files, which can be too permissive.
     std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o600)).unwrap();
     let checked = run_on(restored.path(), &["check"], "").success();
     assert!(checked.stdout.contains("1 project, "), "{checked:?}");

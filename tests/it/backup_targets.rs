@@ -1,4 +1,5 @@
-//! The file that `miniback backup` writes to: a new name or a plain file, never the live database.
+//! The file that `miniback backup` writes to: a new or existing regular file, but never a file of a
+//! live database.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -54,7 +55,7 @@ fn rejects_the_files_of_the_live_database_by_any_name() {
             app.dir.join("..").join("data").join(".").join(name),
         ]);
     }
-    // SQLite would apply a file with this name to the database.
+    // If this file existed, SQLite would apply it to the database as a rollback journal.
     targets.push(app.dir.join("miniback.db-journal"));
     let before = names(&app.dir);
     let inode = app.database().metadata().unwrap().ino();
@@ -73,7 +74,7 @@ fn rejects_the_files_of_the_live_database_by_any_name() {
     assert_eq!(app.database().metadata().unwrap().ino(), inode);
     api.create_feedback("shop", "Still here");
     let (_, data) = app.sigterm_and_wait();
-    // Without a server, the name of a missing companion file is rejected too.
+    // If no server runs, the name of a missing WAL is rejected too.
     let wal = data.path().join("data/miniback.db-wal");
     let _ = fs::remove_file(&wal);
     run_on(
@@ -204,7 +205,7 @@ fn rejects_companion_files_but_not_files_with_similar_names() {
     let path = |name: &str| outside.path().join(name);
     fs::write(path("app.sqlite"), "a database of another program").unwrap();
     fs::write(path("orphan.db-journal"), "").unwrap();
-    // A copy of a database in WAL mode that isn't open.
+    // This copy is a database in WAL mode, but no program has it open.
     fs::copy(app.database(), path("copy.db")).unwrap();
     for name in [
         "app.sqlite-wal",

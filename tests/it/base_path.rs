@@ -15,7 +15,7 @@ use crate::support::wait::wait_until;
 
 const BASE_PATH: &str = "/miniback";
 
-/// Checks that all URLs and cookies of a page stay under the base path.
+/// Checks that the redirect, the cookies, and all URLs of a page stay under the base path.
 #[track_caller]
 fn assert_under_base_path(page: &Page, origin: &str) {
     if page.response.header("location").is_some() {
@@ -130,7 +130,8 @@ impl ProxiedApp {
     }
 }
 
-/// Signs in, resolves feedback, tests a webhook, and signs out.
+/// Signs in, resolves feedback, tests a webhook, and signs out through the proxy. Checks that all
+/// URLs stay under the base path.
 fn check_main_workflow(prefix: Prefix) {
     let mut proxied = proxied(prefix);
     let api = proxied.api();

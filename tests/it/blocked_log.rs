@@ -17,7 +17,7 @@ struct Server {
 }
 
 impl Server {
-    /// Starts a server that logs each request, and reads its log until it listens.
+    /// Starts a server that logs each request. Reads the log only until the server listens.
     fn start() -> Self {
         let data = TempDir::new().unwrap();
         let mut child = miniback(["serve", "--listen", "127.0.0.1:0", "--log-format", "text"])
@@ -44,7 +44,7 @@ impl Server {
         }
     }
 
-    /// Sends requests that cause more log lines than a pipe and the queue hold.
+    /// Sends requests that cause more log lines than a pipe and the queue can hold.
     fn fill_the_log(&self) {
         let mut connection = RawConnection::to_port(self.port);
         for _ in 0..4_000 {

@@ -12,7 +12,7 @@ use crate::support::tls_endpoint::Certificates;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// Parts of messages that only a programmer understands.
+/// Strings that only programmers understand. No error message may contain them.
 const INTERNALS: [&str; 12] = [
     "os error",
     "Err(",
@@ -62,7 +62,8 @@ fn broken_files(dir: &Path, limit: usize) -> Vec<(&'static str, PathBuf)> {
     ]
 }
 
-/// Checks that the command fails with one sentence, and returns the sentence.
+/// Checks that the command fails with a one-line error without [`INTERNALS`], and returns the line.
+/// Ignores lines that start with `ok `.
 #[track_caller]
 fn expect_one_sentence(command: Command, codes: &[i32], what: &str) -> String {
     let output = run(command, "");
@@ -160,7 +161,7 @@ fn broken_databases_are_explained() {
         &["token", "create", "--user", "ada@example.com", "CI"],
     ];
     for (kind, file) in broken_files(temp.path(), 4096) {
-        // Some of these don't prevent the creation of a database, and others can't be moved.
+        // Skip files that can't be moved, and files that don't prevent the creation of a database.
         if kind.ends_with("device")
             || ["missing", "empty", "below a file", "dangling link"].contains(&kind)
         {

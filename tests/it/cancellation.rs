@@ -7,13 +7,13 @@ use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
-/// Starts a program that retries after an hour, so that deliveries stay pending during the test.
+/// Starts Miniback with retries after an hour, so that deliveries stay pending during the test.
 fn app_with_one_hour_retries() -> App {
     App::builder().option("--retry-delays", "1h").start()
 }
 
-/// Creates feedback whose delivery has failed once and is pending. Returns the feedback and the
-/// delivery's id.
+/// Creates feedback and waits until its delivery has failed once and is pending. Returns the
+/// feedback and the delivery's id.
 fn create_pending(api: &Api, webhook: &Value, message: &str) -> (Value, String) {
     let feedback = api.create_feedback("shop", message);
     let id = text(&api.deliveries(webhook)[0], "id").to_owned();
@@ -123,8 +123,8 @@ fn start_delivery(status: u16) -> InFlight {
 }
 
 impl InFlight {
-    /// Lets the endpoint respond, and checks that the delivery ends in this state after one
-    /// attempt.
+    /// Opens the gate, so that the endpoint responds. Checks that the delivery ends in this state
+    /// after one attempt.
     fn finish_as(self, state: &str, status: u16) {
         self.gate.open();
         let api = self.app.api();
@@ -171,7 +171,7 @@ fn a_failure_in_flight_is_not_retried_after_deleting_the_webhook() {
 
 const SECRET_MESSAGE: &str = "xylophone-4711";
 
-/// Returns an endpoint that fails and repeats the request in its response.
+/// Returns an endpoint that responds to each attempt with an error that repeats the request.
 fn echoing_receiver() -> Receiver {
     Receiver::script(|request| Reply::body(500, &request.text()).header("X-Echo", SECRET_MESSAGE))
 }

@@ -1,5 +1,5 @@
-//! Error messages of commands. They contain no text from libraries, and say how to fix the problem
-//! if that is known.
+//! Error messages of commands. They contain no text from libraries. If a fix is known, the message
+//! describes the fix.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 use crate::support::command::{miniback, run};
 
-/// Runs a command that fails, and returns the line it prints to standard error.
+/// Runs a command that fails, and returns the line it prints to standard error. Checks that the
+/// line contains no text from a library.
 #[track_caller]
 fn error_line(args: &[&str], env: &[(&str, &str)], code: i32) -> String {
     let mut command = miniback(args);

@@ -11,7 +11,9 @@ use crate::support::in_process::{InProcess, START};
 use crate::support::pages::Visitor;
 use crate::support::receiver::{Receiver, Reply};
 
-/// Checks the `remaining` length of a wait after a jump. It can be up to 1 s shorter than `before`.
+/// Checks that the `remaining` wait after a jump isn't longer than `before`. A jump that looks like
+/// passed time can shorten the wait by the jump's length. Any other jump can shorten the wait by at
+/// most 1 s.
 #[track_caller]
 fn assert_not_longer(jump: Jump, remaining: i64, before: i64) {
     let expected = if jump.looks_like_time() {
@@ -39,7 +41,8 @@ fn an_open_form_can_still_be_submitted() {
     }
 }
 
-/// Finds `1767225600000.Xy…` in the widget's script: 13 digits, a dot, and 43 characters.
+/// Returns the form token in the widget's script, such as `1767225600000.Xy…`: 13 digits, a dot,
+/// and 43 characters.
 fn find_form_token(script: &str) -> &str {
     let dot = script
         .match_indices('.')
@@ -106,7 +109,8 @@ fn a_hold_keeps_its_length() {
 
 #[test]
 fn a_wait_that_starts_with_the_jump_counts_from_the_new_time() {
-    // The clock jumps during an attempt, and its outcome is the first write after the jump.
+    // The clock jumps during an attempt. The first write after the jump records the attempt's
+    // outcome.
     for by in [-YEAR, -HOUR, HOUR, YEAR] {
         let app = InProcess::start(&["--retry-delays", "30s"]);
         let clock = app.clock.clone();

@@ -1,5 +1,5 @@
-//! Every phase of a connection has a deadline. The clients of a test run side by side, so that it
-//! takes as long as the longest deadline.
+//! Every phase of a connection has a deadline. The test of all phases runs its clients in parallel,
+//! so that it takes only as long as the longest deadline.
 
 use std::io::ErrorKind;
 use std::thread::{self, sleep};
@@ -12,7 +12,7 @@ use crate::support::raw_http::RawConnection;
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Sends `bytes` repeatedly until the connection ends, and returns the duration.
+/// Sends `bytes` repeatedly until the server closes the connection, and returns the duration.
 fn send_until_closed(connection: &mut RawConnection, bytes: &[u8], pause: Duration) -> Duration {
     let started = Instant::now();
     while connection.try_send(bytes).is_ok() {
@@ -57,8 +57,8 @@ fn idle_connection(app: &App) {
     assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
 }
 
-/// Sends a body slowly to a handler that reads it, and checks that the handler responds at the
-/// deadline.
+/// Sends a body slowly to a route whose handler reads the body, and checks that the server responds
+/// with 408 at the deadline.
 fn slow_body(app: &App) {
     let mut connection = RawConnection::open(app);
     let started = Instant::now();
@@ -73,7 +73,8 @@ fn slow_body(app: &App) {
     assert!(response.announces_close(), "{response:?}");
 }
 
-/// Sends a body slowly to a route whose handler doesn't read it.
+/// Sends a body slowly to a route whose handler doesn't read the body. Checks that the server
+/// responds and soon closes the connection.
 fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     let mut connection = RawConnection::open(app);
     connection.send(format!(
@@ -86,7 +87,8 @@ fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     assert_between(time, 2, 20);
 }
 
-/// Checks that a malformed head gets a response even if the client continues to send.
+/// Checks that a malformed head gets a response even if the client continues to send, and that the
+/// connection is closed.
 fn malformed_head(app: &App, reuses_the_connection: bool) {
     let mut connection = RawConnection::open(app);
     if reuses_the_connection {
@@ -108,7 +110,8 @@ fn live_updates(app: &App, visitor: &Visitor) {
     stream.next_change();
 }
 
-/// Reads an export at 1 KiB per second, and then as fast as possible.
+/// Reads an export at 1 KiB per second, and then as fast as possible. Checks that the server has
+/// reset the connection before the end of the export.
 fn slow_reader(app: &App, visitor: &Visitor, version: &str) {
     let mut connection = RawConnection::open(app);
     let session = visitor.session().expect("find the session cookie");
@@ -134,7 +137,7 @@ fn every_phase_of_a_connection_has_a_deadline() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    // This is more data than the buffers of a connection can hold.
+    // These exports are larger than the buffers of a connection.
     for _ in 0..200 {
         api.create_feedback("shop", &"\u{4e00}".repeat(9_900));
     }
@@ -164,7 +167,7 @@ fn an_endless_body_is_cut_off() {
     let mut sent = 0;
     while connection.try_send(&chunk).is_ok() {
         sent += chunk.len();
-        // The kernel's buffers hold several MB that the server doesn't read.
+        // The kernel's buffers hold several MB that the server hasn't read.
         assert!(sent < 32_000_000, "the server keeps reading");
     }
 }
@@ -208,7 +211,7 @@ fn a_stopping_server_announces_the_end_and_closes_idle_connections() {
 
 #[test]
 fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
-    // Half of the open files are for connections.
+    // With this limit, half of the open files are available to connections.
     let app = App::builder().open_files("128:128").start();
     let mut connections: Vec<_> = (0..150)
         .map(|number| {
@@ -218,7 +221,7 @@ fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
             connection
         })
         .collect();
-    // The newest connections still work, and the oldest connections have ended.
+    // The newest connections still work, and the oldest connections are closed.
     for connection in connections.iter_mut().rev().take(20) {
         assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
     }

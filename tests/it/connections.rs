@@ -49,7 +49,8 @@ fn resends_once_on_a_new_connection() {
     let received = receiver.received();
     let id = text(&second, "id");
     let second_requests: Vec<_> = received.iter().filter(|r| r.delivery() == id).collect();
-    // Reusing the connection is optional. Without reuse, there is only one request.
+    // Reusing the connection is optional. Without reuse, the second delivery needs only one
+    // request.
     assert!(
         matches!(second_requests.len(), 1 | 2),
         "{second_requests:#?}"
@@ -112,7 +113,8 @@ fn extra_bytes_after_a_response_do_not_affect_the_next_delivery() {
     let app = App::without_retries();
     let extra = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".repeat(2);
     let receiver = Receiver::script(move |request| match request.connection {
-        // Sends extra responses to the first request, which Miniback must ignore.
+        // The endpoint sends two responses to the first request. Miniback must ignore the second
+        // response.
         0 if request.index == 0 => {
             Reply::Preceded(extra.clone().into_bytes(), Box::new(Reply::Hang))
         }

@@ -12,7 +12,7 @@ use crate::support::app::App;
 use crate::support::command::{miniback, run, run_on, wrapped_by};
 use crate::support::wait::wait_until;
 
-/// The commands that need a database, with their arguments.
+/// Commands that need an existing database, with their arguments.
 const COMMANDS: [&[&str]; 8] = [
     &["user", "add", "ada@example.com"],
     &["user", "list"],
@@ -31,7 +31,7 @@ fn commands_reject_a_directory_without_a_database() {
     let (file, created) = (parent.path().join("file"), parent.path().join("created"));
     fs::create_dir(&empty).unwrap();
     fs::write(&file, "content").unwrap();
-    // A file whose creation was interrupted.
+    // The interrupted creation of a database leaves an empty file.
     fs::create_dir(&created).unwrap();
     fs::write(created.join("miniback.db"), "").unwrap();
     for dir in [&missing, &empty, &file, &file.join("data"), &created] {
@@ -147,10 +147,10 @@ fn rejects_a_database_or_lock_that_is_not_a_plain_file() {
     }
 }
 
-/// A user without an account.
+/// A user id that no account has.
 const SOMEBODY: u32 = 12_345;
 
-/// Returns whether root runs the tests. Only root can create files of several users.
+/// Returns whether the tests run as root. Only root can create files of several users.
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -255,7 +255,7 @@ fn a_start_protects_files_that_others_can_access() {
         assert!(app.log.to_string().contains(part), "{part}: {}", app.log);
     }
     set_mode(&dir, 0o700);
-    // The remaining file only causes a warning.
+    // `notes.txt` only causes a warning.
     let check = app.run(&["check"], "").success();
     assert!(check.stdout.contains("WARN   files: "), "{check:?}");
 }

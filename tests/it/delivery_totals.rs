@@ -112,7 +112,8 @@ fn the_deliveries_page_shows_the_totals() {
     assert!(failed.text().contains("500 in"));
 }
 
-/// The check counts rows, so it detects a missing delivery even if the totals are consistent.
+/// `miniback check` counts rows, so it detects a missing delivery even if the totals are
+/// consistent.
 #[test]
 fn check_detects_a_missing_delivery() {
     let app = App::start();

@@ -13,7 +13,7 @@ use crate::support::wait::wait_until;
 
 struct Demo {
     child: Child,
-    /// The directory in which the demo creates its data directory.
+    /// The directory that contains the demo's data directory.
     temporary: TempDir,
     sign_in_url: String,
     site_url: String,
@@ -100,7 +100,7 @@ impl Drop for Demo {
     }
 }
 
-/// Splits a URL into its origin and the rest, which begins with the path.
+/// Splits a URL after its origin. The second string begins with the path.
 fn split_origin(url: &str) -> (&str, &str) {
     let third_slash = url.match_indices('/').nth(2);
     url.split_at(third_slash.map_or(url.len(), |(index, _)| index))
@@ -111,7 +111,7 @@ fn signs_in_receives_feedback_verifies_webhooks_and_cleans_up() {
     let mut demo = Demo::start(&[]);
     let (origin, link) = split_origin(&demo.sign_in_url);
 
-    // A program that previews links doesn't use the link up.
+    // A program that previews the link doesn't use it up.
     for _ in 0..2 {
         let preview = http::send("HEAD", &demo.sign_in_url, &[], None);
         assert_eq!(preview.expect(303).header("set-cookie"), None);

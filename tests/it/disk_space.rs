@@ -43,7 +43,7 @@ fn create_feedback(api: &Api, count: usize) {
 fn retention_deletes_deliveries_and_shrinks_the_database() {
     let app = InProcess::start(&["--retention", "1h"]);
     let database = app.database();
-    // Miniback stores 16 KiB of each response, in addition to the request body.
+    // Miniback stores up to 16 KiB of each response, in addition to the request body.
     let receiver = Receiver::script(|_| Reply::body(200, &"y".repeat(16_384)));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -66,7 +66,7 @@ fn retention_deletes_deliveries_and_shrinks_the_database() {
         api.deliveries(&webhook).is_empty().then_some(())
     });
     api.get(&format!("/api/v1/deliveries/{id}")).problem(404);
-    // Only the feedback remains, about half of the data.
+    // Only the feedback remains, which is about half of the data.
     wait_until("the free pages are released", || {
         (pragma(&database, "freelist_count") <= 64).then_some(())
     });

@@ -1,5 +1,5 @@
-//! An edit form saves only the fields that were changed, and shows both values if somebody else has
-//! changed one of them.
+//! An edit form saves only the fields that the user changed. If somebody else has changed the same
+//! field, the form shows both values.
 
 use serde_json::{Value, json};
 
@@ -105,8 +105,8 @@ fn two_saves_of_different_fields_keep_both_changes() {
     assert_eq!(project["allowedOrigins"], json!(["https://a.example"]));
 }
 
-/// Submits `mine` after somebody else has changed the same field. Checks that nothing is saved,
-/// that the page shows both values, and that submitting the form again saves it.
+/// Submits `mine` after somebody else has changed the same field. Checks that nothing is saved and
+/// that the page shows both values. Then submits the form again and checks that it is accepted.
 #[track_caller]
 fn submit_with_conflict(fixture: &mut Fixture, mine: &Form, theirs_shown: &str, mine_shown: &str) {
     let before = (fixture.webhook(), fixture.project());
@@ -174,7 +174,7 @@ fn a_conflict_of_hidden_header_values_is_detected() {
         .fill("Headers", "X-Key: …\nX-Mine: 1");
     fixture.change_webhook(json!({"headers": {"X-Key": "changed"}}));
     submit_with_conflict(&mut fixture, &mine, "X-Key: …", "X-Mine: 1");
-    // A header that somebody else removed is a conflict too.
+    // Editing a header that somebody else removed is a conflict too.
     let mine = fixture
         .webhook_form()
         .fill("Headers", "X-Key: …\nX-Mine: …\nX-New: 1");
@@ -202,7 +202,7 @@ fn other_fields_show_their_current_values_after_a_conflict() {
     let page = fixture.ada.submit(&mine.press("Save changes")).expect(409);
     let again = page.form_with("Save changes");
     assert_eq!(again.value("Retries"), "patient");
-    // Somebody else changes the field once more before the second press.
+    // Somebody else changes the description again before the second press.
     fixture.change_webhook(json!({"description": "theirs again"}));
     let page = fixture.ada.submit(&again.press("Save changes")).expect(409);
     assert!(page.text_of("#form-notice").contains("theirs again"));

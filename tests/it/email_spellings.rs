@@ -1,4 +1,5 @@
-//! An email has many spellings. All of them identify the same person, wherever emails are compared.
+//! One email has many spellings. Wherever emails are compared, all spellings identify the same
+//! person.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! "Endpoint code": the page with example code for a webhook's endpoint. `example_receivers` runs
-//! the code.
+//! "Endpoint code": the page with example code for a webhook's endpoint. The tests in
+//! `example_receivers.rs` run this code.
 
 use serde_json::{Value, json};
 

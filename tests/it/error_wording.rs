@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::App;
 
-/// Terms of Rust and serde.
+/// Terms of Rust and serde that no error message may contain.
 const INTERNALS: [&str; 17] = [
     "struct",
     "enum",
@@ -158,7 +158,7 @@ fn errors_about_wrong_types_use_json_terms() {
     assert!(rejected > 300, "{rejected}");
 }
 
-/// Returns the texts in a problem document that people read.
+/// Returns the texts that people read in a problem document: the error messages and the detail.
 fn messages(problem: &Value) -> Vec<String> {
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     let messages = errors.iter().map(|error| &error["message"]);

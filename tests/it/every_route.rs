@@ -1,5 +1,5 @@
 //! Requests every route as every kind of caller and checks the permissions. The routes come from
-//! the program's own tables, so a new route is tested as soon as it exists.
+//! the program's own tables, so new routes are tested automatically.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ use crate::support::receiver::Receiver;
 
 const MEMBER: &str = "bob@example.com";
 
-/// A route whose path contains one of these strings must not be open to members. This list detects
-/// a wrong permission in the route tables.
+/// A route whose path contains one of these strings must not be open to members. The check detects
+/// wrong permissions in the route tables.
 const ADMIN_PATHS: [&str; 7] = [
     "webhook",
     "notifications",
@@ -144,7 +144,8 @@ fn api_callers(app: &App) -> Vec<Caller> {
     ]
 }
 
-/// Requests a route as each caller, with each of its methods. Returns the number of requests.
+/// Requests a route as each caller, and checks whether the request is allowed. Skips allowed
+/// requests that change data. Returns the number of requests.
 fn check_route(
     app: &App,
     ids: &Ids,

@@ -11,7 +11,7 @@ use crate::support::receiver::{Receiver, Reply};
 use crate::support::signature::standard_signature;
 use crate::support::wait::wait_until;
 
-/// Miniback with one webhook, whose endpoint is an example integration.
+/// Miniback with a webhook whose endpoint is an example integration.
 struct Integration {
     _app: App,
     api: Api,
@@ -46,7 +46,7 @@ impl Integration {
         (feedback, self.wait_until_delivered())
     }
 
-    /// Waits until the newest delivery is delivered, and returns it.
+    /// Waits until the newest delivery is in the state `delivered`, and returns it.
     #[track_caller]
     fn wait_until_delivered(&self) -> Value {
         let newest = self.api.deliveries(&self.webhook).remove(0);

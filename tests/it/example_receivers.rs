@@ -43,7 +43,7 @@ fn standard_webhooks_for_python_handles_genuine_deliveries_once() {
     assert_rejects_forgeries(&receiver);
 }
 
-/// Next.js starts slowly, so this test covers the code on a webhook's page too.
+/// Tests the example and the code on a webhook's page together, because Next.js starts slowly.
 #[test]
 fn next_js_handles_genuine_deliveries_once_and_rejects_others() {
     let app = start_miniback();
@@ -111,7 +111,7 @@ fn a_receiver_without_a_secret_does_not_start() {
     }
 }
 
-/// Starts a program without retries, and with a timeout that is long enough on a busy machine.
+/// Starts Miniback without retries, and with a timeout that is long enough on a busy machine.
 #[track_caller]
 fn start_miniback() -> App {
     App::builder()
@@ -188,11 +188,11 @@ fn last_status(delivery: &Value) -> Value {
     attempts(delivery).last().expect("find an attempt")["status"].clone()
 }
 
-/// A request in the form that Miniback sends. Tests create invalid variants of it.
+/// A request like those from Miniback. Tests create invalid variants of it.
 struct Request {
     id: &'static str,
     secret: &'static str,
-    /// The time of the attempt, in seconds from now.
+    /// The time of the attempt in seconds, relative to the current time.
     sent_in: i64,
     /// The body that is signed.
     signed: Vec<u8>,

@@ -48,8 +48,8 @@ fn sessions_stay_valid_and_expire_after_their_time() {
         app.advance(duration(DAY));
         jump.make(&mut app);
         if jump.looks_like_time() && jump.by == YEAR {
-            // The session may have expired. A sign-in deletes expired sessions permanently, but not
-            // before the clock is trusted.
+            // To the program, the session seems to have expired. A sign-in deletes expired sessions
+            // permanently, but not before the clock is trusted.
             assert_eq!(page_status(&app, &ada, "/feedback"), 303, "{jump:?}");
             app.visitor().sign_in(ADMIN, PASSWORD);
             jump.undo(&mut app);
@@ -60,7 +60,7 @@ fn sessions_stay_valid_and_expire_after_their_time() {
     }
 }
 
-/// Returns the status of a page, for the visitor's session on the restarted program.
+/// Requests a page from the restarted program with the visitor's session, and returns the status.
 fn page_status(app: &InProcess, visitor: &Visitor, path: &str) -> u16 {
     let mut current = app.visitor();
     current.cookies = visitor.cookies.clone();

@@ -160,7 +160,7 @@ fn handles_feedback_on_a_phone_without_scripts() {
     handle_feedback(PHONE, false);
 }
 
-/// Sends a key to the focused element.
+/// Presses and releases a key in the focused element.
 fn press_key(browser: &Browser, key: &str) {
     for kind in ["keyDown", "keyUp"] {
         let text = if kind == "keyDown" { key } else { "" };
@@ -193,7 +193,7 @@ fn keyboard_shortcuts_move_focus_select_items_and_set_statuses() {
     );
     press_key(&browser, "j");
 
-    // A resolved item leaves the list, and the next one gets the focus.
+    // A resolved item leaves the list, and the next item gets the focus.
     press_key(&browser, "3");
     wait_for_statuses(&browser, &api, &["NEW", "RESOLVED", "NEW"]);
     browser.wait_until("the next item has the focus", || {

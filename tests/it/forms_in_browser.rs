@@ -27,7 +27,7 @@ fn set_offline(browser: &Browser, offline: bool) {
     browser.devtools("Network.emulateNetworkConditions", conditions);
 }
 
-/// Waits until the focused element has this id or text.
+/// Waits until the id or the text of the focused element contains `wanted`.
 #[track_caller]
 fn wait_for_focus(browser: &Browser, wanted: &str) {
     browser.wait_until(&format!("{wanted:?} has the focus"), || {
@@ -135,7 +135,7 @@ fn another_form_on_the_page_keeps_unsaved_text_and_its_conflict() {
     browser.find("textbox", "Description").fill("mine");
     api.patch(&path, json!({"description": "theirs"}))
         .expect(200);
-    // The switch loads the page again, with the other description.
+    // Pressing the switch loads the page again, with the other user's description.
     browser.find("switch", "Enabled").press();
     browser.wait_for_text("Webhook disabled.");
     assert_eq!(browser.find("textbox", "Description").value(), "mine");

@@ -65,7 +65,8 @@ fn the_guide_shows_the_configured_timeout_and_retries() {
     assert!(text.contains("doesn’t retry failed deliveries"), "{text}");
 }
 
-/// Returns the names of all members in order. String values are replaced by a placeholder.
+/// Replaces each object with a list of its member names and values, in order. Replaces strings with
+/// a placeholder.
 fn member_names(value: &Value) -> Value {
     match value {
         Value::Object(members) => members

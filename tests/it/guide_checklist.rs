@@ -1,4 +1,4 @@
-//! The checklist in the webhook guide: it shows admins the state of their webhooks.
+//! The checklist in the webhook guide, which shows admins the state of their webhooks.
 
 use scraper::{ElementRef, Html};
 use serde_json::{Value, json};

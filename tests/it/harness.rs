@@ -43,7 +43,7 @@ fn find_by_role_and_name(browser: &Browser) {
     assert!(!two.find("switch", "Enabled").is_checked());
     browser.find("heading", "Tiny page");
     browser.find("textbox", "Password").fill("a password field");
-    // Chromium's role for `summary` elements.
+    // `DisclosureTriangle` is Chromium's role for `summary` elements.
     let one = browser.find("article", "http://one.example");
     one.find("DisclosureTriangle", "More").press();
     browser.wait_for_text("inside");

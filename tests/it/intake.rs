@@ -15,7 +15,7 @@ fn valid_body() -> Value {
     json!({"projectSlug": "shop", "message": "Hello"})
 }
 
-/// Sends a body as the widget does, and checks that any page can read the response.
+/// Sends a body with the widget's header, and checks that any page can read the response.
 #[track_caller]
 fn send(public: &Api, headers: &[(&str, &str)], body: &Value) -> Response {
     let mut all = vec![("X-Feedback-Source", "widget")];
@@ -35,7 +35,8 @@ fn assert_readable_by_any_page(response: Response) -> Response {
     response
 }
 
-/// Starts Miniback with the project "Shop" and without rate limits.
+/// Starts Miniback with the project "Shop" and without rate limits. Also returns two API clients:
+/// one with a token and one without.
 fn app_with_shop() -> (App, Api, Api) {
     let app = App::builder()
         .option("--limit-address", "none")

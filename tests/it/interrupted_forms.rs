@@ -23,13 +23,13 @@ const SKIPPED_ROUTES: [&str; 8] = [
     "/settings/notifications/{id}/secret",
 ];
 
-/// Forms without text that no sample page shows.
+/// Actions of forms that no sample page shows and that have no text.
 const FORMS_WITHOUT_TEXT: [&str; 5] = [
     "/feedback/undo",
     "/settings/notifications/{id}/switch-now",
     "/settings/privacy/erase",
     "/settings/privacy/export",
-    // This form has text. `setup_keeps_the_email` covers it.
+    // The setup form has text. `setup_keeps_the_email` covers it.
     "/setup",
 ];
 
@@ -40,7 +40,8 @@ struct EditedForm {
     sent: FilledForm,
 }
 
-/// Returns every form of every page, once for each path that it sends to.
+/// Fills in the `POST` forms of the sample pages. Returns one form for each path that a form is
+/// sent to.
 fn all_forms(data: &SampleData, ada: &mut Visitor) -> Vec<EditedForm> {
     let mut forms = BTreeMap::new();
     for route in pages::routes().list() {
@@ -77,7 +78,7 @@ fn all_forms(data: &SampleData, ada: &mut Visitor) -> Vec<EditedForm> {
     forms.into_values().collect()
 }
 
-/// Returns whether `path` belongs to a route such as `/settings/people/{id}/role`.
+/// Returns whether `path` matches a route such as `/settings/people/{id}/role`.
 fn matches(route: &str, path: &str) -> bool {
     let (route, path): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
     let is_same = |(pattern, part): (&&str, &&str)| pattern.starts_with('{') || pattern == part;
@@ -147,7 +148,7 @@ fn every_form_survives_a_failed_write() {
     let mut failed = 0;
     for edited in &forms {
         let page = ada.clone().submit(&edited.sent);
-        // Forms that change nothing aren't affected.
+        // Forms that change no data succeed.
         if page.response.status >= 400 {
             failed += 1;
             assert_contains(&page, edited);
@@ -186,7 +187,7 @@ fn a_second_press_after_signing_in_sends_the_form_once() {
     assert_eq!(form.value("Name"), "Shop & Co");
     ada.submit(&form.press("Create")).expect(303);
     assert_eq!(projects()[0]["name"], "Shop & Co");
-    // The text isn't filled in again.
+    // The form doesn't contain the text again.
     let page = ada.get("/settings/projects?add");
     assert_eq!(page.form_with("Create").value("Name"), "");
 }
@@ -234,7 +235,8 @@ fn a_member_who_loses_a_permission_can_copy_the_text() {
     };
     let role = page.form_with("Save").fill("Role", "member").press("Save");
     ada.submit(&role).expect(303);
-    // The session has ended. As a member, Bob can't open the form, but gets his text.
+    // Bob's session has ended, and he is now a member. He can't open the form, but the page shows
+    // his text.
     let sign_in = bob.submit(&form).expect(401).form_with("Sign in");
     let sign_in = sign_in.fill("Email", MEMBER).fill("Password", PASSWORD);
     let page = bob.submit_and_follow(&sign_in.press("Sign in"));
@@ -243,7 +245,7 @@ fn a_member_who_loses_a_permission_can_copy_the_text() {
         "{}",
         page.response.text
     );
-    // If the form is sent without the permission, the page shows the text too.
+    // If a member sends the form, the page shows the text too.
     let page = bob.submit(&form).expect(403);
     assert!(
         page.response.text.contains("Typed &#60;name&#62;"),

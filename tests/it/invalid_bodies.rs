@@ -1,5 +1,5 @@
 //! Request bodies that are rejected as a whole: invalid JSON, a body that is too long or
-//! compressed, an unsupported content type. Metadata is returned exactly as it was sent.
+//! compressed, or an unsupported content type. Metadata is returned exactly as it was sent.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! Every kind of invalid input gets a 4xx response that identifies the field, never a 5xx, and
-//! changes nothing.
+//! Every kind of invalid input gets a 4xx response that identifies the field, and changes nothing.
+//! There is never a 5xx response.
 
 use base64::Engine;
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ fn accepts_values_at_the_limits() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    // Each emoji is one Unicode scalar value, but four bytes long.
+    // Each emoji is a single Unicode scalar value with a length of four bytes.
     let long = "🙂".repeat(10_000);
     assert_eq!(api.create_feedback("shop", &long)["message"], long.as_str());
     let valid = json!({"project": "shop", "message": "x"});

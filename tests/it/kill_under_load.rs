@@ -41,7 +41,7 @@ struct Endpoint {
     webhook: Value,
     /// The only project of the webhook; `None` if it subscribes to all projects.
     project: Option<&'static str>,
-    /// The state that all its deliveries end in.
+    /// The state of all its deliveries at the end of the test.
     state: &'static str,
 }
 

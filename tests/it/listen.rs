@@ -34,7 +34,8 @@ impl Listen {
         Self { child, lines, url }
     }
 
-    /// Reads lines up to the next result: `valid`, or a line that starts with `INVALID: `.
+    /// Reads lines up to the next result and returns it: `valid`, or a line that starts with
+    /// `INVALID: `.
     #[track_caller]
     fn next_result(&mut self) -> String {
         let is_result = |line: &String| line == "valid" || line.starts_with("INVALID: ");

@@ -9,7 +9,7 @@ use crate::support::event_stream::EventStream;
 use crate::support::pages::Page;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
-/// Returns the change number up to which a page is current.
+/// Returns the number of the last change that a page includes.
 #[track_caller]
 fn last_change(page: &Page) -> String {
     let (_, rest) = page
@@ -63,7 +63,7 @@ fn streams_only_the_changes_that_a_page_subscribes_to() {
         ["deliveries feedback", "deliveries", "feedback"].contains(&all.next_change().as_str())
     );
     api.wait_for_state(text(&api.only_delivery(&webhook), "id"), "delivered");
-    // A client that connects with an old change number is notified immediately.
+    // A client with an old change number receives a notification immediately after it connects.
     let mut stale = EventStream::open(&app, &admin, &path_of("&of=feedback"));
     assert_eq!(stale.next_change(), "feedback");
     // This is the first change of the other webhook.

@@ -40,7 +40,7 @@ fn strangers_cannot_fill_the_log() {
     }
     app.run(&["token", "list"], "").success();
     let added = app.log.lines().split_off(before);
-    // A form from another origin is reported once.
+    // Only the rejected form from another origin is logged, and only once.
     assert!(added.len() <= 1, "{} lines: {added:#?}", added.len());
 }
 

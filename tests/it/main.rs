@@ -1,4 +1,4 @@
-//! Black-box tests: each one starts the real executable with its own data directory and uses it
+//! Black-box tests. Most tests start the real executable with its own data directory, and use it
 //! like a user, a client program, or an endpoint. Each file covers one feature or behavior. The
 //! test harness is in `support`. `tests/README.md` describes how to write a test.
 

@@ -58,7 +58,8 @@ fn does_not_retry_early() {
     let first = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_attempts(&first, 1);
     app.advance(Duration::from_millis(999));
-    // When the second delivery arrives, the dispatcher has run without retrying the first one.
+    // When the second delivery arrives, the dispatcher has run, but it hasn't retried the first
+    // delivery.
     api.create_feedback("shop", "second");
     receiver.wait_for(2);
     assert_eq!(attempts(&api.delivery(&first)).len(), 1);

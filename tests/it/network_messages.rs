@@ -1,5 +1,5 @@
-//! Failed DNS lookups and missing routes, explained by `miniback check`. Each case has a real peer
-//! with the fault: a DNS server of the test, in a network namespace without routes.
+//! How `miniback check` explains failed DNS lookups and missing routes. The test causes the faults
+//! with its own DNS server in a network namespace without routes.
 
 use std::process::Command;
 
@@ -9,7 +9,8 @@ use crate::support::app::App;
 use crate::support::command;
 use crate::support::receiver::closed_address;
 
-/// Starts a DNS server whose response depends on the first label of the name, and runs a command.
+/// A Python script that starts a DNS server and runs the command in its arguments. The server's
+/// response depends on the first label of the name.
 const DNS_SERVER: &str = r#"
 import socket, subprocess, sys, threading
 
@@ -30,7 +31,8 @@ threading.Thread(target=serve, daemon=True).start()
 sys.exit(subprocess.run(sys.argv[1:]).returncode)
 "#;
 
-/// Runs a command in a network namespace with only a loopback interface and a DNS server.
+/// Returns a command that runs `command` in a network namespace with only a loopback interface and
+/// [`DNS_SERVER`].
 fn in_network_namespace(command: &Command, temp: &TempDir) -> Command {
     let resolv_conf = temp.path().join("resolv.conf");
     std::fs::write(&resolv_conf, "nameserver 127.0.0.1\noptions attempts:1\n").unwrap();
@@ -53,7 +55,7 @@ fn check_explains_failed_lookups_and_missing_routes() {
         .start();
     let api = app.api();
     let refused = format!("http://{}/", closed_address());
-    // Each URL, what happened, and the side that can fix it.
+    // Each URL, and a text that its explanation must contain.
     let cases = [
         (
             "https://missing.example/",

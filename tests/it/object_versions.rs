@@ -6,8 +6,8 @@ use crate::support::api::{Api, text};
 use crate::support::app::App;
 use crate::support::http::Response;
 
-/// Starts a program and calls `test` for an object of each kind, with the object's path and two
-/// different changes to it.
+/// Starts Miniback and creates feedback, two webhooks, and a project. Calls `test` for each object,
+/// with its path and two different changes.
 fn for_each_object(test: impl Fn(&Api, &str, [Value; 2])) {
     let app = App::start();
     let api = app.api();
@@ -76,7 +76,7 @@ fn a_change_with_an_outdated_version_is_rejected() {
         delete(api, path, &loaded).problem(412);
         assert_eq!(tag(&api.get(path).expect(200)), current, "{path}");
         patch(api, path, &current, &mine).expect(200);
-        // Without the header, the last change wins.
+        // Without `If-Match`, the last change wins.
         api.patch(path, theirs).expect(200);
         delete(api, path, "*").expect(204);
         delete(api, path, "*").problem(404);

@@ -60,7 +60,7 @@ fn the_public_reference_page_lists_every_operation() {
             assert_eq!(html.matches(&anchor).count(), 1, "{anchor}");
         }
     }
-    // Every link within the page has a target.
+    // The target of every link within the page exists.
     for link in html.split("href=\"#").skip(1) {
         let name = link.split('"').next().unwrap();
         assert!(

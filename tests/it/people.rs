@@ -24,7 +24,8 @@ pub fn invite(admin: &mut Visitor, role: &str) -> String {
     path_of(&page.field_value(&format!("Invitation for {GRACE}")))
 }
 
-/// Fills in the form that creates an account from an invitation.
+/// Fills in the form that creates an account from an invitation. Checks that the form has no field
+/// for the role.
 #[track_caller]
 pub fn fill_account_form(page: &Page) -> FilledForm {
     let form = page.form_with("Create account");
@@ -227,8 +228,8 @@ fn a_reset_link_works_once_and_ends_all_sessions() {
     app.visitor().get(&path).expect(410);
     app.visitor().submit(&filled).expect(410);
 
-    // A reset link doesn't work as an invitation. It expires when the password is changed by
-    // other means.
+    // A reset link doesn't work as an invitation. It expires when the password is changed in
+    // another way.
     let path = reset_link(&mut ada, GRACE);
     app.visitor()
         .get(&path.replace("/reset", "/invitation"))

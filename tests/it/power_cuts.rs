@@ -25,14 +25,14 @@ use crate::support::power_cut_fs::disk::{CutAfter, Disk, Dropped, Fault};
 use crate::support::receiver::{Receiver, Reply};
 
 const CUTS: usize = 50;
-/// A new installation can fail in other ways than an installation that has been running for a
-/// while.
+/// The number of power cuts after which the test starts a new installation. A new installation can
+/// fail in ways that an older installation can't.
 const CUTS_PER_INSTALLATION: usize = 10;
-/// The number of interrupted first starts.
+/// The number of first starts during which the test schedules a power cut.
 const STARTS: usize = 40;
 const CLIENTS: usize = 6;
-/// The approximate number of file system changes during a restart, during a first start, and during
-/// a first start until the database exists.
+/// Approximate numbers of file system changes: during a restart, during a first start, and during a
+/// first start until the database exists.
 const RESTART_CHANGES: usize = 20;
 const FIRST_START_CHANGES: usize = 220;
 const CREATION_CHANGES: usize = 20;
@@ -95,8 +95,8 @@ fn create_endpoints(api: &Api) -> [Endpoint; 2] {
     })
 }
 
-/// Returns the point at which the power fails. The first cut of an installation follows the first
-/// acknowledged change closely.
+/// Returns the point at which the power fails. The first power cut of an installation occurs
+/// shortly after the first acknowledged change.
 fn next_cut(rng: &mut Rng, is_first: bool) -> CutAfter {
     // SQLite writes to the database itself only during a checkpoint.
     let is_checkpoint = !is_first && rng.u8(..4) == 0;
@@ -111,8 +111,8 @@ fn next_cut(rng: &mut Rng, is_first: bool) -> CutAfter {
     }
 }
 
-/// Cuts the power of new installations until `cuts` power cuts have dropped something. Returns
-/// an error that describes the first loss.
+/// Creates installations and cuts their power until `cuts` power cuts have dropped bytes of the
+/// database. Returns the totals, or an error that describes the first loss.
 fn cut_power_under_load(seed: u64, cuts: usize, fault: Fault) -> Result<Totals, String> {
     let mut rng = Rng::with_seed(seed);
     let mut totals = Totals::default();
@@ -128,7 +128,8 @@ fn cut_power_under_load(seed: u64, cuts: usize, fault: Fault) -> Result<Totals, 
     Ok(totals)
 }
 
-/// Cuts the power of a new installation until `totals.cuts` is `last`.
+/// Cuts the power of a new installation until `totals.cuts` is `last`. Returns an error if a change
+/// was lost.
 fn cut_power_of_one_installation(
     rng: &mut Rng,
     last: usize,
@@ -145,9 +146,9 @@ fn cut_power_of_one_installation(
     let endpoints = create_endpoints(&app.api_with(&token));
     let load = LoadGenerator::start(&app, CLIENTS, |_| "shop");
     load.wait_for_more(1);
-    // SQLite syncs directories only when it creates files, so from here on, the fault
-    // `IgnoresDirectorySync` has no effect. If the disk ignores `fsync` from here on, the checks
-    // have to find individual lost changes in an intact database.
+    // SQLite syncs directories only when it creates files, so `IgnoresDirectorySync` has no effect
+    // after this point. `IgnoresFileSync` starts only here, so that the checks have to find
+    // individual lost changes in an intact database.
     fs.set_fault(fault);
     let mut is_first = true;
     while totals.cuts < last {
@@ -178,8 +179,8 @@ fn cut_power_of_one_installation(
     Ok(())
 }
 
-/// Checks the disk after a power cut and restarts the program. Sometimes, the power fails again
-/// during the start.
+/// Checks the disk after a power cut and restarts the program. Randomly cuts the power again during
+/// the start.
 fn restart(
     mut fs: PowerCutFs,
     rng: &mut Rng,
@@ -237,7 +238,7 @@ fn fifty_power_cuts_under_load_lose_no_acknowledged_change() {
     }
 }
 
-/// Checks that the test of power cuts fails on a disk with this fault.
+/// Checks that the power cuts lose changes on a disk with this fault.
 #[track_caller]
 fn assert_detected(fault: Fault) {
     let seed = seed();

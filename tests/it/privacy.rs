@@ -117,8 +117,8 @@ fn exports_all_data_for_an_email() {
     assert!(!response.text.contains("other@example.com"));
 }
 
-/// Checks the history and the deliveries in an export. The first item has both, and the last has no
-/// history.
+/// Checks the history and the deliveries in an export. The first item has a history and deliveries.
+/// The last item has no history.
 #[track_caller]
 fn check_details(feedback: &[Value]) {
     let history = feedback[0]["history"].as_array().unwrap();

@@ -142,7 +142,7 @@ fn deletes_a_project_after_its_name_is_typed() {
     api.create_project("Shop");
     api.create_project("Blog");
     let webhook = api.create_webhook(&receiver.url("/"));
-    // Projects are deleted in batches of 100 feedback items.
+    // A project's feedback is deleted in batches of 100 items.
     for number in 0..120 {
         api.create_feedback("shop", &format!("Message {number}"));
     }

@@ -66,7 +66,7 @@ fn an_ip_address_can_send_10_per_minute_and_100_per_hour() {
     send(&app, "203.0.113.7").expect(201);
     assert_eq!(retry_after(&send(&app, "203.0.113.7")), 6);
 
-    // Sending 10 per minute also exhausts the hourly limit, which is refilled more slowly.
+    // Sending 10 items per minute also exhausts the hourly limit, which is refilled more slowly.
     let mut accepted = 11;
     for _ in 0..12 {
         app.advance(Duration::from_secs(60));
@@ -97,7 +97,7 @@ fn requests_over_the_ip_address_limit_do_not_use_the_project_limit() {
     let limited = send(&app, "203.0.113.3");
     assert_eq!(retry_after(&limited), 15);
     assert!(limited.text.contains("for this project"), "{limited:?}");
-    // Other projects have their own limit.
+    // Each project has its own limit.
     send_to(&app, "blog", "203.0.113.4").expect(201);
     app.advance(Duration::from_secs(15));
     send(&app, "203.0.113.5").expect(201);
@@ -157,7 +157,7 @@ fn a_full_project_uses_up_no_limit_of_the_visitor_and_keeps_its_promise() {
     }
     for _ in 0..wait {
         app.advance(Duration::from_secs(1));
-        // Strangers use each place as soon as it becomes free.
+        // Strangers use the project's limit again as soon as it is partly refilled.
         for stranger in 1..=6 {
             send(&app, &format!("198.51.100.{stranger}"));
         }

@@ -11,7 +11,8 @@ use crate::support::app::{ADMIN, App};
 use crate::support::receiver::Receiver;
 use crate::support::wait::wait_until;
 
-/// Starts Miniback with a project and an item of feedback, and makes a backup next to its data.
+/// Starts Miniback with a project and a feedback item, and creates a backup next to the data
+/// directory.
 fn app_with_backup() -> App {
     let app = App::start();
     let api = app.api();
@@ -26,7 +27,7 @@ fn healthz(app: &App) -> u16 {
     app.api_without_token().get("/healthz").status
 }
 
-/// The lines of the log with level ERROR.
+/// Returns the log lines at level ERROR.
 fn error_lines(app: &App) -> Vec<Value> {
     let lines = app.log.lines();
     let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
@@ -35,8 +36,7 @@ fn error_lines(app: &App) -> Vec<Value> {
         .collect()
 }
 
-/// Checks that writes are rejected, and that `/healthz`, the log, and `miniback check` report the
-/// problem.
+/// Checks that writes are rejected, and that `/healthz` and the log report the problem.
 #[track_caller]
 fn assert_writes_are_rejected(app: &App, change: &str) {
     let api = app.api();
@@ -60,7 +60,7 @@ fn assert_writes_are_rejected(app: &App, change: &str) {
     assert!(message.contains("miniback.db"), "{change}: {message}");
 }
 
-/// Checks that `miniback check` reports the running server.
+/// Checks that `miniback check` fails and reports the process of the running server.
 #[track_caller]
 fn assert_check_fails(app: &App, change: &str) {
     let check = app.run(&["check"], "");
@@ -215,7 +215,7 @@ fn rejects_writes_until_a_moved_database_is_back() {
         let body = json!({"project": "shop", "message": "Lost"});
         api.post("/api/v1/feedback", body).problem(503);
         assert_eq!(healthz(&app), 503);
-        // Requests at the same time don't open another file at the path.
+        // Concurrent requests don't open another file at the path.
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| assert_eq!(app.api().get("/api/v1/feedback?q=Before").status, 200));
@@ -301,7 +301,7 @@ fn commands_during_serve_do_not_count_as_a_replacement() {
         app.run(&["token", "create", "--user", ADMIN, "t"], "")
             .success();
         app.run(&["check"], "").success();
-        // Another program may move the content of the WAL into the database.
+        // Another program can checkpoint the WAL without harm.
         let other = rusqlite::Connection::open(app.database()).unwrap();
         other
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -325,7 +325,7 @@ fn reports_damage_that_a_request_detects() {
     let app = App::builder().with_data(data).start();
     let mut ada = app.signed_in();
     assert_eq!(healthz(&app), 200);
-    // Damage all pages after the first 10 in the running server's file.
+    // Damage the second half of the running server's database file.
     let path = app.database();
     let half = fs::metadata(&path).unwrap().len() / 2;
     let file = fs::File::options().write(true).open(&path).unwrap();

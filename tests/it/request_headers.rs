@@ -10,7 +10,8 @@ use crate::support::app::App;
 use crate::support::receiver::{ReceivedRequest, Receiver};
 use crate::support::signature::{hex_signature, verify_standard_webhook};
 
-/// Delivers feedback to a webhook with these options. Returns the request and the webhook.
+/// Creates a webhook with these options and delivers feedback to it. Returns the request and the
+/// webhook.
 fn deliver_one(app: &App, options: serde_json::Value) -> (ReceivedRequest, serde_json::Value) {
     let receiver = Receiver::ok();
     let mut webhook = json!({"url": receiver.url("/hook")});

@@ -4,7 +4,7 @@
 use crate::support::app::App;
 use crate::support::raw_http::{RawConnection, RawResponse};
 
-/// A signed-in admin with feedback to export.
+/// Starts Miniback with feedback to export. Also returns the `Cookie` header of a signed-in admin.
 fn app_with_feedback() -> (App, String) {
     let app = App::start();
     let api = app.api();
@@ -16,7 +16,8 @@ fn app_with_feedback() -> (App, String) {
     (app, format!("miniback_session={session}"))
 }
 
-/// Returns all routes with their methods, except routes that end the session.
+/// Returns the method and path of a missing page and of all routes, except routes that end the
+/// session.
 fn requests() -> Vec<(String, String)> {
     let tables = [
         miniback::intake::routes(),
@@ -150,8 +151,8 @@ fn the_connection_ends_after_a_request_for_another_protocol() {
     }
 }
 
-/// Sends a `POST` that is rejected, and then another request on the same connection if the response
-/// allows it.
+/// Sends a `POST` that is rejected. If the response keeps the connection open, sends another
+/// request on it.
 #[track_caller]
 fn rejected_post(app: &App, head: &str, body: &str) -> RawResponse {
     let mut connection = RawConnection::open(app);

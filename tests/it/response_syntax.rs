@@ -1,5 +1,5 @@
-//! The syntax of responses: Miniback accepts what RFC 9110 and RFC 9112 let a recipient accept, and
-//! rejects only responses whose end is ambiguous.
+//! The syntax of responses. Miniback accepts deviations that RFC 9110 and RFC 9112 allow, and
+//! rejects responses whose end is ambiguous.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,8 @@ use crate::support::api::{attempts, text};
 use crate::support::app::App;
 use crate::support::receiver::{Receiver, Reply};
 
-/// Tests an endpoint that sends `response` and closes the connection.
+/// Sends a test event to an endpoint that sends `response` and closes the connection. Returns the
+/// result.
 #[track_caller]
 fn test_result(app: &App, response: &[u8]) -> Value {
     let bytes = response.to_vec();
@@ -117,7 +118,8 @@ fn a_broken_chunk_is_described_in_the_log() {
     }
 }
 
-/// Reads `bytes` bytes of each request, sends a response, and passes the connection to `finish`.
+/// Starts an endpoint that reads `bytes` bytes of each request, sends a response, and passes the
+/// connection to `finish`. Returns its URL.
 fn endpoint(bytes: usize, finish: impl Fn(TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     socket2::SockRef::from(&listener)
@@ -136,7 +138,8 @@ fn endpoint(bytes: usize, finish: impl Fn(TcpStream) + Send + 'static) -> String
     url
 }
 
-/// Delivers feedback with a long message to `url`. Returns the only attempt.
+/// Delivers feedback with a long message to a URL, waits until the delivery fails, and returns the
+/// first attempt.
 #[track_caller]
 fn attempt_with_large_body(url: &str) -> Value {
     let app = App::builder()

@@ -12,7 +12,8 @@ use crate::support::app::App;
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::wait_until_within;
 
-/// Allowance for rounding: start and duration of an attempt are rounded to milliseconds.
+/// The tolerance for rounding. The start and the duration of an attempt are rounded to
+/// milliseconds.
 const ROUNDING_MS: f64 = 3.0;
 
 fn app_with_short_delays() -> App {
@@ -21,7 +22,8 @@ fn app_with_short_delays() -> App {
         .start()
 }
 
-/// Checks that each attempt started no earlier than its delay after the previous failure.
+/// Checks the number and order of the attempts, and that no attempt started before its delay after
+/// the previous failure was over.
 #[track_caller]
 pub fn assert_delays(delivery: &Value, delays_ms: &[f64]) {
     let attempts = attempts(delivery);

@@ -1,4 +1,4 @@
-//! Endpoints that send `Retry-After`: the whole webhook is held until then.
+//! Endpoints that send `Retry-After`: Miniback holds the whole webhook until this time.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn app_with_delays(delays: &str) -> App {
     App::builder().option("--retry-delays", delays).start()
 }
 
-/// Creates feedback and returns its delivery after the first attempt has failed.
+/// Creates feedback and waits until its first attempt has failed. Returns the delivery.
 fn fail_once(api: &Api, webhook: &Value) -> Value {
     api.create_project("Shop");
     api.create_feedback("shop", "Hello");
@@ -25,7 +25,8 @@ fn fail_once(api: &Api, webhook: &Value) -> Value {
     api.wait_for_attempts(&id, 1)
 }
 
-/// Returns the milliseconds from the start of the first attempt to the planned next attempt.
+/// Returns the time from the start of the first attempt to the planned next attempt, in
+/// milliseconds.
 fn next_delay_ms(delivery: &Value) -> i64 {
     millis(&delivery["nextAttemptAt"]) - millis(&attempts(delivery)[0]["startedAt"])
 }

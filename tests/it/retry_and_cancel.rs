@@ -9,7 +9,7 @@ use crate::support::app::App;
 use crate::support::http::Response;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
-/// Starts a program that retries after an hour, so that failed deliveries stay pending.
+/// Starts Miniback with retries after an hour, so that failed deliveries stay pending.
 fn app_with_one_hour_retries() -> App {
     App::builder().option("--retry-delays", "1h,1h").start()
 }
@@ -29,8 +29,8 @@ fn create_delivery(api: &Api, webhook: &Value, message: &str) -> String {
     text(&api.deliveries(webhook)[0], "id").to_owned()
 }
 
-/// Creates a webhook for `receiver` and waits until the first attempt of its delivery has failed.
-/// Returns the webhook and the delivery's id.
+/// Creates a webhook for `receiver` and waits until its first delivery has failed once. Returns the
+/// webhook and the delivery's id.
 fn fail_once(api: &Api, receiver: &Receiver) -> (Value, String) {
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));

@@ -55,7 +55,7 @@ impl Fixture {
         self.api().get(&self.path("")).expect(200).json()
     }
 
-    /// Creates feedback and returns the request of its delivery.
+    /// Creates feedback, waits for the request of its delivery, and returns the request.
     #[track_caller]
     fn next_delivery(&self) -> ReceivedRequest {
         let before = self.receiver.received().len();

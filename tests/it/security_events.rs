@@ -8,7 +8,7 @@ use crate::support::wait::wait_until;
 
 const MEMBER: &str = "bob@example.com";
 
-/// Waits for a line with this event, and with these fields.
+/// Waits for a log line with this event and these fields, and returns it.
 #[track_caller]
 fn wait_for(app: &App, event: &str, fields: &Value) -> Value {
     let fields = fields.as_object().unwrap();

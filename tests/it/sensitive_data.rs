@@ -125,7 +125,7 @@ fn feedback() -> Value {
     })
 }
 
-/// Returns endpoints that fail in different ways.
+/// Returns six endpoints that fail in different ways.
 fn failing_receivers() -> [Receiver; 6] {
     [
         Receiver::script(|_| Reply::body(500, "RESPONSE-5f1c").header("X-Key", "RESPONSE-5f1c")),
@@ -214,7 +214,8 @@ fn invalid_bodies() -> [(&'static str, Value); 10] {
     ]
 }
 
-/// Sends API calls, page requests, and sign-ins that fail. Returns the responses.
+/// Sends invalid API calls, page requests, and sign-ins. Returns the responses, except those to
+/// sign-ins.
 fn send_invalid_requests(app: &App, api: &Api) -> Vec<Response> {
     let mut responses = Vec::new();
     for (path, body) in invalid_bodies() {

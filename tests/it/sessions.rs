@@ -4,7 +4,7 @@ use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::forms::FilledForm;
 use crate::support::pages::{Page, Visitor};
 
-/// Pages for admins only.
+/// Settings pages that only admins can open.
 const ADMIN_PAGES: [&str; 4] = [
     "/settings/notifications",
     "/settings/tokens",
@@ -307,7 +307,7 @@ fn members_cannot_use_admin_pages_and_forms() {
         bob.get(path).expect(403);
     }
     for form in pages.iter().flat_map(Page::forms) {
-        // Members can use these two forms. All others are for admins only.
+        // Members can use these two forms. All other forms are for admins only.
         if form.has_button("Sign out") || form.has_button("Search") {
             continue;
         }

@@ -142,7 +142,8 @@ fn manage_project(browser: &Browser, api: &Api) {
     browser.wait_for_text("No projects yet");
 }
 
-/// Creates a token, uses it to manage a project, and revokes it.
+/// Creates a token, manages a project on the pages, reads the project with the token, and revokes
+/// the token.
 fn manage_tokens_and_projects(options: BrowserOptions) {
     let app = App::start();
     let browser = Browser::with(options);

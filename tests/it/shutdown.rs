@@ -10,7 +10,8 @@ use crate::support::lost_events::missing_at;
 use crate::support::receiver::{Gate, Receiver, Reply};
 use crate::support::wait::wait_until;
 
-/// Creates feedback and waits until its delivery is in flight. Returns the delivery's id.
+/// Creates a webhook, a project, and feedback, and waits until the delivery is in flight. Returns
+/// the delivery's id.
 fn start_delivery(app: &App, receiver: &Receiver) -> String {
     let api = app.api();
     api.create_webhook(&receiver.url("/"));
@@ -19,7 +20,7 @@ fn start_delivery(app: &App, receiver: &Receiver) -> String {
     receiver.first().delivery().to_owned()
 }
 
-/// Sends SIGTERM and waits until the program has received it and refuses connections.
+/// Sends SIGTERM and waits until the program refuses new connections.
 #[track_caller]
 fn start_shutdown(app: &App) {
     app.sigterm();
@@ -134,7 +135,7 @@ fn open_connections_do_not_delay_the_shutdown() {
     let app = App::start();
     let mut ada = app.signed_in();
     ada.get("/feedback").expect(200);
-    // An idle connection, and one in the middle of a request.
+    // One connection is idle, and another connection is in the middle of a request.
     let idle = std::net::TcpStream::connect(("127.0.0.1", app.port())).unwrap();
     let mut partial = std::net::TcpStream::connect(("127.0.0.1", app.port())).unwrap();
     std::io::Write::write_all(&mut partial, b"GET /feedback HTTP/1.1\r\nHost: ").unwrap();

@@ -1,5 +1,5 @@
-//! Limits of password checks. An owner who waits for `Retry-After` can sign in, whatever strangers
-//! do in the meantime.
+//! Limits of password checks. An owner who waits for `Retry-After` can sign in, even if strangers
+//! continue to try passwords.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -43,7 +43,8 @@ fn retry_after(response: &Response) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Lets the stranger fail on the owner's account `failures` times, waiting for each `Retry-After`.
+/// Sends `failures` wrong passwords for the owner's account as a stranger. After each 429, advances
+/// the clock by the `Retry-After` of the response.
 fn attack(app: &InProcess, failures: usize) {
     for _ in 0..failures {
         let response = sign_in(&app.url, STRANGER, ADMIN, WRONG);
@@ -127,7 +128,7 @@ fn the_device_cookie_is_not_readable_by_scripts_and_belongs_to_one_user() {
     let second = sign_in("bob@example.com");
     let name = |cookies: &[String]| cookies[0].split('=').next().unwrap().to_owned();
     assert_ne!(name(&first), name(&second));
-    // The next sign-in renews the cookie, and the browser keeps its count.
+    // The next sign-in renews the cookie of this browser without changing its value.
     assert_eq!(sign_in(ADMIN), first);
 }
 
@@ -146,7 +147,8 @@ fn strangers_cannot_make_a_session_wait_on_the_account_page() {
                 .press("Change password"),
         )
     };
-    // The account already has many failures, so the session has to wait after its first failure.
+    // The account already has many failures, so the session has to wait after its own first
+    // failure.
     let wait = retry_after(&change(WRONG).expect(429).response);
     change(PASSWORD).expect(429);
     app.clock.advance(wait);

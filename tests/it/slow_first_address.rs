@@ -20,7 +20,8 @@ fn app_with_timeout(timeout: &str) -> App {
         .start()
 }
 
-/// Delivers feedback to a URL, and returns the only attempt.
+/// Delivers feedback to a URL, waits until the delivery is in this state, and returns the only
+/// attempt.
 #[track_caller]
 fn only_attempt(app: &App, url: &str, state: &str) -> Value {
     let api = app.api();
@@ -36,12 +37,12 @@ fn millis(attempt: &Value, timing: &str) -> f64 {
     value.unwrap_or_else(|| panic!("no {timing}: {attempt:#}"))
 }
 
-/// An unresponsive port on 127.0.0.1, and a receiver with the same port on ::1.
+/// Starts an unresponsive port on 127.0.0.1, and a receiver with the same port number on ::1.
 #[track_caller]
 fn dead_ipv4_and_receiver(
     reply: impl Fn() -> Reply + Send + 'static,
 ) -> (UnresponsivePort, Receiver) {
-    // The port may be in use on ::1.
+    // The port can be in use on ::1, so try several ports.
     for _ in 0..20 {
         let dead = UnresponsivePort::start("127.0.0.1:0");
         if let Ok(listener) = TcpListener::bind(("::1", dead.address().port())) {
@@ -58,8 +59,8 @@ fn tries_the_next_ip_address_while_the_first_does_not_respond() {
     let app = app_with_timeout("2s");
     let url = format!("http://localhost:{}/hook", dead.address().port());
 
-    // If each IP address got half of the time limit, the second would have only 1 s, and the
-    // response takes 1.2 s.
+    // The response takes 1.2 s. If each IP address got half of the time limit, only 1 s would
+    // remain for the second address.
     let attempt = only_attempt(&app, &url, "delivered");
     assert_eq!(receiver.received().len(), 1);
     let connect = millis(&attempt, "connectMs");
@@ -90,7 +91,8 @@ fn an_unreachable_endpoint_is_not_reported_as_slow() {
 fn a_slow_connection_is_not_blamed_on_the_endpoint() {
     let dead = UnresponsivePort::start("127.0.0.1:0");
     let url = format!("http://{}/", dead.address());
-    // The kernel repeats the connection attempt after 1 s. The endpoint then never responds.
+    // The kernel repeats the connection attempt after 1 s and then connects. The endpoint accepts
+    // no connection and sends no response.
     let app = app_with_timeout("1700ms");
     let api = app.api();
     let webhook = api.create_webhook(&url);

@@ -104,14 +104,14 @@ fn rejects_a_data_directory_that_is_not_writable() {
         );
     };
 
-    // For example, after root restored a backup.
+    // The database can be read-only, for example after root has restored a backup.
     mode(&database(&dir), 0o400);
     assert_rejected("miniback.db");
     mode(&database(&dir), 0o600);
     mode(&dir.join("miniback.lock"), 0o400);
     assert_rejected("miniback.lock");
     mode(&dir.join("miniback.lock"), 0o600);
-    // In a read-only directory, SQLite can't create its WAL and shared-memory files.
+    // SQLite can't create its WAL and shared-memory files in a read-only directory.
     for name in ["miniback.db-wal", "miniback.db-shm"] {
         std::fs::remove_file(dir.join(name)).unwrap();
     }

@@ -191,7 +191,7 @@ fn pages_create_the_same_event_as_the_api() {
     assert_eq!(data["feedback"]["status"], "REVIEWED");
     assert_eq!(data["previousStatus"], "NEW");
 
-    // Pressing the button again doesn't change the status, so there is no event.
+    // Pressing the button again doesn't change the status, so it creates no event.
     ada.submit(&pressed);
     assert_eq!(api.deliveries(&webhook).len(), 1);
 }

@@ -228,7 +228,8 @@ fn a_failed_test_hints_that_test_events_have_no_feedback() {
     );
     assert!(admin.get(&delivery_page).text().contains(hint));
 
-    // A response that doesn't mention feedback has another cause.
+    // If the response doesn't mention feedback, the hint isn't shown, because the error has another
+    // cause.
     for body in [
         "Error: connect ECONNREFUSED 127.0.0.1:5432",
         "TypeError: x is undefined",

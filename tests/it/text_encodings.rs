@@ -1,5 +1,5 @@
-//! Text in another encoding than UTF-8 is rejected instead of stored with replacement characters,
-//! and the form shows what could be read.
+//! Text in an encoding other than UTF-8 is rejected instead of stored with replacement characters.
+//! The form shows the text that is valid.
 
 use serde_json::json;
 

@@ -10,7 +10,7 @@ use crate::support::app::App;
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::tls_endpoint::{Certificates, Leaf};
 
-/// Tests a URL. Returns the explanation, which is empty after a success.
+/// Tests a URL. Returns the explanation of the failure, or an empty string after a success.
 #[track_caller]
 fn explanation(app: &App, url: &str) -> String {
     let response = app.api().post("/api/v1/webhooks/test", json!({"url": url}));
@@ -21,7 +21,7 @@ fn explanation(app: &App, url: &str) -> String {
     text
 }
 
-/// Checks that a message contains no text from a library.
+/// Checks that a message is short and contains no text from a library.
 #[track_caller]
 fn assert_is_plain_english(message: &str) {
     for part in [
@@ -39,7 +39,8 @@ fn app_trusting(files: &[String]) -> App {
         .start()
 }
 
-/// Checks the explanation of a certificate for `https://localhost`, issued by a trusted CA.
+/// Checks that the explanation of a certificate, issued by a trusted CA, contains all `parts`.
+/// Without `parts`, checks that the certificate is accepted.
 #[track_caller]
 fn assert_explained(leaf: &Leaf<'_>, parts: &[&str]) {
     let certificates = Certificates::new();
@@ -332,7 +333,8 @@ fn explains_a_server_without_a_certificate_for_the_name() {
     );
 }
 
-/// Accepts connections, reads the first bytes, sends `response`, and closes the connection.
+/// Starts a server that reads the first bytes of each connection, sends `response`, and closes the
+/// connection. Returns its URL.
 fn port_that_sends(response: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -356,7 +358,7 @@ fn explains_ports_that_do_not_use_tls() {
         (&b"SSH-2.0-OpenSSH_9.9\r\n"[..], "“SSH-2.0-OpenSSH_9.9"),
         (b"220 mail.example ESMTP\r\n", "“220 mail.example"),
         (b"", "closed the connection during the TLS handshake"),
-        // A TLS alert without a known meaning.
+        // This TLS alert has no known meaning.
         (b"\x15\x03\x03\x00\x02\x02\xfe", "The TLS handshake failed."),
         (b"\x15\x03\x03\x00\x02\x02\x50", "alert “internal error”"),
     ] {

@@ -12,7 +12,7 @@ fn add_form(admin: &mut Visitor) -> Form {
     admin.get("/settings/tokens?add").form_with("Create")
 }
 
-/// Selects only this scope.
+/// Selects this scope and deselects all other scopes.
 fn with_scope(form: Form, scope: &str) -> Form {
     let scopes = ["Full", "Submit", "Metrics"];
     scopes

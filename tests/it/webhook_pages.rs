@@ -1,5 +1,5 @@
-//! Settings → Notifications: the whole page in a real browser, with and without scripts, and its
-//! forms.
+//! Settings → Notifications. The main workflow runs in a real browser, with and without scripts.
+//! Other tests submit the page's forms.
 
 use serde_json::{Value, json};
 
@@ -30,16 +30,15 @@ fn open_row<'a>(browser: &'a Browser, url: &str) -> PageElement<'a> {
     browser.find("article", url)
 }
 
-/// Presses "Save" unless scripts are enabled, because scripts save a changed checkbox
-/// automatically.
+/// Presses "Save" if scripts are disabled. With scripts, a changed checkbox is saved automatically.
 fn save_if_needed(browser: &Browser, url: &str, javascript: bool) {
     if !javascript {
         browser.find("article", url).find("button", "Save").press();
     }
 }
 
-/// A browser that shows the Notifications page with one webhook, that webhook's URL and receiver,
-/// and an API client.
+/// The Notifications page in a browser, an API client, and the receiver and URL of the webhook that
+/// the test adds.
 struct WebhookPage {
     browser: Browser,
     javascript: bool,
@@ -53,7 +52,7 @@ impl WebhookPage {
         self.browser.find("article", &self.url)
     }
 
-    /// Tests the unsaved webhook, then adds it. Returns its API path and its secret.
+    /// Tests the unsaved webhook, then adds it. Returns its API path and secret.
     fn add(&self) -> (String, String) {
         self.browser
             .find_either(["link", "button"], "Add Webhook")
@@ -194,7 +193,7 @@ fn adds_tests_changes_and_deletes_a_webhook_without_scripts() {
     add_test_change_and_delete(false);
 }
 
-/// Opens the form behind "Add Webhook".
+/// Opens the "Add Webhook" form.
 #[track_caller]
 fn add_form(ada: &mut Visitor) -> Page {
     let page = ada.get("/settings/notifications").expect(200);

@@ -1,5 +1,5 @@
-//! The widget in a real browser, on a page of another origin with a Content Security Policy that
-//! only allows Miniback's script and requests.
+//! The widget in a real browser, on a page of another origin. The page's Content Security Policy
+//! allows only Miniback's script and requests.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ impl Site {
         site
     }
 
-    /// Replaces the page.
+    /// Replaces the site's page.
     fn show(&self, html: &str, attributes: &str, body: &str) {
         let host = &self.app.url;
         let page = format!(

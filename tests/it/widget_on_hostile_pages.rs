@@ -12,7 +12,7 @@ use crate::support::api::text;
 use crate::support::browser::Browser;
 use crate::support::browser::widget::{HOST, THANKS, find, wait_for_status};
 
-/// Enters the frame of a page whose content is in a sandboxed frame.
+/// If the page has a sandboxed frame, enters the frame.
 fn enter_sandbox(browser: &Browser) {
     if browser.script("return !!document.querySelector('iframe[sandbox]')") == true {
         browser.enter_frame();

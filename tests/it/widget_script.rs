@@ -9,7 +9,7 @@ use crate::support::api::Api;
 use crate::support::app::App;
 use crate::support::in_process::InProcess;
 
-/// Returns the form token in the script.
+/// Returns the form token in the widget's script: 13 digits, a dot, and 43 characters.
 #[track_caller]
 pub fn form_token_in(script: &str) -> String {
     let is_token = |text: &&str| {

@@ -28,7 +28,7 @@ pub struct SampleData {
     pub receivers: [Receiver; 3],
 }
 
-/// Returns the token of a one-time link.
+/// Returns the token in a one-time link.
 fn token_of(link: &str) -> String {
     link.split_once("token=").unwrap().1.to_owned()
 }
@@ -222,7 +222,8 @@ impl SampleData {
         }
     }
 
-    /// Replaces random ids and tokens in a path, so that the result is the same in every run.
+    /// Replaces random ids and tokens in a path with fixed names. The ids of deliveries, of the API
+    /// token, and of the first project remain.
     pub fn stable_name(&self, path: &str) -> String {
         let [works, fails, held] = &self.webhooks;
         let names = [

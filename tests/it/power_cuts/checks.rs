@@ -16,7 +16,8 @@ use crate::support::lost_events::{delivery_that_changed, missing_at};
 use crate::support::power_cut_fs::disk::Disk;
 use crate::support::wait::poll;
 
-/// Checks the database after the power cut.
+/// Checks that the database on the disk is intact. For each endpoint, checks that every
+/// acknowledged change has a delivery, and that each delivery is pending or has arrived.
 pub fn check_database(
     disk: &Disk,
     acknowledged: &[Acknowledged],
@@ -87,7 +88,8 @@ pub fn check_feedback(api: &Api, acknowledged: &[Acknowledged]) -> Result<(), St
     }
 }
 
-/// Checks that all acknowledged events arrive, each with one body.
+/// Checks that all acknowledged events arrive within 60 s, and that each delivery always has the
+/// same body and timestamp.
 pub fn check_arrival(
     api: &Api,
     endpoint: &Endpoint,

@@ -12,7 +12,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// `base` is the program's URL without a trailing slash.
+    /// Creates a client for the program at `base`, a URL without a trailing slash.
     pub fn new(base: &str, token: Option<&str>) -> Self {
         Self {
             base: base.to_owned(),
@@ -133,8 +133,9 @@ impl Api {
             .expect(204);
     }
 
-    /// Returns the deliveries of a webhook, newest first. Deliveries are stored before the request
-    /// that caused them is acknowledged, so the list is complete right after the response.
+    /// Returns the newest deliveries of a webhook, at most 100, newest first. Deliveries are stored
+    /// before the request that caused them is acknowledged, so the list includes them right after
+    /// the response.
     #[track_caller]
     pub fn deliveries(&self, webhook: &Value) -> Vec<Value> {
         let path = format!(
@@ -145,8 +146,8 @@ impl Api {
         page["data"].as_array().expect("find a list").clone()
     }
 
-    /// Returns the items on all pages of a list. `path` contains a query. Returns an error if
-    /// a request isn't successful.
+    /// Returns the items on all pages of a list, or an error if a request isn't successful. `path`
+    /// must contain a `?`.
     pub fn try_all_pages(&self, path: &str) -> Result<Vec<Value>, String> {
         let bearer = format!("Bearer {}", self.token.as_deref().unwrap_or_default());
         let (mut items, mut cursor) = (Vec::new(), String::new());
@@ -171,7 +172,8 @@ impl Api {
         }
     }
 
-    /// Returns a webhook's only delivery.
+    /// Returns a webhook's only delivery with its attempts. Panics if the number of deliveries
+    /// isn't 1.
     #[track_caller]
     pub fn only_delivery(&self, webhook: &Value) -> Value {
         let all = self.deliveries(webhook);
@@ -197,13 +199,13 @@ impl Api {
             .json()
     }
 
-    /// Waits until a delivery is in this state.
+    /// Waits until a delivery is in this state, and returns it.
     #[track_caller]
     pub fn wait_for_state(&self, id: &str, state: &str) -> Value {
         self.wait_for_delivery(id, &format!("is {state}"), |found| found["state"] == state)
     }
 
-    /// Waits until a delivery has at least `count` recorded attempts.
+    /// Waits until a delivery has at least `count` recorded attempts, and returns it.
     #[track_caller]
     pub fn wait_for_attempts(&self, id: &str, count: usize) -> Value {
         self.wait_for_delivery(id, &format!("has {count} attempts"), |found| {
@@ -222,8 +224,8 @@ impl Api {
         found.unwrap_or_else(|| panic!("timed out waiting until {what}; it is now {last:#}"))
     }
 
-    /// Creates a feedback item and waits until its delivery to `webhook`, the only delivery of that
-    /// webhook, is in this state.
+    /// Creates a feedback item in a new project and waits until its delivery to `webhook` is in
+    /// this state. The webhook must have no other delivery.
     #[track_caller]
     pub fn deliver_one(&self, webhook: &Value, state: &str) -> Value {
         let project = self.create_project("Delivered");

@@ -64,7 +64,7 @@ impl AppBuilder {
         self
     }
 
-    /// Doesn't set the variables that create the first user.
+    /// Starts the program without the variables that create the first user.
     pub fn without_admin(mut self) -> Self {
         self.admin = false;
         self
@@ -87,7 +87,7 @@ impl AppBuilder {
         let data = self
             .data
             .unwrap_or_else(|| Arc::new(TempDir::new().expect("create a temporary directory")));
-        // A subdirectory, so that the program has to create it.
+        // Use a subdirectory, so that the program has to create it.
         let dir = data.path().join("data");
         let mut command = miniback(["serve", "--listen", "127.0.0.1:0"]);
         command.args(["--log-format", self.log_format]);
@@ -209,7 +209,7 @@ impl App {
         Api::new(&self.url, None)
     }
 
-    /// Creates a token on the command line.
+    /// Creates an API token with the `token create` command.
     #[track_caller]
     pub fn token(&self, email: &str, scope: &str) -> String {
         let args = [
@@ -287,7 +287,8 @@ impl App {
         (status, Arc::clone(&self.data))
     }
 
-    /// Limits the size of the files that the program writes, in bytes. `None` lifts the limit.
+    /// Sets the maximum size of each file that the program writes, in bytes. `None` removes the
+    /// limit.
     #[track_caller]
     pub fn limit_file_size(&self, bytes: Option<u64>) {
         let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());

@@ -129,7 +129,7 @@ impl Browser {
         }
     }
 
-    /// Sets the size of the page instead of the window, which can't be narrower than 500 px.
+    /// Sets the size of the page, because Chromium's window can't be narrower than 500 px.
     #[track_caller]
     fn resize(&self, width: u32, height: u32) {
         let size =
@@ -283,7 +283,7 @@ impl Drop for Browser {
     }
 }
 
-/// Returns the element of a list with exactly one element.
+/// Returns the only element of a list, or `None` if the list has another length.
 fn only<T>(mut list: Vec<T>) -> Option<T> {
     if list.len() == 1 { list.pop() } else { None }
 }

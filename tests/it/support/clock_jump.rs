@@ -22,7 +22,7 @@ pub fn duration(millis: i64) -> Duration {
 #[derive(Clone, Copy, Debug)]
 pub struct Jump {
     pub by: i64,
-    /// Whether it happens while the program isn't running.
+    /// Whether the clock jumps while the program isn't running.
     pub is_across_restart: bool,
 }
 
@@ -52,7 +52,7 @@ impl Jump {
         }
     }
 
-    /// Whether the program can't tell the jump from time that has passed.
+    /// Returns whether the program can't tell the jump from passed time.
     pub fn looks_like_time(self) -> bool {
         self.is_across_restart && self.by > 0
     }

@@ -1,4 +1,5 @@
-//! Runs the executable's commands that exit on their own: all except `serve`.
+//! Creates commands for the executable, runs commands until they exit, and sends signals to
+//! processes.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};

@@ -18,7 +18,7 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// Requests an absolute path with the visitor's cookies.
+    /// Requests an absolute path with the visitor's cookies, and reads the response head.
     #[track_caller]
     pub fn open(app: &App, visitor: &Visitor, path: &str) -> Self {
         let mut stream =

@@ -1,4 +1,5 @@
-//! Runs the receivers of `examples/receivers/`, each as a process on a port chosen by the system.
+//! Runs the receivers of `examples/receivers/`. Each receiver is a process on a port chosen by the
+//! system.
 //!
 //! `tests/run` installs their packages into `target/receivers`, from the lock files.
 
@@ -108,7 +109,7 @@ impl ExampleReceiver {
             Ok(child) => child,
             Err(error) => panic!("can't start {command:?} ({error}): run `tests/run` once"),
         };
-        // Close the test's copies of the pipe's writing end. The log then ends when the receiver
+        // Close the test's copies of the pipe's write end, so that the log ends when the receiver
         // exits.
         drop(command);
         let mut example = Self {

@@ -117,7 +117,7 @@ impl Form {
         self.fields.iter().any(|field| field.label == label)
     }
 
-    /// Returns the generated secret that the form contains.
+    /// Returns the first field value that is a generated secret.
     pub fn secret(&self) -> Option<&str> {
         let mut values = self.fields.iter().map(|field| field.value.as_str());
         values.find(|value| value.starts_with("whsec_"))
@@ -153,7 +153,7 @@ impl Form {
         self
     }
 
-    /// Changes every field that a person can change, except passwords.
+    /// Changes every field that a person can change, except passwords and radio buttons.
     pub fn edit_all(mut self) -> Self {
         for field in self.fields.iter_mut().filter(|field| field.is_typed()) {
             field.value = match field.kind.as_str() {
@@ -176,7 +176,8 @@ impl Form {
         self
     }
 
-    /// Returns the names and values of the fields that a person can change, except passwords.
+    /// Returns the names and values that the form sends for fields that a person can change, except
+    /// passwords.
     pub fn typed(&self) -> Vec<(String, String)> {
         self.fields
             .iter()
@@ -185,7 +186,7 @@ impl Form {
             .collect()
     }
 
-    /// Returns the request that each of the buttons sends.
+    /// Returns the requests that the buttons send, one for each button.
     pub fn presses(&self) -> Vec<FilledForm> {
         let labels = self.buttons.iter().map(|button| button.label.as_str());
         labels.map(|label| self.press(label)).collect()
@@ -275,8 +276,9 @@ impl Button {
     }
 }
 
-/// Returns a control's accessible name: the first of `aria-label`, `aria-labelledby`, `<label>`,
-/// the button's text, and `value`. Miniback's pages need no other sources.
+/// Returns a control's accessible name, from the first of these sources: `aria-label`,
+/// `aria-labelledby`, `<label>`, and a button's text or an input's `value`. Miniback's pages need
+/// no other sources.
 fn label(document: &Html, control: ElementRef<'_>) -> String {
     if let Some(name) = control.attr("aria-label") {
         return collapse_whitespace(name);
@@ -307,7 +309,7 @@ fn label(document: &Html, control: ElementRef<'_>) -> String {
     }
 }
 
-/// Returns an element's text without icons, fields, and hints in `<small>`.
+/// Returns an element's text without icons, selects, text areas, and hints in `<small>`.
 fn visible_text(element: ElementRef<'_>) -> String {
     let texts = element.descendants().filter_map(|node| {
         let is_hidden = node.ancestors().any(|a| {

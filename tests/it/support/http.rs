@@ -21,7 +21,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// Returns the first value of a header, ignoring case.
+    /// Returns the first value of a header. The name is compared without case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -52,7 +52,8 @@ impl Response {
         self
     }
 
-    /// Checks that this is an RFC 9457 problem with the given status, and returns it.
+    /// Checks that the response is an RFC 9457 problem document with this status, and returns the
+    /// document.
     #[track_caller]
     pub fn problem(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "unexpected status: {self:?}");
@@ -71,7 +72,8 @@ impl Response {
         problem
     }
 
-    /// Checks that this is a 422 with an error for `field`, and returns the error's message.
+    /// Checks that the response is a 422 with an error for `field`, and returns the error's
+    /// message.
     #[track_caller]
     pub fn problem_at(&self, field: &str) -> String {
         let problem = self.problem(422);
@@ -105,7 +107,7 @@ pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&[u8
     }
 }
 
-/// Like [`send`]. Returns an error if there is no complete response.
+/// Sends one request like [`send`], but returns an error if there is no complete response.
 pub fn try_send(
     method: &str,
     url: &str,

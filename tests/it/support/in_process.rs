@@ -82,12 +82,12 @@ impl InProcess {
         super::app::database(self.data.path())
     }
 
-    /// Moves the clock forward. Everything that becomes due starts.
+    /// Moves the clock forward, which starts all work that becomes due.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
 
-    /// Sets the system clock. No time passes.
+    /// Sets the wall clock, but not the monotonic clock.
     pub fn set_clock(&self, time: Timestamp) {
         self.clock.set(time);
         // Before each write, the writer follows a jump of the clock.

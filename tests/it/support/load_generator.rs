@@ -47,7 +47,8 @@ pub struct LoadGenerator {
 
 impl LoadGenerator {
     /// Starts `clients` clients, each with a keep-alive connection. `project` returns the project's
-    /// slug for a request's number. Every tenth feedback item is then set to `REVIEWED`.
+    /// slug for a request's number. Each client sets every tenth of its feedback items to
+    /// `REVIEWED`.
     pub fn start(
         app: &App,
         clients: usize,
@@ -169,8 +170,8 @@ impl Shared {
         (!control.stopped).then(|| control.url.clone())
     }
 
-    /// Returns the response if it's successful. If there is no response at all, the change may have
-    /// been stored anyway.
+    /// Sends a request and returns the response if it's successful. If there is no response, the
+    /// change can be stored anyway.
     fn send(
         &self,
         (url, client): &(String, KeepAliveClient),

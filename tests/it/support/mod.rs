@@ -1,7 +1,8 @@
-//! The test harness: it runs the real executable in its own directory and provides scripted
+//! The test harness. It runs the real executable in its own directory, and provides scripted
 //! endpoints, clients for the API and the pages, and a browser.
 //!
-//! Only `in_process` uses the program's code. All other tests see Miniback as its users do.
+//! Only `in_process` runs the program's code, and some tests read the program's route tables. All
+//! other tests see Miniback as its users do.
 
 pub mod api;
 pub mod app;

@@ -19,7 +19,8 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// `base` is the program's public URL, with or without a path.
+    /// Creates a visitor without cookies. `base` is the program's public URL, with or without a
+    /// path.
     pub fn new(base: &str) -> Self {
         let url = url::Url::parse(base).expect("parse the base URL");
         Self {
@@ -75,7 +76,7 @@ impl Visitor {
         self.fetch("GET", &path, &[], None)
     }
 
-    /// Submits a form and follows the redirect.
+    /// Submits a form and follows the redirect in the response.
     #[track_caller]
     pub fn submit_and_follow(&mut self, filled: &FilledForm) -> Page {
         let page = self.submit(filled);
@@ -104,7 +105,7 @@ impl Visitor {
         self.submit(&filled)
     }
 
-    /// Returns the session cookie.
+    /// Returns the value of the session cookie.
     pub fn session(&self) -> Option<String> {
         self.cookies.get("miniback_session").cloned()
     }

@@ -38,7 +38,7 @@ impl Proxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Forwards requests under `path` to a port on loopback, and responds to others with 404.
+    /// Forwards requests under `path` to a port on loopback. Responds to other requests with 404.
     pub fn forward(&self, path: &'static str, to: u16, prefix: Prefix) {
         let listener = Arc::clone(&self.listener);
         let stopped = Arc::clone(&self.stopped);
@@ -62,7 +62,8 @@ impl Drop for Proxy {
     }
 }
 
-/// Forwards the only request of a connection: rewrites its head and copies the rest.
+/// Forwards the only request of a connection: rewrites its head and copies the rest. Responds with
+/// 404 if the target isn't under `path`.
 fn forward_request(mut from: TcpStream, path: &str, to: u16, prefix: Prefix) -> Option<()> {
     let head = read_head(&mut from)?;
     let mut lines = head.split("\r\n");

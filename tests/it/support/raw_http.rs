@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::app::App;
 
-/// The time limit for one read.
+/// The time limit for a single read or write.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct RawConnection {
     reader: BufReader<TcpStream>,
 }
 
-/// A response. `head` contains its lines in lowercase.
+/// A response. `head` contains the status line and the headers, in lowercase.
 #[derive(Debug)]
 pub struct RawResponse {
     pub head: Vec<String>,

@@ -22,10 +22,10 @@ use super::wait::DEADLINE;
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct ReceivedRequest {
-    /// All bytes of head and body.
+    /// All bytes of the head and the body.
     pub raw: Vec<u8>,
     pub request_line: String,
-    /// In their original order and case.
+    /// The headers in their original order and case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     /// The time at which the head was complete.
@@ -37,7 +37,8 @@ pub struct ReceivedRequest {
 }
 
 impl ReceivedRequest {
-    /// Returns the value of a header, ignoring case. Panics unless the header occurs exactly once.
+    /// Returns the value of a header. The name is compared without case. Panics unless the header
+    /// occurs exactly once.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         let values = self.all_headers(name);
@@ -102,29 +103,29 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Responds to every request with an empty 200.
+    /// Starts a receiver that responds to every request with an empty 200.
     pub fn ok() -> Self {
         Self::script(|_| Reply::status(200))
     }
 
-    /// Responds to every request with this status.
+    /// Starts a receiver that responds to every request with this status.
     pub fn status(status: u16) -> Self {
         Self::script(move |_| Reply::status(status))
     }
 
-    /// Sends these replies in order, then empty 200s.
+    /// Starts a receiver that sends these replies in order, then empty 200s.
     pub fn queue(replies: Vec<Reply>) -> Self {
         let mut replies = VecDeque::from(replies);
         Self::script(move |_| replies.pop_front().unwrap_or_else(|| Reply::status(200)))
     }
 
-    /// Calls `script` for each request to get its reply.
+    /// Starts a receiver that calls `script` for each request to get its reply.
     pub fn script(script: impl FnMut(&ReceivedRequest) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind a free port on loopback");
         Self::on(listener, script)
     }
 
-    /// Accepts connections from a listener that the caller has bound.
+    /// Starts a receiver on a listener that the caller has bound.
     pub fn on(
         listener: TcpListener,
         script: impl FnMut(&ReceivedRequest) -> Reply + Send + 'static,
@@ -185,7 +186,7 @@ impl Receiver {
         requests
     }
 
-    /// Waits for the first request.
+    /// Waits for the first request and returns it.
     #[track_caller]
     pub fn first(&self) -> ReceivedRequest {
         self.wait_for(1).remove(0)

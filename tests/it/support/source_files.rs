@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// A Rust file of the repository.
 pub struct Source {
-    /// Relative to the repository, with forward slashes.
+    /// The path relative to the repository, with forward slashes.
     pub path: String,
     pub text: String,
 }
@@ -25,7 +25,8 @@ impl Source {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
     }
 
-    /// Returns the code without comments and without the test module at the end.
+    /// Returns the code without comments and without the test module at the end. A `//` in a string
+    /// also removes the rest of its line.
     pub fn code(&self) -> String {
         let program = self
             .text
@@ -41,7 +42,6 @@ impl Source {
     }
 }
 
-/// Returns the root of the repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -20,9 +20,9 @@ pub struct Leaf<'a> {
     /// The key type, as for `openssl req -newkey`.
     pub key: &'a str,
     pub subject: &'a str,
-    /// Lines of an extension file.
+    /// Lines of the extension file for `openssl x509`.
     pub extensions: &'a str,
-    /// Further arguments of `openssl x509 -req`.
+    /// Additional arguments of `openssl x509 -req`.
     pub issue: &'a str,
     /// The issuer's name: `ca`, or another certificate.
     pub issuer: &'a str,
@@ -53,7 +53,7 @@ impl Certificates {
         certificates
     }
 
-    /// Runs a command in the directory, with bash as in a terminal.
+    /// Runs a command with bash in the directory of the certificates.
     #[track_caller]
     pub fn shell(&self, command: &str) {
         let output = Command::new("bash")
@@ -97,8 +97,8 @@ impl Certificates {
         self.path(file).to_str().expect("a UTF-8 path").to_owned()
     }
 
-    /// Serves with the certificate `name` and further arguments of `openssl s_server`. The
-    /// first connection with a successful handshake gets a response with status 200.
+    /// Starts `openssl s_server` with the certificate `name` and additional arguments. The first
+    /// connection with a successful handshake gets a response with status 200.
     #[track_caller]
     pub fn serve(&self, name: &str, args: &[&str]) -> TlsEndpoint {
         let port = super::receiver::closed_address().port();
@@ -134,7 +134,8 @@ impl Certificates {
             port,
             _input: input,
         };
-        // A connection would use up the response, so look for the listening socket (proc(5)).
+        // A connection would use up the response, so wait for the listening socket in
+        // `/proc/net/tcp` (proc(5)).
         let listening = format!(" 0100007F:{port:04X} 00000000:0000 0A ");
         wait_until("openssl s_server listens", || {
             let table = std::fs::read_to_string("/proc/net/tcp").expect("read /proc/net/tcp");
@@ -148,7 +149,7 @@ impl Certificates {
 pub struct TlsEndpoint {
     child: Child,
     port: u16,
-    /// Open, because the server ends with its standard input.
+    /// Stays open, because the server exits when its standard input ends.
     _input: ChildStdin,
 }
 

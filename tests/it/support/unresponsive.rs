@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-/// A listener whose queue is full, so the kernel ignores further connection attempts. They are
-/// repeated after 1 s and 3 s.
+/// A listener whose queue is full, so the kernel ignores further connection attempts. Clients
+/// repeat an attempt after 1 s and 3 s.
 pub struct UnresponsivePort {
     listener: Socket,
     address: SocketAddr,
@@ -14,7 +14,8 @@ pub struct UnresponsivePort {
 }
 
 impl UnresponsivePort {
-    /// `address` is an IPv4 address on loopback. Port 0 picks a free port.
+    /// Starts the listener and fills its queue. `address` is an IPv4 address on loopback. Port 0
+    /// selects a free port.
     #[track_caller]
     pub fn start(address: &str) -> Self {
         let address: SocketAddr = address.parse().expect("parse the socket address");
@@ -48,7 +49,8 @@ impl UnresponsivePort {
         table.matches(&pattern).count()
     }
 
-    /// Makes room in the queue, so that the next connection attempt succeeds.
+    /// Clears and extends the queue, so that the next connection attempt succeeds. Returns the
+    /// listener.
     pub fn respond(mut self) -> TcpListener {
         self.connections.clear();
         self.listener.listen(16).expect("extend the queue");

@@ -1,4 +1,5 @@
-//! Waits for conditions. Nothing else in the tests sleeps, except delayed replies.
+//! Waits for conditions. Tests don't call `sleep`, except in delayed replies and in the tests of
+//! connection deadlines.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ pub fn wait_until<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
     wait_until_within(DEADLINE, what, check)
 }
 
-/// Like [`wait_until`], with another deadline.
+/// Calls `check` like [`wait_until`], but with another deadline.
 #[track_caller]
 pub fn wait_until_within<T>(deadline: Duration, what: &str, check: impl FnMut() -> Option<T>) -> T {
     let found = poll(deadline, check);

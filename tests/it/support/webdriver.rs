@@ -1,10 +1,10 @@
-//! The two WebDriver commands that fantoccini doesn't provide.
+//! Two WebDriver commands that fantoccini doesn't provide.
 
 use fantoccini::elements::ElementRef;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use serde_json::{Value, json};
 
-/// Reads a value that the browser computes for assistive technology.
+/// The command that reads a value that the browser computes for assistive technology.
 #[derive(Debug)]
 pub struct ComputedValue {
     pub element: ElementRef,

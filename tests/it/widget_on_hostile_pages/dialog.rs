@@ -94,7 +94,7 @@ fn says_that_sending_failed_and_links_to_the_public_form() {
     let policy = format!("script-src {}; connect-src 'self'", site.app.url);
     site.show(&format!("<html lang=en><meta http-equiv=Content-Security-Policy content=\"{policy}\"><body>{{{{tag}}}}"));
     submit();
-    // The browser has only the draft, and doesn't try again.
+    // The browser stores only the draft, so the widget doesn't try to send the feedback again.
     assert_eq!(
         browser.script("return Object.keys(localStorage).join()"),
         "miniback:shop"

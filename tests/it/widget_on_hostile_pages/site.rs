@@ -26,7 +26,7 @@ pub struct Site {
     pub app: App,
     pub api: Api,
     pub server: Receiver,
-    /// The page at `/`.
+    /// The content of the page at `/`.
     page: Arc<Mutex<String>>,
 }
 
@@ -66,7 +66,8 @@ impl Site {
         }
     }
 
-    /// Replaces the page at `/`. `{{tag}}` and `{{script}}` are replaced.
+    /// Replaces the page at `/`. `{{tag}}` is replaced by the widget's script tag, and `{{script}}`
+    /// by the script's URL.
     pub fn show(&self, page: &str) {
         *self.page.lock().unwrap() = fill_in(page, &self.app.url, "shop");
     }
@@ -102,7 +103,7 @@ fn fill_in(page: &str, url: &str, project: &str) -> String {
         .replace("{{project}}", project)
 }
 
-/// Returns the names of all pages.
+/// Returns the names of all hostile pages.
 pub fn pages() -> Vec<String> {
     let files = std::fs::read_dir(directory("tests/hostile_pages/pages")).unwrap();
     let names = files.map(|file| file.unwrap().path());
@@ -117,7 +118,7 @@ pub fn type_text(browser: &Browser, text: &str) {
     browser.press_keys(&text.chars().collect::<Vec<char>>());
 }
 
-/// Clicks in the middle of an element, given by a JavaScript expression.
+/// Clicks the middle of an element. `element` is a JavaScript expression.
 pub fn click(browser: &Browser, element: &str) {
     let position = browser.wait_until(&format!("there is {element}"), || {
         let box_of = format!("return ({element})?.getBoundingClientRect()");

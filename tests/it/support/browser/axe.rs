@@ -1,5 +1,5 @@
-//! Runs axe-core on a page and checks that the page isn't wider than the window, in light and dark
-//! mode, at desktop and phone width.
+//! Runs axe-core on a page and checks that the page isn't wider than the window. Each check runs in
+//! light and dark mode, at desktop and phone width.
 //!
 //! If `MINIBACK_SCREENSHOTS` is set to a directory, a screenshot of each check is saved there.
 
@@ -22,7 +22,7 @@ const SCHEMES: [&str; 2] = ["light", "dark"];
 const COLOR_RULES: &str = "['color-contrast', 'link-in-text-block']";
 
 /// The script that runs in the page. `RULES` is replaced by a list of rules, or by `null` for all
-/// WCAG rules. axe ignores elements that are hidden or covered by a dialog.
+/// rules of WCAG 2.2 A and AA. axe ignores elements that are hidden or covered by a dialog.
 const CHECK_SCRIPT: &str = "return (async () => {
     if (!window.axe) window.loadAxe();
     const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];

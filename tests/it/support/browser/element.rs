@@ -44,7 +44,7 @@ impl<'a> PageElement<'a> {
             .run("read the state", self.element.is_selected())
     }
 
-    /// Waits until exactly one visible element inside this one has this role and name.
+    /// Waits until exactly one visible descendant has this role and name.
     #[track_caller]
     pub fn find(&self, role: &str, name: &str) -> PageElement<'a> {
         self.browser.find_in(Some(&self.element), role, name)
@@ -54,8 +54,7 @@ impl<'a> PageElement<'a> {
         self.browser.all_in(Some(&self.element), role, name)
     }
 
-    /// Returns the control that expands a part of the element: a `summary` or a button with
-    /// `aria-expanded`.
+    /// Returns the element's expand button: a `summary`, or a button with `aria-expanded`.
     #[track_caller]
     pub fn expand_button(&self) -> PageElement<'a> {
         let button = Locator::Css("summary, button[aria-expanded]");

@@ -17,15 +17,16 @@ pub mod key {
 }
 
 impl Browser {
-    /// Waits until exactly one visible element in the shadow root of `host`, a CSS selector, has
-    /// this role and name.
+    /// Waits until the shadow root of `host` contains exactly one visible element with this role
+    /// and name. `host` is a CSS selector.
     #[track_caller]
     pub fn find_in_shadow(&self, host: &str, role: &str, name: &str) -> PageElement<'_> {
         let what = format!("there is one {role} named {name:?} in {host}");
         self.wait_until(&what, || only(self.all_in_shadow(host, role, name)))
     }
 
-    /// Returns all elements in the shadow root with this role and name that are visible now.
+    /// Returns all elements in the shadow root of `host` with this role and name that are visible
+    /// now.
     #[track_caller]
     pub fn all_in_shadow(&self, host: &str, role: &str, name: &str) -> Vec<PageElement<'_>> {
         let css = candidate_selector(role);
@@ -61,7 +62,7 @@ impl Browser {
         self.perform(presses);
     }
 
-    /// Presses a key while holding another one.
+    /// Presses a key while holding another key.
     #[track_caller]
     pub fn press_with(&self, held: char, key: char) {
         self.perform([
@@ -79,7 +80,7 @@ impl Browser {
         self.run("send keys", self.client.perform_actions(source));
     }
 
-    /// Disconnects or reconnects the browser's network.
+    /// Takes the browser offline, or online again.
     #[track_caller]
     pub fn set_offline(&self, offline: bool) {
         self.devtools("Network.enable", json!({}));

@@ -1,11 +1,11 @@
-//! Tabs and frames.
+//! Opens, selects, and closes tabs, and enters frames.
 
 use fantoccini::wd::WindowHandle;
 
 use super::Browser;
 
 impl Browser {
-    /// Opens a URL in a new tab.
+    /// Opens a URL in a new tab and switches to the tab.
     #[track_caller]
     pub fn open_in_tab(&self, url: &str) -> WindowHandle {
         let tab = self.run("open a tab", self.client.new_window(true)).handle;

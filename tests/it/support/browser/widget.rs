@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::{Browser, PageElement};
 
-/// The widget's element.
+/// The name of the widget's element.
 pub const HOST: &str = "miniback-widget";
-/// The status after feedback was sent.
+/// The status that the widget shows after it has sent feedback.
 pub const THANKS: &str = "Thank you. We got your feedback.";
 
 /// Waits until exactly one visible element in the widget has this role and name.

@@ -13,11 +13,12 @@ use fuser::Errno;
 use super::versions::{ContentChange, EntryChange, Versions, count_differences};
 
 pub const ROOT: u64 = 1;
-/// Probabilities that an unsynced change survives. A power cut chooses one of them for each file
-/// and directory.
+/// Probabilities that an unsynced change survives. A power cut chooses a random probability for
+/// each file and directory.
 const SURVIVAL: [f64; 5] = [0.0, 0.1, 0.5, 0.9, 1.0];
 
-/// A fault of the disk: it reports a successful sync, but syncs nothing.
+/// A fault of the disk. With `IgnoresFileSync` or `IgnoresDirectorySync`, a sync of a file or a
+/// directory succeeds but syncs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     None,
@@ -33,13 +34,12 @@ pub struct CutAfter {
     pub file: Option<&'static str>,
 }
 
-/// The differences between the content that programs saw before a power cut and the content after
-/// it.
+/// The differences between the content before and after a power cut.
 #[derive(Clone, Debug, Default)]
 pub struct Dropped {
-    /// The number of bytes by path.
+    /// The number of different bytes in each file.
     pub bytes: BTreeMap<PathBuf, usize>,
-    /// Paths that were created, removed, or replaced.
+    /// Paths that the power cut added, removed, or replaced.
     pub entries: Vec<PathBuf>,
 }
 
@@ -109,7 +109,7 @@ impl Disk {
         self.fault = fault;
     }
 
-    /// Schedules a power cut. `None` cancels it.
+    /// Schedules a power cut. `None` cancels the scheduled power cut.
     pub fn cut_after(&mut self, cut: Option<CutAfter>) {
         self.cut_after = cut;
     }
@@ -170,7 +170,8 @@ impl Disk {
         self.change_entries(directory, EntryChange::Remove { name, ino })
     }
 
-    /// Renames within a directory. The change survives a power cut completely or not at all.
+    /// Renames a file or directory within its directory. A power cut keeps or drops the whole
+    /// change.
     pub fn rename(&mut self, directory: u64, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
         let ino = self.lookup(directory, from)?;
         let (from, to) = (from.to_owned(), to.to_owned());
@@ -224,7 +225,7 @@ impl Disk {
         }
     }
 
-    /// Cuts the power. All further calls fail.
+    /// Cuts the power. All accesses by programs fail until the disk is restarted.
     pub fn cut_power(&mut self) {
         let mut left = BTreeMap::new();
         for (ino, inode) in &self.inodes {

@@ -81,7 +81,7 @@ impl Change for EntryChange {
     type Content = BTreeMap<OsString, u64>;
 
     fn apply(&self, entries: &mut Self::Content) {
-        // After a power cut, the name can belong to another file, if an earlier change was dropped.
+        // If a power cut drops an earlier change, the name can belong to another file.
         let mut remove = |name: &OsString, ino: &u64| {
             if entries.get(name) == Some(ino) {
                 entries.remove(name);
@@ -134,7 +134,7 @@ impl<C: Change> Versions<C> {
         }
     }
 
-    /// Returns the content after a power cut, if each part of a change survives with this
+    /// Returns the content after a power cut. Each part of an unsynced change survives with this
     /// probability.
     pub fn after_cut(&self, rng: &mut Rng, survival: f64) -> Self {
         let mut left = self.synced.clone();
@@ -151,7 +151,7 @@ impl<C: Change> Versions<C> {
     }
 }
 
-/// Counts the bytes that differ or that only one of the two contains.
+/// Counts the bytes that differ, including the bytes by which one slice is longer.
 pub fn count_differences(before: &[u8], after: &[u8]) -> usize {
     let common = before.len().min(after.len());
     // Comparing whole sectors first is much faster in a debug build.
