@@ -1,4 +1,4 @@
-//! Starts all parts of the program in order, and stops them in reverse.
+//! Starts and stops all components of the program.
 
 mod open_files;
 mod routes;
@@ -38,10 +38,10 @@ use crate::server::{
 use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
 use crate::{api, io_errors, pages, random};
 
-/// How long a setup link is valid.
+/// The lifetime of a setup link.
 const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// Why Miniback didn't start.
+/// An error that prevents Miniback from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -68,7 +68,8 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Returns 2 for configuration errors and 1 for all other errors.
+    /// Returns 2 if the configuration is invalid or the database can't be used, and 1 for other
+    /// errors.
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::OpenFiles(_) | Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
@@ -102,8 +103,8 @@ pub struct RunningServer {
     _lock: store::DirectoryLock,
 }
 
-/// Starts all parts and returns when the server accepts requests. If `listener` is given, the
-/// server uses it instead of binding the address in `--listen`.
+/// Starts all components, and returns when the server accepts requests. If `listener` is given, the
+/// server uses it instead of binding the IP address and port of `--listen`.
 pub async fn start(
     options: &ServeOptions,
     listener: Option<TcpListener>,
@@ -255,7 +256,7 @@ fn http_server(
 }
 
 fn api_document() -> serde_json::Value {
-    // Can't fail, because a test serializes the same document.
+    // This can't fail, because a test serializes the same document.
     serde_json::to_value(api::document("/")).unwrap_or_default()
 }
 
@@ -285,8 +286,8 @@ pub fn delivery_settings(
     })
 }
 
-/// Returns the alert endpoint, if one is configured. Without a configured secret, alerts are signed
-/// with a generated secret, which is stored.
+/// Returns the alert endpoint, or `None` without `--alert-url`. If no secret is configured, alerts
+/// are signed with a generated secret, which is stored.
 async fn load_alert_endpoint(
     options: &ServeOptions,
     store: &Store,
@@ -316,7 +317,8 @@ async fn load_alert_endpoint(
     }))
 }
 
-/// If there is no user, creates the first one from the environment or returns a one-time setup URL.
+/// If there is no user, creates the first user from the environment or returns a one-time setup
+/// URL.
 async fn create_first_user_or_setup_link(
     store: &Store,
     first_user: Option<FirstUser>,

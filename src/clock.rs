@@ -51,8 +51,8 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Whether a recorded time is older than `resolution` or in the future, because the clock was
-    /// set back.
+    /// Returns whether a recorded time is older than `resolution` or in the future. A time can be
+    /// in the future if the clock was set back.
     pub fn is_outdated(self, now: Self, resolution: Duration) -> bool {
         self < now.minus(resolution) || self > now
     }
@@ -108,16 +108,16 @@ impl PartialSchema for Timestamp {
 
 impl ToSchema for Timestamp {}
 
-/// A smaller difference between the system clock and a [`Clock`] isn't a jump.
+/// The minimum difference between the system clock and a [`Clock`] that counts as a jump.
 const JUMP_MIN: Duration = Duration::from_secs(1);
-/// How long the system clock must run without a jump until it is trusted.
+/// The time that the system clock must run without a jump before it is trusted again.
 const TRUST_AFTER: Duration = Duration::from_secs(3600);
 
 /// The source of the current time. Clones share their state.
 ///
-/// It reads the system clock once and then advances with the monotonic clock. So if somebody sets
-/// the system clock, the time doesn't change until [`follow`](Self::follow) is called, after the
-/// store has moved all deadlines.
+/// It reads the system clock once and then advances with the monotonic clock. If somebody sets the
+/// system clock, the time doesn't change until the store has moved all deadlines and calls
+/// [`follow`](Self::follow).
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<ClockState>);
 
@@ -141,26 +141,26 @@ enum ClockSource {
 /// A jump of the system clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockJump {
-    /// The time without the jump.
+    /// The current time without the jump.
     pub from: Timestamp,
     /// The time of the system clock.
     pub to: Timestamp,
 }
 
 impl ClockJump {
-    /// Returns the jump if the two times differ by 1 s or more.
+    /// Returns a jump if the two times differ by 1 s or more.
     pub fn between(from: Timestamp, to: Timestamp) -> Option<Self> {
         (from.since(to).max(to.since(from)) >= JUMP_MIN).then_some(Self { from, to })
     }
 
-    /// Returns the size in milliseconds; negative if the clock was set back.
+    /// Returns the size of the jump in milliseconds; negative if the clock was set back.
     pub const fn millis(self) -> i64 {
         self.to.0.saturating_sub(self.from.0)
     }
 }
 
 impl Clock {
-    /// Returns a clock that follows the system clock.
+    /// Returns a clock that starts at the system clock's time.
     pub fn system() -> Self {
         Self::new(ClockSource::System)
     }
@@ -184,7 +184,7 @@ impl Clock {
         self.at_offset(self.0.offset.load(Ordering::Acquire))
     }
 
-    /// Returns what the current time would be if the system clock hadn't jumped since the start.
+    /// Returns the current time without the jumps of the system clock since the start.
     pub fn now_without_jumps(&self) -> Timestamp {
         self.at_offset(self.0.first_offset)
     }
@@ -193,8 +193,8 @@ impl Clock {
         Timestamp(millis_of(self.monotonic()).saturating_add(offset))
     }
 
-    /// Returns the time since an arbitrary start. It never goes back and never jumps, even if
-    /// somebody sets the system clock.
+    /// Returns the time since an arbitrary start. This time never goes back and never jumps, even
+    /// if somebody sets the system clock.
     pub fn monotonic(&self) -> Duration {
         self.0.source.monotonic()
     }
@@ -204,7 +204,7 @@ impl Clock {
         ClockJump::between(self.now(), self.0.source.wall_clock())
     }
 
-    /// Adopts the system clock's time after a jump, and distrusts it for an hour.
+    /// Adopts the system clock's time after a jump, and distrusts the system clock for an hour.
     pub fn follow(&self, jump: ClockJump) {
         self.0.offset.fetch_add(jump.millis(), Ordering::AcqRel);
         self.distrust();
@@ -217,7 +217,7 @@ impl Clock {
         self.0.offset.store(offset, Ordering::Release);
     }
 
-    /// Trusts the system clock only after it has run for an hour without a jump.
+    /// Distrusts the system clock until it has run for an hour without a jump.
     pub fn distrust(&self) {
         let from = self.monotonic().saturating_add(TRUST_AFTER);
         self.0
@@ -225,8 +225,8 @@ impl Clock {
             .store(millis_of(from), Ordering::Release);
     }
 
-    /// Whether the time is reliable enough to delete data permanently. It isn't if it depends on a
-    /// single reading of the system clock, for example after a jump.
+    /// Returns whether the time is reliable enough to delete data permanently. The time isn't
+    /// reliable for an hour after [`Self::distrust`], for example after a jump.
     pub fn is_trusted(&self) -> bool {
         millis_of(self.monotonic()) >= self.0.trusted_from.load(Ordering::Acquire)
     }
@@ -303,7 +303,7 @@ impl ManualClock {
         })))
     }
 
-    /// Lets time pass.
+    /// Advances the wall clock and the monotonic clock.
     pub fn advance(&self, by: Duration) {
         self.0.send_modify(|times| {
             times.wall_clock = times.wall_clock.plus(by);
@@ -311,7 +311,7 @@ impl ManualClock {
         });
     }
 
-    /// Sets the system clock, which is a jump. No time passes.
+    /// Sets the wall clock, which is a jump. The monotonic clock doesn't change.
     pub fn set(&self, time: Timestamp) {
         self.0.send_modify(|times| times.wall_clock = time);
     }
@@ -327,9 +327,9 @@ impl ManualClock {
     /// Waits until `condition` is true. Checks it whenever a test moves the clock.
     async fn wait_for(&self, condition: impl Fn() -> bool) {
         let mut times = self.0.subscribe();
-        // Checked without borrowing the times, because `condition` borrows them too.
+        // The times aren't borrowed here, because `condition` borrows them too.
         while !condition() {
-            // Can't fail: `self` owns the sender, so the channel stays open.
+            // This can't fail: `self` owns the sender, so the channel stays open.
             let _ = times.changed().await;
         }
     }

@@ -1,7 +1,7 @@
 //! The program's log on standard error, as text or JSON.
 //!
 //! A line identifies a webhook by id and host, never by path. The log contains no secret, token,
-//! password, email, or message. The one-time setup URL is the only exception.
+//! password, email, or feedback message. The one-time setup URL is the only exception.
 //!
 //! Security events, the setup URL, and the ready message are logged at every level.
 

@@ -25,7 +25,7 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // Present on every route that isn't public, because `authorize` adds the token.
+        // `authorize` adds the caller on every route that isn't public.
         ready(
             request
                 .extensions()
@@ -43,8 +43,8 @@ const MISSING_TOKEN: &str =
 const UNKNOWN_TOKEN: &str = "Unknown API token. It may have been revoked.";
 const AMBIGUOUS_TOKENS: &str = "The request has two different API tokens. Send only one.";
 
-/// Middleware for a route: rejects callers without the permission and unknown query parameters, and
-/// adds an `ETag`.
+/// Route middleware that checks the caller's permission and the query parameters, and adds an
+/// `ETag` to the response.
 pub(super) async fn authorize(
     permission: Permission,
     request: ServiceRequest,
@@ -70,8 +70,8 @@ pub(super) async fn authorize(
     ))
 }
 
-/// Returns the API token of a request, from either header. An `Authorization` header with another
-/// scheme is ignored, because it may be meant for a reverse proxy.
+/// Returns the API token of a request, from `Authorization` or `X-Api-Key`. Ignores an
+/// `Authorization` header with another scheme, because it may be meant for a reverse proxy.
 fn token_from_headers(headers: &HeaderMap) -> Result<&str, Problem> {
     let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
@@ -106,7 +106,7 @@ fn check_query(request: &ServiceRequest) -> Result<(), Problem> {
 
 async fn authenticate(permission: Permission, request: &ServiceRequest) -> Result<Caller, Problem> {
     let token = token_from_headers(request.headers())?;
-    // Always present, because `app` adds the state to every worker.
+    // The state is always present, because `app` adds it to every worker.
     let app = request
         .app_data::<web::Data<AppState>>()
         .ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;

@@ -1,4 +1,4 @@
-//! Deliveries: a webhook's list, and one delivery with its request and responses.
+//! Lists the deliveries of a webhook, and returns a delivery with its request and responses.
 
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ pub(super) struct DeliveryView<'a> {
     #[schema(required = true, example = json!(null))]
     next_attempt_at: Option<Timestamp>,
     attempts: Vec<AttemptView<'a>>,
-    /// The last request as sent. Omitted in lists. Null before the first attempt, and after the
-    /// feedback was deleted.
+    /// The last request, with masked values of custom headers. Omitted in lists. Null before the
+    /// first attempt, and after the feedback was deleted.
     #[schema(value_type = Option<RequestView>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<Option<RequestView>>,
@@ -54,10 +54,12 @@ struct AttemptView<'a> {
     /// The HTTP status. Null if there was no response.
     #[schema(required = true, example = 200)]
     status: Option<u16>,
-    /// A readable description of the failure. Null if the attempt succeeded.
+    /// A readable description of the failure, or of an invalid response body after a success. Null
+    /// if there is nothing to report, and after the feedback was deleted.
     #[schema(required = true, example = json!(null))]
     error: Option<&'a str>,
-    /// A stable code for the failure: `timeout`, `connection_refused`, `status`, and so on.
+    /// A stable code for the failure: `timeout`, `connection_refused`, `status`, and so on. Null if
+    /// the attempt succeeded.
     #[schema(required = true, example = json!(null))]
     error_code: Option<&'a str>,
     #[schema(value_type = ResponseView)]
@@ -65,7 +67,7 @@ struct AttemptView<'a> {
     response: Option<ResponseView>,
 }
 
-/// The endpoint’s response. Omitted in lists.
+/// The endpoint’s response to an attempt, and the attempt’s timings. Omitted in lists.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AttemptAnswer)]
 #[serde(rename_all = "camelCase")]
@@ -76,7 +78,8 @@ struct ResponseView {
         example = json!({"content-type": "text/plain"})
     )]
     response_headers: Map<String, Value>,
-    /// The first 16 KiB of the body. Invalid UTF-8 is replaced.
+    /// The first 16 KiB of the body. Invalid UTF-8 is replaced. Null without a response, and after
+    /// the feedback was deleted.
     #[schema(example = "ok")]
     response_body: Option<String>,
     /// True if the body was cut at 16 KiB, ended early, or didn’t end in time.
@@ -86,7 +89,7 @@ struct ResponseView {
     timings: TimingsView,
 }
 
-/// The duration of each step, in milliseconds. Null for a step that the attempt didn't include.
+/// The duration of each step, in milliseconds. Null for a step that didn’t happen.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Timings)]
 #[serde(rename_all = "camelCase")]
@@ -175,7 +178,8 @@ impl ResponseView {
     }
 }
 
-/// Converts headers to an object. Values of the same name are joined as in RFC 9110, section 5.3.
+/// Converts headers to a JSON object. Joins the values of repeated names with commas, as in RFC
+/// 9110, section 5.3.
 fn headers_to_json(headers: &[(String, String)]) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in headers {

@@ -9,9 +9,11 @@ use crate::domain::id::WebhookId;
 use crate::server::AppState;
 use crate::server::problem::Problem;
 
-/// `events` = `delivered` + `pending` + `failed` + `canceled` + `unexplained`. `unexplained` is 0
-/// unless an event was lost. The totals count from the creation of the webhook, and include tests
-/// and deliveries that retention has removed.
+/// The delivery totals of a webhook since it was created. They include tests and deliveries that
+/// retention has deleted.
+///
+/// `events` = `delivered` + `pending` + `failed` + `canceled` + `unexplained`.
+/// `unexplained` is 0 unless an event was lost.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Accounting)]
 pub(super) struct DeliveryTotalsView {
@@ -25,7 +27,7 @@ pub(super) struct DeliveryTotalsView {
 
 /// Get delivery totals
 ///
-/// The number of a webhook’s deliveries in each state:
+/// The number of a webhook’s deliveries in each state. If no event was lost:
 /// `events` = `delivered` + `pending` + `failed` + `canceled`.
 #[utoipa::path(
     get,

@@ -1,9 +1,11 @@
 //! `ETag`, `If-None-Match`, and `If-Match`.
 //!
 //! The `ETag` of a project, feedback, or webhook is its version. With `If-Match`, a client changes
-//! an object only if nobody else has changed it. Every other `ETag` is a hash of the response body,
-//! so handlers don't have to compute it. It is weak, so a proxy that compresses responses leaves it
-//! unchanged. With `If-None-Match`, a client that polls gets 304 until the tag changes.
+//! an object only if nobody else has changed it.
+//!
+//! Every other `ETag` is a weak hash of the response body, so handlers don't have to compute it. A
+//! proxy that compresses responses leaves weak tags unchanged. With `If-None-Match`, a client that
+//! polls gets 304 until the tag changes.
 
 use std::future::{Ready, ready};
 
@@ -35,7 +37,8 @@ impl FromRequest for IfMatch {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let is_sent = request.headers().contains_key(IF_MATCH);
-        // An invalid header matches nothing, because the client wants the change to be conditional.
+        // An invalid header matches no object, because the client wants the change to be
+        // conditional.
         let none = || header::IfMatch::Items(Vec::new());
         let sent = is_sent.then(|| header::IfMatch::parse(request).unwrap_or_else(|_| none()));
         ready(Ok(Self(sent)))
@@ -43,8 +46,9 @@ impl FromRequest for IfMatch {
 }
 
 impl IfMatch {
-    /// Returns the condition that the stored object has one of the versions. Weak tags never match
-    /// (RFC 9110, section 13.1.1).
+    /// Returns the condition that the stored object has one of the versions in the header. Without
+    /// the header, and with `*`, there is no condition. Weak tags never match (RFC 9110, section
+    /// 13.1.1).
     pub(super) fn precondition<T: Versioned + Clone>(self, versions: &Versions) -> Precondition<T> {
         match self.0 {
             None | Some(header::IfMatch::Any) => Precondition::none(),
@@ -59,13 +63,14 @@ impl IfMatch {
     }
 }
 
-/// Returns the header with the version of an object.
+/// Returns the `ETag` header with the version of an object.
 pub(super) fn etag_of(object: &impl Versioned, versions: &Versions) -> (HeaderName, String) {
     let tag = EntityTag::new_strong(object.version(versions));
     (ETAG, tag.to_string())
 }
 
-/// Adds an `ETag` to a JSON response of `GET` or `HEAD`, or returns 304 if the tag matches.
+/// Adds an `ETag` to a JSON response of `GET` or `HEAD`, or returns 304 if `If-None-Match` contains
+/// the tag. Leaves other responses unchanged.
 pub(super) fn add_etag(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
     let headers = response.headers();
@@ -93,7 +98,7 @@ pub(super) fn add_etag(response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
     let is_match = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(items)) => items.iter().any(|item| item.weak_eq(&tag)),
-        // Ignore an invalid header.
+        // Ignore an invalid `If-None-Match`.
         Err(_) => false,
     };
     if is_match {

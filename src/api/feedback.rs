@@ -57,10 +57,12 @@ fn feedback_json(feedback: &Feedback) -> String {
 
 /// Create feedback
 ///
-/// The feedback and its deliveries are stored before the response is sent. If a call with an
-/// `Idempotency-Key` is repeated within 24 hours, nothing is created, and the first response is
-/// returned again, marked with `Idempotency-Replayed: true`. If both calls arrive at the same time,
-/// the second one waits. A key is valid only for this call and the API token that sent it.
+/// The feedback and its deliveries are stored before the response is sent.
+///
+/// If a call with an `Idempotency-Key` is repeated within 24 hours, nothing is created. The first
+/// response is returned again, with `Idempotency-Replayed: true`. If both calls arrive at the same
+/// time, the second call waits. A key applies only to this operation and to the API token that sent
+/// it.
 #[utoipa::path(
     post,
     path = "/api/v1/feedback",
@@ -145,8 +147,8 @@ pub(super) async fn create(
         .body(created.response))
 }
 
-/// Returns the call's idempotency key with its owner and a hash of the request, or `None` if the
-/// call has no key.
+/// Returns the call's idempotency key with its owner, its operation, and a hash of the request.
+/// Returns `None` if the call has no key.
 fn scoped_idempotency_key(
     request: &HttpRequest,
     caller: &Caller,
@@ -260,8 +262,8 @@ pub(super) async fn get(
 
 /// Update feedback
 ///
-/// Changes the status. Any status can follow any other. A change creates one `feedback.updated`
-/// event; setting the current status again creates none.
+/// Changes the status. Every change of status is allowed. A change creates one `feedback.updated`
+/// event. Setting the current status again creates no event.
 #[utoipa::path(
     patch,
     path = "/api/v1/feedback/{id}",
@@ -296,7 +298,8 @@ pub(super) async fn update(
 
 /// Delete feedback
 ///
-/// Cancels its pending deliveries and removes its content from the delivery log.
+/// Deletes the feedback, cancels its pending deliveries, and removes its content from the delivery
+/// log.
 #[utoipa::path(
     delete,
     path = "/api/v1/feedback/{id}",

@@ -1,5 +1,5 @@
-//! Rejects query parameters that the OpenAPI document doesn't list for a call, so that a misspelled
-//! filter isn't ignored. Also rejects repeated parameters and invalid UTF-8.
+//! Rejects query parameters that the OpenAPI document doesn't list for a call, because ignoring a
+//! misspelled filter would be misleading. Also rejects repeated parameters and invalid UTF-8.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
@@ -13,11 +13,12 @@ use crate::server::problem::Problem;
 
 const API_PREFIX: &str = "/api/v1/";
 
-/// The names of the query parameters of each operation that has any.
+/// The names of the query parameters, by method and path. Operations without query parameters are
+/// omitted.
 type ParametersByOperation = HashMap<(Method, String), BTreeSet<String>>;
 
-/// Checks the query string of a call. `route` is the pattern of the call's path, without the base
-/// path. Paths outside `/api/v1` ignore unknown parameters.
+/// Rejects a query string with invalid UTF-8 or, under `/api/v1`, with unknown or repeated
+/// parameters. `route` is the pattern of the call's path, without the base path.
 pub(super) fn check(method: &Method, route: &str, query: &str) -> Result<(), Problem> {
     if !is_utf8_encoded(query.as_bytes()) {
         let message = "The query string is not valid UTF-8.";

@@ -1,4 +1,4 @@
-//! Lists: the query parameters `limit`, `cursor`, and filters, and the JSON envelope.
+//! Parses the query parameters of list requests, and defines the JSON format of a page.
 
 use std::marker::PhantomData;
 
@@ -26,7 +26,7 @@ impl QueryParams {
             .map_err(|_| Problem::invalid_field("", "The query string is invalid."))
     }
 
-    /// Returns the first value of `name`.
+    /// Returns the first value of the parameter `name`.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()

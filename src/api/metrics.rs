@@ -14,7 +14,8 @@ use crate::store::{Metrics, Store, WebhookMetrics};
 
 /// Get metrics
 ///
-/// Feedback by status, deliveries by state, and failing webhooks, in the Prometheus text format.
+/// Returns metrics about feedback, deliveries, webhooks, alerts, and the database, in the
+/// Prometheus text format.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -33,11 +34,11 @@ pub(super) async fn get(app: web::Data<AppState>) -> Result<HttpResponse, Proble
         .body(text))
 }
 
-/// A gauge with one value per webhook.
+/// A gauge with at most one value per webhook.
 struct WebhookGauge {
     name: &'static str,
     help: &'static str,
-    /// Returns the value at the time of the request, or `None` to omit the webhook.
+    /// Returns the value at the given time, or `None` to omit the webhook.
     value: fn(&WebhookMetrics, Timestamp) -> Option<f64>,
 }
 
@@ -145,8 +146,8 @@ fn render_database(store: &Store) -> String {
 struct PrometheusText(String);
 
 impl PrometheusText {
-    /// Starts a metric family. All are gauges, because a redelivery lowers the number of failed
-    /// deliveries.
+    /// Starts a metric family. All families are gauges, because counts can fall: a redelivery
+    /// lowers the number of failed deliveries.
     fn start_family(&mut self, name: &str, help: &str) {
         // Writing to a string can't fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n");
@@ -169,7 +170,8 @@ impl PrometheusText {
         let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 
-    /// Writes a family with a sample for each webhook that has a value.
+    /// Writes a family with a sample for each webhook. Omits webhooks for which `value` returns
+    /// `None`.
     fn write_webhook_family(
         &mut self,
         metrics: &Metrics,

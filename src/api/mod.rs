@@ -1,5 +1,5 @@
-//! The JSON API, one file per resource. A handler parses the request into domain types, calls the
-//! store, and returns JSON.
+//! The JSON API, with one file per resource. A handler parses the request into domain types, calls
+//! the store, and returns JSON.
 //!
 //! Authentication is by API token only; cookies are ignored. Errors are RFC 9457 problems. Each
 //! handler's request and response types also define its part of the OpenAPI document.

@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 document, generated from the code: descriptions from the handlers, schemas from
 //! the structs that are parsed and serialized, and permissions from the route table.
 //!
-//! [`operations`] adds the common parts of operations, such as error responses.
+//! [`operations`] adds the error responses, headers, and parameters that operations have in common.
 
 mod operations;
 
@@ -132,7 +132,8 @@ fn build() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// Returns all routes that belong in the document.
+/// Returns the routes of the API and of the widget's endpoint. `/healthz` is also in the document,
+/// but has no route table.
 fn documented_routes() -> impl Iterator<Item = RouteInfo> {
     let intake = intake::routes().list().into_iter();
     let endpoints = intake.filter(|route| route.path.starts_with("/api/"));
@@ -149,8 +150,8 @@ fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
     }
 }
 
-/// Replaces the item schema of each list with a reference. utoipa inlines the item schema, so
-/// `List_Project` would repeat the whole schema of a project.
+/// Replaces the item schema of each list with a reference. Otherwise, `List_Project` would repeat
+/// the whole schema of a project, because utoipa inlines item schemas.
 fn reference_list_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, list) in schemas {
         let (Some(item), RefOr::T(Schema::Object(list))) = (name.strip_prefix("List_"), list)

@@ -22,7 +22,7 @@ use crate::store::{CreateProjectError, ProjectPatch};
 
 const NOT_FOUND: Problem = Problem::NotFound("Project not found.");
 
-/// OpenAPI schema of a project's id or slug.
+/// The OpenAPI schema of a project's id or slug.
 pub(super) struct IdOrSlug;
 
 impl PartialSchema for IdOrSlug {
@@ -54,7 +54,7 @@ pub(super) struct CreateProject {
     slug: Option<String>,
 }
 
-/// OpenAPI schema of a list of origins, as `project::check_origins` accepts it.
+/// Returns the OpenAPI schema of a list of origins, as `project::check_origins` accepts it.
 fn origins_schema() -> Array {
     let origin = ObjectBuilder::new()
         .schema_type(Type::String)
@@ -87,7 +87,7 @@ pub(super) struct UpdateProject {
 
 /// Create a project
 ///
-/// If the slug generated from the name is taken, `-2` is appended, or the next free number.
+/// If the slug generated from the name is already in use, `-2` or the next free number is appended.
 #[utoipa::path(
     post,
     path = "/api/v1/projects",

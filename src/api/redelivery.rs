@@ -1,4 +1,4 @@
-//! Redelivers finished deliveries, and retries or cancels pending ones.
+//! Redelivers finished deliveries, and retries or cancels pending deliveries.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -128,8 +128,9 @@ pub(super) async fn cancel(
 
 /// Redeliver failed deliveries
 ///
-/// Redelivers all deliveries of the webhook that failed since the given time. Use `states` to
-/// redeliver canceled deliveries. If the call is repeated immediately, the `count` is 0.
+/// Redelivers all deliveries of the webhook that failed since the given time, except tests and
+/// deliveries of deleted feedback. Use `states` to redeliver canceled deliveries. If the call is
+/// repeated immediately, the `count` is 0.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/{id}/recover",
@@ -169,7 +170,7 @@ pub(super) async fn recover(
     Ok(HttpResponse::Accepted().json(RecoveredCount { count }))
 }
 
-/// Returns the response to a successful change: the delivery with its new state.
+/// Returns the response to a successful call: the delivery with its new state.
 async fn accepted(app: &AppState, id: DeliveryId) -> Result<HttpResponse, Problem> {
     let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))

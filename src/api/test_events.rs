@@ -1,4 +1,4 @@
-//! Test events: sends one signed request to a saved webhook, or to a URL that isn't saved yet.
+//! Test events: one signed request to a saved webhook, or to a URL that isn't saved.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ impl<'a> TestReportView<'a> {
 /// Test a webhook
 ///
 /// Sends one signed `test` event immediately, even if the webhook is disabled. A test isn’t
-/// retried. A failure to connect also returns 200, with `success: false`.
+/// retried. If the test fails, the response is still 200, with `success: false`.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/{id}/test",
@@ -111,8 +111,8 @@ pub(super) async fn test_webhook(
 
 /// Test an unsaved URL
 ///
-/// Sends one signed `test` event to a URL. A URL that can’t be saved returns 422. A failure to
-/// connect returns 200, with `success: false`.
+/// Sends one signed `test` event to a URL. A URL that can’t be saved returns 422. If the test
+/// fails, the response is still 200, with `success: false`.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/test",

@@ -25,8 +25,8 @@ use crate::server::problem::{Problem, deletion_response};
 use crate::server::{AppState, schemas};
 use crate::store::SaveWebhookError;
 
-/// OpenAPI schema of a webhook's custom headers, as `webhook::check_headers` accepts them. It can't
-/// express which names are reserved.
+/// Returns the OpenAPI schema of a webhook's custom headers, as `webhook::check_headers` accepts
+/// them. A schema can't express that some names are reserved.
 fn headers_schema(
     value: impl Into<SchemaType>,
     description: &str,
@@ -70,11 +70,11 @@ pub(super) struct CreateWebhook {
     #[schema(schema_with = schemas::webhook_description, required = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     description: Option<String>,
-    /// All topics if omitted. A webhook without topics receives nothing.
+    /// Defaults to all topics. A webhook without topics receives nothing.
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     topics: Option<Vec<Topic>>,
-    /// Ids or slugs of existing projects. Empty means all projects.
+    /// Ids or slugs of existing projects. An empty list means all projects.
     #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     projects: Option<Vec<String>>,
@@ -105,7 +105,7 @@ pub(super) struct UpdateWebhook {
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     topics: Option<Vec<Topic>>,
-    /// Ids or slugs of existing projects. Empty means all projects.
+    /// Ids or slugs of existing projects. An empty list means all projects.
     #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     projects: Option<Vec<String>>,
@@ -130,7 +130,7 @@ pub(super) struct WebhookView<'a> {
     #[schema(example = "Our chat")]
     description: &'a str,
     topics: &'a [Topic],
-    /// Empty means all projects.
+    /// An empty list means all projects.
     #[schema(example = json!([]))]
     projects: &'a [ProjectId],
     enabled: bool,
@@ -138,10 +138,12 @@ pub(super) struct WebhookView<'a> {
     /// The names of the custom headers, with masked values.
     #[schema(value_type = BTreeMap<String, String>, example = json!({"X-Api-Key": "…"}))]
     headers: BTreeMap<&'a str, &'static str>,
-    /// The time of the first failed attempt since the last success.
+    /// The time of the first failed attempt since the last success. Null unless the webhook is
+    /// failing.
     #[schema(required = true)]
     failing_since: Option<Timestamp>,
-    /// Deliveries are held until this time, because the endpoint sent `Retry-After`.
+    /// Deliveries are held until this time, because the endpoint sent `Retry-After`. Null without a
+    /// hold.
     #[schema(required = true)]
     held_until: Option<Timestamp>,
     created_at: Timestamp,
@@ -329,7 +331,7 @@ pub(super) async fn update(
 
 /// Delete a webhook
 ///
-/// Cancels its pending deliveries, and deletes its secret and headers immediately.
+/// Cancels the webhook’s pending deliveries, and deletes its secret and headers immediately.
 #[utoipa::path(
     delete,
     path = "/api/v1/webhooks/{id}",

@@ -1,8 +1,9 @@
-//! The open-file limit of this process, and the number of connections that it allows.
+//! The limit of open files of this process, and the number of connections that the limit allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The minimum for the database, the worker threads, and a few connections.
+/// The minimum number of open files: enough for the database, the worker threads, and a few
+/// connections.
 const FILES_MIN: u64 = 128;
 /// Open files that inbound connections can't use: the database, exports, and deliveries. With a
 /// small limit, half of the open files are reserved.
@@ -38,7 +39,7 @@ pub fn raise_limit() -> Result<OpenFileLimits, TooFewFiles> {
     };
     let files = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => maximum,
-        // The kernel doesn't allow more than `fs.nr_open`, whatever the hard limit is.
+        // The kernel doesn't allow more than `fs.nr_open`, even if the hard limit is higher.
         Err(_) => current,
     };
     limits_for(files.unwrap_or(u64::MAX))
@@ -56,7 +57,7 @@ fn limits_for(files: u64) -> Result<OpenFileLimits, TooFewFiles> {
 }
 
 impl OpenFileLimits {
-    /// Returns the number of inbound connections of each worker thread.
+    /// Returns the maximum number of inbound connections of each worker thread.
     pub fn connections_per_worker(self, workers: usize) -> usize {
         let connections = usize::try_from(self.connections).unwrap_or(usize::MAX);
         (connections / workers.max(1)).max(1)

@@ -40,14 +40,14 @@ pub(crate) struct Submission {
     context: Option<Map<String, Value>>,
     /// A honeypot field. If it isn’t empty, the feedback is discarded.
     website: Option<String>,
-    /// The form token from the widget’s script or the public form. It must be at least 2 s old.
+    /// The form token from the widget’s script or the public form, from 2 s to 30 days old.
     stamp: Option<String>,
 }
 
 /// Submit feedback
 ///
-/// Used by the widget, and by forms on other sites. Requires no token. Rate limits apply for each
-/// IP address and for each project. All responses allow any origin.
+/// Used by the widget, and by forms on other sites. Requires no token. Each IP address and each
+/// project has rate limits. All responses allow any origin.
 #[utoipa::path(
     post,
     path = "/api/feedback",
@@ -132,7 +132,7 @@ pub(super) async fn preflight() -> HttpResponse {
         .finish()
 }
 
-/// Middleware that lets pages of any origin read the response.
+/// Middleware that allows pages of any origin to read the response.
 pub(super) async fn allow_any_origin(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -18,7 +18,7 @@ use crate::store::StoreError;
 /// An error that prevents showing or submitting the form, or loading the script.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntakeError {
-    /// Contains a message with both origins.
+    /// The form came from another origin. The string is the message for the person.
     #[error("{0}")]
     CrossOrigin(String),
     #[error("This page accepts only {0} requests.")]
@@ -91,7 +91,7 @@ pub(super) async fn page_middleware(
     Ok(response)
 }
 
-/// Replaces an error response with a page.
+/// Replaces the response to an [`IntakeError`] or a [`FormError`] with a page.
 fn render_error(response: ServiceResponse<BoxBody>, app: &AppState) -> ServiceResponse<BoxBody> {
     let request = response.request();
     let Some(error) = response.response().error() else {

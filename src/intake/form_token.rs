@@ -46,11 +46,12 @@ impl FormTokens {
             .issue_time(token)
             .ok_or(FormTokenError::InvalidSignature)?;
         let now = clock.now();
-        // A token in the future was issued before the clock was set back, so it is old enough.
+        // A timestamp in the future means that the clock was set back, so the token is old enough.
         if now >= issued_at && now.since(issued_at) < AGE_MIN {
             return Err(FormTokenError::TooFast);
         }
-        // If the clock jumped, either time can be the right one. Use the one with the lower age.
+        // If the clock has jumped, either time can be correct. Use the time that results in the
+        // lower age.
         let age = now.min(clock.now_without_jumps()).since(issued_at);
         if age > AGE_MAX {
             return Err(FormTokenError::Expired);

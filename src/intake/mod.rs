@@ -1,10 +1,17 @@
 //! Intake: everything that accepts feedback without authentication. It consists of the widget's
 //! endpoint, the widget's script, and the public form.
 //!
-//! A submission passes these checks in order: its fields, its idempotency key, the rate limits of
-//! its IP address, its origin, the project's status, and the rate limits of the project. Then it is
-//! stored like any other feedback. Only stored feedback counts for the limits. A rejected origin
-//! counts for the IP address, because it is recorded.
+//! A submission passes these checks in order. Then it is stored like any other feedback.
+//!
+//! 1. The fields.
+//! 2. The idempotency key.
+//! 3. The rate limits of the IP address.
+//! 4. The origin.
+//! 5. The status of the project.
+//! 6. The rate limits of the project.
+//!
+//! Stored feedback counts for all limits. Discarded spam and rejected origins count only for the IP
+//! address. All other rejected submissions count for no limit.
 
 pub(crate) mod endpoint;
 mod error_page;
@@ -70,7 +77,7 @@ struct PublicSubmission {
     email: Option<String>,
     url: Option<String>,
     context: Option<Map<String, Value>>,
-    /// The honeypot: a field that people don't see.
+    /// The honeypot.
     website: Option<String>,
     /// The form token.
     stamp: Option<String>,
@@ -112,7 +119,8 @@ impl SubmissionSource {
 struct AcceptedSubmission {
     /// The JSON of a [`SubmissionReceipt`].
     receipt: String,
-    /// The remaining quota of each rate limit.
+    /// The remaining quota of each rate limit. Empty if the receipt of an earlier request is
+    /// returned.
     quotas: Vec<RemainingQuota>,
 }
 
@@ -189,7 +197,8 @@ struct ValidSubmission {
 }
 
 impl Intake {
-    /// Validates a submission, checks its limits, and stores it.
+    /// Validates a submission, checks the limits, the origin, and the project's status, and stores
+    /// it.
     async fn submit(
         &self,
         app: &AppState,
@@ -209,7 +218,7 @@ impl Intake {
             });
         }
         if let Err(error) = check_origin_and_status(app, &valid.project, &source).await {
-            // A rejected origin is recorded, so it counts.
+            // A rejected origin is recorded, so it counts for the IP address.
             if !matches!(error, SubmissionError::OriginNotAllowed(_)) {
                 self.limits.undo(&counted);
             }
@@ -273,7 +282,7 @@ impl Intake {
     }
 }
 
-/// Checks the origin of a submission and the status of its project.
+/// Checks the origin of a submission and the status of its project. Records a rejected origin.
 async fn check_origin_and_status(
     app: &AppState,
     project: &Project,
@@ -296,7 +305,7 @@ async fn check_origin_and_status(
     }
 }
 
-/// Returns the receipt of an earlier request with the same idempotency key.
+/// Returns the receipt of an earlier request with the same idempotency key, if there is one.
 async fn find_receipt(
     app: &AppState,
     valid: &ValidSubmission,

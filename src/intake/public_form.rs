@@ -1,7 +1,7 @@
 //! `/f/{slug}`: a project's feedback form as a plain page, for links in emails and for browsers
 //! without JavaScript.
 //!
-//! It has the same rate limits as the widget, and no session. Its language comes from
+//! The form has the same rate limits as the widget, and no session. Its language comes from
 //! `Accept-Language`.
 
 use actix_web::http::StatusCode;
@@ -21,7 +21,7 @@ use crate::server::form_data::{FormData, FormError};
 use crate::server::urls::Urls;
 use crate::server::{AppState, html, tokens};
 
-/// `Retry-After` while the database can't be written, in seconds.
+/// The `Retry-After` after a store error, in seconds.
 const STORE_RETRY_SECONDS: u64 = 5;
 
 #[derive(Template)]
@@ -119,7 +119,8 @@ impl FormPage {
         Ok(response)
     }
 
-    /// Returns the form again, with the errors and the person's input.
+    /// Returns the page with an error. If the project is paused or the origin isn't allowed, the
+    /// page contains no form.
     fn error_response(mut self, error: &SubmissionError) -> Result<HttpResponse, IntakeError> {
         let mut retry_after = None;
         let status = match error {
@@ -161,7 +162,7 @@ impl FormPage {
         }
     }
 
-    /// Copies the person's input into the page, to show the form again.
+    /// Copies the person's input into the page, so that it can show the form again.
     fn restore_input(&mut self, intake: &Intake, data: &FormData, clock: &Clock) {
         self.form.message = submitted_message(data);
         self.form.email = submitted_email(data);
@@ -193,7 +194,7 @@ fn non_empty(data: &FormData, name: &str) -> Option<String> {
 
 fn submission(project: &Project, data: &FormData) -> PublicSubmission {
     let (message, email) = (submitted_message(data), submitted_email(data));
-    // A double submit has the same key. An edited message or email gets a new key.
+    // A double submit has the same key. If the person edits the message or email, the key changes.
     let idempotency_key = non_empty(data, "key").map(|key| {
         let json = serde_json::to_vec(&[&key, &email, &message]).unwrap_or_default();
         hex::encode(tokens::sha256(json))

@@ -1,6 +1,7 @@
 //! Rate limits of the intake, for each IP address and each project, counted in memory.
 //!
-//! Only accepted feedback counts. A request that one limit refuses counts for no limit.
+//! A request is counted before it is accepted, and the count can be undone. A request that exceeds
+//! a limit counts for no limit.
 //!
 //! IP addresses aren't stored, only hashes of them. The salt changes each day and never leaves the
 //! process.
@@ -41,10 +42,10 @@ struct LimitState {
 
 type IpAddressHash = [u8; 16];
 
-/// A counted request, which can be taken back.
+/// A counted request. [`IntakeLimits::undo`] undoes the count.
 pub(super) struct CountedRequest {
     client: IpAddressHash,
-    /// `None` if the request doesn't count for its project.
+    /// `None` if the request doesn't count for a project.
     project: Option<ProjectId>,
     /// The remaining quota of each limit.
     pub(super) quotas: Vec<RemainingQuota>,
@@ -65,7 +66,7 @@ impl IntakeLimits {
         }
     }
 
-    /// Counts a request for its IP address.
+    /// Counts a request for the limits of its IP address. Fails if a limit is exceeded.
     pub(super) fn count_ip_address(
         &self,
         ip_address: IpAddr,
@@ -84,8 +85,8 @@ impl IntakeLimits {
         })
     }
 
-    /// Counts a request for its project too. If the project's limit refuses it, it no longer counts
-    /// for the IP address either.
+    /// Counts a request for the limits of its project. If a limit is exceeded, undoes the count for
+    /// the IP address.
     pub(super) fn count_project(
         &self,
         mut request: CountedRequest,
@@ -104,12 +105,13 @@ impl IntakeLimits {
         Ok(request)
     }
 
-    /// Takes back a request that wasn't accepted.
+    /// Undoes the count of a request that wasn't accepted.
     pub(super) fn undo(&self, request: &CountedRequest) {
         self.lock().undo(request);
     }
 
-    /// Locks the state. Generates a new salt if the day has changed.
+    /// Locks the state. If the day has changed, generates a new salt, and resets the limits of IP
+    /// addresses.
     fn lock(&self) -> MutexGuard<'_, LimitState> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let today = days_since_epoch(self.clock.now_without_jumps());
@@ -161,7 +163,8 @@ impl LimitState {
     }
 }
 
-/// Returns the error of the limit with the longest wait, if a limit is exceeded.
+/// Returns the error of the exceeded limit with the longest wait, or `None` if no limit is
+/// exceeded.
 fn find_exceeded<K: Hash + Eq + Clone>(
     limits: &[KeyedLimit<K>],
     key: &K,
@@ -335,7 +338,7 @@ mod tests {
         flood(61);
         let wait = refusal(send(&limits, "192.0.2.1", 1)).wait_seconds();
         assert_eq!(wait, 2);
-        // Returning early doesn't change the promise.
+        // An early retry doesn't change the due time.
         assert_eq!(refusal(send(&limits, "192.0.2.1", 1)).wait_seconds(), 2);
         for _ in 0..wait {
             clock.advance(Duration::from_secs(1));
@@ -343,7 +346,7 @@ mod tests {
         }
         assert!(send(&limits, "192.0.2.1", 1).is_ok());
         assert!(send(&limits, "192.0.2.1", 1).is_err());
-        // A promise ends after a minute.
+        // A promise expires 1 minute after its due time.
         let wait = refusal(send(&limits, "192.0.2.2", 1)).0.wait;
         clock.advance(wait + Duration::from_secs(61));
         flood(200);

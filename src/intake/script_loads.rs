@@ -1,6 +1,7 @@
-//! The origins that loaded the widget's script most recently, stored in memory, so that users can
-//! check whether the snippet works. A load isn't tied to a project, because the script's URL
-//! doesn't contain one.
+//! The origins that loaded the widget's script most recently, so that users can check whether the
+//! snippet works. They are stored in memory.
+//!
+//! A load isn't assigned to a project, because the script's URL doesn't identify a project.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -11,11 +12,11 @@ use crate::domain::project::origin_of;
 /// Maximum number of origins in memory.
 const LOADS_MAX: usize = 20;
 
-/// The last time each origin loaded the widget's script, newest first.
+/// The time of the last load of the widget's script for each origin, newest first.
 #[derive(Default)]
 pub struct ScriptLoads(Mutex<VecDeque<ScriptLoad>>);
 
-/// The last time one origin loaded the script.
+/// The last load of the script by an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptLoad {
     pub origin: String,
@@ -34,7 +35,7 @@ impl ScriptLoads {
         loads.push_front(ScriptLoad { origin, at });
     }
 
-    /// Returns the last `count` loads, newest first.
+    /// Returns the last loads of at most `count` origins, newest first.
     pub fn latest(&self, count: usize) -> Vec<ScriptLoad> {
         let loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loads.iter().take(count).cloned().collect()

@@ -31,8 +31,8 @@ pub struct Translations {
     pub(super) not_found: String,
 }
 
-/// The names of the widget's strings, in the order in which its script contains them. The `data-`
-/// attribute with the same name replaces a string.
+/// The names of the widget's strings, in the order in which its script contains them. A site can
+/// replace a string with the `data-` attribute of the same name.
 pub(super) const WIDGET_STRING_NAMES: [&str; 12] = [
     "label", "message", "email", "optional", "send", "close", "page", "thanks", "later", "paused",
     "failed", "instead",

@@ -1,7 +1,7 @@
 //! `GET /widget.js`: the widget's script, with its strings in all languages and a new form token.
 //!
-//! Browsers revalidate the script after 5 minutes. Until the end of the day, the response is 304,
-//! because a new script would differ only in the token, and a token is valid for weeks.
+//! Browsers revalidate the script after 5 minutes. Until the end of the day (UTC), the response is
+//! 304. A new script would differ only in the token, and a token is valid for weeks.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -22,7 +22,7 @@ use crate::server::{AppState, tokens};
 const SOURCE: &str = include_str!("../../static/widget.js");
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
-/// The script without its form token.
+/// The script without its form token and Miniback's own URL.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     minify(SOURCE)
         .replace("\"@STRINGS@\"", &widget_strings().to_string())
@@ -37,8 +37,9 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 
 /// Removes comments, indentation, and unnecessary spaces and line breaks.
 ///
-/// It works only for this source, which has a semicolon after each statement, no block comments,
-/// and no spaces in regular expressions. In a template, only line breaks are removed.
+/// This function supports only this source. The source has a semicolon after each statement, no
+/// block comments, and no spaces in regular expressions. In a template, only line breaks and
+/// indentation are removed.
 fn minify(source: &str) -> String {
     let lines = source
         .lines()
@@ -94,7 +95,7 @@ pub(super) async fn get(
         .insert_header((ETAG, etag))
         .insert_header((CACHE_CONTROL, "public, max-age=300"))
         .insert_header((VARY, "Accept-Encoding"))
-        // Pages with `Cross-Origin-Embedder-Policy` load only resources that allow it.
+        // Pages with `Cross-Origin-Embedder-Policy` load only resources that permit other origins.
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header((
             HeaderName::from_static("cross-origin-resource-policy"),
@@ -114,7 +115,8 @@ pub(super) async fn get(
     }
 }
 
-/// Returns the script. `own_url` is Miniback's own URL, which the script uses if its tag has none.
+/// Returns the script. The script uses `own_url`, Miniback's own URL, if the `src` of its tag isn't
+/// a full URL.
 fn script(form_token: &str, own_url: &str) -> String {
     SCRIPT.replace("@TOKEN@", form_token).replace(
         "\"@SERVER@\"",
@@ -122,8 +124,8 @@ fn script(form_token: &str, own_url: &str) -> String {
     )
 }
 
-/// Returns the script's tag, which changes each day. It is weak, because the form token differs in
-/// each response.
+/// Returns the `ETag` of the script, which changes each day. It is weak, because the form token
+/// differs in each response.
 fn etag(now: Timestamp) -> String {
     format!("W/\"{}-{}\"", *VERSION, now.millis().div_euclid(DAY_MILLIS))
 }

@@ -17,7 +17,7 @@ pub const PEM_MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The reason a file can't be used, as part of a sentence: `it doesn’t exist`.
+/// The reason why a file can't be used, as part of a sentence: `it doesn’t exist`.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("{}", describe(.0))]
@@ -68,7 +68,7 @@ pub fn read_first_line(from: impl BufRead) -> Result<String, ReadError> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let text = std::str::from_utf8(line).map_err(|_| ReadError::NotText)?;
-    // The file is in UTF-16, or isn't a text file.
+    // A NUL character means that the file is in UTF-16, or isn't a text file.
     if text.contains('\0') {
         return Err(ReadError::NotText);
     }
@@ -84,7 +84,7 @@ fn open(path: &Path, max_bytes: u64) -> Result<File, ReadError> {
         }
     };
     let file = File::open(path).map_err(|error| {
-        // The error doesn't say whether the file is a socket.
+        // The error of `open` doesn't say whether the file is a socket.
         match path.metadata() {
             Ok(metadata) if metadata.file_type().is_socket() => ReadError::NotAFile("a socket"),
             _ => error.into(),

@@ -1,4 +1,4 @@
-//! Limits the log lines that clients and endpoints can cause. Once a minute, a line says how many
+//! Limits the log lines that clients and endpoints can cause. Once a minute, reports how many lines
 //! were suppressed.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use tracing_subscriber::layer::Context;
 use crate::server::security_events;
 
 const WINDOW: Duration = Duration::from_secs(60);
-/// Maximum number of warnings and errors per window from one place in the code.
+/// Maximum number of warnings and errors per window from one log statement.
 const PROBLEMS_MAX: u64 = 10;
 /// Maximum number of failed sign-ins per window, for all clients together. A single client causes
 /// at most 5, because it must wait between attempts.
@@ -21,10 +21,10 @@ const FAILED_SIGN_INS_MAX: u64 = 100;
 /// The HTTP parser, which logs an error for each request that isn't valid HTTP.
 const HTTP_PARSER: &str = "actix_http";
 
-/// The lines of the current window.
+/// The numbers of logged and suppressed lines of each log statement in the current window.
 static COUNTS: LineCounts = LineCounts::new();
 
-/// The place of a log statement in the code: its target and line.
+/// The location of a log statement in the code: its target and line number.
 type Callsite = (&'static str, Option<u32>);
 
 #[derive(Default)]
@@ -49,7 +49,8 @@ impl LineLimits {
         }
     }
 
-    /// Returns the maximum number of lines per window from one place; `None` means no limit.
+    /// Returns the maximum number of lines per window from one log statement; `None` means no
+    /// limit.
     fn limit(&self, target: &str, level: Level) -> Option<u64> {
         if is_http_parser(target) && !self.shows_http_parser {
             Some(0)
@@ -91,8 +92,8 @@ impl LineCounts {
         is_within_limit
     }
 
-    /// Starts a new window, and returns how many lines of each target were suppressed in the old
-    /// one.
+    /// Starts a new window, and returns how many lines of each target were suppressed in the
+    /// previous window.
     fn start_window(&self) -> BTreeMap<&'static str, u64> {
         let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let mut suppressed = BTreeMap::new();
@@ -151,7 +152,7 @@ mod tests {
     }
 
     impl Lines {
-        /// Returns how many lines contain `text`.
+        /// Returns the number of lines that contain `text`.
         fn count(&self, text: &str) -> usize {
             let bytes = self.0.lock().unwrap();
             let text_of = String::from_utf8(bytes.clone()).unwrap();

@@ -22,14 +22,14 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// Queues lines. Each call of `write` must contain whole lines.
+/// Queues lines to be written. Each call of `write` must contain whole lines.
 #[derive(Clone)]
 pub(super) struct LineWriter {
     queue: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
 }
 
-/// Returns the writer to standard error, which is started by the first call.
+/// Returns the writer to standard error. The first call starts it.
 pub(super) fn stderr() -> LineWriter {
     WRITER
         .get_or_init(|| LineWriter::start(io::stderr()))
@@ -91,7 +91,7 @@ impl Write for LineWriter {
 fn write_lines(mut output: impl Write, messages: &Receiver<Message>, dropped: &AtomicU64) {
     for message in messages {
         match message {
-            // There is no other place to report a failure.
+            // A failure to write to the log can't be logged.
             Message::Line(line) => _ = output.write_all(&line),
             Message::Flush(written) => _ = written.try_send(()),
         }

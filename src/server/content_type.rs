@@ -1,5 +1,5 @@
-//! The `Content-Type` of request bodies. Names of media types and character encodings are compared
-//! without case (RFC 9110, 8.3).
+//! The `Content-Type` of request bodies. Names of media types and character encodings are
+//! case-insensitive (RFC 9110, section 8.3).
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
 
@@ -12,13 +12,14 @@ impl<'a> ContentType<'a> {
         Self(value.unwrap_or_default())
     }
 
-    /// Returns whether the media type is `name`, with any parameters.
+    /// Returns whether the media type is `name`, ignoring parameters.
     pub fn is(&self, name: &str) -> bool {
         let media_type = self.0.split(';').next().unwrap_or_default();
         media_type.trim().eq_ignore_ascii_case(name)
     }
 
-    /// Returns whether the body is UTF-8, which is also the default.
+    /// Returns whether each `charset` parameter is UTF-8. Without a `charset`, UTF-8 is the
+    /// default.
     pub fn is_utf8(&self) -> bool {
         let parameters = self.0.split(';').skip(1);
         let mut charsets = parameters.filter_map(|parameter| {

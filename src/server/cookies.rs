@@ -1,5 +1,5 @@
-//! Reads cookies. Other programs on the same host name set cookies too, so a header can contain any
-//! text, and the same name several times.
+//! Reads cookies. Other programs on the same host also set cookies, so the header can contain
+//! arbitrary text and repeated names.
 
 use actix_web::http::header::{COOKIE, HeaderMap};
 

@@ -2,7 +2,7 @@
 //!
 //! `serde_json` preserves the text of numbers, because its feature `arbitrary_precision` is
 //! enabled. Internally, it represents numbers as objects with a reserved member name, so clients
-//! can't use this name. It also drops repeated members.
+//! can't use this name. If a member name is repeated, `serde_json` stores only the last value.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,17 +11,18 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::problem::Problem;
 
-/// The beginning of the names that `serde_json` uses for numbers.
+/// The prefix of the member names that `serde_json` reserves.
 const INTERNAL_NAME: &str = "$serde_json::private";
 
-/// Checks a valid JSON text.
+/// Rejects a JSON text that contains a repeated member name, or a reserved name anywhere. `text`
+/// must be valid JSON.
 pub(super) fn check(text: &str) -> Result<(), Problem> {
     if decode_ascii_escapes(text).contains(INTERNAL_NAME) {
         let message = format!("A name or text that contains “{INTERNAL_NAME}” can’t be stored.");
         return Err(Problem::invalid_field("", message));
     }
     let mut repeated = None;
-    // Can't fail: the text is valid.
+    // This can't fail, because the text is valid JSON.
     let _ = RepeatedNameFinder(&mut repeated)
         .deserialize(&mut serde_json::Deserializer::from_str(text));
     match repeated {
@@ -33,7 +34,7 @@ pub(super) fn check(text: &str) -> Result<(), Problem> {
     }
 }
 
-/// Replaces escapes such as `\u0024`, which could hide a name.
+/// Replaces escapes of ASCII characters, such as `\u0024`, which could hide a reserved name.
 fn decode_ascii_escapes(text: &str) -> String {
     let mut pieces = text.split("\\u00");
     let mut decoded = pieces.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! Data of submitted HTML forms.
+//! Reads the data of submitted HTML forms.
 
 use std::rc::Rc;
 
@@ -20,10 +20,11 @@ const FORM_MAX_BYTES: usize = 64 * 1024;
 /// the request.
 const LARGE_FORM_MAX_BYTES: usize = 512 * 1024;
 
-/// The fields of a form, in the order in which they were sent. A missing field reads as empty, and
-/// validation then reports it.
+/// The fields of a form, in the order in which they were sent. A missing field is read as an empty
+/// string, which validation rejects if the field is required.
 ///
-/// Reading a form also stores it in the request's extensions, so that an error page can show it.
+/// Reading a form also stores the fields in the request's extensions, so that an error page can
+/// show them.
 #[derive(Clone, Default)]
 pub struct FormData(Rc<Vec<(String, String)>>);
 
@@ -40,7 +41,7 @@ impl FormData {
         self.0.iter()
     }
 
-    /// Returns the first value of `name`, or an empty string.
+    /// Returns the first value of the field `name`, or an empty string.
     pub fn get(&self, name: &str) -> &str {
         self.0
             .iter()
@@ -48,7 +49,7 @@ impl FormData {
             .map_or("", |(_, value)| value)
     }
 
-    /// Returns all values of `name`, for example of a group of checkboxes.
+    /// Returns all values of the field `name`, for example of a group of checkboxes.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
@@ -57,7 +58,7 @@ impl FormData {
     }
 }
 
-/// The data of a form that accepts a pasted request.
+/// The data of a form in which a person can paste an HTTP request.
 pub struct LargeFormData(pub FormData);
 
 /// An error while reading form data.
@@ -73,7 +74,7 @@ pub enum FormError {
     UnsupportedMediaType,
     #[error("The form is compressed. Send it without Content-Encoding.")]
     UnsupportedEncoding,
-    /// The fields contain replacement characters.
+    /// A percent-encoded name or value isn't UTF-8. The parser has replaced the invalid bytes.
     #[error(
         "The text isn’t valid UTF-8. Nothing was saved. Check its characters, and send it again."
     )]
@@ -168,8 +169,8 @@ impl FormData {
     }
 }
 
-/// Returns whether percent-encoded names and values are UTF-8. Parsers replace other bytes without
-/// an error.
+/// Returns whether percent-encoded text is UTF-8 after decoding. Parsers replace invalid bytes
+/// without an error.
 pub fn is_utf8_encoded(text: &[u8]) -> bool {
     percent_encoding::percent_decode(text).decode_utf8().is_ok()
 }

@@ -23,7 +23,7 @@ pub struct Health {
 /// Check health
 ///
 /// Checks that the database responds, is intact, and is at its path, and that the dispatcher runs.
-/// Use it for load balancers and watchdogs.
+/// Use this call for load balancers and watchdogs.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -36,12 +36,13 @@ pub struct Health {
 )]
 pub async fn health(app: web::Data<AppState>) -> HttpResponse {
     let (ping, is_alive) = tokio::join!(app.store.ping(), app.delivery.is_alive());
-    // A restart doesn't help against a full disk, so it is a metric instead.
+    // Ignore a full disk, because a restart doesn't help. The metrics report it.
     let ping = match ping {
         Err(StoreError::DiskFull) => Ok(()),
         ping => ping,
     };
-    // Database problems are logged when they are detected, and stop the dispatcher.
+    // A database problem was logged when it was detected, and it stopped the dispatcher. Neither
+    // failure is logged again.
     let has_problem = app.store.problem().is_some();
     if !has_problem && ping.is_ok() && is_alive {
         return HttpResponse::Ok().json(Health { status: "ok" });

@@ -8,12 +8,12 @@ use askama::Template;
 use super::static_files;
 use super::urls::Urls;
 
-/// Renders a template as a response.
+/// Renders a template, and returns it as an HTML response.
 pub fn render(status: StatusCode, page: &impl Template) -> Result<HttpResponse, askama::Error> {
     Ok(response(status, page.render()?))
 }
 
-/// Returns a page that is already rendered.
+/// Returns a response with HTML that is already rendered.
 pub fn response(status: StatusCode, html: String) -> HttpResponse {
     HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
@@ -42,8 +42,8 @@ pub fn add_error_headers(
     }
 }
 
-/// Returns the URL path of a file in `static/`. It changes with the content, so browsers can cache
-/// the file forever.
+/// Returns the URL path of a file in `static/`. The path changes when the content of any file
+/// changes, so browsers can cache the file forever.
 pub fn asset_path(urls: &Urls, name: &str) -> String {
     urls.path(&format!("/static/{name}?v={}", *static_files::VERSION))
 }

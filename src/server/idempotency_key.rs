@@ -7,8 +7,8 @@ use super::problem::Problem;
 /// Maximum length of a key, in bytes.
 const KEY_MAX_BYTES: usize = 255;
 
-/// Returns the request's `Idempotency-Key`, if present. A valid key has 1 to 255 printable ASCII
-/// characters.
+/// Returns the value of the `Idempotency-Key` header, or `None` if the request has no such header.
+/// A valid key has 1 to 255 printable ASCII characters.
 pub fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(header) = request.headers().get("idempotency-key") else {
         return Ok(None);

@@ -1,4 +1,5 @@
-//! JSON request bodies: checks size, content type, and syntax, then reports errors by field.
+//! Reads JSON request bodies: checks the size, content type, and syntax, and reports errors by
+//! field.
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_ENCODING;
@@ -24,7 +25,7 @@ const DRAIN_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The deepest nesting of arrays and objects that `serde_json` parses.
 const NESTING_MAX: usize = 127;
 
-/// A request body that is a JSON object.
+/// A request body that is a JSON object, deserialized as `T`.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
@@ -37,7 +38,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     }
 }
 
-/// An optional request body. An empty body counts as `{}`.
+/// A request body that is a JSON object or empty. An empty body is deserialized as `{}`.
 pub struct OptionalJson<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
@@ -72,7 +73,7 @@ enum BodyType {
     Json,
     /// The body has a `Content-Encoding`, such as `gzip`.
     Encoded,
-    /// JSON that isn't UTF-8.
+    /// JSON with a `charset` other than UTF-8.
     OtherCharset,
     Other,
 }
@@ -89,7 +90,7 @@ impl BodyType {
     }
 }
 
-/// Checks the size first, then the headers, then the content.
+/// Reads and deserializes a JSON object. Checks the size first, then the headers, then the content.
 async fn read_object<T: DeserializeOwned>(
     body_type: BodyType,
     optional: bool,
@@ -130,7 +131,7 @@ async fn read_all(mut payload: Payload) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// Returns whether a body is compressed or encoded in another way.
+/// Returns whether the request has a `Content-Encoding` other than `identity`.
 pub fn is_encoded(request: &HttpRequest) -> bool {
     let values = request.headers().get_all(CONTENT_ENCODING);
     let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
@@ -153,7 +154,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         ));
     }
     exact_json::check(text)?;
-    // Parse the text again, because `Value` drops duplicate members.
+    // `value` is only needed for the syntax check. The result is deserialized from the text.
     let mut members = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut members).map_err(|error| {
         let path = error.path().to_string();
@@ -164,7 +165,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// Describes malformed JSON, and JSON that can't be represented. Columns are counted in bytes.
+/// Returns the problem for malformed JSON, for unpaired surrogates, and for nesting that is too
+/// deep. Columns are counted in bytes.
 fn syntax_problem(error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     if text.starts_with("recursion limit") {
@@ -182,7 +184,7 @@ fn syntax_problem(error: &serde_json::Error) -> Problem {
     })
 }
 
-/// Converts an error message of serde to a validation error of the affected field.
+/// Converts serde's error message to a validation error of the affected field.
 fn field_error(path: &str, text: &str) -> ValidationErrors {
     // Drop the line and column. The path of the field replaces them.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
@@ -211,7 +213,7 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
     if text.starts_with("unknown variant") {
         return ValidationErrors::for_field(path, unknown_variant(text));
     }
-    // serde_json's message for a number instead of the name of an enum variant.
+    // serde_json returns this message for a number instead of the name of an enum variant.
     if text == "expected value" {
         return ValidationErrors::for_field(
             path,
@@ -240,8 +242,8 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
     ValidationErrors::for_field(path, format!("{sentence}."))
 }
 
-/// Describes a string that isn't one of the valid values, without the string: it may be a secret in
-/// the wrong member.
+/// Returns a message that lists the valid values. The message omits the submitted string, because
+/// it may be a secret in the wrong member.
 fn unknown_variant(text: &str) -> String {
     let valid = text
         .rsplit_once("expected ")
@@ -289,7 +291,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Deserializes an integer or null. JSON doesn't distinguish `24.0` from `24`.
+/// Deserializes an integer or null. In JSON, `24.0` and `24` are the same number, so both are
+/// accepted.
 pub fn deserialize_integer<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u32>, D::Error> {
@@ -305,7 +308,7 @@ pub fn deserialize_integer<'de, D: Deserializer<'de>>(
     };
     let value = number.as_f64().unwrap_or(f64::NAN);
     if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
-        // Lossless: the value is an integer in the range of `u32`.
+        // The conversion is lossless, because the value is an integer in the range of `u32`.
         Ok(Some(value as u32))
     } else {
         Err(D::Error::custom(format!(

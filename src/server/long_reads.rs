@@ -1,7 +1,7 @@
-//! Limits reads that take long, such as searches, lists, and exports.
+//! Limits slow reads, such as searches, lists, and exports.
 //!
-//! Each user has one long read at a time, and the total number is limited. Users take turns, so the
-//! requests of one user don't delay those of others.
+//! Each user can run one long read at a time, so a user with many requests can't block other users.
+//! The total number of running long reads is also limited.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -22,7 +22,7 @@ const WAIT_MAX: Duration = Duration::from_secs(15);
 
 pub struct LongReads {
     running: Arc<Semaphore>,
-    /// One permit for each user with a request.
+    /// A semaphore with one permit for each user who has a request.
     users: Mutex<HashMap<UserId, Weak<Semaphore>>>,
 }
 
@@ -36,8 +36,8 @@ impl Default for LongReads {
 }
 
 impl LongReads {
-    /// Waits for the user's turn, then runs `read`. It finishes even if the caller disconnects, so
-    /// that the number of running reads is correct.
+    /// Waits for the user's turn, then runs `read`. The read continues even if the caller
+    /// disconnects, so that the number of running reads is correct.
     ///
     /// # Errors
     ///

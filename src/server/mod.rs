@@ -34,7 +34,8 @@ use request_origin::TrustedProxies;
 use urls::Urls;
 use versions::Versions;
 
-/// Maximum time for a request body to arrive. Without it, slow senders would occupy connections.
+/// Maximum time for a request body to arrive. Without a limit, slow senders would occupy
+/// connections.
 pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// The state that all handlers use. The HTTP server's worker threads share one instance.
@@ -46,7 +47,7 @@ pub struct AppState {
     pub proxies: TrustedProxies,
     pub long_reads: long_reads::LongReads,
     pub versions: Versions,
-    /// The target of alerts about failing webhooks, if one is configured.
+    /// The endpoint of alerts about failing webhooks, if `--alert-url` is set.
     pub alerts: Option<delivery::AlertEndpoint>,
 }
 

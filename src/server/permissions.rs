@@ -10,13 +10,13 @@ use crate::domain::account::{Role, Scope};
 pub enum Permission {
     /// No authentication is required.
     Public,
-    /// Any user.
+    /// Any user, with scope `full`.
     Member,
-    /// Admins only: settings, webhooks, secrets, deliveries, people.
+    /// Only admins, with scope `full`: settings, webhooks, secrets, deliveries, and users.
     Admin,
-    /// Any user, including with a token of scope `submit`: `POST /api/v1/feedback`.
+    /// Any user, with scope `full` or `submit`. Required for `POST /api/v1/feedback`.
     Submit,
-    /// Admins only, including with a token of scope `metrics`: `GET /metrics`.
+    /// Only admins, with scope `full` or `metrics`. Required for `GET /metrics`.
     Metrics,
 }
 

@@ -1,4 +1,5 @@
-//! Error responses in JSON: RFC 9457 `application/problem+json`. A 422 lists the invalid fields.
+//! Error responses in JSON: RFC 9457 `application/problem+json`. A response with status 422 lists
+//! the invalid fields.
 
 use std::fmt;
 
@@ -39,7 +40,7 @@ pub enum Problem {
     UnsupportedCharset,
     Invalid(ValidationErrors),
     RateLimited(RateLimitExceeded),
-    /// A 403 with its own `type`, so that clients can distinguish the causes.
+    /// Status 403 with a specific `type`, so that clients can distinguish the causes.
     SubmissionRejected {
         r#type: &'static str,
         detail: String,
@@ -52,7 +53,7 @@ pub enum Problem {
 pub struct ProblemBody<'a> {
     #[schema(example = "about:blank")]
     r#type: &'static str,
-    /// The reason phrase of the status.
+    /// The reason phrase of the HTTP status.
     #[schema(example = "Unprocessable Entity")]
     title: &'a str,
     #[schema(example = 422)]
@@ -75,7 +76,7 @@ impl Problem {
         }
     }
 
-    /// Returns a validation error of one field.
+    /// Returns a problem with a validation error of one field.
     pub fn invalid_field(field: &str, message: impl fmt::Display) -> Self {
         Self::Invalid(ValidationErrors::for_field(field, message))
     }

@@ -6,7 +6,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::rate_limit::RateLimit;
 
-/// The scope of a rate limit: each IP address, or each project.
+/// The scope of a rate limit: an IP address or a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitScope {
     IpAddress,
@@ -37,21 +37,23 @@ impl RateLimitExceeded {
         }
     }
 
-    /// Returns the time to wait in whole seconds.
+    /// Returns the time to wait in seconds, rounded up to at least 1.
     pub fn wait_seconds(&self) -> u64 {
         round_up_to_seconds(self.0.wait)
     }
 }
 
-/// Rounds up, to at least 1 s, so that a client that waits this long is accepted.
+/// Rounds a duration up to whole seconds, at least 1, so that a client that waits this long is
+/// accepted.
 fn round_up_to_seconds(wait: Duration) -> u64 {
     u64::try_from(wait.as_nanos().div_ceil(1_000_000_000))
         .unwrap_or(u64::MAX)
         .max(1)
 }
 
-/// Adds `RateLimit-Policy` and `RateLimit` as in the IETF draft, and the three older headers that
-/// most clients still read. The older headers describe the limit with the smallest remaining quota.
+/// Adds `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers), and the three
+/// older headers that most clients still read. `RateLimit` and the older headers describe the limit
+/// with the smallest remaining quota.
 pub fn add_rate_limit_headers(headers: &mut HeaderMap, quotas: &[RemainingQuota]) {
     let Some(tightest) = quotas
         .iter()

@@ -1,7 +1,7 @@
 //! `X-Request-Id`: a short id for each request, in the response and in the log.
 //!
-//! Malformed requests (an invalid, oversized, or slow head) are rejected by actix before a request
-//! object exists. These responses (400, 408, and 431) have no id.
+//! Malformed requests (an invalid, oversized, or slow head) are rejected before a request object
+//! exists. The responses to them (400, 408, and 431) have no id.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,8 @@ fn next_id() -> String {
     format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Middleware that assigns an id to a request and adds it to the response and to every log line.
+/// Middleware that assigns an id to a request, and adds it to the response and to the request's log
+/// lines.
 ///
 /// Only the pattern of the matching route is logged, because paths and queries can contain secrets
 /// such as one-time tokens.

@@ -1,5 +1,5 @@
 //! Determines the client's IP address, Miniback's own origin as the browser sees it, and whether a
-//! page of another site sent the request.
+//! page of another origin sent the request.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -25,7 +25,7 @@ const UNTRUSTED_PEERS_MAX: usize = 20;
 #[derive(Clone, Debug)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
-    /// Peers whose `X-Forwarded-…` headers were ignored.
+    /// The first peers whose `X-Forwarded-…` headers were ignored.
     untrusted_peers: Arc<Mutex<BTreeSet<IpAddr>>>,
 }
 
@@ -37,22 +37,23 @@ impl TrustedProxies {
         }
     }
 
-    /// Returns the peers whose `X-Forwarded-…` headers were ignored, at most 20.
+    /// Returns the first peers whose `X-Forwarded-…` headers were ignored, at most 20.
     pub fn untrusted_peers(&self) -> Vec<IpAddr> {
         let peers = self.untrusted_peers.lock();
         let peers = peers.unwrap_or_else(PoisonError::into_inner);
         peers.iter().copied().collect()
     }
 
-    /// Returns the value of `--trusted-proxy` that also trusts `peer`.
+    /// Returns a value for `--trusted-proxy` that contains the current networks and `peer`.
     pub fn option_value_with(&self, peer: IpAddr) -> String {
         let networks = self.networks.iter().map(ToString::to_string);
         let all: Vec<_> = networks.chain([peer.to_string()]).collect();
         all.join(",")
     }
 
-    /// Logs each peer whose `X-Forwarded-…` headers are ignored, once. The log line explains why
-    /// all visitors behind a proxy share one rate limit.
+    /// Logs a warning about a peer whose `X-Forwarded-…` headers are ignored, once for each peer
+    /// and for at most 20 peers. The warning can explain why all visitors behind a proxy share one
+    /// rate limit.
     fn report_untrusted_peer(&self, peer: IpAddr) {
         let peers = self.untrusted_peers.lock();
         let mut peers = peers.unwrap_or_else(PoisonError::into_inner);
@@ -134,7 +135,7 @@ impl TrustedProxies {
     }
 }
 
-/// Middleware that logs each untrusted peer that sends `X-Forwarded-…` headers.
+/// Middleware that logs untrusted peers that send `X-Forwarded-…` headers.
 pub async fn report_untrusted_proxies(
     state: web::Data<AppState>,
     request: ServiceRequest,
@@ -164,7 +165,8 @@ pub fn is_cross_origin(proxies: &TrustedProxies, urls: &Urls, request: &HttpRequ
         .is_some_and(|origin| !is_own_origin(proxies, urls, request, origin))
 }
 
-/// Returns whether `origin` is Miniback's own origin: as the browser sees it, or from `--base-url`.
+/// Returns whether `origin` is Miniback's own origin, either as the browser sees it or from
+/// `--base-url`.
 pub fn is_own_origin(
     proxies: &TrustedProxies,
     urls: &Urls,
@@ -178,8 +180,9 @@ pub fn is_own_origin(
         .any(|own| own.as_bytes() == origin.as_bytes())
 }
 
-/// Returns the message for a rejected cross-origin request. It contains both origins, because the
-/// cause can be a missing `--base-url` or a proxy that changes `Host`.
+/// Returns the message for a rejected cross-origin request. If `Origin` is a URL, the message
+/// contains both origins, because the cause can be a missing `--base-url` or a proxy that changes
+/// `Host`. Logs a warning about this cause once.
 pub fn cross_origin_message(
     proxies: &TrustedProxies,
     urls: &Urls,
@@ -211,7 +214,7 @@ pub fn cross_origin_message(
     message
 }
 
-/// Parses an entry of `X-Forwarded-For`: an IP address, to which some proxies add a port.
+/// Parses an entry of `X-Forwarded-For`: an IP address, or an IP address with a port.
 fn parse_forwarded_for(entry: &str) -> Option<IpAddr> {
     let with_port = || entry.parse::<SocketAddr>().ok().map(|socket| socket.ip());
     entry.parse().ok().or_else(with_port)

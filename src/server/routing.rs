@@ -66,7 +66,7 @@ method!(
     web::route().method(Method::OPTIONS)
 );
 
-/// A path with all its methods.
+/// A path with all its supported methods.
 pub struct PathRoutes {
     path: String,
     methods: Vec<(Method, Permission)>,
@@ -113,7 +113,7 @@ impl PathRoutes {
     }
 }
 
-/// A route table, or a part of it under a prefix.
+/// A route table. All paths in it start with `prefix`, which can be empty.
 #[derive(Default)]
 pub struct Routes {
     prefix: String,
@@ -121,7 +121,7 @@ pub struct Routes {
     default: Option<Route>,
 }
 
-/// A path, or more routes under a prefix.
+/// A path, or a route table under a prefix.
 pub enum RouteNode {
     Path(PathRoutes),
     Routes(Routes),
@@ -147,7 +147,7 @@ pub struct RouteInfo {
     pub permission: Permission,
 }
 
-/// Returns an empty route table whose paths all start with `prefix`.
+/// Returns an empty route table for paths that start with `prefix`.
 pub fn scope(prefix: &str) -> Routes {
     Routes {
         prefix: prefix.to_owned(),

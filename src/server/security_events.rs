@@ -135,24 +135,25 @@ pub const ROUTES: &[(Method, &str, &str)] = &[
     ),
 ];
 
-/// The target of all lines about security events.
+/// The log target of security events.
 pub const TARGET: &str = "miniback::security_events";
-/// The target of lines that anybody can cause without signing in. Their number is limited.
+/// The log target of security events that anybody can cause without signing in. Their number is
+/// limited.
 pub const UNAUTHENTICATED_TARGET: &str = "miniback::security_events::unauthenticated";
 
 /// The page that shows a webhook's secret if its query contains `reveal=ID`.
 const NOTIFICATIONS_PATH: &str = "/settings/notifications";
 
-/// The sender of a request, stored in the request's extensions.
+/// The user who sent a request, stored in the request's extensions.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub user: UserId,
-    /// The API token that authenticated the request.
+    /// The API token that authenticated the request; `None` for a session.
     pub token: Option<TokenId>,
 }
 
-/// The id of the object that an event is about, stored in the request's extensions. It is only
-/// needed if the path doesn't contain it.
+/// The id of the object that an event is about, stored in the request's extensions. Only needed if
+/// neither the path nor the `Location` header contains the id.
 struct Subject(String);
 
 /// Sets the id of the object that the request's event is about.
@@ -160,35 +161,37 @@ pub fn set_subject(request: &HttpRequest, id: impl ToString) {
     request.extensions_mut().insert(Subject(id.to_string()));
 }
 
-/// Logs an event of a request. `subject` is the id of the object that the event is about.
+/// Logs a security event of a request. `subject` is the id of the object that the event is about.
 pub fn log(event: &str, subject: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
     let by = actor.map(|actor| actor.user.as_str());
     let token = actor.and_then(|actor| Some(actor.token.as_ref()?.as_str()));
     tracing::info!(target: TARGET, security_event = event, subject, by, token, %client_ip, "security event");
 }
 
-/// Logs a wrong password. `actor` is the user if they were signed in.
+/// Logs a wrong password. `account` is the id of the account, or `None` if there is no such
+/// account. `actor` is the signed-in user, if there is one.
 pub fn log_failed_sign_in(account: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
     let by = actor.map(|actor| actor.user.as_str());
     tracing::info!(target: UNAUTHENTICATED_TARGET, security_event = "sign_in_failed", subject = account, by, %client_ip, "security event");
 }
 
-/// Logs an event without a request. `by` is `command_line` or `configuration`.
+/// Logs a security event without a request. `by` is `command_line` or `configuration`.
 pub fn log_local(event: &str, subject: &str, by: &str) {
     tracing::info!(target: TARGET, security_event = event, subject, by, "security event");
 }
 
-/// Middleware that logs the events of successful requests.
+/// Middleware that logs the security events of successful requests.
 pub async fn log_requests(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let response = next.call(request).await?;
     let status = response.status();
-    // A successful form redirects. An export without a session redirects to the sign-in page.
+    // A successful form submission redirects. A `GET` that redirects, such as an export without a
+    // session, isn't successful.
     let is_form = response.request().method() == Method::POST;
     let is_success = status.is_success() || (status.is_redirection() && is_form);
-    // A form that was submitted twice redirects with an error.
+    // A form that was submitted twice redirects with an error, which isn't a new event.
     if is_success
         && response.response().error().is_none()
         && let Some(app) = response.request().app_data::<web::Data<AppState>>()
@@ -250,7 +253,8 @@ fn find_event<B>(
     None
 }
 
-/// Returns whether the text has the form of an id, and so can't disguise the rest of the line.
+/// Returns whether the text is at most 64 ASCII letters, digits, `_`, and `-`. Such a text can't
+/// forge other fields of the log line.
 fn is_id(text: &str) -> bool {
     text.len() <= 64
         && text

@@ -13,7 +13,8 @@ use actix_web::middleware::Next;
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Middleware that adds `nosniff` to every response, so that no browser guesses another type.
+/// Middleware that adds `nosniff` to every response, so that no browser guesses another content
+/// type.
 pub async fn add_nosniff(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -33,7 +34,7 @@ pub fn add_security_headers(headers: &mut HeaderMap, cache_control: &'static str
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     let same_origin = HeaderValue::from_static("same-origin");
     headers.insert(CROSS_ORIGIN_OPENER_POLICY, same_origin.clone());
-    // Other sites load the widget's script.
+    // The widget's script has its own value, because pages of other origins load it.
     if !headers.contains_key(CROSS_ORIGIN_RESOURCE_POLICY) {
         headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, same_origin);
     }

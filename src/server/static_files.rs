@@ -13,7 +13,7 @@ struct StaticFile {
     content: &'static str,
 }
 
-/// The stylesheet, joined from its parts. Later parts override earlier parts.
+/// The stylesheet, joined from several files. Later files override earlier files.
 const STYLESHEET: &str = concat!(
     include_str!("../../static/style/base.css"),
     include_str!("../../static/style/layout.css"),
@@ -27,7 +27,8 @@ const STYLESHEET: &str = concat!(
     include_str!("../../static/style/docs.css"),
 );
 
-/// The script of all pages, joined from its parts in one function, so they share a scope.
+/// The script of all pages, joined from several files. The files share a scope, because one
+/// function encloses them.
 const SCRIPT: &str = concat!(
     "\"use strict\";\n(() => {\n",
     include_str!("../../static/app/shared.js"),
@@ -68,7 +69,7 @@ const FILES: [StaticFile; 5] = [
     },
 ];
 
-/// A hash of all files, used in their URLs.
+/// A hash of the content of all files, used in their URLs.
 pub static VERSION: LazyLock<String> = LazyLock::new(|| {
     let all: String = FILES.iter().map(|file| file.content).collect();
     hex::encode(&tokens::sha256(all)[..6])

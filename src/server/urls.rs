@@ -1,4 +1,4 @@
-//! Builds all URLs of Miniback's own routes. No other module knows the base path.
+//! Builds the URLs of Miniback's own routes, including the base path.
 
 use url::Url;
 

@@ -34,7 +34,7 @@ impl Versions {
     }
 
     fn hash(&self, editable: &impl Serialize) -> String {
-        // Can't fail: the fields have no maps with keys that aren't strings.
+        // This can't fail, because all keys of maps are strings.
         let json = serde_json::to_vec(editable).unwrap_or_default();
         let hash = hmac::sign(&self.0, &json);
         URL_SAFE_NO_PAD.encode(&hash.as_ref()[..VERSION_BYTES])
@@ -55,7 +55,7 @@ impl Versioned for Feedback {
 
 impl Versioned for Webhook {
     fn version(&self, versions: &Versions) -> String {
-        // Every field is listed, so that a new field can't be forgotten.
+        // Every field is listed, so that nobody forgets a new field.
         let Self {
             id,
             url,

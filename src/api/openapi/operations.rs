@@ -1,5 +1,5 @@
-//! Completes the operations of the OpenAPI document: adds errors, headers, conditional requests,
-//! and security.
+//! Adds errors, headers, conditional requests, and security to the operations of the OpenAPI
+//! document.
 
 use actix_web::http::{Method, StatusCode};
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
@@ -15,7 +15,8 @@ use crate::server::permissions::{Permission, is_allowed};
 const X_REQUEST_ID: &str = "X-Request-Id";
 const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
 
-/// Errors that many operations share: the status, the operations it applies to, and a description.
+/// Errors that many operations share: the status, a function that selects the operations, and a
+/// description.
 const SHARED_ERRORS: [(&str, ErrorCondition, &str); 11] = [
     ("400", |call| call.has_body, "Invalid JSON or UTF-8"),
     (
@@ -75,7 +76,7 @@ struct OperationKind {
     has_body: bool,
     rejects_unknown_query: bool,
     has_id: bool,
-    /// Whether the operation changes an object that has a version.
+    /// Whether the operation changes or deletes an object that has a version.
     is_versioned: bool,
 }
 
@@ -88,7 +89,7 @@ pub(super) fn error_responses() -> impl Iterator<Item = (String, RefOr<Response>
     })
 }
 
-/// Returns the name of a shared error in the document: `Unauthorized` for 401.
+/// Returns the name of a shared error in the document, for example `Unauthorized` for 401.
 fn error_name(status: &str) -> String {
     let reason = status
         .parse::<u16>()
@@ -112,7 +113,7 @@ fn complete_error_response(status: &str, response: &mut Response) {
         .insert("application/problem+json".into(), problem);
 }
 
-/// Adds the errors, headers, conditional requests, and security that follow from the path, method,
+/// Adds the errors, headers, conditional requests, and security that result from the path, method,
 /// and permission of an operation.
 pub(super) fn complete_operation(
     operation: &mut Operation,
@@ -154,7 +155,7 @@ pub(super) fn complete_operation(
     if call.is_versioned {
         add_version_condition(operation);
     }
-    // Rotations and tests of saved webhooks have an optional body.
+    // The calls that rotate a secret or test a saved webhook have an optional body.
     let is_optional = path.ends_with("/rotate") || path.ends_with("/{id}/test");
     if let (Some(body), true) = (&mut operation.request_body, is_optional) {
         body.required = Some(Required::False);
@@ -162,7 +163,7 @@ pub(super) fn complete_operation(
     operation.security = Some(security_requirements(permission));
 }
 
-/// Adds `ETag`, `If-None-Match`, and the response 304.
+/// Adds the `ETag` header, the `If-None-Match` parameter, and the response 304.
 fn add_conditional_request(operation: &mut Operation) {
     if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
         add_header(
@@ -191,7 +192,7 @@ fn add_conditional_request(operation: &mut Operation) {
     operation.parameters.get_or_insert_default().push(condition);
 }
 
-/// Adds `If-Match`, and the `ETag` of the changed object.
+/// Adds the `If-Match` parameter, and the `ETag` of the changed object to the response.
 fn add_version_condition(operation: &mut Operation) {
     if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
         add_header(response, "ETag", "The new version of the object.");
@@ -216,8 +217,8 @@ fn add_header(response: &mut Response, name: &str, description: &str) {
     response.headers.insert(name.into(), header);
 }
 
-/// Returns the alternative ways to authenticate an operation. Each has a scope, and the role
-/// `admin` if only admins are allowed.
+/// Returns the alternative ways to authenticate an operation. Each alternative requires a scope,
+/// and the role `admin` if only admins are allowed.
 fn security_requirements(permission: Permission) -> Vec<SecurityRequirement> {
     let mut requirements = Vec::new();
     if permission == Permission::Public {

@@ -1,7 +1,7 @@
 //! A rate limit that is counted separately for each key, with the generic cell rate algorithm.
 //!
-//! Unlike the limiters of common crates, it can be checked without being counted, and a count can
-//! be taken back.
+//! Unlike the limiters of common crates, this limiter can check a request without counting it, and
+//! can undo a count.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -56,7 +56,7 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
         self.quota(u32::try_from(free).unwrap_or(u32::MAX), self.interval)
     }
 
-    /// Takes back one counted request.
+    /// Undoes the count of one request.
     pub(super) fn undo(&mut self, key: &K) {
         if let Some(full_at) = self.full_at.get_mut(key) {
             *full_at = full_at.saturating_sub(self.interval);

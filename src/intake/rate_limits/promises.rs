@@ -1,16 +1,17 @@
-//! Promises to clients that a full project refused: a client that returns after its `Retry-After`
-//! is accepted, even if others have used the quota in the meantime.
+//! Reserves capacity for clients that were rejected because of a project's rate limit. A client
+//! that returns after its `Retry-After` is accepted, even if other clients have used the quota.
 //!
-//! Accepted promises count for the project like all feedback, so they delay later clients.
+//! Feedback that is accepted because of a promise counts for the project like all feedback, so
+//! later clients wait longer.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::domain::id::ProjectId;
 
-/// The time in which a client must return.
+/// The time after `due` in which a client must return.
 const LIFETIME: Duration = Duration::from_secs(60);
-/// Maximum number of open promises of a project. Other clients compete for the quota.
+/// Maximum number of open promises of a project. Clients without a promise compete for the quota.
 const PROMISES_MAX: usize = 60;
 
 pub(super) struct Promises<K> {
@@ -29,7 +30,7 @@ impl<K: PartialEq> Promises<K> {
         }
     }
 
-    /// Returns the time at which the client is accepted, if it has a promise.
+    /// Returns the time from which the client is accepted, if it has a promise.
     pub(super) fn due(
         &mut self,
         project: &ProjectId,
@@ -46,8 +47,9 @@ impl<K: PartialEq> Promises<K> {
         due
     }
 
-    /// Promises to accept a client that must wait for `wait`, and for the clients with earlier
-    /// promises. Returns the time to wait.
+    /// Returns the time that the client must wait: at least `wait`, and at least until `interval`
+    /// after the last promise. Adds a promise for this time, unless the project already has the
+    /// maximum number.
     pub(super) fn add(
         &mut self,
         project: &ProjectId,
@@ -65,7 +67,7 @@ impl<K: PartialEq> Promises<K> {
         due - now
     }
 
-    /// Removes the promise to a client that was accepted.
+    /// Removes the promise of a client that was accepted.
     pub(super) fn remove(&mut self, project: &ProjectId, client: &K) {
         if let Some(promises) = self.projects.get_mut(project) {
             promises.retain(|promise| promise.client != *client);

@@ -19,9 +19,9 @@ use futures_util::Stream;
 use super::UNREAD_MAX_BYTES;
 use super::state::ConnectionState;
 
-/// Middleware for all responses. It must be the outermost.
+/// Middleware for all responses. It must be the outermost middleware.
 ///
-/// - HTTP/1.0 has no chunks, so a stream ends with the connection.
+/// - HTTP/1.0 has no chunked encoding, so the end of the connection marks the end of a stream.
 /// - A request to change the protocol is ignored. The connection can't be used again, because a
 ///   client could already send bytes of the other protocol.
 /// - If part of the request's body hasn't arrived when the response starts, the response announces
@@ -57,8 +57,8 @@ pub async fn adapt_response(
 
 /// A request's body, shared by the handler and the response.
 ///
-/// While the response holds an incomplete body, actix closes the connection after the response. If
-/// nothing holds the body, actix reads a chunked body to its end, without a limit.
+/// While the response holds an unread request body, actix closes the connection after the response.
+/// If nothing holds the request body, actix reads a chunked body to its end, without a limit.
 #[derive(Clone)]
 struct RequestBody {
     payload: Rc<RefCell<Payload>>,
@@ -80,8 +80,8 @@ impl RequestBody {
         body
     }
 
-    /// Reads the part of a short body that has arrived but wasn't read by the handler. The
-    /// connection can then be used again.
+    /// Reads the bytes of the body that have arrived but that the handler hasn't read, up to
+    /// [`UNREAD_MAX_BYTES`]. If the body ends there, the connection can be used again.
     async fn read_arrived(&self) {
         let mut body = self.clone();
         let mut left = UNREAD_MAX_BYTES;
@@ -90,7 +90,7 @@ impl RequestBody {
             while !self.is_finished.get() && left > 0 {
                 match Pin::new(&mut body).poll_next(context) {
                     Poll::Ready(Some(Ok(chunk))) => left = left.saturating_sub(chunk.len()),
-                    // Actix parses the bytes that arrived with the head when the middleware waits.
+                    // Actix parses the bytes that arrived with the head while the middleware waits.
                     Poll::Pending if !waited => {
                         waited = true;
                         context.waker().wake_by_ref();

@@ -1,4 +1,4 @@
-//! Connections from clients: the framing of responses, and a deadline for each phase.
+//! Handles connections from clients: frames the responses, and enforces a deadline for each phase.
 
 pub mod framing;
 mod state;
@@ -22,10 +22,11 @@ use state::Connections;
 use stream::ClientStream;
 
 /// The maximum time that a connection waits for the next request. Common proxies keep idle
-/// connections for up to 2 minutes, and must be the side that closes them: a request that a proxy
-/// sends while the server closes gets no response.
+/// connections for up to 2 minutes, and the proxy must close them first. If the server closes a
+/// connection just when a proxy sends a request, the request gets no response.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(130);
-/// Maximum time for the head of a request to arrive, and for the first byte on a new connection.
+/// Maximum time for the head of a request to arrive. The time starts with the first byte of the
+/// head or, for the first request, with the connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The maximum time that the server waits for a client to read. The send buffer is small, so a
 /// client must read about 2 KiB per second.
@@ -34,23 +35,24 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// The maximum time that a client can continue to send after a response to an incomplete request.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(3);
-/// Maximum number of bytes of a request's body that are read after the response.
+/// Maximum number of bytes of a request's body that are read and discarded after the handler
+/// returns.
 const UNREAD_MAX_BYTES: usize = 64 * 1024;
 
-/// Limits of an HTTP server.
+/// The limits of an HTTP server.
 #[derive(Clone, Copy)]
 pub struct ServerLimits {
     /// The number of threads.
     pub workers: usize,
-    /// The number of connections at which a thread stops accepting more.
+    /// The number of connections at which a thread stops accepting more connections.
     pub connections_per_worker: usize,
     /// The time limit for requests in flight when the server stops.
     pub shutdown_timeout: Duration,
 }
 
 impl ServerLimits {
-    /// Returns the number of open connections at which a new connection replaces the one that has
-    /// waited longest for a request.
+    /// Returns the number of open connections at which a new connection evicts the connection that
+    /// has waited longest for a request.
     fn eviction_threshold(&self) -> usize {
         self.connections_per_worker - self.connections_per_worker.div_ceil(16)
     }
@@ -87,7 +89,7 @@ where
         let stopping = stopping.clone();
         let app = new_app().into_factory();
         let app = app.map_err(|error| error.into().error_response());
-        // `ClientStream` enforces all deadlines, so actix needs none.
+        // `ClientStream` enforces all deadlines, so the deadlines of actix are disabled.
         let http = HttpService::build()
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)

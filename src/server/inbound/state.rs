@@ -1,4 +1,4 @@
-//! The phase of a connection, its start, and its deadline.
+//! The state of a connection: its phase, the start of the phase, and the resulting deadline.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -18,18 +18,18 @@ enum Phase {
     /// A request is being handled, or its response is being sent. The handler limits the time for
     /// the request's body.
     Exchange,
-    /// The response can't be completed.
+    /// The response ended early.
     Broken,
     /// The stream is closed. A request can still refer to the state.
     Closed,
 }
 
-/// How a connection must end.
+/// The action that ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionEnd {
-    /// The server closes the connection, because nothing is being sent.
+    /// The server closes the connection, because it doesn't receive a request in time.
     Close,
-    /// The server resets the connection, because the client doesn't read its response.
+    /// The server resets the connection, because the client doesn't read the response.
     Reset,
 }
 
@@ -38,10 +38,10 @@ pub struct ConnectionState {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     has_partial_head: Cell<bool>,
-    /// When a write began to wait for the client.
+    /// The time at which a write began to wait for the client; `None` if no write waits.
     blocked_since: Cell<Option<Instant>>,
-    /// Whether the client may still be sending a body that isn't read. If so, closing the
-    /// connection immediately could prevent the response from arriving.
+    /// Whether the client may still be sending a body that the server doesn't read. If so, closing
+    /// the connection immediately could prevent the response from arriving.
     may_have_unread_body: Cell<bool>,
     is_evicted: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -65,7 +65,7 @@ impl ConnectionState {
         self.since.set(Instant::now());
     }
 
-    /// Records that a request's head is complete.
+    /// Records that a request's head has arrived.
     pub fn begin_exchange(&self) {
         self.enter(Phase::Exchange);
         self.has_partial_head.set(false);
@@ -83,8 +83,8 @@ impl ConnectionState {
         self.enter(Phase::Broken);
     }
 
-    /// Returns whether the response is incomplete. Without chunks, a reset connection is the only
-    /// sign of this for the client.
+    /// Returns whether the response is incomplete. Without chunked encoding, the client can detect
+    /// this only if the server resets the connection.
     pub fn is_response_incomplete(&self) -> bool {
         matches!(self.phase.get(), Phase::Exchange | Phase::Broken)
     }
@@ -118,7 +118,8 @@ impl ConnectionState {
         }
     }
 
-    /// Returns whether closing must wait until the response has arrived.
+    /// Returns whether the server must wait for the client before it closes the connection, so that
+    /// the response arrives.
     pub fn must_linger(&self) -> bool {
         self.may_have_unread_body.get() && !self.is_evicted.get()
     }
@@ -154,7 +155,8 @@ impl ConnectionState {
         }
     }
 
-    /// Returns when and how the connection must end; `None` while a handler runs.
+    /// Returns the time at which the connection must end, and the action that ends it. Returns
+    /// `None` if there is no deadline, for example while a handler runs.
     pub fn deadline(&self) -> Option<(Instant, ConnectionEnd)> {
         let since = self.since.get();
         let phase = match self.phase.get() {
@@ -173,8 +175,8 @@ impl ConnectionState {
 /// The connections of one worker thread.
 pub struct Connections {
     open: RefCell<Vec<Weak<ConnectionState>>>,
-    /// The number of open connections at which a new connection replaces the one that has waited
-    /// longest for a request.
+    /// The number of open connections at which a new connection evicts the connection that has
+    /// waited longest for a request.
     eviction_threshold: usize,
 }
 
@@ -186,7 +188,7 @@ impl Connections {
         }
     }
 
-    /// Adds a connection. At the eviction threshold, ends the connection that has waited longest
+    /// Adds a connection. At the eviction threshold, evicts the connection that has waited longest
     /// for a request.
     pub fn add(&self) -> Rc<ConnectionState> {
         let mut open = self.open.borrow_mut();

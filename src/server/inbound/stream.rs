@@ -25,7 +25,8 @@ pub struct ClientStream {
     linger: Option<Linger>,
 }
 
-/// Discards the bytes that the client sends after the response, so that the response arrives.
+/// The limits for discarding bytes that the client sends after the response. Closing the connection
+/// immediately could prevent the response from arriving.
 struct Linger {
     until: Instant,
     left: usize,
@@ -50,7 +51,8 @@ impl ClientStream {
         if time <= Instant::now() {
             return true;
         }
-        // A timer that ends earlier is extended when it ends, so most requests don't change it.
+        // If the timer fires before `time`, it is extended then. Most requests therefore don't
+        // reset it.
         if self.timer.deadline() > time {
             self.timer.as_mut().reset(time);
         }
@@ -63,7 +65,7 @@ impl ClientStream {
         false
     }
 
-    /// Returns how the connection must end, if its deadline has passed.
+    /// Returns the action that must end the connection, if the deadline has passed.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Option<ConnectionEnd> {
         let (deadline, end) = self.state.deadline()?;
         self.poll_time(deadline, context).then_some(end)
@@ -95,7 +97,7 @@ impl AsyncRead for ClientStream {
         match self.poll_end(context) {
             None => read,
             Some(ConnectionEnd::Reset) => Poll::Ready(Err(self.reset())),
-            // Handle a request that has just arrived.
+            // Return a request that has just arrived, instead of closing the connection.
             Some(ConnectionEnd::Close) if buffer.filled().len() > before => read,
             Some(ConnectionEnd::Close) => {
                 if self.state.has_only_partial_head() {
@@ -150,8 +152,8 @@ impl AsyncWrite for ClientStream {
 }
 
 impl ClientStream {
-    /// Adds `Connection: close` to actix's response to a malformed head. Actix adds it only for the
-    /// first request of a connection. Returns `None` if there is nothing to add.
+    /// Adds `Connection: close` to actix's response to a malformed head, because actix adds this
+    /// header only for the first request of a connection. Returns `None` if nothing must be added.
     fn with_connection_close(&self, response: &[u8]) -> Option<Vec<u8>> {
         const STATUS_CLASS: &[u8] = b"HTTP/1.1 4";
         if !self.state.has_only_partial_head() || !response.starts_with(STATUS_CLASS) {
@@ -163,8 +165,8 @@ impl ClientStream {
         (!has_field).then(|| [status, b"connection: close\r\n", headers].concat())
     }
 
-    /// Writes a short response with a single call. Reports `length` bytes as written, the length of
-    /// the original response.
+    /// Writes a short response with a single call. Returns `length`, the length of the original
+    /// response, as the number of written bytes.
     fn poll_write_response(
         &mut self,
         context: &mut Context<'_>,
