@@ -1,9 +1,9 @@
 //! Sends alerts to `--alert-url` when a webhook keeps failing and when it recovers. Alerts are
 //! signed like deliveries.
 //!
-//! The store decides what to send. This loop wakes up when a webhook's health changes or an alert
-//! is due. It retries each alert until it arrives, and only then sends the next alert, so alerts
-//! stay in order.
+//! The store decides which alerts to send. This loop wakes up when a webhook's health changes or an
+//! alert is due. It retries each alert until the endpoint accepts it or the store deletes it. Only
+//! then does the loop send the next alert, so alerts stay in order.
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ const RETRY_DELAYS: [Duration; 3] = [
     Duration::from_secs(5),
     Duration::from_secs(15),
 ];
-/// The delay between all later retries. The store deletes an alert after a week.
+/// The delay before each later retry. The store deletes an alert after a week.
 const FINAL_RETRY_DELAY: Duration = Duration::from_secs(24 * 3600);
-/// The delay before a retry after a failed read or write.
+/// The delay before the next check after a failed read or write of the database.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// The endpoint that receives alerts.
@@ -39,7 +39,7 @@ pub struct AlertEndpoint {
     pub public_url: Option<String>,
 }
 
-/// Runs until aborted.
+/// Sends alerts until the task is aborted.
 pub async fn run(store: Store, clock: Clock, handle: DispatcherHandle, endpoint: AlertEndpoint) {
     let schedule = RetrySchedule::new(RETRY_DELAYS.to_vec());
     let wake = store.health_notifier();
@@ -59,8 +59,8 @@ pub async fn run(store: Store, clock: Clock, handle: DispatcherHandle, endpoint:
     }
 }
 
-/// Creates and sends due alerts. Returns the time of the next check. A change can trigger an
-/// earlier check.
+/// Creates and sends due alerts. Returns the time of the next check, if one is scheduled. A change
+/// in a webhook's health can trigger an earlier check.
 async fn send_due_alerts(
     store: &Store,
     clock: &Clock,

@@ -1,4 +1,4 @@
-//! One attempt: signs and sends a delivery, and prepares the outcome for recording.
+//! Makes one attempt: signs and sends a delivery, and prepares the outcome for recording.
 
 use std::rc::Rc;
 

@@ -1,11 +1,11 @@
-//! Decodes a chunked body and encodes it again in the strict form that awc reads (RFC 9112, section
-//! 7.1). No I/O.
+//! Decodes a chunked body and encodes it again with the strict syntax that awc accepts (RFC 9112,
+//! section 7.1). No I/O.
 //!
-//! awc rejects chunk extensions with some characters, trailers, and bare line feeds.
+//! awc rejects trailers, bare line feeds, and some characters in chunk extensions.
 
 use std::mem;
 
-/// The maximum length of a line with a chunk size, and of all trailers.
+/// The maximum length of one line with a chunk size, and of all trailers together.
 const LINE_MAX_BYTES: usize = 16 * 1024;
 
 /// The reason a chunked body can't be decoded.
@@ -19,7 +19,7 @@ pub enum ChunkError {
     TooLong,
 }
 
-/// Decodes the chunks of one body.
+/// Decodes the chunks of one body and encodes them again.
 #[derive(Debug, Default)]
 pub struct ChunkReader {
     state: ChunkState,
@@ -32,7 +32,7 @@ enum ChunkState {
     /// Reading the line with the size of a chunk.
     #[default]
     Size,
-    /// Reading a chunk, of which this many bytes are left.
+    /// Reading the data of a chunk, with this many bytes left.
     Data(u64),
     /// Reading the line end after a chunk.
     DataEnd,
@@ -41,8 +41,8 @@ enum ChunkState {
 }
 
 impl ChunkReader {
-    /// Adds received bytes. Appends strict chunks to `output`, and returns the number of bytes that
-    /// were used. Bytes after the end of the body aren't used.
+    /// Decodes received bytes, and appends strict chunks to `output`. Returns the number of bytes
+    /// consumed. Bytes after the end of the body aren't consumed.
     pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, ChunkError> {
         let mut used = 0;
         while used < input.len() && self.state != ChunkState::Done {
@@ -72,7 +72,7 @@ impl ChunkReader {
         count
     }
 
-    /// Reads up to the next line end. Returns the number of bytes that were used.
+    /// Reads up to the next line end. Returns the number of bytes consumed.
     fn read_line_part(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, ChunkError> {
         let end = input.iter().position(|byte| *byte == b'\n');
         let part = &input[..end.unwrap_or(input.len())];

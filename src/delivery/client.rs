@@ -1,8 +1,8 @@
 //! Sends requests with awc. Returns responses and failures as data.
 //!
 //! An [`EndpointClient`] keeps connections alive between attempts. If a reused connection fails
-//! before the first byte of a response, the request is sent once more on a new connection, within
-//! the same attempt and time limit.
+//! before the first byte of a response, the request is sent once more on a new connection. The
+//! resend belongs to the same attempt and has the same deadline.
 
 use std::future::poll_fn;
 use std::io;
@@ -41,7 +41,7 @@ mod tests;
 /// 5 s, and the second retry also starts after 5 s, so this time must be shorter.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
-/// Creates clients for endpoints. All clients share its settings.
+/// Creates clients for endpoints. All clients share the settings of their sender.
 #[derive(Clone)]
 pub struct HttpSender {
     tls: Arc<ClientConfig>,
@@ -49,8 +49,8 @@ pub struct HttpSender {
     timeout: Duration,
 }
 
-/// Sends requests to one URL and keeps its connections alive. Drop an idle client, because it also
-/// holds connections that the peer has closed.
+/// Sends requests to one URL and keeps its connections alive. Drop an idle client, because it keeps
+/// holding connections that the peer has closed.
 pub struct EndpointClient {
     sender: HttpSender,
     url: Rc<EndpointUrl>,
@@ -77,7 +77,7 @@ impl HttpSender {
         }
     }
 
-    /// Connects, including TLS, without sending a request.
+    /// Connects to the host of `url`, including the TLS handshake, without sending a request.
     pub async fn probe(&self, url: &EndpointUrl) -> Result<(), Outcome> {
         let progress = Rc::new(ExchangeProgress::new(Instant::now() + self.timeout));
         let connecting = connect(url, &self.policy, &self.tls, &progress);
@@ -94,7 +94,7 @@ impl HttpSender {
         let service = fn_service(move |info: ConnectInfo<Uri>| {
             let (sender, url) = (sender.clone(), Rc::clone(&url));
             async move {
-                // Ignore awc's URI, which may represent the host differently from our parsed URL.
+                // Ignore awc's URI, because its host is a placeholder.
                 let progress = PROGRESS
                     .try_with(Rc::clone)
                     .map_err(|e| TcpConnectError::Io(io::Error::other(e)))?;
@@ -127,13 +127,15 @@ struct Exchange {
 }
 
 impl EndpointClient {
-    /// Makes one attempt: sends a request and reads the response.
+    /// Makes one attempt: sends a request and reads the response. Resends the request once if a
+    /// reused connection failed before the response started.
     pub async fn attempt(&self, request: &SignedRequest) -> AttemptResult {
         let started = Instant::now();
         let deadline = started + self.sender.timeout;
         let mut exchange = self.exchange(&self.client, request, deadline).await;
         if exchange.is_safe_to_resend() {
-            // Use a new client, because the pool may contain more dead connections.
+            // Use a new client, because the pool of the current client may contain more dead
+            // connections.
             let client = self.sender.awc_client(&self.url);
             exchange = self.exchange(&client, request, deadline).await;
         }
@@ -141,7 +143,7 @@ impl EndpointClient {
             Ok(response) => (outcomes::from_response(&response), Some(response)),
             Err(outcome) => (outcome, None),
         };
-        // A failure ends the attempt in the middle of a phase.
+        // If the attempt failed in the middle of a phase, record the duration of this phase too.
         exchange.progress.end_phase();
         AttemptResult {
             outcome,
@@ -180,7 +182,8 @@ impl EndpointClient {
         client: &Client,
         request: &SignedRequest,
     ) -> Result<ClientResponse, SendRequestError> {
-        // awc only needs the path. The connector decides where to connect, and we set `Host`.
+        // The host in this URL is a placeholder. The connector decides where to connect, and we set
+        // `Host`.
         let mut outgoing = client
             .post(format!("http://endpoint{}", self.url.path_and_query()))
             .camel_case()
@@ -200,8 +203,8 @@ impl EndpointClient {
 }
 
 impl Exchange {
-    /// Returns whether the request can be sent once more: a reused connection failed before the
-    /// first byte of a response, and the failure isn't a timeout.
+    /// Returns whether the request can be sent once more. This requires that a reused connection
+    /// failed before the first byte of a response, other than by a timeout.
     fn is_safe_to_resend(&self) -> bool {
         let failed = match &self.result {
             Ok(_) | Err(Outcome::Timeout(_)) => false,
@@ -211,7 +214,8 @@ impl Exchange {
     }
 }
 
-/// Reads the body up to its limit and the deadline. A problem with the body isn't a failure.
+/// Reads the response body, up to its size limit and the deadline. An error in the body is stored
+/// in the response and doesn't fail the attempt.
 async fn read_response(
     mut incoming: ClientResponse,
     timeout: Duration,
@@ -239,7 +243,8 @@ async fn read_response(
             }
             Ok(Some(Err(error))) => response.body_error = Some(body_error_message(&error)),
             Ok(None) => {
-                // awc accepts the end of the connection as the end of the body.
+                // awc treats the end of the connection as the end of the body, even if bytes are
+                // missing.
                 let read = response.body.len() as u64;
                 if let Some(declared) = declared.filter(|length| *length != read) {
                     response.body_error = Some(format!(

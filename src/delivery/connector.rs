@@ -1,7 +1,8 @@
 //! Connects to the host of a URL: DNS, [`EgressPolicy`], TCP, TLS.
 //!
-//! awc doesn't open connections itself. This way, every connection goes to an IP address that the
-//! policy has checked, TLS works with IPv6 literals, and certificate errors keep their types.
+//! awc uses the connections of this module and opens none itself. Therefore, every connection goes
+//! to an IP address that the policy has checked, TLS works with IPv6 literals, and certificate
+//! errors keep their types.
 
 use std::io;
 use std::net::SocketAddr;
@@ -55,8 +56,8 @@ pub async fn resolve(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// Checks whether a URL can be saved. A host that can't be resolved yet is accepted and checked
-/// when connecting.
+/// Checks whether a URL can be saved. A host that can't be resolved yet is accepted. Each
+/// connection is checked again.
 pub async fn check_before_save(
     policy: &EgressPolicy,
     url: &EndpointUrl,
@@ -76,7 +77,7 @@ pub async fn connect(
     progress: &ExchangeProgress,
 ) -> Result<HttpStream, ConnectError> {
     progress.start_connection();
-    // Check before resolving, so blocked names never reach a resolver.
+    // Check before resolving, so that the DNS server isn't queried for rejected URLs.
     policy.check_url(url)?;
     if addresses_without_dns(url).is_none() {
         progress.begin_phase(AttemptPhase::Lookup);

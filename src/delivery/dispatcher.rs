@@ -27,8 +27,8 @@ use crate::domain::id::WebhookId;
 use crate::domain::retry::RetrySchedule;
 use crate::store::{DeliveryUpdate, DueBatches, FinishedAttempt, Store, StoreError, WebhookBatch};
 
-/// The maximum number of attempts in flight for all webhooks. Each webhook gets its first slot even
-/// if this limit is reached.
+/// The maximum number of slots in use for all webhooks. Each webhook gets its first slot even if
+/// this limit is reached.
 const IN_FLIGHT_MAX: usize = 512;
 /// Sending stops when this many attempts are waiting to be recorded.
 const UNRECORDED_MAX: usize = 1024;
@@ -44,8 +44,8 @@ pub(super) struct Dispatcher {
     tasks: FuturesUnordered<LocalBoxFuture<'static, Completion>>,
     /// Attempts that have ended and aren't being recorded yet.
     unrecorded: Vec<FinishedAttempt>,
-    /// The deliveries of healthy webhooks are read separately and first, so that the other webhooks
-    /// don't delay them.
+    /// The state of reading healthy webhooks. Their reads are separate and come first, so that the
+    /// other webhooks don't delay their deliveries.
     healthy: ReadState,
     unproven: ReadState,
     is_recording: bool,
@@ -171,7 +171,8 @@ impl Dispatcher {
         }
     }
 
-    /// Starts attempts of the deliveries that were read ahead, while there are free slots.
+    /// Starts attempts of the deliveries that were read ahead, while there are free slots. Discards
+    /// these deliveries instead if the outbox generation has changed.
     fn start_attempts(&mut self) {
         let is_paused = self.is_recording_stalled || !self.store.is_writable();
         if is_paused || self.unrecorded.len() >= UNRECORDED_MAX {
@@ -332,13 +333,13 @@ impl Dispatcher {
         self.schedule_read();
     }
 
-    /// Requests a read of both groups, the healthy one first.
+    /// Requests a read of both groups, the healthy group first.
     fn schedule_read(&mut self) {
         (self.healthy.is_requested, self.unproven.is_requested) = (true, true);
         self.unproven.is_deferred = true;
     }
 
-    /// Schedules the next read of both groups for `time`, unless an earlier one is scheduled.
+    /// Schedules the next read of both groups for `time`, unless an earlier read is scheduled.
     fn schedule_read_at(&mut self, time: Option<Timestamp>) {
         self.next_read_at = self.next_read_at.into_iter().chain(time).min();
     }

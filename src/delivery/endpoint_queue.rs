@@ -1,4 +1,5 @@
-//! The dispatcher's deliveries for one webhook: read ahead, in flight, and not recorded yet.
+//! The dispatcher's queue for one webhook: the deliveries that are read ahead or in flight, and
+//! their limits.
 //!
 //! A delivery is *claimed* from the read until its attempt is recorded: it is read ahead or in
 //! flight. Reads of the outbox skip claimed deliveries.
@@ -17,14 +18,14 @@ use super::client::{EndpointClient, HttpSender};
 use crate::domain::id::DeliveryId;
 use crate::store::{BatchRequest, DueDelivery, EndpointConfig, WebhookBatch};
 
-/// The maximum number of attempts in flight for one webhook.
+/// The maximum number of slots of one webhook.
 const SLOTS_MAX: usize = 16;
-/// A new queue starts with this many slots and gains one per success. If the endpoint hangs, each
-/// slot is occupied for the whole timeout and delays other webhooks.
+/// A new queue starts with this many slots and gains one slot per success. If the endpoint hangs,
+/// each slot is occupied for the whole timeout and delays other webhooks.
 const SLOTS_INITIAL: usize = 2;
-/// The number of slots after a timeout. It grows again with each success.
+/// The number of slots after a timeout. Each success adds a slot again.
 const SLOTS_AFTER_TIMEOUT: usize = 1;
-/// The number of deliveries read ahead, so that the outbox isn't queried for each delivery.
+/// The maximum number of deliveries read ahead, so that the outbox isn't queried for each delivery.
 const READ_AHEAD: usize = 64;
 /// A queue unused for this long is dropped, and with it any sockets that the endpoint has closed.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
@@ -52,8 +53,8 @@ pub(super) struct EndpointQueue {
 }
 
 impl EndpointQueue {
-    /// Returns `None` if the batch has no [`EndpointConfig`]. The store omits the config if the
-    /// webhook's queue already has it, and that queue can be dropped during the read.
+    /// Creates the queue for the webhook of `batch`. Returns `None` if the batch has no
+    /// [`EndpointConfig`], which the store omits only for an existing queue.
     pub(super) fn new(batch: WebhookBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
         let endpoint = batch.endpoint.clone()?;
         let mut queue = Self {
@@ -82,8 +83,8 @@ impl EndpointQueue {
         }
     }
 
-    /// Returns the request for the next read: empty unless `is_included` is set and no read is
-    /// running.
+    /// Returns the request for the next read. Its limit is 0 if `is_included` is false, a read is
+    /// running, or the buffer is full. Otherwise, marks a read as running.
     pub(super) fn batch_request(&mut self, is_included: bool) -> BatchRequest {
         if !is_included || self.is_reading {
             self.has_more |= is_included;
@@ -105,7 +106,8 @@ impl EndpointQueue {
         self.is_reading = false;
     }
 
-    /// Adds the deliveries that were read. Keeps connections open unless the URL has changed.
+    /// Updates the endpoint's configuration and adds the deliveries that were read. Keeps
+    /// connections open unless the URL has changed.
     pub(super) fn refill(&mut self, batch: WebhookBatch, generation: u64, sender: &HttpSender) {
         if let Some(endpoint) = batch.endpoint {
             if endpoint.url.as_str() != self.endpoint.url.as_str() {
@@ -136,12 +138,13 @@ impl EndpointQueue {
         self.claimed.contains(&delivery.ulid()) && self.ready.iter().all(|due| due.id != *delivery)
     }
 
-    /// Returns whether the read-ahead buffer is nearly empty and more deliveries are due.
+    /// Returns whether a read is necessary: the read-ahead buffer is nearly empty, more deliveries
+    /// are due, and no read is running.
     pub(super) fn needs_refill(&self) -> bool {
         self.has_more && !self.is_reading && self.ready.len() < self.concurrency_limit
     }
 
-    /// Returns the number of deliveries to read ahead.
+    /// Returns the maximum number of deliveries to read ahead.
     fn read_ahead(&self) -> usize {
         if self.concurrency_limit == SLOTS_AFTER_TIMEOUT {
             SLOTS_AFTER_TIMEOUT
@@ -159,9 +162,9 @@ impl EndpointQueue {
         self.slots_in_use
     }
 
-    /// Returns the next delivery and occupies a slot for it, if both are available. `free` is the
-    /// number of free slots for all webhooks. Each webhook always gets its first slot, so other
-    /// webhooks can't block it.
+    /// Returns the next delivery and occupies a slot for it, if both are available. Returns `None`
+    /// while a requested hold isn't recorded yet. `free` is the number of free slots for all
+    /// webhooks. Each webhook always gets its first slot, so other webhooks can't block it.
     pub(super) fn next_attempt(
         &mut self,
         free: usize,
@@ -177,14 +180,16 @@ impl EndpointQueue {
         Some((delivery, self.endpoint.clone(), self.client.clone()))
     }
 
-    /// Frees the slot of a successful attempt. Its delivery stays claimed until it is recorded.
+    /// Frees the slot of a successful attempt, and adds a slot up to the maximum. The delivery
+    /// stays claimed until the attempt is recorded.
     pub(super) fn on_attempt_succeeded(&mut self) {
         self.slots_in_use -= 1;
         self.concurrency_limit = SLOTS_MAX.min(self.concurrency_limit + 1);
         self.is_healthy = true;
     }
 
-    /// Handles a failed attempt, which keeps its slot until it is recorded.
+    /// Handles a failed attempt, which keeps its slot until it is recorded. A timeout reduces the
+    /// number of slots. A requested hold stops sending.
     pub(super) fn on_attempt_failed(&mut self, timed_out: bool, requests_hold: bool) {
         if timed_out {
             self.concurrency_limit = SLOTS_AFTER_TIMEOUT;
@@ -196,7 +201,7 @@ impl EndpointQueue {
         }
     }
 
-    /// Releases a delivery after its attempt is recorded.
+    /// Releases a delivery after its attempt is recorded, and frees the slot of a failed attempt.
     pub(super) fn release_recorded(
         &mut self,
         delivery: &DeliveryId,
@@ -213,8 +218,8 @@ impl EndpointQueue {
         self.endpoint.url.host_and_port()
     }
 
-    /// Returns whether the queue can be dropped. Dropping idle queues also removes deleted
-    /// webhooks.
+    /// Returns whether the queue can be dropped. Dropping idle queues also removes the queues of
+    /// deleted webhooks.
     pub(super) fn is_idle(&self) -> bool {
         self.claimed.is_empty() && !self.is_reading && self.last_used.elapsed() >= IDLE_TIMEOUT
     }

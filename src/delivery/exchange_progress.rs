@@ -71,7 +71,7 @@ impl ExchangeProgress {
         self.headers.replace(headers);
     }
 
-    /// Takes the headers of the final head, in their original order and case.
+    /// Removes and returns the headers of the final head, in their original order and case.
     pub fn take_headers(&self) -> Vec<(String, String)> {
         self.headers.take()
     }

@@ -23,8 +23,8 @@ pub enum Transport {
     Tls(Box<TlsStream<FirstBytes>>),
 }
 
-/// A connection as awc sees it: without interim responses, and with heads and chunks in a strict
-/// form.
+/// The connection that awc reads and writes. It drops interim responses, and rewrites heads and
+/// chunks with the strict syntax that awc expects.
 pub struct HttpStream {
     transport: Transport,
     /// Set from the first byte of a request to the end of its response head.
@@ -33,7 +33,7 @@ pub struct HttpStream {
     chunk_reader: Option<ChunkReader>,
     /// Bytes for awc.
     unread: Vec<u8>,
-    /// The error in the body. awc receives it after the bytes that precede it.
+    /// The error in a chunked body. awc receives it after the valid bytes.
     body_error: Option<ChunkError>,
     /// Bytes that arrived after a chunked body. They make awc drop the connection.
     surplus: Vec<u8>,
@@ -126,7 +126,7 @@ impl HttpStream {
         }
     }
 
-    /// Reads until there are bytes for awc.
+    /// Reads a chunked body until there are bytes for awc. Returns immediately for other bodies.
     fn poll_chunks(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.unread.is_empty() && self.chunk_reader.is_some() {
             let mut space = [0; 8192];
@@ -154,8 +154,8 @@ impl HttpStream {
         }
     }
 
-    /// Checks for a response that arrived before the endpoint has read the whole request. Fails if
-    /// the connection was closed without a response.
+    /// Checks for a response that arrived before the whole request was written. Fails if the
+    /// connection was closed without a response.
     fn poll_early_response(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_head(cx))?;
         if self.head_reader.is_some() {
@@ -219,11 +219,12 @@ impl AsyncWrite for HttpStream {
             let _ = PROGRESS.try_with(|p| p.begin_phase(AttemptPhase::Send));
         }
         match self.poll_write_transport(cx, buf) {
-            // The response may have arrived before the endpoint closed the connection.
+            // Not a failure yet: the response may have arrived before the endpoint closed the
+            // connection.
             Poll::Ready(Err(error)) if is_closed(&error) => self.is_write_closed = true,
             Poll::Pending => {
-                // Set this before reading, so that awc closes the connection after an early
-                // response.
+                // Set this before reading: `on_final_head` uses it to make awc close the
+                // connection.
                 self.is_write_closed = true;
                 let early = self.poll_early_response(cx);
                 self.is_write_closed = early.is_ready();

@@ -1,10 +1,10 @@
-//! All outbound HTTP: the dispatcher, test events, and alerts.
+//! All requests to endpoints: deliveries, test events, and alerts.
 //!
-//! A commit that creates due deliveries wakes the [`dispatcher`]. It reads the due deliveries,
-//! signs them ([`request`]), sends them ([`client`], over connections from [`connector`]), and
-//! records each outcome and the delivery's next state in one transaction. Wake-ups carry no data:
-//! the dispatcher always queries the database, so it also finds the deliveries that a restart
-//! interrupted.
+//! A commit that creates due deliveries wakes the [`dispatcher`]. The dispatcher reads and signs
+//! ([`request`]) the due deliveries, and sends them ([`client`]) over connections from
+//! [`connector`]. It records each outcome and the delivery's next state in one transaction.
+//! Wake-ups carry no data: the dispatcher always queries the database, so it also finds the
+//! deliveries that a restart interrupted.
 //!
 //! The dispatcher runs on its own thread because awc clients can't be shared between threads. Other
 //! modules use it only through [`DispatcherHandle`].
@@ -64,7 +64,7 @@ enum DispatcherCommand {
         request: SignedRequest,
         reply: oneshot::Sender<AttemptResult>,
     },
-    /// Asks whether attempts can be recorded. A full disk doesn't count as a failure.
+    /// Replies whether attempts can be recorded. A full disk doesn't count as a failure.
     CheckHealth(oneshot::Sender<bool>),
     /// Replies whether the delivery's attempt has started and isn't recorded yet.
     CheckInFlight(DeliveryId, oneshot::Sender<bool>),
@@ -137,7 +137,7 @@ impl DispatcherHandle {
         self.schedule.max_attempts(retries)
     }
 
-    /// Returns the time limit of an attempt, up to the end of the response head.
+    /// Returns the time limit of an attempt (see [`DeliverySettings::timeout`]).
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -163,7 +163,8 @@ impl DispatcherHandle {
             .unwrap_or(false)
     }
 
-    /// Makes the next attempt of a pending delivery now, also during a hold.
+    /// Requests the next attempt of a pending delivery now, even during a hold. Fails if an attempt
+    /// is in flight.
     pub async fn retry(&self, id: DeliveryId) -> Result<(), PendingDeliveryError> {
         let (reply, response) = oneshot::channel();
         let command = DispatcherCommand::CheckInFlight(id.clone(), reply);

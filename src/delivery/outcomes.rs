@@ -1,6 +1,6 @@
 //! Maps responses and transport errors to outcomes.
 //!
-//! In this module, `timeout` is the time limit of an attempt. [`Outcome::Timeout`] contains it.
+//! In this module, `timeout` is the time limit of an attempt.
 
 use std::io;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) fn from_response(response: &EndpointResponse) -> Outcome {
     }
 }
 
-/// Returns the first header with this name, in any case.
+/// Returns the value of the first header with this name, ignoring case.
 pub(super) fn header_value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let found = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.as_str())
@@ -38,7 +38,7 @@ pub(super) fn header_value<'a>(headers: &'a [(String, String)], name: &str) -> O
 
 pub(super) fn from_timeout(timeout: Duration, progress: &ExchangeProgress) -> Outcome {
     let phase = progress.end_phase().unwrap_or(AttemptPhase::Wait);
-    // The kernel may give up before the time limit.
+    // The kernel may give up before the time limit, so subtract the time that is left.
     let left = progress
         .deadline()
         .saturating_duration_since(Instant::now());
@@ -71,7 +71,8 @@ pub(super) fn from_send_error(
             tracing::warn!(%error, "unexpected response head");
             Outcome::InvalidResponse("the head isn’t valid".to_owned())
         }
-        // The other errors mean that awc can't write the request, which validation rules out.
+        // The other errors mean that awc can't write the request. Validation prevents such
+        // requests.
         error => {
             tracing::error!(%error, "sending a request failed");
             Outcome::Internal
@@ -104,7 +105,7 @@ pub(super) fn from_connect_error(
 
 fn from_tcp_error(failure: &TcpError, timeout: Duration, progress: &ExchangeProgress) -> Outcome {
     use io::ErrorKind as Kind;
-    // Linux: EMFILE and ENFILE.
+    // Linux: ENFILE (23) and EMFILE (24).
     if matches!(failure.error.raw_os_error(), Some(23 | 24)) {
         return Outcome::Unreachable(UnreachableCause::TooManyFiles);
     }
@@ -119,7 +120,7 @@ fn from_tcp_error(failure: &TcpError, timeout: Duration, progress: &ExchangeProg
     })
 }
 
-/// Maps an error of an established connection, or an unusual error while connecting.
+/// Maps an I/O error that occurred while connecting or on an established connection.
 fn from_io_error(error: &io::Error, timeout: Duration, progress: &ExchangeProgress) -> Outcome {
     if let Some(error) = inner_error::<HeadError>(error) {
         return match error {
@@ -141,7 +142,7 @@ fn from_io_error(error: &io::Error, timeout: Duration, progress: &ExchangeProgre
     }
 }
 
-/// Describes an error while reading a response body, as part of a sentence.
+/// Describes an error while reading a response body, for use within a sentence.
 pub(super) fn describe_body_error(error: &io::Error) -> String {
     if tls_errors::inner_tls_error(error).is_some() {
         return "the TLS connection failed".to_owned();

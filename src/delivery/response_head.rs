@@ -1,9 +1,11 @@
 //! Assembles a response head from incoming bytes. Drops interim (1xx) heads and returns the final
-//! one. No I/O.
+//! head. No I/O.
 //!
-//! awc mistakes an interim response for the final one and would then read this delivery's response
-//! as the response to the next delivery, so it must never see an interim response. It also never
-//! sees the original head, only one with the framing that [`parser`] found.
+//! awc must never receive an interim response, because it mistakes an interim response for the
+//! final response. It would then read the final response as the response to the next delivery.
+//!
+//! awc also never receives the original head. It receives a new head with the framing that
+//! [`parser`] found.
 
 mod parser;
 
@@ -54,11 +56,11 @@ pub struct HeadReader {
 }
 
 impl HeadReader {
-    /// Adds received bytes. Returns `None` until the final head is complete.
+    /// Adds received bytes. Returns the final head when it is complete, and `None` until then.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Option<FinalHead>, HeadError> {
         self.buffer.extend_from_slice(bytes);
         loop {
-            // Ignore empty lines before a head, as awc does. RFC 9112, section 2.2, recommends it
+            // Ignore empty lines before a head, as awc does. RFC 9112, section 2.2, recommends this
             // for servers.
             let blank = self
                 .buffer
@@ -97,8 +99,7 @@ impl HeadReader {
         }
     }
 
-    /// Returns the error for a connection that closes now, or `None` if no byte of a final head
-    /// arrived.
+    /// Returns the error for a connection that closes now, or `None` if it closes between heads.
     pub fn on_eof(&self) -> Option<HeadError> {
         (!self.buffer.is_empty()).then_some(HeadError::Truncated)
     }
@@ -133,7 +134,8 @@ impl HeadReader {
     }
 }
 
-/// Returns the beginning of the first line for display. Replaces bytes that aren't printable ASCII.
+/// Returns the first 20 bytes of the first line for display. Replaces bytes that aren't printable
+/// ASCII.
 pub fn excerpt(bytes: &[u8]) -> String {
     let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next();
     let start = line.unwrap_or_default().iter().take(20);
@@ -151,8 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads a response that arrives in parts. Returns its status, headers, and all bytes after the
-    /// head.
+    /// Reads a response that arrives in parts. Returns its final head and all bytes after the head.
     fn read(parts: &[&[u8]]) -> Result<Option<FinalHead>, HeadError> {
         let mut reader = HeadReader::default();
         for (i, part) in parts.iter().enumerate() {

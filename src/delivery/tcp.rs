@@ -13,7 +13,7 @@ use tokio::time::timeout;
 /// recommends.
 const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// The failure to connect to any IP address of a host.
+/// The most informative error from connecting to the IP addresses of a host.
 #[derive(Debug, thiserror::Error)]
 #[error("{address}: {error}")]
 pub struct TcpError {
@@ -23,8 +23,8 @@ pub struct TcpError {
 }
 
 /// Connects to the first IP address that accepts. Tries the next IP address after
-/// [`CONNECTION_ATTEMPT_DELAY`], or immediately after a failure, while the earlier attempts continue. The
-/// other attempts are dropped. The caller enforces the deadline.
+/// [`CONNECTION_ATTEMPT_DELAY`], or immediately after a failure, while the earlier attempts continue. After a
+/// success, the other attempts are dropped. The caller enforces the deadline.
 ///
 /// Returns `None` if there is no IP address.
 pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<Result<TcpStream, TcpError>> {
@@ -55,7 +55,8 @@ pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<Result<TcpStream
     }
 }
 
-/// Alternates between IPv6 and IPv4, and starts with the family that the resolver prefers.
+/// Orders IP addresses so that IPv6 and IPv4 alternate, starting with the family that the resolver
+/// prefers.
 fn interleave_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let Some(first) = addresses.first() else {
         return vec![];

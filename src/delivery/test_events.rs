@@ -1,4 +1,4 @@
-//! Test events: one signed attempt whose result is returned immediately.
+//! Test events: one signed attempt whose result is returned to the caller.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::store::{AttemptRecord, StoreError};
 #[derive(Clone, Debug)]
 pub struct TestReport {
     pub outcome: Outcome,
-    /// The status of the response, if there was one.
+    /// The status of the response, if a response arrived.
     pub status: Option<u16>,
     pub duration: Duration,
     /// The first 16 KiB of the response body. Invalid UTF-8 is replaced.
@@ -131,7 +131,7 @@ impl TestReport {
         self.hint.unwrap_or_else(|| self.outcome.advice())
     }
 
-    /// Returns what happened and how to fix it.
+    /// Returns the summary of the outcome and the advice as one text.
     pub fn explanation(&self) -> String {
         format!("{} {}", self.outcome.summary(), self.advice())
             .trim_end()

@@ -87,7 +87,8 @@ fn add_ca_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
     )
 }
 
-/// A reason for a rejected certificate that the TLS library doesn't report.
+/// A specific reason for rejecting a certificate or handshake, which the TLS library doesn't
+/// report.
 #[derive(Debug, thiserror::Error)]
 pub enum RejectedCertificate {
     #[error("the certificate is self-signed")]
@@ -133,7 +134,7 @@ impl CertificateVerifier {
             {
                 RejectedCertificate::SelfSigned.into()
             }
-            // The library doesn't distinguish a key that it doesn't accept from a wrong signature.
+            // The TLS library reports a key that it doesn't accept as an invalid signature.
             Error::InvalidCertificate(CertificateError::BadSignature)
                 if has_short_key(end_entity)
                     || intermediates.iter().any(has_short_key)
@@ -154,8 +155,8 @@ impl CertificateVerifier {
         }
     }
 
-    /// Returns whether the issuer of the certificate would no longer be a problem if `issuer` were
-    /// in `--ca-file`.
+    /// Returns whether `issuer` signed `certificate`. Ignores all other problems of the
+    /// certificate, such as expiry.
     fn is_signed_by(
         &self,
         issuer: &CertificateDer<'_>,
@@ -241,8 +242,8 @@ impl ServerCertVerifier for CertificateVerifier {
     }
 }
 
-/// Replaces the error of an invalid signature of the handshake, which the endpoint creates with the
-/// private key of its certificate.
+/// Replaces the error for an invalid handshake signature with a more specific error. The endpoint
+/// signs the handshake with the private key of its certificate.
 fn explain_handshake_signature(error: Error, certificate: &CertificateDer<'_>) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::BadSignature) if has_short_key(certificate) => {
@@ -287,7 +288,7 @@ impl ResolvesClientCert for NoClientCertificate {
     }
 }
 
-/// The number of bytes that [`FirstBytes`] records.
+/// The maximum number of bytes that [`FirstBytes`] records.
 const RECORDED_BYTES_MAX: usize = 20;
 
 /// A TCP connection that records the first bytes that it receives. They show which protocol the

@@ -1,4 +1,4 @@
-//! Maps errors of the TLS library to causes that people can act on.
+//! Maps errors of the TLS library to outcomes.
 
 use std::io;
 
@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::Outcome;
 use crate::domain::tls_problem::{CertificateProblem, TlsProblem};
 
-/// Describes a TLS error. `received` contains the first bytes that the endpoint sent, if they are
-/// known.
+/// Maps a TLS error to an outcome. `received` contains the first bytes that the endpoint sent, if
+/// they are known. `certificate_requested` is true if the endpoint requested a client certificate.
 pub(super) fn describe(error: &Error, received: &[u8], certificate_requested: bool) -> Outcome {
     let problem = match error {
         Error::InvalidCertificate(error) => {
@@ -34,8 +34,8 @@ pub(super) fn describe(error: &Error, received: &[u8], certificate_requested: bo
     Outcome::Tls(problem)
 }
 
-/// Describes a connection that the endpoint closed during the handshake. `received` contains the
-/// bytes that it sent before.
+/// Returns the outcome for a connection that the endpoint closed during the handshake. `received`
+/// contains the first bytes that the endpoint sent.
 pub(super) fn closed_connection_outcome(received: &[u8]) -> Outcome {
     match protocol_problem(received) {
         TlsProblem::Other => Outcome::Tls(TlsProblem::Closed),
@@ -43,22 +43,22 @@ pub(super) fn closed_connection_outcome(received: &[u8]) -> Outcome {
     }
 }
 
-/// Returns the TLS error inside an I/O error.
+/// Returns the TLS error inside an I/O error, if the I/O error contains one.
 pub(super) fn inner_tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Recognizes other protocols by their first bytes.
+/// Recognizes another protocol by the first bytes that the endpoint sent.
 fn protocol_problem(received: &[u8]) -> TlsProblem {
     match received {
-        // Records of TLS: change cipher spec, alert, handshake, application data.
+        // TLS records: change cipher spec, alert, handshake, and application data.
         [] | [0x14..=0x17, ..] => TlsProblem::Other,
         _ if received.starts_with(b"HTTP/") => TlsProblem::PlainHttp,
         _ => TlsProblem::NotTls(excerpt(received)),
     }
 }
 
-/// The names come from the TLS standard (RFC 8446, section 6).
+/// Maps a TLS alert to a problem. The names of alerts come from RFC 8446, section 6.
 fn alert_problem(alert: AlertDescription, certificate_requested: bool) -> TlsProblem {
     use AlertDescription as Alert;
     TlsProblem::Alert(match alert {
@@ -175,7 +175,8 @@ fn other_problem(error: &(dyn std::error::Error + 'static)) -> CertificateProble
     }
 }
 
-/// Recognizes outdated signature algorithms by their object identifiers.
+/// Returns the hash function of a signature algorithm if it is outdated. `id` contains the
+/// algorithm's object identifier in DER.
 fn weak_algorithm(id: &[u8]) -> Option<&'static str> {
     const RSA_MD5: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x04];
     const RSA_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05];
@@ -188,7 +189,7 @@ fn weak_algorithm(id: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Converts a name as the TLS library lists it, such as `DnsName("a.example")`.
+/// Extracts the name from the TLS library's notation, such as `DnsName("a.example")`.
 fn plain_name(presented: &str) -> String {
     let inner = presented
         .split_once('(')

@@ -53,9 +53,9 @@ impl FromStr for Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     Full,
-    /// Only `POST /api/v1/feedback`.
+    /// Allows only `POST /api/v1/feedback`.
     Submit,
-    /// Only `GET /metrics`.
+    /// Allows only `GET /metrics`.
     Metrics,
 }
 
@@ -92,7 +92,7 @@ pub struct User {
     pub last_seen_at: Option<Timestamp>,
 }
 
-/// An API token without its secret value.
+/// An API token, without the bearer token itself.
 #[derive(Clone, Debug)]
 pub struct ApiToken {
     pub id: TokenId,

@@ -1,7 +1,7 @@
 //! Alerts: the events that `--alert-url` receives when a webhook keeps failing or recovers.
 //!
-//! An alert contains the webhook's id, host, and description. It never contains the path of the
-//! URL, which can be a secret.
+//! An alert identifies the webhook by its id, host, and description. The path of the URL isn't
+//! included, because it can be a secret.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::clock::Timestamp;
 
 /// The time that a webhook must keep failing before an alert is sent.
 pub const ALERT_AFTER: Duration = Duration::from_secs(5 * 60);
-/// The number of consecutive failed deliveries after which an alert is sent sooner.
+/// The number of consecutive failed deliveries after which an alert is sent even before
+/// [`ALERT_AFTER`].
 pub const ALERT_AFTER_FAILURES: u32 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,8 @@ struct AlertPayload<'a> {
     data: &'a AlertData,
 }
 
-/// Renders the body of an alert. It has the same form as the body of an event.
+/// Renders the body of an alert. Its members are `event`, `timestamp`, and `data`, as in the body
+/// of an event.
 pub fn render_body(event: AlertEvent, at: Timestamp, data: &AlertData) -> Vec<u8> {
     // Can't fail: the payload contains only strings, numbers, and structs.
     serde_json::to_vec(&AlertPayload {

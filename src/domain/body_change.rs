@@ -1,7 +1,7 @@
-//! Detects and reverses common changes to a body on its way to the verifying code.
+//! Detects and reverses common changes to a body between its sending and its verification.
 //!
-//! If the sent body is known, the received body is compared with it. Otherwise, each change is
-//! reversed in turn and checked against the signature.
+//! If the sent body is known, it is compared with the received body. Otherwise, each change is
+//! reversed in turn, and the result is checked against the signature.
 
 use serde_json::{Map, Value};
 
@@ -40,9 +40,9 @@ pub enum BodyChange {
     Reserialized,
     /// The JSON was encoded again, as a JSON string.
     EncodedAsString,
-    /// Only the start of the sent body.
+    /// The received body is only the start of the sent body.
     Truncated,
-    /// The sent body, followed by more bytes.
+    /// The received body is the sent body, followed by more bytes.
     Extended,
     Other,
 }
@@ -66,7 +66,7 @@ impl BodyChange {
         }
     }
 
-    /// Returns what to do about the change.
+    /// Returns how to fix the cause of the change.
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Empty => {
@@ -185,7 +185,8 @@ pub fn possible_originals(received: &[u8]) -> Vec<(BodyChange, Vec<u8>)> {
     candidates
 }
 
-/// Part of a body around the first difference. Invisible characters are escaped.
+/// An excerpt of a body around the first difference. Control characters and byte order marks are
+/// escaped.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Excerpt {
     pub before: String,
@@ -194,7 +195,7 @@ pub struct Excerpt {
     pub after: String,
 }
 
-/// Returns the byte offset of the first difference, and the text around it in each body.
+/// Returns the byte offset of the first difference, and an excerpt of each body around this offset.
 pub fn first_difference(sent: &[u8], received: &[u8]) -> (usize, Excerpt, Excerpt) {
     let offset = sent
         .iter()
@@ -248,7 +249,7 @@ fn escape_invisible(c: char) -> String {
     }
 }
 
-/// Returns the byte that Windows-1252 or Latin-1 decodes as `c`.
+/// Returns the byte that Windows-1252 or Latin-1 decodes as `c`, if there is such a byte.
 fn windows_1252_byte(c: char) -> Option<u8> {
     const CHARS_0X80_TO_0X9F: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
     if let Ok(byte) = u8::try_from(u32::from(c)) {

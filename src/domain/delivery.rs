@@ -45,9 +45,10 @@ impl DeliveryState {
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A complete 2xx response head within the time limit.
+    /// A complete 2xx response head arrived within the time limit.
     Delivered,
-    /// A response with another status. A redirect has a `location`.
+    /// A response with another status arrived. `location` is the target of a redirect, if the
+    /// response contains it.
     Status {
         status: u16,
         location: Option<String>,
@@ -68,18 +69,19 @@ pub enum Outcome {
     Tls(TlsProblem),
     /// The port responded to plain HTTP with TLS.
     TlsExpected,
-    /// The response isn't HTTP/1.1, or its head is too large.
+    /// The response isn't valid HTTP/1.x, or its head is too large. Contains the reason.
     InvalidResponse(String),
     /// Miniback couldn't send the request. The details are in the log.
     Internal,
     TargetNotAllowed(EgressDenied),
 }
 
-/// The reason a connection attempt failed, other than a refused connection.
+/// The reason a connection couldn't be established, other than a refused connection or a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnreachableCause {
     NoRoute,
-    /// No route for IPv6, and the host has no other IP address that could be tried.
+    /// There is no route to the host's IPv6 address, and no other IP address of the host is
+    /// reachable.
     NoIpv6,
     /// A firewall or security rule of this machine forbids the connection.
     Forbidden,
@@ -96,7 +98,7 @@ pub enum UnreachableCause {
 pub enum LookupProblem {
     /// The DNS server didn't respond, or reported a temporary error (SERVFAIL).
     Temporary,
-    /// The DNS server refused the query or failed.
+    /// The DNS server rejected the query or reported a permanent failure.
     Permanent,
     /// Any other failure. The details are in the log.
     Other,
@@ -138,19 +140,20 @@ impl Outcome {
     }
 }
 
-/// No complete response head within the time limit of the attempt.
+/// The timeout of an attempt that received no complete response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeout {
-    /// The time limit.
+    /// The time after which the attempt ended: the time limit, or less if the kernel gave up
+    /// earlier.
     pub after: Duration,
-    /// The phase in which the time limit expired.
+    /// The phase during which the attempt ended.
     pub phase: AttemptPhase,
-    /// The durations of all phases, including the last one.
+    /// The durations of all phases, including the phase during which the attempt ended.
     pub timings: AttemptTimings,
 }
 
 impl Timeout {
-    /// Returns the phase that used most of the time. It caused the timeout, even if the time limit
+    /// Returns the phase that used the most time. It caused the timeout, even if the time limit
     /// expired in a later phase.
     pub fn slowest_phase(&self) -> AttemptPhase {
         let duration = |phase: AttemptPhase| phase.duration(&self.timings).unwrap_or_default();
@@ -210,7 +213,7 @@ pub struct AttemptTimings {
     pub dns: Option<Duration>,
     pub connect: Option<Duration>,
     pub tls: Option<Duration>,
-    /// From the first byte of the request to the end of the response head.
+    /// The time from the first byte of the request to the end of the response head.
     pub waiting: Option<Duration>,
 }
 
@@ -219,7 +222,7 @@ pub struct AttemptTimings {
 pub struct EndpointResponse {
     pub status: u16,
     pub headers: Vec<(String, String)>,
-    /// At most the first 16 KiB.
+    /// At most the first 16 KiB of the body.
     pub body: Vec<u8>,
     /// Whether `body` is incomplete: the body was longer, ended early, or didn't end in time.
     pub truncated: bool,

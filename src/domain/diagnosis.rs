@@ -1,8 +1,8 @@
 //! Diagnoses why an endpoint can't verify a delivery: the secret, the body, the clock, or the
 //! headers.
 //!
-//! It can explain more than an endpoint can (see [`verification`]), because it knows the active
-//! secrets and often the sent body.
+//! This module can explain more than an endpoint can (see [`verification`]), because it knows the
+//! active secrets and often the sent body.
 
 mod checks;
 mod signatures;
@@ -33,7 +33,7 @@ pub struct SentDelivery<'a> {
     pub attempts: &'a [i64],
 }
 
-/// The result of a diagnosis: one finding and the individual checks.
+/// The result of a diagnosis: the most useful finding, advice, and the individual checks.
 #[derive(Debug)]
 pub struct Diagnosis {
     pub valid: bool,
@@ -57,7 +57,7 @@ pub struct BodyDifference {
 pub enum CheckResult {
     Passed,
     Failed,
-    /// The check couldn't run, because a value to compare with is missing.
+    /// The check is inconclusive, for example because a value to compare with is missing.
     Unknown,
 }
 
@@ -81,7 +81,7 @@ impl SigningSecrets {
     }
 }
 
-/// Diagnoses why a delivery can't be verified.
+/// Runs all checks on a received delivery, and returns the most useful finding.
 pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
     let signatures = ReceivedSignatures::new(input);
     let signing_secrets = SigningSecrets {
@@ -142,7 +142,8 @@ pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
     }
 }
 
-/// Detects a change by comparing the bodies, or by reversing changes until a signature matches.
+/// Detects a change to the body by comparing the bodies or, if the sent body is unknown, by
+/// reversing changes until a signature matches.
 fn find_body_change(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,

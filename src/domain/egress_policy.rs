@@ -1,9 +1,10 @@
-//! Decides which IP addresses webhooks can connect to: a table of blocked ranges, and the options
-//! that add exceptions.
+//! Decides which targets webhooks can connect to: a table of blocked IP ranges, and options that
+//! allow or block other targets.
 //!
-//! The policy is checked when a URL is saved ([`EgressPolicy::check_url`]) and again before each
-//! connection ([`EgressPolicy::check_addresses`]), so changing a DNS record doesn't bypass it. The
-//! caller provides the sockets and IP addresses of this machine.
+//! The policy is checked when a URL is saved and again before each connection, so changing a DNS
+//! record doesn't bypass it. [`EgressPolicy::check_url`] works without DNS, and
+//! [`EgressPolicy::check_addresses`] checks resolved IP addresses. The caller provides Miniback's
+//! own sockets and the IP addresses of this machine.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,15 +18,15 @@ mod ip_ranges;
 #[cfg(test)]
 mod tests;
 
-/// The IP addresses of `localhost`, in the order of connection attempts. The name is never looked
-/// up in DNS.
+/// The IP addresses of `localhost`, in the order of connection attempts. `localhost` is never
+/// looked up in DNS.
 pub const LOCALHOST: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::LOCALHOST),
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// The reason a target isn't allowed. The message is for the person who entered the URL and
-/// contains the option that allows the target.
+/// The reason a target isn't allowed. The message is for the person who entered the URL. It
+/// contains the option that allows the target, if there is such an option.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EgressDenied {
     #[error(
@@ -125,7 +126,7 @@ impl FromStr for AllowTarget {
             }
             None => (text, None),
         };
-        // Parse the host like that of a URL, so that both have the same normalized form.
+        // Parse the host like the host of a URL, so that both have the same normalized form.
         match (url::Host::parse(host), port) {
             (Ok(url::Host::Domain(name)), port) => Ok(Self::Name {
                 name: normalize_host(&name).ok_or_else(error)?,
@@ -166,12 +167,12 @@ impl EgressPolicy {
         }
     }
 
-    /// Checks a URL without resolving its host: the scheme, and the IP address if the URL contains
-    /// one.
+    /// Checks a URL without DNS: the IP addresses of its host if they are known without a lookup,
+    /// and otherwise only the scheme.
     pub fn check_url(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
         match addresses_without_dns(url) {
             Some(addresses) => self.check_addresses(url, &addresses),
-            // The host may resolve to an allowed IP address.
+            // The host may resolve to an allowed IP address, where plain HTTP is allowed too.
             None if self.allow.iter().any(|a| a.may_allow(url)) => Ok(()),
             None => check_scheme(url),
         }
@@ -307,7 +308,7 @@ fn is_localhost(url: &EndpointUrl) -> bool {
     }
 }
 
-/// Returns the host in the form that `--allow-target` accepts.
+/// Returns the host in the format that `--allow-target` accepts.
 fn allow_target_value(url: &EndpointUrl) -> String {
     match url.host() {
         Host::Name(name) => name,

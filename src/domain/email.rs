@@ -17,8 +17,9 @@ pub enum EmailError {
     TooLong,
 }
 
-/// Checks an email and returns its stored and displayed form (see [`clean_email`]): at most 254
-/// bytes in the syntax of RFC 5322, without a display name.
+/// Checks an email and returns it in its stored and displayed format (see [`clean_email`]). Accepts
+/// at most 254 bytes in the syntax of RFC 5322, without a display name and without an IP address as
+/// the domain.
 pub fn check_email(text: &str) -> Result<String, EmailError> {
     let email = clean_email(text);
     if email.len() > EMAIL_MAX_BYTES {
@@ -35,10 +36,11 @@ pub fn check_email(text: &str) -> Result<String, EmailError> {
     Ok(email)
 }
 
-/// Returns an email without traces of how it was entered: surrounding white space, invisible
-/// characters, full-width letters, and a domain in its `xn--` form, which browsers send.
+/// Returns an email without differences that come from typing or pasting: surrounding white space,
+/// invisible characters, decomposed and full-width characters, and a trailing dot. Decodes `xn--`
+/// domains, which browsers send.
 ///
-/// Everything else stays as the person wrote it, including upper case.
+/// Everything else is unchanged, including upper case.
 pub(super) fn clean_email(text: &str) -> String {
     let visible = text.chars().filter(|c| !is_invisible(*c));
     let text: String = visible.map(to_half_width).nfc().collect();
@@ -66,7 +68,8 @@ pub fn normalize_email(email: &str) -> String {
     format!("{}@{}", fold(local), ascii.unwrap_or_else(|_| fold(domain)))
 }
 
-/// Maps the full-width form of an ASCII character, which East Asian keyboards can type.
+/// Converts a full-width character, which East Asian keyboards can type, to its ASCII equivalent.
+/// Returns any other character unchanged.
 fn to_half_width(c: char) -> char {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
@@ -74,7 +77,8 @@ fn to_half_width(c: char) -> char {
     }
 }
 
-/// Decodes `xn--` labels, and removes the dot of the DNS root. Leaves invalid labels unchanged.
+/// Replaces ideographic full stops, removes the dot of the DNS root, and decodes `xn--` labels. If
+/// a label is invalid, no label is decoded.
 fn clean_domain(domain: &str) -> String {
     let mut domain = domain.replace(['\u{3002}', '\u{ff61}'], ".");
     if domain.ends_with('.') {

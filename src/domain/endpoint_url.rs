@@ -1,4 +1,4 @@
-//! Validates webhook URLs and returns the parts needed for connecting, for `Host`, and for TLS.
+//! Validates webhook URLs, and returns the components for connecting, for `Host`, and for TLS.
 //!
 //! A URL is parsed once, by the WHATWG rules. The same parsed host is then checked, connected to,
 //! and sent in `Host` and in TLS. The trimmed original text is stored and displayed.
@@ -88,7 +88,7 @@ impl EndpointUrl {
             return Err(EndpointUrlError::TooLong(chars));
         }
         // The WHATWG rules drop tabs and line breaks, so the displayed URL would differ from the
-        // requested one.
+        // requested URL.
         if original
             .chars()
             .any(|c| c.is_control() || c.is_whitespace())
@@ -100,7 +100,7 @@ impl EndpointUrl {
         if authority.contains('@') {
             return Err(EndpointUrlError::Credentials);
         }
-        // The WHATWG rules would parse https:///example.com as a URL with a host.
+        // The WHATWG rules would parse https:///example.com as a URL with the host example.com.
         if authority.is_empty() || authority.starts_with(':') {
             return Err(EndpointUrlError::MissingHost);
         }
@@ -160,7 +160,8 @@ impl EndpointUrl {
         self.port
     }
 
-    /// Returns the value of `Host`. It contains the port unless it is the default of the scheme.
+    /// Returns the value of `Host`. The value contains the port, unless the port is the default of
+    /// the scheme.
     pub fn host_header(&self) -> String {
         if self.port == self.scheme.default_port() {
             self.host_text.clone()
@@ -190,7 +191,7 @@ impl EndpointUrl {
     }
 }
 
-/// Splits a URL into its scheme and the text after `://`.
+/// Splits a URL into its scheme and the text after `://`. Accepts only `http` and `https`.
 fn split_scheme(original: &str) -> Result<(Scheme, &str), EndpointUrlError> {
     let (scheme, rest) = original
         .split_once("://")

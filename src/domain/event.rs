@@ -78,12 +78,13 @@ struct TestData<'a> {
     user: &'a str,
 }
 
-/// Renders `feedback.created`. The timestamp is the feedback's `createdAt`.
+/// Renders the body of `feedback.created`. The timestamp is the feedback's `createdAt`.
 pub fn feedback_created_body(feedback: &Feedback) -> Vec<u8> {
     feedback_body(Topic::FeedbackCreated, feedback, None, feedback.created_at)
 }
 
-/// Renders `feedback.updated`. `feedback` has the new status.
+/// Renders the body of `feedback.updated`. `feedback` has the new status, and `previous` is the old
+/// status.
 pub fn feedback_updated_body(
     feedback: &Feedback,
     previous: FeedbackStatus,
@@ -92,7 +93,7 @@ pub fn feedback_updated_body(
     feedback_body(Topic::FeedbackUpdated, feedback, Some(previous), at)
 }
 
-/// Renders `test`. `user` is the email of the user who started the test.
+/// Renders the body of `test`. `user` is the email of the user who started the test.
 pub fn test_body(user: &str, at: Timestamp) -> Vec<u8> {
     render(
         EventType::Test,

@@ -1,4 +1,4 @@
-//! Explains outcomes of attempts: what happened, which side caused it, and what to do.
+//! Explains outcomes of attempts: a summary of the failure, its likely cause, and how to fix it.
 //!
 //! The summary is stored in the delivery log. Pages that show a test or a delivery add the advice.
 
@@ -10,7 +10,7 @@ use super::delivery::{AttemptPhase, LookupProblem, Outcome, Timeout, Unreachable
 use super::tls_problem;
 
 impl Outcome {
-    /// Returns what happened, in one sentence.
+    /// Returns a short description of the outcome, without advice.
     pub fn summary(&self) -> String {
         match self {
             Self::Delivered => "Delivered.".into(),
@@ -66,7 +66,7 @@ impl Outcome {
         }
     }
 
-    /// Returns which side caused the failure and what to do; empty for a success.
+    /// Returns the likely cause of the failure and how to fix it; empty for a success.
     pub fn advice(&self) -> &'static str {
         let status = match self {
             Self::Status { status, .. } => Some(*status),
@@ -119,7 +119,8 @@ impl Timeout {
     }
 }
 
-/// Returns which side caused a failure with this code (see [`Outcome::code`]), and what to do.
+/// Returns the likely cause of a failure with this code (see [`Outcome::code`]) and how to fix it;
+/// empty for an unknown code.
 pub fn advice(code: &str, status: Option<u16>) -> &'static str {
     match code {
         "status" | "redirect" => status.map_or("", status_advice),
@@ -199,9 +200,9 @@ fn status_advice(status: u16) -> &'static str {
     }
 }
 
-/// Returns what to do if the response to a test shows that the endpoint expects `data.feedback`.
+/// Returns advice if the response to a test suggests that the endpoint expects `data.feedback`.
 pub fn test_advice(status: u16, body: &[u8]) -> Option<&'static str> {
-    // Other statuses have other causes: the path, the secret, the size, a proxy.
+    // Other statuses have other causes, such as the path, the secret, the size, or a proxy.
     if !matches!(status, 400 | 409 | 422 | 500) {
         return None;
     }
@@ -212,7 +213,7 @@ pub fn test_advice(status: u16, body: &[u8]) -> Option<&'static str> {
     )
 }
 
-/// Phrases with which programs report a missing value, in lower case.
+/// Terms in programs' messages about missing values, in lower case.
 const MISSING_VALUE_TERMS: [&str; 14] = [
     "undefined",
     "null",
@@ -229,7 +230,8 @@ const MISSING_VALUE_TERMS: [&str; 14] = [
     "required",
     "not found",
 ];
-/// Formats a status with its standard reason phrase: `404 Not Found`. An unknown status has none.
+/// Formats a status with its standard reason phrase: `404 Not Found`. An unknown status has no
+/// reason phrase.
 pub fn status_text(status: u16) -> String {
     let reason = StatusCode::from_u16(status)
         .ok()

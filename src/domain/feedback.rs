@@ -59,7 +59,7 @@ impl fmt::Display for FeedbackStatus {
     }
 }
 
-/// The text isn't a feedback status.
+/// The error for a text that isn't a feedback status.
 #[derive(Debug, thiserror::Error)]
 #[error("The status must be NEW, REVIEWED, or RESOLVED.")]
 pub struct ParseStatusError;
@@ -95,7 +95,8 @@ pub struct Feedback {
 }
 
 impl Feedback {
-    /// Returns the approximate size of all texts in bytes, without JSON syntax.
+    /// Returns the approximate size of all texts in bytes, without JSON syntax. Metadata counts as
+    /// 1 KiB.
     pub fn text_bytes(&self) -> usize {
         let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let metadata = self.metadata.as_ref().map_or(0, |_| METADATA_MAX_BYTES / 4);
@@ -193,7 +194,7 @@ pub enum FeedbackError {
     MetadataTooLarge(usize),
 }
 
-/// Checks a message: 1 to 10,000 characters, at least one of them visible. Leaves the text
+/// Checks a message: 1 to 10,000 characters, at least one of them visible, no NUL. Leaves the text
 /// unchanged.
 pub fn check_message(text: String) -> Result<String, FeedbackError> {
     if text.contains('\0') {
@@ -208,7 +209,8 @@ pub fn check_message(text: String) -> Result<String, FeedbackError> {
     }
 }
 
-/// Checks a page URL: `http` or `https`, at most 2,048 bytes. Leaves the text unchanged.
+/// Checks a page URL: `http` or `https`, at most 2,048 bytes, no spaces or control characters.
+/// Leaves the text unchanged.
 pub fn check_page_url(text: String) -> Result<String, FeedbackError> {
     if text.len() > URL_MAX_BYTES {
         return Err(FeedbackError::UrlTooLong);

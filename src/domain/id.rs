@@ -32,8 +32,8 @@ impl IdSequence {
     pub fn next<T: Id>(&mut self, now: Timestamp) -> T {
         let millis = u64::try_from(now.millis()).unwrap_or(0);
         let random = || Ulid::from_parts(millis, u128::from_be_bytes(random::bytes()));
-        // Within a millisecond, increment the last ULID. Its 80 random bits practically never
-        // overflow.
+        // Within a millisecond, or if the clock went backwards, increment the last ULID. Its 80
+        // random bits practically never overflow.
         let next = if millis > self.last.timestamp_ms() {
             random()
         } else {
@@ -83,7 +83,7 @@ macro_rules! define_id {
         pub struct $name(String);
 
         impl $name {
-            /// Accepts any text. An invalid id matches no row.
+            /// Creates an id from any text. An invalid id matches no row.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(text.into())
             }
@@ -138,13 +138,13 @@ define_id!(/// The id of a webhook, `wh_…`.
     WebhookId, "wh");
 define_id!(/// The id of an event, `evt_…`. Not part of the API.
     EventId, "evt");
-define_id!(/// The id of a delivery, `dlv_…`. Endpoints deduplicate by it.
+define_id!(/// The id of a delivery, `dlv_…`. Endpoints use it to detect duplicates.
     DeliveryId, "dlv");
 define_id!(/// The id of a user, `usr_…`.
     UserId, "usr");
 define_id!(/// The id of an API token, `tok_…`. Not the token itself.
     TokenId, "tok");
-define_id!(/// The id of an alert, `alr_…`. The endpoint of `--alert-url` deduplicates by it.
+define_id!(/// The id of an alert, `alr_…`. The receiving endpoint uses it to detect duplicates.
     AlertId, "alr");
 define_id!(/// The id of a session, `ses_…`. Not the value of the cookie.
     SessionId, "ses");

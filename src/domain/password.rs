@@ -1,8 +1,8 @@
 //! Password hashes: Argon2id (RFC 9106) in the PHC string format, with the parameters that OWASP
 //! recommends.
 //!
-//! Computing a hash takes about 20 ms of one core and 19 MiB of memory. Don't do it on an async
-//! thread.
+//! Computing a hash takes about 20 ms of one core and 19 MiB of memory. Don't compute hashes on an
+//! async thread.
 
 use std::borrow::Cow;
 
@@ -62,7 +62,7 @@ fn compute(password: &str, salt: &[u8], params: Params) -> Result<Output, argon2
     Output::new(bytes).map_err(|_| argon2::Error::OutputTooLong)
 }
 
-/// Returns the form of a password that is hashed and compared: NFKC, because keyboards and systems
+/// Returns the normalized password (NFKC), which is hashed and compared. Keyboards and systems
 /// encode the same characters in different ways (NIST SP 800-63B, 3.1.1.2).
 pub(super) fn normalize_password(password: &str) -> Cow<'_, str> {
     if is_nfkc(password) {
@@ -72,7 +72,7 @@ pub(super) fn normalize_password(password: &str) -> Cow<'_, str> {
     }
 }
 
-/// Parses a stored hash: its salt, parameters, and expected output.
+/// Parses a stored hash, and returns its salt, parameters, and expected output.
 fn parse(stored: &str) -> Option<(Salt, Params, Output)> {
     let hash = PasswordHash::new(stored).ok()?;
     if hash.algorithm != Algorithm::Argon2id.ident() || hash.version != Some(Version::V0x13.into())

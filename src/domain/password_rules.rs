@@ -105,8 +105,8 @@ fn is_email_or_local_part(word: &str, email: &str) -> bool {
     !email.is_empty() && (normalize_email(word) == email || word == local_part)
 }
 
-/// Returns whether `test` returns true for the password or a variant of it: without a few
-/// characters or predictable sequences at its ends, or with symbols replaced by similar letters.
+/// Returns whether `test` returns true for the password or a variant of it. A variant omits a few
+/// characters or predictable sequences at the ends, or replaces symbols by similar letters.
 fn is_variant(password: &str, test: impl Fn(&str) -> bool) -> bool {
     let is_affix = |c: char| !c.is_alphabetic();
     let word = password.trim_matches(is_affix);
@@ -141,7 +141,8 @@ fn shortest_unit(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// Returns whether the text consists of a few long runs, such as `123456` or `aaaa`.
+/// Returns whether the runs of the text have an average length of at least [`RUN_LENGTH_MIN`], as
+/// in `123456` or `aaaa`.
 fn is_predictable(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let steps: Vec<_> = chars
@@ -161,8 +162,9 @@ fn is_predictable(text: &str) -> bool {
     runs * RUN_LENGTH_MIN <= chars.len()
 }
 
-/// Returns the direction from a character to its neighbor in one of the [`ROWS`]: 0 for the same
-/// character, and `None` if the characters aren't neighbors.
+/// Returns the direction from a character to its neighbor in one of the [`ROWS`]: 1 for forward,
+/// and -1 for backward. Returns 0 for the same character, and `None` if the characters aren't
+/// neighbors.
 fn direction_between(from: char, to: char) -> Option<i8> {
     if from == to {
         return Some(0);

@@ -80,9 +80,9 @@ pub fn check_slug(text: String) -> Result<String, ProjectError> {
     }
 }
 
-/// Generates a slug from a name: transliterates letters of other alphabets, drops apostrophes, and
-/// replaces each run of other characters by a hyphen. Returns `project` if no characters are left.
-/// Leaves room for a suffix such as `-2`.
+/// Generates a slug from a name. Transliterates letters of other alphabets, converts all letters to
+/// lower case, and drops apostrophes. Replaces each run of other characters by a hyphen. Returns
+/// `project` if no characters are left. Leaves room for a suffix such as `-2`.
 pub fn slug_from_name(name: &str) -> String {
     let composed: String = name.chars().filter(|c| !is_invisible(*c)).nfc().collect();
     let mut slug = String::new();
@@ -102,7 +102,7 @@ pub fn slug_from_name(name: &str) -> String {
     }
 }
 
-/// Checks a list of origins, converts each to the form of the `Origin` header, and removes
+/// Checks a list of origins, converts each origin to the format of the `Origin` header, and removes
 /// duplicates.
 pub fn check_origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
     if list.len() > ORIGINS_MAX {
@@ -132,7 +132,8 @@ pub fn check_origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
     Ok(origins)
 }
 
-/// Returns the origin of an `http` or `https` URL, in the form of the `Origin` header.
+/// Returns the origin of an `http` or `https` URL, in the format of the `Origin` header. Returns
+/// `None` for any other text.
 pub fn origin_of(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     let is_web = matches!(url.scheme(), "http" | "https");

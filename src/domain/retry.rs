@@ -14,10 +14,10 @@ const PATIENT_DELAYS: [Duration; 6] = [
     Duration::from_secs(6 * 3600),
     Duration::from_secs(24 * 3600),
 ];
-/// Maximum delay accepted from `Retry-After`.
+/// The maximum length of a hold. A longer `Retry-After` is shortened to it.
 const HOLD_MAX: Duration = Duration::from_secs(3600);
 
-/// The delays of `--retry-delays`, which both retry policies start with.
+/// The first retry delays, which both retry policies start with. Deliveries use `--retry-delays`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetrySchedule(Vec<Duration>);
 

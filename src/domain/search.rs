@@ -23,7 +23,7 @@ pub const QUERY_MAX_CHARS: usize = 200;
 pub const WORDS_MAX: usize = 16;
 /// Maximum number of highlights per text.
 const HIGHLIGHTS_MAX: usize = 200;
-/// Length of an n-gram. A shorter word is an n-gram by itself.
+/// Maximum length of an n-gram. Shorter n-grams exist only at the start of a word.
 const NGRAM_CHARS: usize = 3;
 /// Maximum number of n-grams per query. More n-grams would barely reduce the candidates.
 const NGRAMS_MAX: usize = 24;
@@ -66,7 +66,7 @@ impl SearchQuery {
             return Err(SearchError::TooLong);
         }
         let mut pieces = Vec::new();
-        // Every second piece is in quotes. The last quote can be missing.
+        // Every second piece is in quotes. The closing quote of the last piece can be missing.
         for (index, piece) in text.split(is_double_quote).enumerate() {
             if index % 2 == 1 {
                 pieces.push(piece);
@@ -157,7 +157,8 @@ impl SearchQuery {
     }
 }
 
-/// Normalizes a word or phrase of a query. An email is compared in the form in which it is stored.
+/// Normalizes a word or phrase of a query, and trims it. An email is first cleaned like a stored
+/// email.
 fn normalize_word(word: &str) -> Vec<char> {
     let normalized = match word.contains(['@', '＠']) {
         true => NormalizedText::new(clean_email(word).as_str()),

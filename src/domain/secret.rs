@@ -59,7 +59,7 @@ impl Secret {
     /// Returns the key as defined by Standard Webhooks: the decoded base64 after `whsec_`.
     ///
     /// Returns `None` if the secret has another format, or if the key is shorter than 16 or longer
-    /// than 64 bytes, because libraries couldn't verify its signatures.
+    /// than 64 bytes. Libraries couldn't verify the signatures of such secrets.
     pub fn standard_key(&self) -> Option<Vec<u8>> {
         let key = STANDARD.decode(self.0.strip_prefix(PREFIX)?).ok()?;
         (16..=64).contains(&key.len()).then_some(key)

@@ -20,8 +20,9 @@ pub fn has_visible_char(text: &str) -> bool {
         .any(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(c))
 }
 
-/// Escapes the characters that could disguise a text in a terminal or a tooltip, where it can't be
-/// isolated: control characters, line separators, and the controls of the text direction.
+/// Escapes the characters that can make a text misleading in a terminal or a tooltip. These are
+/// control characters, line separators, invisible format characters, and controls of the text
+/// direction.
 ///
 /// Doesn't escape joiners and variation selectors, because emoji and several scripts need them.
 pub fn escape_controls(text: &str) -> Cow<'_, str> {

@@ -2,12 +2,13 @@
 
 use crate::clock::Timestamp;
 
-/// The reason a TLS connection couldn't be established, other than its certificate.
+/// The reason a TLS connection couldn't be established, other than a rejected certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsProblem {
     /// The port responded with plain HTTP.
     PlainHttp,
-    /// The port responded in another protocol. Contains the first bytes of the response, escaped.
+    /// The port responded in another protocol. Contains the first bytes of the response, without
+    /// unprintable bytes.
     NotTls(String),
     /// The connection was closed during the handshake.
     Closed,
@@ -19,7 +20,8 @@ pub enum TlsProblem {
     UnknownName,
     /// The endpoint requires a client certificate.
     ClientCertificate,
-    /// The endpoint ended the handshake with another alert. Contains its name in the TLS standard.
+    /// The endpoint ended the handshake with another alert. Contains the alert's name in the TLS
+    /// standard.
     Alert(&'static str),
     /// Any other failure. The details are in the log.
     Other,
@@ -28,7 +30,7 @@ pub enum TlsProblem {
 /// The reason a certificate was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateProblem {
-    /// `now` is the time on this machine.
+    /// `at` is the end of the validity, and `now` is the time on this machine.
     Expired {
         at: Option<Timestamp>,
         now: Option<Timestamp>,
@@ -226,7 +228,8 @@ fn list_names(names: &[String]) -> String {
     }
 }
 
-/// Returns the cause of a TLS failure with this code, and how to fix it.
+/// Returns the cause of a TLS failure with this code, and how to fix it. Returns `None` for an
+/// unknown code.
 pub fn advice(code: &str) -> Option<&'static str> {
     Some(match code {
         "tls_plain_http" => {

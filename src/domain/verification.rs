@@ -45,8 +45,8 @@ pub enum VerificationError {
     ClockDifference(u64),
 }
 
-/// Verifies both signatures. Skips `webhook-signature` if its headers are incomplete or the secret
-/// isn't in the format of Standard Webhooks.
+/// Verifies both signatures and the timestamp. Skips `webhook-signature` and the timestamp if their
+/// headers are incomplete or the secret isn't in the format of Standard Webhooks.
 pub fn verify(
     received: &ReceivedRequest<'_>,
     secret: &Secret,
@@ -97,7 +97,7 @@ fn explain_mismatch(body: &[u8], secret: &Secret, signature: &[u8]) -> Verificat
         })
 }
 
-/// Decodes an HMAC-SHA256 of 64 hex digits.
+/// Decodes an HMAC-SHA256 of 64 hex digits. Returns `None` for any other text.
 pub(super) fn decode_hex(text: &str) -> Option<Vec<u8>> {
     hex::decode(text).ok().filter(|bytes| bytes.len() == 32)
 }

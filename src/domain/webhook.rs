@@ -51,7 +51,7 @@ macro_rules! topics {
                 }
             }
 
-            /// Returns a sentence that says when the event occurs.
+            /// Returns a text that describes when the event occurs.
             pub const fn description(self) -> &'static str {
                 match self {
                     $(Self::$variant => $description,)+
@@ -145,8 +145,8 @@ pub struct NextSecret {
 }
 
 impl Secrets {
-    /// Returns the active secrets at `now`. If the overlap has ended, the next secret is the
-    /// current one.
+    /// Returns the active secrets at `now`. If the overlap has ended, the next secret becomes the
+    /// current secret.
     pub fn active_at(self, now: Timestamp) -> Self {
         match self.next {
             Some(next) if next.overlap_ends_at <= now => Self {
@@ -214,7 +214,7 @@ pub fn check_description(text: &str) -> Result<String, LineError> {
     check_line("description", text, 0..=DESCRIPTION_MAX_CHARS)
 }
 
-/// Checks the length of an overlap: at most 168 hours. 0 rotates immediately.
+/// Checks the length of an overlap: at most 168 hours. 0 means an immediate rotation.
 pub fn check_overlap_hours(hours: u32) -> Result<u32, WebhookError> {
     if hours <= OVERLAP_MAX_HOURS {
         Ok(hours)
@@ -231,7 +231,7 @@ pub fn normalize_topics(list: &[Topic]) -> Vec<Topic> {
         .collect()
 }
 
-/// Checks the names and values of custom headers. The value `None` keeps the stored value.
+/// Checks the number, names, and values of custom headers. The value `None` keeps the stored value.
 pub fn check_headers(headers: &BTreeMap<String, Option<String>>) -> Result<(), WebhookError> {
     if headers.len() > HEADERS_MAX {
         return Err(WebhookError::TooManyHeaders);
@@ -266,8 +266,8 @@ pub fn check_headers(headers: &BTreeMap<String, Option<String>>) -> Result<(), W
     Ok(())
 }
 
-/// Returns whether a header is set by Miniback, or required by HTTP for framing and routing
-/// (RFC 9110, RFC 9112).
+/// Returns whether a name can't be used for a custom header. Miniback sets these headers, or HTTP
+/// uses them for framing, routing, or negotiation (RFC 9110, RFC 9112).
 fn is_reserved(lowercase_name: &str) -> bool {
     const RESERVED_NAMES: [&str; 15] = [
         "host",

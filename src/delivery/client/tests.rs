@@ -1,4 +1,4 @@
-//! Attempts against endpoints that respond in various ways.
+//! Tests attempts against endpoints that respond in various ways.
 
 use std::collections::BTreeSet;
 
@@ -53,7 +53,7 @@ async fn attempt_with_response(text: impl AsRef<[u8]> + Send + Sync + 'static) -
     endpoint(&server, LONG_TIMEOUT).attempt(&request()).await
 }
 
-/// The response of a successful attempt.
+/// Asserts that an attempt succeeded, and returns its response.
 fn successful_response(result: AttemptResult) -> EndpointResponse {
     assert_eq!(result.outcome, Outcome::Delivered);
     result.response.unwrap()

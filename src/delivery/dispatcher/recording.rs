@@ -10,7 +10,7 @@ use crate::store::{DeliveryUpdate, FinishedAttempt, StoreError};
 const BATCH_MAX: usize = 128;
 
 impl Dispatcher {
-    /// Starts to record the attempts that have ended, unless a recording is running.
+    /// Starts to record up to [`BATCH_MAX`] finished attempts, unless a recording is running.
     pub(super) fn start_recording(&mut self) {
         if self.is_recording || self.unrecorded.is_empty() {
             return;
@@ -46,8 +46,8 @@ impl Dispatcher {
                 );
                 return;
             }
-            // Any other error may be temporary. Keep the attempts, because their rows are still
-            // due.
+            // Any other error may be temporary. Keep the attempts, because their deliveries are
+            // still due in the database.
             Err(error) => {
                 // If the database was moved or replaced, the store has logged how to fix it.
                 if !self.is_recording_stalled && !matches!(error, StoreError::DatabaseReplaced) {

@@ -19,7 +19,7 @@ pub struct ParsedHead {
     pub keep_alive: bool,
 }
 
-/// The end of the body of a response (RFC 9112, section 6.3).
+/// The framing of a response body, which determines where the body ends (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
@@ -68,8 +68,8 @@ pub fn status(head: &[u8]) -> Result<u16, HeadError> {
 impl ParsedHead {
     /// Returns a head that contains only what awc needs.
     pub fn for_awc(&self) -> Vec<u8> {
-        // awc reads until the end of the connection only for HTTP/1.0. For HTTP/1.1 it assumes an
-        // empty body and reuses the connection.
+        // Without a length, awc reads until the end of the connection only for HTTP/1.0. For
+        // HTTP/1.1 it assumes an empty body and reuses the connection.
         let (version, length) = match self.framing {
             Framing::Empty => ("1.1", String::new()),
             Framing::Length(length) => ("1.1", format!("Content-Length: {length}\r\n")),
@@ -90,7 +90,7 @@ impl ParsedHead {
 }
 
 /// Returns the minor version and the status. Accepts any white space as a separator, and ignores
-/// the reason (RFC 9112, section 4).
+/// the reason phrase (RFC 9112, section 4).
 fn parse_status_line(line: &[u8]) -> Result<(u8, u16), HeadError> {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r');
     let mut words = line.split(is_space).filter(|word| !word.is_empty());
@@ -115,7 +115,7 @@ fn parse_headers<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<(String, Stri
     for line in lines {
         let line = decode(line);
         if line.starts_with([' ', '\t']) {
-            // Without a header before it, the line is ignored.
+            // Ignore a folded line that has no header before it.
             if let Some((_, value)) = headers.last_mut() {
                 *value = format!("{value} {}", line.trim()).trim().to_owned();
             }
@@ -180,7 +180,7 @@ fn body_framing(
     if others.iter().any(|coding| is_chunked(coding)) || (is_chunked(last) && last != "chunked") {
         return Err(HeadError::TransferEncoding);
     }
-    // HTTP/1.0 has no transfer encodings. RFC 9112, section 6.1, requires recipients to treat the
+    // HTTP/1.0 has no transfer codings. RFC 9112, section 6.1, requires recipients to treat the
     // framing as faulty and to close the connection.
     Ok(if last == "chunked" && !is_http_1_0 {
         Framing::Chunked
@@ -194,14 +194,15 @@ fn is_chunked(coding: &str) -> bool {
     coding.split(';').next().unwrap_or_default().trim_end() == "chunked"
 }
 
-/// Returns the declared length. The same value can be repeated (RFC 9112, section 6.3).
+/// Returns the value of `Content-Length`, if present. The same value can be repeated (RFC 9112,
+/// section 6.3).
 fn content_length(headers: &[(String, String)]) -> Result<Option<u64>, HeadError> {
     let mut length = None;
     for item in list_items(headers, "content-length") {
         if !item.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(HeadError::ContentLength);
         }
-        // A length that doesn't fit is valid, but such a body can't arrive in time.
+        // A length that doesn't fit into 64 bits is valid, but such a body can't arrive in time.
         let value = item.parse().unwrap_or(u64::MAX);
         if length.is_some_and(|known| known != value) {
             return Err(HeadError::ContentLength);

@@ -1,4 +1,5 @@
-//! Changes are detected by comparison with the sent body, and can be reversed without it.
+//! Tests that changes are detected by comparison with the sent body, and reversed without the sent
+//! body.
 
 use super::*;
 

@@ -71,8 +71,8 @@ pub(super) fn check_signature(
     }
 }
 
-/// Compares `webhook-timestamp` with the endpoint's clock, or with the times of the attempts.
-/// Returns `None` if there is no timestamp.
+/// Compares `webhook-timestamp` with the endpoint's clock or, if that time is unknown, with the
+/// times of the attempts. Returns `None` if there is no timestamp.
 pub(super) fn check_clock(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,
@@ -127,7 +127,7 @@ fn compare_clocks(clock: i64, timestamp: i64) -> (CheckResult, String) {
     (CheckResult::Failed, message)
 }
 
-/// Formats a time difference in its largest suitable unit.
+/// Formats a time difference in seconds, minutes, hours, or days.
 fn format_difference(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),

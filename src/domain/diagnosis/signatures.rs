@@ -40,7 +40,8 @@ pub(super) struct ReceivedSignatures<'a> {
 }
 
 impl<'a> ReceivedSignatures<'a> {
-    /// The headers of every delivery.
+    /// The headers that identify and sign a delivery. The `webhook-…` headers require a secret in
+    /// the format of Standard Webhooks.
     const HEADER_NAMES: [&'static str; 7] = [
         "X-Miniback-Signature",
         "X-Miniback-Timestamp",
@@ -93,7 +94,7 @@ impl<'a> ReceivedSignatures<'a> {
         })
     }
 
-    /// Returns the secret that created any of the signatures of `body`.
+    /// Returns the secret that created any signature of `body`, hex or standard.
     pub(super) fn any_signing_secret(&self, body: &[u8]) -> Option<SigningSecret> {
         self.hex_signing_secret(body)
             .or_else(|| self.standard_signing_secret(body))
@@ -106,7 +107,8 @@ impl<'a> ReceivedSignatures<'a> {
             .map(|(signer, _)| *signer)
     }
 
-    /// Returns whether `webhook-signature` is present and verifiable, but doesn't match.
+    /// Returns whether `webhook-signature` is present, but no active secret created it. Returns
+    /// false if no active secret is in the format of Standard Webhooks.
     pub(super) fn has_standard_mismatch(&self, body: &[u8]) -> bool {
         self.standard.is_some()
             && self
@@ -145,7 +147,7 @@ impl<'a> ReceivedSignatures<'a> {
             .collect()
     }
 
-    /// Checks that all headers of a delivery are present.
+    /// Checks whether all headers in [`Self::HEADER_NAMES`] are present.
     pub(super) fn check_headers(&self) -> Check {
         let present = self.present_headers();
         let missing: Vec<&str> = Self::HEADER_NAMES

@@ -1,4 +1,4 @@
-//! The finding for each cause that the diagnosis distinguishes.
+//! Tests of the finding for each cause that the diagnosis distinguishes.
 
 use super::*;
 use crate::domain::secret::Secret;
@@ -159,7 +159,7 @@ fn says_which_secret_signed_a_valid_delivery() {
     scenario()
         .endpoint_secret(secret(1).as_str())
         .validates_with("current");
-    // A single valid signature of the two is enough.
+    // One valid signature is enough.
     scenario()
         .without("X-Miniback-Signature")
         .validates_with("current");

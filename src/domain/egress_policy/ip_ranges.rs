@@ -119,7 +119,7 @@ const LOOPBACK: [IpNet; 5] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 32)),
     IpNet::V6(net(Ipv6Addr::LOCALHOST, 128)),
     IpNet::V6(net(Ipv6Addr::UNSPECIFIED, 128)),
-    // IPv4-mapped.
+    // The IPv4-mapped addresses of 127.0.0.0/8.
     IpNet::V6(net(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x7f00, 0), 104)),
 ];
 
@@ -138,8 +138,8 @@ pub fn non_global_reason(ip: IpAddr) -> Option<NonGlobalReason> {
             .find(|(net, _)| net.contains(&v4))
             .map(|(_, reason)| *reason),
         IpAddr::V6(v6) => {
-            // The lower half of an ISATAP address (RFC 5214) embeds the IPv4 address of a tunnel
-            // endpoint. The upper half can be any network.
+            // The lower half of an ISATAP address (RFC 5214) contains the IPv4 address of a tunnel.
+            // The upper half can be any network.
             let is_isatap = matches!(v6.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, _, _]);
             if is_isatap && non_global_reason(last_four_bytes(v6).into()).is_some() {
                 return Some("ISATAP tunnel to an IPv4 address that isn’t public");

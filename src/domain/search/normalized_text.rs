@@ -12,7 +12,7 @@ use unicode_normalization::char::canonical_combining_class;
 use super::NGRAM_CHARS;
 use crate::domain::text::is_invisible;
 
-/// A text normalized for comparison: each character with the byte range it comes from.
+/// A text normalized for comparison: each character with its byte range in the original text.
 #[derive(Default)]
 pub(super) struct NormalizedText {
     pub(super) chars: Vec<char>,
@@ -61,7 +61,8 @@ impl NormalizedText {
         }
     }
 
-    /// Adds a character. Any amount of white space is one space, and `--` is one dash.
+    /// Adds a character. Consecutive spaces become one space, and consecutive dashes become one
+    /// dash.
     fn push(&mut self, c: char, range: Range<usize>) {
         if matches!(c, ' ' | '-') && self.chars.last() == Some(&c) {
             self.extend_last(range.end);
@@ -99,13 +100,14 @@ impl NormalizedText {
 /// A line that lengthens the connection between two Arabic letters and has no meaning.
 const TATWEEL: char = '\u{640}';
 
-/// Returns whether a mark belongs to the letter before it and can be left out: accents, and the
-/// points of Hebrew and Arabic. Vowel signs of Indic scripts are letters.
+/// Returns whether a character is an accent, or a point of Hebrew or Arabic. Vowel signs of Indic
+/// scripts aren't included, because they act as letters.
 fn is_accent(c: char) -> bool {
     matches!(canonical_combining_class(c), 10..=36 | 200..=240)
 }
 
-/// Double quotes of all languages. In a query, they enclose a phrase.
+/// Returns whether a character is a double quote in any language. In a query, double quotes enclose
+/// a phrase.
 pub(super) fn is_double_quote(c: char) -> bool {
     matches!(
         c,
@@ -125,8 +127,8 @@ fn fold_punctuation(c: char) -> Option<char> {
     }
 }
 
-/// Returns whether a letter is from a script without spaces between words (Thai, Lao, Burmese,
-/// Khmer, Chinese, Japanese), or from Korean, where a syllable can be a word.
+/// Returns whether words in the letter's script aren't separated by spaces: Thai, Lao, Burmese,
+/// Khmer, Chinese, and Japanese. Includes Korean, where a syllable can be a word.
 fn is_unspaced_script(letter: char) -> bool {
     matches!(letter, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
         | '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')

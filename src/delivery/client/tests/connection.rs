@@ -7,7 +7,7 @@ use crate::domain::egress_policy::EgressDenied;
 
 #[actix_rt::test]
 async fn resends_when_a_reused_connection_is_closed() {
-    // Closes the connection after the second request, without a response.
+    // The server closes the connection after the second request, without a response.
     let server = Server::start(|number, peer| number != 1 && write(peer, NO_CONTENT));
     let endpoint = endpoint(&server, LONG_TIMEOUT);
     for _ in 0..2 {

@@ -13,7 +13,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 pub trait Peer: Read + Write {}
 impl<T: Read + Write> Peer for T {}
 
-/// A running server and the requests it received.
+/// A running test endpoint. It records the number of connections and the requests.
 pub struct Server {
     pub address: SocketAddr,
     traffic: Arc<Traffic>,
@@ -26,8 +26,8 @@ struct Traffic {
 }
 
 impl Server {
-    /// Calls `respond` for each request, with the number of the request (from 0, over all
-    /// connections). Closes the connection if `respond` returns false.
+    /// Starts a server without TLS. Calls `respond` for each request, with the request's index over
+    /// all connections. Closes the connection if `respond` returns false.
     pub fn start(respond: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static) -> Self {
         Self::start_on("127.0.0.1:0", |tcp| Some(Box::new(tcp)), respond)
     }
@@ -40,7 +40,7 @@ impl Server {
         Self::with_chain(bind, (vec![certificate], key), respond)
     }
 
-    /// Presents a chain of certificates with any private key, even if they don't belong together.
+    /// Starts a server with a certificate chain and a private key, which don't have to match.
     pub fn with_chain(
         bind: &str,
         (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
@@ -104,7 +104,7 @@ impl Server {
     }
 }
 
-/// Reads one request, up to its Content-Length.
+/// Reads one request with its body. Returns `None` if the connection ends before that.
 fn read_request(peer: &mut dyn Peer) -> Option<String> {
     let mut received = Vec::new();
     let mut buffer = [0; 4096];
@@ -125,7 +125,7 @@ fn read_request(peer: &mut dyn Peer) -> Option<String> {
     }
 }
 
-/// Writes all of `text`. Returns whether the connection is still open.
+/// Writes all of `text`. Returns whether the write succeeded.
 pub fn write(peer: &mut dyn Peer, text: impl AsRef<[u8]>) -> bool {
     peer.write_all(text.as_ref()).is_ok() && peer.flush().is_ok()
 }

@@ -50,7 +50,7 @@ impl TestCa {
         }
     }
 
-    /// Returns a CA that this one has issued. All of them have the same name.
+    /// Returns a new intermediate CA, issued by this CA. All intermediate CAs have the same name.
     fn intermediate(&self) -> Self {
         let (mut params, key) = (ca_params(), KeyPair::generate().unwrap());
         let name = rcgen::DnType::CommonName;
@@ -59,8 +59,8 @@ impl TestCa {
         Self::new(params, key, certificate.der().clone())
     }
 
-    /// Issues a certificate for `names`. `days` is the start and the end of its validity, in days
-    /// from now.
+    /// Issues a certificate for `names`, with a new key. `days` contains the start and the end of
+    /// its validity, in days from now.
     fn issue(
         &self,
         names: &[&str],
@@ -111,7 +111,8 @@ async fn accepts_ca_file_certificates_for_names_and_ip_addresses() {
             "{host}"
         );
     }
-    // The client tries 127.0.0.1 first for `localhost`. Another test may listen there on this port.
+    // The client tries 127.0.0.1 first for `localhost`. Another test may listen there on this port,
+    // so find a port that is free there.
     let server = loop {
         let server = Server::with_tls("[::1]:0", valid(), respond_ok);
         if std::net::TcpStream::connect(("127.0.0.1", server.address.port())).is_err() {
@@ -212,7 +213,7 @@ async fn distinguishes_an_outdated_ca_from_a_broken_chain() {
     let chain = vec![leaf, intermediate.certificate.clone()];
     assert_eq!(outcome_for(&sender, chain, key).await, outdated);
 
-    // The leaf is signed by another intermediate than the one that the endpoint sends.
+    // The endpoint sends an intermediate whose key didn't sign the leaf.
     let (leaf, key) = known.intermediate().issue(&["localhost"], (-1, 1));
     let chain = vec![leaf, known.intermediate().certificate.clone()];
     let broken = Outcome::Certificate(Problem::InvalidSignature);

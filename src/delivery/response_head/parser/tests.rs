@@ -109,7 +109,7 @@ fn accepts_deviations_that_the_standard_permits() {
             200,
             UntilClose,
         ),
-        // No body, whatever the headers say.
+        // These statuses allow no body, whatever the headers say.
         ("HTTP/1.1 204 No Content|Content-Length: 5||", 204, Empty),
         ("HTTP/1.1 204 No Content|Content-Length: x||", 204, Empty),
         (

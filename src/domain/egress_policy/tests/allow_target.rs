@@ -1,4 +1,4 @@
-//! `--allow-target`: what each form allows, and invalid values.
+//! Tests of `--allow-target`: the targets that each format allows, and invalid values.
 
 use super::*;
 

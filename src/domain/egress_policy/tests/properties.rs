@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Returns the IPv6 addresses that embed an IPv4 address, in every form.
+/// Returns the IPv6 addresses that embed an IPv4 address: mapped, compatible, NAT64, 6to4, Teredo,
+/// and ISATAP. `prefix` is the upper half of the ISATAP addresses.
 fn embeddings(v4: Ipv4Addr, prefix: u64) -> [Ipv6Addr; 8] {
     let embedded = u128::from(u32::from(v4));
     let high = u128::from(prefix) << 64;
