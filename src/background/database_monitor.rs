@@ -1,5 +1,5 @@
-//! Detects that the database files were replaced or deleted, or that the system clock jumped, even
-//! if nothing is being written.
+//! Checks the database files and the system clock every second, so that problems and clock jumps
+//! are detected even while nothing is being written.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::store::Store;
 /// The time between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Runs until aborted.
+/// Requests a check every `CHECK_INTERVAL`. Runs until aborted.
 pub async fn run(store: Store) {
     loop {
         store.check_files_and_clock();

@@ -1,4 +1,5 @@
-//! Background tasks: retention, search indexing, and checks of the database files.
+//! Background tasks: retention, search indexing, and checks of the database files and the system
+//! clock.
 
 pub mod database_monitor;
 pub mod retention;

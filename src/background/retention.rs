@@ -8,19 +8,19 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
-/// The time between two runs. Expired rows are deleted within a minute.
+/// The pause between two runs, so that expired rows are usually deleted within a minute.
 const RUN_INTERVAL: Duration = Duration::from_secs(50);
 /// The pause between two batches, so that other writes can run.
 const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
-/// How long data is stored; `None` means forever.
+/// The retention periods of finished deliveries and of feedback. `None` keeps feedback forever.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionPeriods {
     pub deliveries: Duration,
     pub feedback: Option<Duration>,
 }
 
-/// Runs until aborted.
+/// Deletes all expired rows in batches, then waits for `RUN_INTERVAL`. Runs until aborted.
 pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
     loop {
         match delete_batch(&store, &clock, periods).await {
@@ -34,8 +34,8 @@ pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
     }
 }
 
-/// Deletes one batch of expired rows. If there are none, frees some disk space instead. Returns
-/// `false` if there was nothing to do.
+/// Deletes a batch of expired feedback and a batch of expired deliveries, if the clock is trusted.
+/// If nothing is deleted, releases free pages instead. Returns `false` if there was nothing to do.
 async fn delete_batch(
     store: &Store,
     clock: &Clock,

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use crate::store::Store;
 
-/// The wait after new feedback. More feedback may follow, and larger batches are cheaper.
+/// The delay before new feedback is indexed. More feedback may arrive meanwhile, and larger batches
+/// are cheaper.
 const DEBOUNCE: Duration = Duration::from_secs(1);
 /// The pause between two batches, so that other writes can run.
 const BATCH_PAUSE: Duration = Duration::from_millis(2);
-/// If more new rows than this arrive within [`DEBOUNCE`], indexing waits until the burst ends.
+/// If the backlog grows by more rows than this between two checks, indexing waits until the burst
+/// ends.
 const BURST_ROWS: u64 = 100;
-/// Above this backlog, indexing continues even during a burst, because every search scans the
-/// backlog.
+/// With a backlog of at least this many rows, indexing continues even during a burst, because every
+/// search scans the backlog.
 const BACKLOG_MAX: u64 = 100_000;
 
-/// Runs until aborted.
+/// Indexes new feedback whenever there is any. Runs until aborted.
 pub async fn run(store: Store) {
     let feedback_created = store.feedback_notifier();
     let mut previous_backlog = 0;

@@ -1,8 +1,8 @@
-//! Alerts for `--alert-url`: decides when alerts are due, and stores them until they are received.
+//! Creates alerts for `--alert-url` when they are due, and stores them until they are received.
 //!
 //! `attempts` updates a webhook's health when it records an attempt. This module creates one alert
-//! when the webhook is failing and one when it has recovered. An alert is stored before it is sent,
-//! so a crash loses none.
+//! when a webhook has failed for too long or too often, and another alert when it has recovered. An
+//! alert is stored before it is sent, so that no alert is lost in a crash.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::domain::alert::{
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{AlertId, WebhookId};
 
-/// The age at which alerts that couldn't be sent are deleted.
+/// Alerts older than this are deleted, even if they haven't been received.
 const ALERT_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Condition for enabled webhooks that are failing and have no alert yet.
 const FAILING_WITHOUT_ALERT: &str =
@@ -43,15 +43,17 @@ pub struct Alert {
 /// The alert to send first, and the time of the next check.
 #[derive(Clone, Debug)]
 pub struct DueAlerts {
-    /// The oldest alert. The others wait for it, so that `webhook.recovered` never arrives before
+    /// The oldest alert. Later alerts wait for it, so that `webhook.recovered` never arrives before
     /// `webhook.failing`.
     pub first: Option<Alert>,
-    /// The time of the next alert if a webhook that is failing now keeps failing.
+    /// The time when the next alert is due, unless the failing webhook recovers. `None` if no alert
+    /// is expected.
     pub next_check_at: Option<Timestamp>,
 }
 
 impl Store {
-    /// Creates the alerts that are due now. `public_url` is the value of `--base-url`.
+    /// Creates the alerts that are due now. Returns the alert to send first, and the time of the
+    /// next check. `public_url` is the value of `--base-url`.
     pub async fn create_due_alerts(
         &self,
         public_url: Option<String>,
@@ -188,7 +190,8 @@ fn alert_data_from_row(
     })
 }
 
-/// Returns the last failed attempt of the newest delivery that has one. Tests don't count.
+/// Returns the last failed attempt of the newest delivery that has a failed attempt. Tests don't
+/// count.
 fn last_failure(
     connection: &Connection,
     webhook: &WebhookId,

@@ -1,4 +1,4 @@
-//! API tokens. A token is shown once and never stored; it is found by its SHA-256.
+//! API tokens. A token is shown once; only its SHA-256 is stored.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::clock::Timestamp;
 use crate::domain::account::{ApiToken, Scope, User};
 use crate::domain::id::TokenId;
 
-/// Resolution of the last-used time. Updating it with each call would double the cost of a call.
+/// Resolution of the last-used time. Updating it on every request would double the cost of a
+/// request.
 const LAST_USED_RESOLUTION: Duration = Duration::from_secs(60);
 
 const SELECT: &str = "SELECT users.*, api_tokens.id AS token_id, api_tokens.name AS token_name,

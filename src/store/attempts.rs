@@ -1,5 +1,5 @@
-//! Records attempts with their consequences in one transaction: the delivery's next state, and the
-//! webhook's health.
+//! Records attempts and their effects in one transaction: the delivery's next state, and the health
+//! and the hold of its webhook.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,27 +26,27 @@ pub struct FinishedAttempt {
     pub delivery: DeliveryId,
     pub webhook: WebhookId,
     pub is_test: bool,
-    /// The number of earlier attempts when the delivery was read.
+    /// The number of attempts that the delivery had when it was read.
     pub attempts: u32,
     pub attempt: AttemptRecord,
-    /// The monotonic time at the end. Waits count from the end, even if the system clock has
-    /// jumped since.
+    /// The monotonic time when the attempt ended. Retry delays and holds start then, even if the
+    /// system clock has jumped since.
     pub ended: Duration,
-    /// 0 to 1; varies the delays of the `patient` retry policy.
+    /// A random number from 0 to 1 that varies the delays of the `patient` retry policy.
     pub jitter: f64,
 }
 
-/// The new state of a delivery.
+/// The state of a delivery after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryUpdate {
     pub state: DeliveryState,
-    /// When the next attempt is due; `None` unless pending.
+    /// The time of the next attempt; `None` unless the delivery is pending.
     pub due_at: Option<Timestamp>,
 }
 
 impl Store {
-    /// Records attempts in one transaction. The results have the same order; `None` means that the
-    /// delivery has been deleted.
+    /// Records attempts in one transaction. Returns the updates in the order of `attempts`; `None`
+    /// means that the delivery has been deleted.
     pub async fn record_attempts(
         &self,
         attempts: Arc<Vec<FinishedAttempt>>,
@@ -67,8 +67,8 @@ impl Store {
             .await
     }
 
-    /// Returns an id for a test's delivery and the time of its event. The delivery is stored with
-    /// [`record_test`](Self::record_test), after its only attempt.
+    /// Returns an id for the delivery of a test, and the time of the test event. The delivery is
+    /// stored with [`record_test`](Self::record_test), after its only attempt.
     pub async fn allocate_test_delivery(&self) -> Result<(DeliveryId, Timestamp), StoreError> {
         self.writer.write(|tx| Ok((tx.next_id(), tx.now))).await
     }
@@ -111,7 +111,7 @@ impl Store {
     }
 }
 
-/// A delivery before its attempt is recorded.
+/// The stored data that determines how an attempt is recorded.
 struct PreviousDeliveryState {
     state: DeliveryState,
     attempts: u32,
@@ -176,7 +176,8 @@ fn record(
 
 /// Returns the delivery's state after the attempt.
 ///
-/// `due_at` ignores holds: when a test ends a hold, deliveries continue at their own times.
+/// `due_at` ignores holds: when a test ends a hold, each delivery is still due at its original
+/// time.
 fn compute_next_state(
     before: &PreviousDeliveryState,
     finished: &FinishedAttempt,
@@ -185,7 +186,7 @@ fn compute_next_state(
 ) -> DeliveryUpdate {
     let is_success = finished.attempt.is_success();
     let is_pending = before.state == DeliveryState::Pending;
-    // A redelivered test gets only one attempt too.
+    // A redelivered test isn't retried either.
     let due_at = if is_pending && !is_success && !finished.is_test {
         let failed_attempts = before.round_attempts + 1;
         schedule
@@ -211,9 +212,9 @@ fn end_of_attempt(tx: &WriteTx<'_>, finished: &FinishedAttempt) -> Timestamp {
 
 /// Fast path: records a success with a conditional UPDATE instead of reading the row first.
 ///
-/// Nothing is recorded and the result is `false` if the delivery has changed since it was read. A
-/// pending delivery that hasn't changed still has its body, so its feedback wasn't deleted and the
-/// response can be stored.
+/// Records nothing and returns `false` if the delivery isn't pending anymore or was attempted
+/// again. A pending delivery still has its body, because deleting feedback cancels its deliveries.
+/// Therefore, the response can be stored.
 fn record_success_fast_path(
     tx: &mut WriteTx<'_>,
     finished: &FinishedAttempt,
@@ -239,7 +240,8 @@ fn record_success_fast_path(
     Ok(true)
 }
 
-/// Updates the health of the attempt's webhook, and starts a hold if the endpoint requested one.
+/// Updates the health of the attempt's webhook, and starts or extends a hold if the endpoint
+/// requested it.
 ///
 /// `healthy` contains the webhooks whose last attempt in this transaction succeeded, so that a
 /// series of successes updates the webhook once.

@@ -40,22 +40,23 @@ pub enum BackupError {
     CorruptCopy(String),
 }
 
-/// The number of items of each kind in a database, and its size in bytes.
+/// The numbers of items in a database, and its size in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseSummary {
     pub projects: u64,
     pub feedback: u64,
     pub webhooks: u64,
     pub deliveries: u64,
-    /// Events that the delivery totals don't account for; 0 unless an event was lost.
+    /// The number of events that no delivery accounts for; 0 unless an event was lost.
     pub unexplained: u64,
     pub bytes: u64,
 }
 
 /// Copies a snapshot of the database in `dir` to the file `path` (mode 0600) and verifies the copy.
 ///
-/// `path` must be a new name or a plain file that isn't part of the live database. It is replaced
-/// atomically. If an error occurs, it remains unchanged.
+/// `path` must be a new name or a plain file. A file of a database that isn't a backup is rejected.
+/// The file is replaced atomically after the copy has been verified. An earlier error leaves the
+/// file unchanged.
 pub fn backup(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
     let database = database_path(dir);
     let source = open_existing(dir)?;
@@ -68,7 +69,7 @@ pub fn backup(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
     copy_into(&source, &partial.path).map_err(|error| copy_error(error, path))?;
     let summary = match check(&open_read_only(&partial.path)?, &partial.path)? {
         Ok(summary) => summary,
-        // Find out which of the two is corrupt.
+        // Find out whether the database is corrupt, or only the copy.
         Err(details) => {
             check(&source, &database)?.map_err(BackupError::Corrupt)?;
             return Err(BackupError::CorruptCopy(details));
@@ -78,7 +79,7 @@ pub fn backup(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
     Ok(summary)
 }
 
-/// Checks the integrity of the database in `dir`.
+/// Checks the integrity of the database in `dir`, and returns its summary.
 pub fn check_database(dir: &Path) -> Result<DatabaseSummary, BackupError> {
     let connection = open_existing(dir)?;
     check(&connection, &database_path(dir))?.map_err(BackupError::Corrupt)
@@ -110,7 +111,8 @@ fn open_read_only(path: &Path) -> Result<Connection, BackupError> {
     Ok(connection)
 }
 
-/// Checks a database. The inner error describes the first problem.
+/// Checks and summarizes a database. The inner error describes the corruption; the outer error
+/// means that the check couldn't run.
 fn check(
     connection: &Connection,
     path: &Path,

@@ -29,9 +29,9 @@ pub struct DeliverySummary {
     pub event: EventType,
     pub state: DeliveryState,
     pub created_at: Timestamp,
-    /// `None` unless pending.
+    /// The time of the next attempt; `None` unless the delivery is pending.
     pub next_attempt_at: Option<Timestamp>,
-    /// Attempts since the delivery was created or last redelivered.
+    /// The number of attempts since the delivery was created or last redelivered.
     pub round_attempts: usize,
     pub attempts: Vec<LoggedAttempt>,
 }
@@ -48,7 +48,7 @@ pub struct FeedbackDelivery {
 /// An attempt in the delivery log.
 #[derive(Clone, Debug)]
 pub struct LoggedAttempt {
-    /// 1 for the first attempt; continues after a redelivery.
+    /// The number of the attempt, from 1. Numbering continues after a redelivery.
     pub number: u32,
     pub started_at: Timestamp,
     pub duration: Duration,
@@ -56,15 +56,15 @@ pub struct LoggedAttempt {
     pub status: Option<u16>,
     pub error: Option<String>,
     pub error_code: Option<String>,
-    /// Empty in lists, and if the feedback has been deleted.
+    /// Empty in lists, without a response, and if the feedback has been deleted.
     pub response_headers: Vec<(String, String)>,
     pub response_body: Option<Vec<u8>>,
     pub response_truncated: bool,
     pub timings: AttemptTimings,
 }
 
-/// A delivery with its last request. `request` is `None` if it hasn't been attempted or its
-/// feedback has been deleted.
+/// A delivery with its last request. `request` is `None` if the delivery hasn't been attempted or
+/// its feedback has been deleted.
 #[derive(Clone, Debug)]
 pub struct DeliveryDetail {
     pub summary: DeliverySummary,
@@ -77,7 +77,7 @@ pub struct LoggedRequest {
     pub body: Vec<u8>,
 }
 
-/// The data of an attempt that is stored in the delivery log.
+/// The data of an attempt to be recorded.
 #[derive(Clone, Debug)]
 pub struct AttemptRecord {
     pub started_at: Timestamp,
@@ -101,8 +101,8 @@ pub(super) const FULL_RESPONSE_COLUMNS: &str = "response_headers, response_body"
 /// Columns for [`attempts`] that leave the responses out.
 const NO_RESPONSE_COLUMNS: &str = "NULL AS response_headers, NULL AS response_body";
 
-/// `next_attempt_at` respects a hold of the webhook. `CROSS` fixes the order of the tables, so that
-/// rows come in the order of the index.
+/// `next_attempt_at` isn't before the end of a hold, unless a person requested a retry. `CROSS`
+/// fixes the order of the tables, so that rows are read in the order of the index.
 const SELECT: &str =
     "SELECT deliveries.*, type, max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
     FROM deliveries CROSS JOIN events ON events.id = event_id
@@ -207,7 +207,8 @@ fn list(
 }
 
 /// Lists pending deliveries, newest first, although their index is sorted by due time. Searches the
-/// newest 2,000 deliveries first. Reads the whole pending index only if they don't fill the page.
+/// 2,000 newest deliveries before the cursor first. Reads the whole pending index only if that
+/// search doesn't fill the page.
 fn list_pending(
     connection: &Connection,
     webhook: &WebhookId,
@@ -242,8 +243,8 @@ fn list_pending(
     Ok(rows)
 }
 
-/// Stores an attempt. `keep_content` is false if the feedback has been deleted, because a response
-/// may quote it.
+/// Stores an attempt. `keep_content` is `false` if the feedback has been deleted: then, headers,
+/// response bodies, and errors aren't stored, because they may quote the feedback.
 pub(super) fn insert_attempt(
     connection: &Connection,
     delivery: &DeliveryId,

@@ -23,7 +23,8 @@ pub struct DeliveryTotals {
 }
 
 impl DeliveryTotals {
-    /// Returns the number of events that no delivery accounts for; 0 unless an event was lost.
+    /// Returns the number of events minus the number of deliveries in all states; 0 unless an event
+    /// was lost.
     pub fn unexplained(&self) -> i64 {
         let states = self.delivered + self.pending + self.failed + self.canceled;
         self.events.cast_signed() - states.cast_signed()
@@ -31,7 +32,7 @@ impl DeliveryTotals {
 }
 
 impl Store {
-    /// Returns `None` if there is no such webhook.
+    /// Returns the totals of a webhook, or `None` if there is no such webhook.
     pub async fn delivery_totals(
         &self,
         webhook: WebhookId,

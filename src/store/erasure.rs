@@ -12,7 +12,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
 
-/// The number of erased and canceled items.
+/// The numbers of items that were erased or canceled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErasureCounts {
     /// Deleted feedback items.
@@ -34,8 +34,8 @@ impl AddAssign for ErasureCounts {
     }
 }
 
-/// Deletes feedback with its history, log content, and search entries. All deletions use this
-/// function. Returns `None` if there is no such feedback.
+/// Deletes feedback with its history, log content, and search entries. Every deletion of feedback
+/// uses this function. Returns `None` if there is no such feedback.
 pub(super) fn erase_feedback(
     tx: &mut WriteTx<'_>,
     id: &FeedbackId,
@@ -53,7 +53,7 @@ pub(super) fn erase_feedback(
 }
 
 /// Cancels the pending deliveries of feedback, and removes its content from the delivery log and
-/// from stored responses.
+/// from the responses stored by idempotency key.
 fn redact_delivery_log(
     tx: &mut WriteTx<'_>,
     feedback: &FeedbackId,

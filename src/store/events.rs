@@ -1,4 +1,4 @@
-//! Events, each stored with its deliveries in the transaction of the change.
+//! Stores events and their deliveries, in the transaction of the change.
 
 use rusqlite::params;
 

@@ -36,7 +36,7 @@ pub enum CreateFeedbackError {
 #[derive(Clone, Debug)]
 pub struct CreatedFeedback {
     pub id: FeedbackId,
-    /// The response that `render` returned for the feedback.
+    /// The response that `render` built for the feedback.
     pub response: String,
     /// Whether this is the response to an earlier request with the same idempotency key.
     pub replayed: bool,
@@ -92,7 +92,8 @@ impl Store {
         created
     }
 
-    /// Returns the feedback that an earlier request with this idempotency key created.
+    /// Returns the feedback that an earlier request with this idempotency key created. Fails if
+    /// that request was different, or if the feedback was deleted.
     pub async fn find_created_feedback(
         &self,
         key: IdempotencyKey,
@@ -116,7 +117,7 @@ impl Store {
         self.feedback_batch(filter, page, usize::MAX).await
     }
 
-    /// Like [`feedback_list`](Self::feedback_list), but ends the page once its texts have
+    /// Like [`feedback_list`](Self::feedback_list), but ends the page when its texts reach
     /// `max_bytes`.
     pub async fn feedback_batch(
         &self,
@@ -152,8 +153,8 @@ impl Store {
             .await
     }
 
-    /// Deletes feedback and its content in the delivery log. Returns `false` if there is no such
-    /// feedback.
+    /// Deletes feedback, its history, and its content in the delivery log. Returns `false` if there
+    /// is no such feedback.
     pub async fn delete_feedback(
         &self,
         id: FeedbackId,
@@ -169,8 +170,8 @@ impl Store {
             .await
     }
 
-    /// Like [`delete_feedback`](Self::delete_feedback) for several items, in one commit. Returns
-    /// the number of deleted items.
+    /// Like [`delete_feedback`](Self::delete_feedback), but deletes several items in one commit,
+    /// without a precondition. Returns the number of deleted items.
     pub async fn delete_feedback_items(&self, ids: Vec<FeedbackId>) -> Result<usize, StoreError> {
         self.writer
             .write(move |tx| {
@@ -194,8 +195,8 @@ impl StatusCounts {
     }
 }
 
-/// Returns a statement that reads feedback. `CROSS` fixes the order of the tables, so that rows
-/// come in the order of the index.
+/// Returns a statement that reads feedback. `CROSS` fixes the order of the tables, so that rows are
+/// read in the order of the index.
 pub(super) fn select(condition: &str) -> String {
     format!(
         "SELECT {COLUMNS} FROM feedback CROSS JOIN projects ON projects.id = project_id
@@ -271,9 +272,8 @@ pub(super) fn find(
     )
 }
 
-/// Checks the project and assigns an id and the time.
-/// Returns the feedback that an earlier request with this idempotency key created. Fails if the
-/// earlier request was a different one, or if the feedback was deleted.
+/// Returns the feedback that an earlier request with this idempotency key created. Fails if that
+/// request was different, or if the feedback was deleted.
 fn find_created(
     connection: &Connection,
     key: &IdempotencyKey,
@@ -295,6 +295,8 @@ fn find_created(
     }
 }
 
+/// Returns the feedback to be stored, with an id, its project, and the current time. Fails if the
+/// project doesn't exist or is paused.
 fn prepare(tx: &mut WriteTx<'_>, new: NewFeedback) -> Result<Feedback, CreateFeedbackError> {
     let Some(project) = projects::find(tx, &new.project)? else {
         return Err(CreateFeedbackError::UnknownProject(new.project));

@@ -14,9 +14,9 @@ use super::db::writer::WriteTx;
 use crate::clock::Timestamp;
 use crate::domain::id::FeedbackId;
 
-/// The time that a key is valid.
+/// A key is valid for 24 hours.
 pub(super) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// Maximum number of expired keys deleted whenever a key is stored.
+/// Maximum number of expired keys that are deleted when a key is stored.
 const DELETE_BATCH_SIZE: i64 = 4;
 
 /// Identifies a request, so that it can be repeated safely.
@@ -25,7 +25,8 @@ pub struct IdempotencyKey {
     /// The sender of the request: the id of a token or user, or the id or slug of a project. Keys
     /// of different owners are independent.
     pub owner: String,
-    /// The operation. Keys of different operations are independent.
+    /// The requested operation, such as `create feedback`. Keys of different operations are
+    /// independent.
     pub operation: &'static str,
     pub key: String,
     /// SHA-256 of the request. Using a key for two different requests is an error.
@@ -39,7 +40,7 @@ pub(super) struct StoredResponse {
     pub(super) response: Option<String>,
 }
 
-/// Finds the response that was stored with a key after this time.
+/// Finds the response that was stored with this key after `valid_after`.
 pub(super) fn find_response(
     connection: &Connection,
     key: &IdempotencyKey,

@@ -17,8 +17,8 @@ pub struct Metrics {
     pub pending_alerts: u64,
 }
 
-/// Metrics of one webhook. The webhook is identified by id and host, because its path may contain a
-/// secret.
+/// Metrics of one webhook. The webhook is identified by its id and host, because the path of its
+/// URL may contain a secret.
 #[derive(Clone, Debug)]
 pub struct WebhookMetrics {
     pub id: WebhookId,

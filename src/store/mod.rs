@@ -1,9 +1,9 @@
 //! The store: all SQL, behind async methods of [`Store`].
 //!
-//! `db` is the engine: one thread writes, pools of read-only connections read. Every other module
-//! contains the statements for one kind of data. A public method runs in its own transaction;
-//! private functions run in the caller's transaction. Feedback and status changes are stored
-//! together with their deliveries in one transaction before they are acknowledged.
+//! `db` is the engine: one thread writes, and pools of read-only connections read. Most other
+//! modules contain the statements for one kind of data. Public methods start their own
+//! transactions; private functions run in the caller's transaction. Feedback and status changes are
+//! stored together with their deliveries in one transaction before they are acknowledged.
 
 mod alerts;
 mod api_tokens;
@@ -138,8 +138,8 @@ impl Store {
         })
     }
 
-    /// Returns the notifier for commits that make deliveries due. A notification carries no data;
-    /// its receiver queries the database.
+    /// Returns the notifier for commits after which deliveries may be due. A notification carries
+    /// no data; its receiver queries the database.
     pub fn deliveries_notifier(&self) -> Arc<Notify> {
         self.notifiers.deliveries.clone()
     }
@@ -165,7 +165,7 @@ impl Store {
         self.condition.problem()
     }
 
-    /// Returns whether writes can be saved: the database files haven't been moved or replaced.
+    /// Returns `false` if writes are rejected, because the database files were moved or changed.
     pub fn is_writable(&self) -> bool {
         self.condition.check_writable().is_ok()
     }
@@ -181,7 +181,7 @@ impl Store {
         self.writer.check_files_and_clock();
     }
 
-    /// Checks that the database can be read and written.
+    /// Checks that a read and an empty write transaction succeed.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.reader
             .read(|c| sql::query_value::<i64>(c, "SELECT 1", []))
@@ -189,12 +189,13 @@ impl Store {
         self.writer.write(|_| Ok(())).await
     }
 
-    /// Finishes the queued jobs, then closes the database and returns. Later reads and writes fail.
+    /// Finishes the queued jobs, then closes the writer's connection and returns. Later writes
+    /// fail.
     pub fn close(&self) {
         self.writer.close();
     }
 
-    /// Like [`close`](Self::close), from an async task.
+    /// Like [`close`](Self::close), but can be called from an async task.
     pub async fn close_async(&self) {
         let store = self.clone();
         // If closing panics, the panic has been logged and there is nothing left to do.

@@ -20,7 +20,6 @@ use crate::domain::account::{Role, User};
 use crate::domain::email::normalize_email;
 use crate::domain::id::{LinkId, UserId};
 
-/// The purpose of a one-time link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkPurpose {
     /// Creates the first user.
@@ -49,7 +48,7 @@ impl ToSql for LinkPurpose {
 #[derive(Clone, Debug)]
 pub struct OneTimeLink {
     pub id: LinkId,
-    /// The email of the invited person or of the user.
+    /// The email of the invited person, or of the user whose password is reset.
     pub email: String,
     pub role: Role,
     /// The user whose password is reset; `None` for an invitation.
@@ -87,7 +86,7 @@ const SELECT: &str = "SELECT links.id AS link_id, coalesce(links.email, users.em
     FROM one_time_links AS links LEFT JOIN users ON users.id = user_id
     LEFT JOIN users AS creators ON creators.id = links.created_by";
 
-/// A link to be inserted. It is valid for `valid_for`.
+/// A link to be stored. `invited` contains the email and the role of an invited person.
 struct NewLink<'a> {
     purpose: LinkPurpose,
     user: Option<&'a UserId>,
@@ -123,7 +122,7 @@ impl Store {
             .await
     }
 
-    /// Creates an invitation, which replaces an earlier one for the same email.
+    /// Creates an invitation, which replaces an earlier invitation for the same email.
     pub async fn create_invitation(
         &self,
         email: String,
@@ -153,7 +152,7 @@ impl Store {
             .await
     }
 
-    /// Creates a password reset link, which replaces an earlier one for the same user.
+    /// Creates a password reset link, which replaces an earlier link for the same user.
     pub async fn create_reset_link(
         &self,
         user: UserId,
@@ -283,7 +282,7 @@ impl Store {
     }
 
     /// Consumes a password reset link: stores the password, ends all sessions of the user, and
-    /// starts a new one.
+    /// starts a new session.
     pub async fn reset_password(
         &self,
         link_hash: [u8; 32],
@@ -362,7 +361,7 @@ fn find_valid_link(
     sql::query_optional(connection, &statement, values, link_from_row)
 }
 
-/// Deletes a valid link and returns its user.
+/// Deletes a link and returns its user. Fails with [`LinkError::Invalid`] if the link isn't valid.
 fn consume_link(
     tx: &mut WriteTx<'_>,
     purpose: LinkPurpose,

@@ -1,4 +1,4 @@
-//! The origins that have sent feedback to a project, accepted or rejected.
+//! Records the origins whose feedback a project has accepted or rejected.
 
 use rusqlite::{Row, params};
 
@@ -103,7 +103,8 @@ impl Store {
                     return Ok(None);
                 };
                 let list = &mut project.allowed_origins;
-                // An empty list allows all origins. Adding an origin to it would block the others.
+                // An empty list allows all origins. Adding an origin to it would block all other
+                // origins.
                 if list.is_empty() || list.contains(&origin) {
                     return Ok(Some(AllowOriginResult::AlreadyAllowed));
                 }

@@ -1,8 +1,8 @@
 //! The outbox: reads due deliveries for the dispatcher.
 //!
-//! A row stays `pending` until its attempt is recorded (`attempts`). Attempts in flight are known
-//! only to the dispatcher, in memory. After a crash, the normal query finds the remaining rows;
-//! there is no recovery code.
+//! A row stays `pending` until its last attempt is recorded (`attempts`). Attempts in flight are
+//! known only to the dispatcher, in memory. After a crash, the normal query finds the remaining
+//! rows; there is no recovery code.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId, parse_ulid};
 use crate::domain::webhook::{CustomHeaders, Secrets};
 
-/// Maximum size of the bodies read for one webhook at once. The last body can exceed it.
+/// Maximum size in bytes of the bodies read for one webhook at once. The last body can exceed it.
 const READ_AHEAD_MAX_BYTES: usize = 256 * 1024;
 
 /// The settings of a webhook that its deliveries need: URL, secrets, and custom headers.
@@ -41,7 +41,7 @@ pub struct DueDelivery {
     pub attempts: u32,
     pub event_at: Timestamp,
     pub body: Vec<u8>,
-    /// Whether a person requested this attempt. It neither starts nor ends a hold.
+    /// Whether a person requested this attempt. Such an attempt neither starts nor ends a hold.
     pub is_requested_retry: bool,
 }
 
@@ -49,7 +49,8 @@ pub struct DueDelivery {
 #[derive(Clone, Debug)]
 pub struct WebhookBatch {
     pub webhook: WebhookId,
-    /// `None` if the caller already has it; see [`BatchRequest::endpoint_generation`].
+    /// `None` if the caller already has the current config; see
+    /// [`BatchRequest::endpoint_generation`].
     pub endpoint: Option<EndpointConfig>,
     pub deliveries: Vec<DueDelivery>,
     /// Whether more deliveries are due than were read.
@@ -60,7 +61,7 @@ pub struct WebhookBatch {
 #[derive(Clone, Debug, Default)]
 pub struct DueBatches {
     pub batches: Vec<WebhookBatch>,
-    /// When the next delivery is due.
+    /// The earliest time when a delivery that isn't due yet becomes due.
     pub next_due_at: Option<Timestamp>,
     /// The batches are valid while this equals [`Store::outbox_generation`]. Afterward, a
     /// delivery may have been canceled, or its [`EndpointConfig`] may have changed.
@@ -79,11 +80,11 @@ pub struct BatchRequest {
     pub endpoint_generation: Option<u64>,
 }
 
-/// Reads only the index, which is sorted by due time. This makes it cheap to skip deliveries that
-/// are already read ahead or in flight.
+/// Selects pending deliveries. Reads only the index, which is sorted by due time. This makes it
+/// cheap to skip deliveries that are already read ahead or in flight.
 const PENDING_IDS: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id";
-/// The only deliveries that are sent during a hold.
+/// Selects the deliveries that are sent even during a hold.
 const REQUESTED_RETRIES: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' AND retry_requested = 1 ORDER BY due_at, id";
 const PENDING_DELIVERY: &str = "SELECT type, attempts, events.created_at, body, retry_requested

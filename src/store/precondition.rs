@@ -17,7 +17,7 @@ impl<T: Clone> Precondition<T> {
         Self(None)
     }
 
-    /// Checks the condition. All later checks succeed.
+    /// Checks the condition on the first call. Later calls succeed without a check.
     pub(super) fn check(&mut self, stored: &T) -> Result<(), ChangeError<T>> {
         if self.0.take().is_none_or(|condition| condition(stored)) {
             Ok(())

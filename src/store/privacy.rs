@@ -1,4 +1,4 @@
-//! Personal data: finds, exports, and erases all feedback sent with one email.
+//! Personal data: finds, reads, and erases all feedback sent with one email.
 
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ impl Store {
             .await
     }
 
-    /// Erases a batch of the feedback sent with this email. If `feedback` is 0 in the result, all
+    /// Erases a batch of the feedback sent with this email. If `feedback` in the result is 0, all
     /// feedback has been erased.
     ///
     /// After the last batch, call [`purge_free_pages`](Self::purge_free_pages).

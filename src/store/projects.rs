@@ -134,7 +134,7 @@ impl Store {
             .await
     }
 
-    /// Returns the number of feedback items of each project that has any.
+    /// Returns the number of feedback items of each project that has feedback.
     pub async fn count_feedback_by_project(&self) -> Result<HashMap<ProjectId, u64>, StoreError> {
         self.reader
             .read(|c| {
@@ -146,11 +146,11 @@ impl Store {
             .await
     }
 
-    /// Deletes a project with its feedback and its content in the delivery log. Returns `false` if
-    /// there is no such project.
+    /// Deletes a project, its feedback, and the feedback's content in the delivery log. Returns
+    /// `false` if there is no such project.
     ///
-    /// Feedback is deleted in batches, so other jobs don't wait. The first batch pauses the
-    /// project, so no feedback is added.
+    /// Feedback is deleted in batches, so that other jobs don't wait. If one batch isn't enough, it
+    /// also pauses the project, so that no feedback is added.
     pub async fn delete_project(
         &self,
         id_or_slug: String,

@@ -34,12 +34,12 @@ pub enum RedeliverError {
     Store(#[from] StoreError),
 }
 
-/// Makes deliveries pending and due at `?2`.
+/// Makes deliveries pending. They are due at `?2`.
 const SET_PENDING: &str =
     "UPDATE deliveries SET state = 'pending', due_at = ?2, round_attempts = 0, finished_at = NULL,
      retry_requested = 0";
 
-/// Makes deliveries canceled at `?2`.
+/// Cancels deliveries. `?2` is the time of the cancellation.
 pub(super) const SET_CANCELED: &str =
     "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2";
 
@@ -57,7 +57,7 @@ pub enum PendingDeliveryError {
 }
 
 impl Store {
-    /// Sends one finished delivery again.
+    /// Makes a finished delivery pending and due now.
     pub async fn redeliver(&self, id: DeliveryId) -> Result<(), RedeliverError> {
         self.writer
             .write(move |tx| {
@@ -82,7 +82,7 @@ impl Store {
             .await
     }
 
-    /// Makes a pending delivery due now, also during a hold.
+    /// Makes a pending delivery due now, even during a hold.
     pub async fn request_retry(&self, id: DeliveryId) -> Result<(), PendingDeliveryError> {
         self.writer
             .write(move |tx| {
@@ -155,7 +155,7 @@ impl Store {
     }
 }
 
-/// Fails if the delivery isn't pending.
+/// Returns the webhook of a delivery. Fails if the delivery isn't pending.
 fn ensure_pending(
     connection: &Connection,
     id: &DeliveryId,
@@ -170,7 +170,7 @@ fn ensure_pending(
     }
 }
 
-/// Fails if the webhook is disabled or deleted.
+/// Fails if the webhook doesn't exist, is disabled, or has been deleted.
 fn ensure_accepts_deliveries(
     connection: &Connection,
     webhook: &WebhookId,

@@ -1,4 +1,4 @@
-//! Deletes expired rows in batches of a few milliseconds.
+//! Deletes expired deliveries and feedback, in batches of a few milliseconds.
 
 use std::time::{Duration, Instant};
 
@@ -15,13 +15,13 @@ const DELIVERY_BATCH: i64 = 200;
 /// Maximum number of feedback items in one batch. Lower than for deliveries, because each item also
 /// has search entries and content in the delivery log.
 const FEEDBACK_BATCH: i64 = 25;
-/// Maximum duration of a batch. Long responses take longer to delete, so a batch can be smaller.
+/// A batch ends early after this time, because long responses take longer to delete.
 const BATCH_DURATION: Duration = Duration::from_millis(5);
 
 impl Store {
-    /// Deletes a batch of deliveries that finished longer than `age` ago, with their attempts, and
-    /// events without deliveries. Returns the number of deleted deliveries; 0 means that none are
-    /// left.
+    /// Deletes a batch of deliveries that finished longer than `age` ago, with their attempts. Also
+    /// deletes events that have no deliveries left. Returns the number of deleted deliveries; 0
+    /// means that none are left.
     pub async fn delete_deliveries_older_than(&self, age: Duration) -> Result<usize, StoreError> {
         self.writer
             .write(move |tx| {
@@ -80,8 +80,8 @@ impl Store {
     }
 }
 
-/// The ids that were created since a time. If the clock was behind for a while, the times of rows
-/// that were created then are too old, but their ids aren't, because ids ascend.
+/// The range of ids that were created since a time. Rows that were created while the clock was
+/// behind have times that are too old. Their ids aren't too old, because ids ascend.
 struct RecentIds {
     first: String,
     last: String,

@@ -40,7 +40,8 @@ impl FeedbackFilter {
 }
 
 impl Store {
-    /// Returns the number of feedback items that aren't indexed yet.
+    /// Returns the number of feedback items that aren't indexed yet. The number can include deleted
+    /// items.
     pub async fn unindexed_count(&self) -> Result<u64, StoreError> {
         self.reader
             .read(|c| {
@@ -110,8 +111,8 @@ pub(super) fn scan_matches(
     Ok(())
 }
 
-/// Returns a statement that reads rows in the order of `number`. With another index, SQLite would
-/// have to sort the rows.
+/// Returns a statement that reads feedback that isn't indexed yet, newest first. `NOT INDEXED`
+/// makes SQLite read the rows in the order of `number`, so that it doesn't have to sort them.
 fn unindexed_statement(columns: &str, filter: &FeedbackFilter) -> String {
     let conditions = filter.sql_conditions();
     format!(
@@ -147,7 +148,8 @@ pub(super) fn count_matches(
     Ok(count)
 }
 
-/// Returns the `number` of the newest feedback before an id. Numbers ascend like ids.
+/// Returns the `number` of the newest feedback before an id. Numbers ascend like ids. Without an
+/// id, returns the maximum.
 fn newest_number_before(
     connection: &Connection,
     before: Option<&str>,
@@ -159,8 +161,8 @@ fn newest_number_before(
     sql::query_optional(connection, statement, [id], |row| row.get(0))
 }
 
-/// Returns the FTS5 expression for a query. User input can't change its syntax: it consists of
-/// quoted terms, and terms contain no ASCII punctuation.
+/// Returns the FTS5 expression for a query and a filter. User input can't change the syntax,
+/// because all terms are quoted and contain no ASCII punctuation.
 fn match_expression(query: &SearchQuery, filter: &FeedbackFilter) -> String {
     let mut terms: Vec<String> = query.ngrams().iter().map(encode_ngram).collect();
     if filter.project.is_some() || filter.status.is_some() {
@@ -195,8 +197,8 @@ fn encode_char(character: &char) -> char {
     }
 }
 
-/// Sets whether deleted terms are removed from the index immediately. By default they are only
-/// marked as deleted, which is cheaper, and stay in the file until FTS5 merges the index.
+/// Sets whether deleted terms are removed from the index immediately. By default, they are only
+/// marked as deleted, which is cheaper. They stay in the file until FTS5 merges the index.
 pub(super) fn set_secure_delete(
     connection: &Connection,
     is_enabled: bool,
@@ -209,7 +211,7 @@ pub(super) fn set_secure_delete(
     Ok(())
 }
 
-/// Registers the SQL functions that the triggers use.
+/// Registers the SQL functions that the triggers and [`Store::index_batch`] use.
 pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
@@ -231,8 +233,8 @@ pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()
     })
 }
 
-/// SQL function: returns the search terms that depend on the status. The first two arguments are
-/// the project and the status.
+/// Returns the search terms that depend on the status. The first two arguments of the SQL function
+/// are the project and the status.
 fn status_terms(arguments: &Context<'_>) -> rusqlite::Result<String> {
     let (project, status): (String, String) = (arguments.get(0)?, arguments.get(1)?);
     Ok(format!(

@@ -63,7 +63,7 @@ impl Store {
             .await
     }
 
-    /// Ends an overlap, if there is one.
+    /// Ends the overlap of a rotation, if there is an overlap. Returns the remaining secret.
     pub async fn finish_rotation(&self, id: WebhookId) -> Result<Secrets, RotateError> {
         self.writer
             .write(move |tx| {

@@ -1,5 +1,5 @@
-//! Changes the status of feedback. Each change creates a history entry, an event, and its
-//! deliveries.
+//! Changes the status of feedback. Each change creates a history entry, and an event with
+//! deliveries if webhooks subscribe to it.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ use crate::domain::webhook::Topic;
 #[derive(Clone, Debug)]
 pub struct StatusChange {
     pub id: FeedbackId,
-    /// Skips the change unless this is the current status.
+    /// The status that is required for the change; `None` accepts every status.
     pub only_from: Option<FeedbackStatus>,
     pub to: FeedbackStatus,
 }
@@ -67,8 +67,9 @@ impl Store {
             .await
     }
 
-    /// Changes several statuses in one commit. Returns the applied changes. Skips deleted feedback
-    /// and feedback that already has the status.
+    /// Changes several statuses in one commit. Returns the applied changes. Skips deleted feedback,
+    /// feedback that already has the status, and changes whose `only_from` isn't the current
+    /// status.
     pub async fn set_statuses(
         &self,
         changes: Vec<StatusChange>,
@@ -131,7 +132,8 @@ pub(super) fn entries(
     })
 }
 
-/// Changes the status. Returns `false` if the feedback already has this status.
+/// Changes the status, and stores a history entry and an event. Returns `false` if the feedback
+/// already has this status.
 fn change_status(
     tx: &mut WriteTx<'_>,
     feedback: &mut Feedback,
@@ -189,7 +191,7 @@ mod tests {
     async fn records_who_changed_a_status() {
         let dir = tempfile::tempdir().unwrap();
         let (store, id) = store_with_feedback(dir.path()).await;
-        // If the same status is set twice, the change is recorded once.
+        // Setting the same status again records no second change.
         for _ in 0..2 {
             let change = StatusChange {
                 id: id.clone(),

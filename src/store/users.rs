@@ -49,7 +49,7 @@ impl Store {
             .await
     }
 
-    /// Adds the first user, an admin. Fails with [`UserError::AlreadySetUp`] if there is a user.
+    /// Adds the first user, an admin. Fails with [`UserError::AlreadySetUp`] if a user exists.
     pub async fn add_first_user(
         &self,
         email: String,
@@ -104,8 +104,8 @@ impl Store {
             .await
     }
 
-    /// Deletes a user with their sessions, their API tokens, and the one-time links that they
-    /// created. The only admin can't be deleted.
+    /// Deletes a user with their sessions, their API tokens, and the one-time links for them or
+    /// created by them. The only admin can't be deleted.
     pub async fn delete_user(&self, email: String) -> Result<User, UserError> {
         self.writer
             .write(move |tx| {
@@ -127,7 +127,7 @@ impl Store {
             .await
     }
 
-    /// Changes a user's role, which ends their sessions. The only admin can't be demoted.
+    /// Changes a user's role. A new role ends the user's sessions. The only admin can't be demoted.
     pub async fn set_role(
         &self,
         id: UserId,
@@ -143,7 +143,7 @@ impl Store {
                 }
                 if user.role == Role::Admin {
                     ensure_admin_remains(tx, &user)?;
-                    // Delete the links the user created as an admin.
+                    // Delete the links that the user created as an admin.
                     let links = "DELETE FROM one_time_links WHERE created_by = ?1";
                     sql::execute(tx, links, [&id])?;
                 }
@@ -156,7 +156,8 @@ impl Store {
     }
 }
 
-/// Stores a new password. Ends all sessions except `keep`, and deletes the user's reset link.
+/// Stores a new password. Ends the user's sessions, except the session with the token hash `keep`,
+/// and deletes the user's reset link.
 pub(super) fn store_password(
     tx: &mut WriteTx<'_>,
     user: &UserId,
@@ -171,7 +172,8 @@ pub(super) fn store_password(
     Ok(())
 }
 
-/// Ends all sessions of a user except `keep`. Returns the number of ended sessions.
+/// Ends the sessions of a user, except the session with the token hash `keep`. Returns the number
+/// of ended sessions.
 pub(super) fn end_sessions(
     tx: &mut WriteTx<'_>,
     user: &UserId,
@@ -235,7 +237,7 @@ fn has_users(connection: &Connection) -> Result<bool, StoreError> {
     sql::exists(connection, "SELECT 1 FROM users", [])
 }
 
-/// Adds the first user, an admin.
+/// Adds the first user, an admin. Fails with [`UserError::AlreadySetUp`] if a user exists.
 pub(super) fn insert_first(
     tx: &mut WriteTx<'_>,
     email: &str,

@@ -34,7 +34,7 @@ fn release_pages(tx: &mut WriteTx<'_>, keep: u32) -> Result<u32, StoreError> {
         let statement = format!("PRAGMA incremental_vacuum({surplus})");
         sql::query_all(tx, &statement, [], |_| Ok(()))?;
         if free - surplus <= keep {
-            // The file shrinks with the checkpoint.
+            // The file shrinks only at a checkpoint.
             tx.truncate_wal();
         }
     }

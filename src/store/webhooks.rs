@@ -156,8 +156,8 @@ impl Store {
             .await
     }
 
-    /// Deletes a webhook's URL, secrets, and headers, and cancels its pending deliveries. The
-    /// deliveries remain in the log. Returns `false` if there is no such webhook.
+    /// Deletes a webhook's URL, description, secrets, and headers, and cancels its pending
+    /// deliveries. The deliveries remain in the log. Returns `false` if there is no such webhook.
     pub async fn delete_webhook(
         &self,
         id: WebhookId,
@@ -185,8 +185,8 @@ impl Store {
 
 /// Returns the ids of projects given by id or slug.
 ///
-/// A selected project that was deleted stays selected, so the webhook never falls back to all
-/// projects.
+/// A project in `selected` is also found by its id if it has been deleted. So it can stay selected,
+/// and the webhook doesn't fall back to all projects.
 fn resolve_projects(
     connection: &Connection,
     ids_or_slugs: &[String],

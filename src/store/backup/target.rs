@@ -1,8 +1,8 @@
 //! The file that a backup is written to.
 //!
-//! The target is checked, written, and replaced through one open directory, so that nobody can
-//! replace a part of its path in the meantime. SQLite opens files only by path; afterward, the id
-//! of the file shows whether SQLite wrote to the expected one.
+//! The target is checked and replaced through one open directory, so that replacing a part of its
+//! path in the meantime has no effect. SQLite opens files only by path. If SQLite wrote to another
+//! directory, the file in the open directory is still empty.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -21,10 +21,10 @@ use crate::store::db::files::{
 use crate::store::db::lock::LOCK_FILE_NAME;
 use crate::store::db::open::DATABASE_NAME;
 
-/// The beginning and the end of the name of an incomplete backup, with a number between them.
+/// The prefix and the suffix of the name of an incomplete backup. A number is between them.
 const PARTIAL_NAME: (&str, &str) = (".miniback-backup-", ".partial");
 
-/// The reason a backup can't be written to a path. No file has been changed.
+/// The reason a backup can't be written to a path.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     #[error("{path} is a directory; add the name of a file", path = .0.display())]
@@ -67,7 +67,7 @@ pub enum TargetError {
     Changed(PathBuf),
 }
 
-/// A checked target: a new name or a plain file that isn't part of the live database.
+/// A checked target: a new name, or a plain file that a backup can replace.
 pub(super) struct BackupTarget<'a> {
     /// The path as given, for messages.
     path: &'a Path,
@@ -79,8 +79,8 @@ pub(super) struct BackupTarget<'a> {
 }
 
 impl<'a> BackupTarget<'a> {
-    /// Opens the directory of `path` and checks the existing file. Removes incomplete backups in
-    /// that directory.
+    /// Opens the directory of `path` and checks the target. Removes incomplete backups in that
+    /// directory.
     pub fn open(path: &'a Path, live: &'a LiveFiles) -> Result<Self, TargetError> {
         let (parent, name) = split(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -107,7 +107,8 @@ impl<'a> BackupTarget<'a> {
         Ok(target)
     }
 
-    /// Checks that the target is a new name or a plain file, and not in use.
+    /// Checks that the target is a new name or a plain file, and that it doesn't belong to a
+    /// database that isn't a backup.
     fn check(&self) -> Result<(), TargetError> {
         let path = || self.path.to_owned();
         let stat = self.stat(&self.name)?;
@@ -128,8 +129,8 @@ impl<'a> BackupTarget<'a> {
             let path = path();
             return Err(TargetError::NotAFile { path, kind });
         }
-        // SQLite would apply these files to the backup, which would damage it. They can be empty
-        // while a program uses the database.
+        // SQLite would apply these files to the backup, which would damage it. Empty files are
+        // rejected too, because they can exist while a program uses the database.
         for suffix in COMPANION_SUFFIXES {
             let companion = with_suffix(Path::new(&self.name), suffix);
             if self.exists(companion.as_os_str())? {
@@ -143,8 +144,9 @@ impl<'a> BackupTarget<'a> {
         Ok(())
     }
 
-    /// Returns whether the target belongs to a database that isn't a backup, used or not: it is the
-    /// lock file or the database of a data directory, a companion file, or in WAL mode.
+    /// Returns whether the target belongs to a database that isn't a backup, even if no program
+    /// uses the database. Such a target is a lock file, a companion file, a database next to a lock
+    /// file, or a database in WAL mode.
     fn belongs_to_another_database(&self, exists: bool) -> Result<bool, TargetError> {
         let name = self.name.as_bytes();
         if name == LOCK_FILE_NAME.as_bytes() {
@@ -164,12 +166,12 @@ impl<'a> BackupTarget<'a> {
         Ok(is_served || self.is_in_wal_mode())
     }
 
-    /// Returns whether the target is an SQLite database in WAL mode. Miniback's database is, and a
-    /// backup isn't.
+    /// Returns whether the target is an SQLite database in WAL mode. Miniback's database is in WAL
+    /// mode; a backup isn't.
     fn is_in_wal_mode(&self) -> bool {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut header = [0; 20];
-        // If the file can't be read, it is no database of this user.
+        // A file that can't be read isn't a database of this user.
         rustix::fs::openat(&self.directory, &self.name, flags, Mode::empty())
             .is_ok_and(|file| File::from(file).read_exact_at(&mut header, 0).is_ok())
             && header.starts_with(b"SQLite format 3\0")
@@ -191,7 +193,7 @@ impl<'a> BackupTarget<'a> {
     /// Removes incomplete backups, unless another backup is being written to this directory.
     ///
     /// A running backup holds a shared lock on the directory. If the file system doesn't support
-    /// locks, it is assumed that no other backup is running.
+    /// locks, incomplete backups are always removed.
     fn remove_incomplete_backups(&self) -> Result<(), TargetError> {
         let is_alone = !matches!(
             rustix::fs::flock(&self.directory, FlockOperation::NonBlockingLockExclusive),
@@ -207,13 +209,14 @@ impl<'a> BackupTarget<'a> {
                 }
             }
         }
-        // Waits while another backup removes incomplete backups, which takes little time.
+        // Hold a shared lock during this backup. While another backup removes files, this waits
+        // briefly.
         let _ = rustix::fs::flock(&self.directory, FlockOperation::LockShared);
         Ok(())
     }
 
-    /// Creates an empty file in the target's directory (mode 0600). In the data directory, it gets
-    /// the owner of the directory.
+    /// Creates the empty file for the copy, in the target's directory (mode 0600). In the data
+    /// directory, the file gets the owner of the directory.
     pub fn create_partial(&self) -> Result<PartialBackup<'_>, TargetError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let (start, end) = PARTIAL_NAME;
@@ -248,12 +251,12 @@ pub(super) struct PartialBackup<'a> {
     name: OsString,
     file: File,
     is_complete: bool,
-    /// The path for SQLite.
+    /// The path that SQLite opens.
     pub path: PathBuf,
 }
 
 impl PartialBackup<'_> {
-    /// Writes the file to the disk, and renames it to the target atomically.
+    /// Syncs the file to the disk, checks the target again, and replaces it atomically.
     pub fn replace_target(mut self) -> Result<(), TargetError> {
         let target = self.target;
         let io_error = |source| TargetError::Parent {
@@ -263,7 +266,8 @@ impl PartialBackup<'_> {
         self.file.sync_all().map_err(io_error)?;
         let own = rustix::fs::fstat(&self.file).map_err(|error| io_error(error.into()))?;
         let at_path = target.stat(&self.name)?;
-        // If the file is empty, SQLite wrote to a directory that replaced this one.
+        // If the file is empty, SQLite wrote to another directory, which has replaced the open
+        // directory.
         if own.st_size == 0 || at_path.as_ref().map(file_id) != Some(file_id(&own)) {
             return Err(TargetError::Changed(target.path.to_owned()));
         }
@@ -278,15 +282,15 @@ impl PartialBackup<'_> {
 
 impl Drop for PartialBackup<'_> {
     fn drop(&mut self) {
-        // After the rename, another backup may use the name.
+        // After the rename, the name may belong to another backup.
         if !self.is_complete {
             remove(&self.target.directory, &self.name);
         }
     }
 }
 
-/// Removes an incomplete backup and its journal. Failures are ignored: the file occupies space
-/// until the next backup.
+/// Removes an incomplete backup and its journal. Ignores errors: a file that remains only occupies
+/// space until the next backup.
 fn remove(directory: &File, name: &OsStr) {
     let journal = with_suffix(Path::new(name), "-journal");
     for name in [name, journal.as_os_str()] {

@@ -2,8 +2,8 @@
 //!
 //! A job calls `tx.publish_change(ChangeKind::Feedback)`; after the commit, subscribers are
 //! notified. The feed isn't a queue: it stores the sequence number of the last change of each kind,
-//! and subscribers query the changes since a number. Repeated changes collapse into one, so a slow
-//! subscriber can't fall behind.
+//! and subscribers query the changes since a number. Several changes of a kind count as one change,
+//! so slow subscribers don't accumulate a backlog.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,11 +16,11 @@ use crate::domain::id::WebhookId;
 /// A kind of data that changed. It identifies the data to read again, but doesn't contain it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChangeKind {
-    /// Feedback was created, changed, or deleted, or data shown with it changed.
+    /// Feedback was created, changed, or deleted, or the settings of its project changed.
     Feedback,
     /// A webhook's deliveries, settings, or health changed.
     Deliveries(WebhookId),
-    /// Sessions ended. Each open page checks its own session.
+    /// Sessions may have ended. Each open page checks its own session.
     Sessions,
 }
 
@@ -30,7 +30,7 @@ pub struct ChangeFeed(Arc<Inner>);
 
 struct Inner {
     /// One less than the number of the first change in this run. It is derived from the clock, so
-    /// it is greater than every number of an earlier run.
+    /// that it is normally greater than the numbers of earlier runs.
     start: u64,
     last: Mutex<HashMap<ChangeKind, u64>>,
     latest: watch::Sender<u64>,
@@ -56,7 +56,7 @@ impl ChangeFeed {
         *self.0.latest.borrow()
     }
 
-    /// Returns a receiver that is notified of each change.
+    /// Returns a receiver for the number of the latest change.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.0.latest.subscribe()
     }

@@ -1,8 +1,9 @@
-//! Follows jumps of the system clock, while the server runs and since the last run: moves all
-//! stored deadlines, so that every wait keeps its remaining length.
+//! Follows jumps of the system clock, during a run and between runs: moves the stored deadlines, so
+//! that every wait keeps its remaining length.
 //!
-//! The last reading of the clock is stored. If the clock is behind it at the start, the clock was
-//! set back. If it is far ahead, the machine was off or the clock is wrong, so it isn't trusted.
+//! The writer stores readings of the clock. At the start, a clock that is behind the last reading
+//! was set back. If the clock is far ahead, either the machine was off or the clock is wrong. In
+//! this case, the clock isn't trusted at first.
 
 use std::time::Duration;
 
@@ -15,27 +16,28 @@ use crate::store::{idempotency, sessions};
 
 /// A commit that changes data also stores a new reading if the stored reading is older than this.
 const READING_AGE_MAX: Duration = Duration::from_secs(1);
-/// A new reading is stored even without changes if the stored reading is older than this.
+/// A commit without changes stores a new reading if the stored reading is older than this.
 const IDLE_READING_AGE_MAX: Duration = Duration::from_secs(5 * 60);
-/// If the server was down for longer than this, its clock isn't trusted at first.
+/// If the last trusted reading is older than this at the start, the clock isn't trusted at first.
 const DOWNTIME_MAX: Duration = Duration::from_secs(10 * 60);
-/// `failing_since` doesn't move for a webhook that has been failing for longer than this.
+/// `failing_since` isn't moved for a webhook that has been failing for longer than this.
 const FAILING_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Follows the system clock for the server's writer.
 pub(in crate::store) struct ClockFollower {
     clock: Clock,
-    /// When the reading was last stored; `None` if it must be stored.
+    /// The time of the stored reading; `None` if a new reading must be stored.
     stored_at: Option<Timestamp>,
     /// Whether the last idle check found a jump.
     has_jumped: bool,
-    /// Whether following a jump has failed. Further failures aren't logged.
+    /// Whether following the current jump has failed. Repeated failures aren't logged.
     has_failed: bool,
 }
 
 impl ClockFollower {
-    /// Compares the clock with the last run. If the system clock was set back, `clock` continues at
-    /// the time of the last run, and the writer follows the jump.
+    /// Creates a follower, and compares the clock with the last run. If the system clock was set
+    /// back, `clock` continues at the time of the last run, and the writer follows the jump. After
+    /// a long downtime, the clock isn't trusted at first.
     pub(in crate::store) fn start(
         connection: &Connection,
         clock: Clock,
@@ -61,7 +63,7 @@ impl ClockFollower {
                 clock.distrust();
                 // An endpoint may have recovered in the meantime, so don't send an alert yet.
                 if let Err(error) = move_failing_since(connection, read_at, away.millis()) {
-                    // For example, the disk is full. The server can start anyway.
+                    // The disk may be full, for example. The server can start anyway.
                     tracing::warn!(%error, "recording the downtime failed");
                 }
             }
@@ -81,8 +83,8 @@ impl ClockFollower {
         std::mem::replace(&mut self.has_jumped, has_jumped) && self.follow(connection)
     }
 
-    /// Follows a jump of the system clock, if there is one, in a separate transaction. If that
-    /// fails, the time doesn't change yet. Returns `true` if a jump was followed.
+    /// Follows a jump of the system clock, if there is one, in a separate transaction. If the
+    /// transaction fails, the jump isn't followed yet. Returns `true` if a jump was followed.
     pub(super) fn follow(&mut self, connection: &Connection) -> bool {
         let Some(jump) = self.clock.pending_jump() else {
             return false;
@@ -106,7 +108,7 @@ impl ClockFollower {
 
     fn move_deadlines(&self, connection: &Connection, jump: ClockJump) -> Result<(), StoreError> {
         sql::execute(connection, "BEGIN IMMEDIATE", [])?;
-        // If the server crashes afterward, the next start must not move the deadlines again.
+        // Store the new time too, so that a start after a crash doesn't move the deadlines again.
         let reading = "UPDATE clock_readings SET read_at = ?1";
         let result = move_deadlines(connection, jump, self.clock.is_trusted())
             .and_then(|()| sql::execute(connection, reading, [jump.to]))
@@ -117,7 +119,7 @@ impl ClockFollower {
         result
     }
 
-    /// Stores the reading of the clock in the current transaction, unless a recent one is stored.
+    /// Stores a reading of the clock in the current transaction, unless a recent reading is stored.
     pub(super) fn store_recent_reading(
         &mut self,
         connection: &Connection,
@@ -138,7 +140,7 @@ impl ClockFollower {
     pub(super) fn store_reading(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let now = self.clock.now();
         let trusted_at = self.clock.is_trusted().then_some(now);
-        // A later start is compared with the last trusted reading.
+        // Keep the last trusted reading, because the next start compares the clock with it.
         let statement = "INSERT INTO clock_readings (id, read_at, trusted_at) VALUES (1, ?1, ?2)
             ON CONFLICT DO UPDATE SET read_at = ?1, trusted_at = coalesce(?2, trusted_at)";
         sql::execute(connection, statement, params![now, trusted_at])?;
@@ -151,8 +153,8 @@ impl ClockFollower {
 /// same at `jump.to`.
 ///
 /// If the clock was set back, everything that was due is due now. Expired rows stay expired only if
-/// the earlier time was trusted (`was_trusted`). Otherwise, the earlier time was probably wrong,
-/// and these rows are valid again.
+/// the clock was trusted before the jump (`was_trusted`). Otherwise, the time before the jump was
+/// probably wrong, and these rows are valid again.
 fn move_deadlines(
     connection: &Connection,
     jump: ClockJump,
@@ -165,7 +167,8 @@ fn move_deadlines(
     let waits = [
         "UPDATE deliveries SET due_at = iif(due_at <= ?2 + ?4, ?2, due_at) + ?3
          WHERE webhook_id IN (SELECT id FROM webhooks) AND state = 'pending' AND due_at > ?1",
-        "UPDATE webhooks SET held_until = iif(held_until <= ?2 + ?4, ?2, held_until) + ?3 WHERE held_until > ?1",
+        "UPDATE webhooks SET held_until = iif(held_until <= ?2 + ?4, ?2, held_until) + ?3
+         WHERE held_until > ?1",
         "UPDATE alerts SET due_at = iif(due_at <= ?2 + ?4, ?2, due_at) + ?3 WHERE due_at > ?1",
     ];
     for statement in waits {

@@ -22,7 +22,7 @@ pub(super) fn on_corruption_error() {
     CORRUPTION_SEEN.set(true);
 }
 
-/// A problem of the database. A restart of the server clears it.
+/// A problem of a database that was found while the server was running.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseProblem {
     /// There is no file at the path. If the file is moved back, the problem is solved.
@@ -31,21 +31,21 @@ pub enum DatabaseProblem {
          back. Put it back, or stop Miniback, restore a backup, and start Miniback again"
     )]
     Missing { file: String },
-    /// A symbolic link leads to the moved file, but the companion files weren't moved with it. If
-    /// the file is moved back, the problem is solved.
+    /// A symbolic link at the path leads to the moved file, but the companion files weren't moved
+    /// with it. If the file is moved back, the problem is solved.
     #[error(
         "{file} was moved while Miniback was running, and a symbolic link is in its place. Nothing \
          is saved until it is back. Move it back, or stop Miniback, move miniback.db-wal (if there \
          is one) next to the moved file, and start Miniback again"
     )]
     Linked { file: String },
-    /// Another file is at the path of the database or of one of its companion files.
+    /// Another file is at the path of the database, or a companion file was replaced or deleted.
     #[error(
         "{file} was replaced or deleted while Miniback was running. Nothing is saved. Stop \
          Miniback, check that the right miniback.db is in place, and start Miniback again"
     )]
     Replaced { file: String },
-    /// The content of the file was overwritten.
+    /// Other data, such as another database, was written into the file.
     #[error(
         "{file} was overwritten while Miniback was running. Nothing is saved. Stop Miniback, \
          remove miniback.db-wal and miniback.db-shm, restore the backup again, and start Miniback"
@@ -62,12 +62,12 @@ pub enum DatabaseProblem {
 }
 
 impl DatabaseProblem {
-    /// Returns whether acknowledged writes would be lost.
+    /// Returns whether writes must be rejected, because they would be lost.
     pub fn prevents_writes(&self) -> bool {
         *self != Self::Damaged
     }
 
-    /// Returns whether statements would return wrong data.
+    /// Returns whether reads must be rejected, because they would return wrong data.
     fn prevents_reads(&self) -> bool {
         matches!(self, Self::Overwritten { .. } | Self::Truncated { .. })
     }
@@ -77,7 +77,7 @@ impl DatabaseProblem {
         matches!(self, Self::Missing { .. } | Self::Linked { .. })
     }
 
-    /// Returns whether the content of the open files is intact, but not at its path.
+    /// Returns whether the open files are intact, but aren't at their paths anymore.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.is_reversible() || matches!(self, Self::Replaced { .. })
     }
@@ -106,7 +106,7 @@ impl DatabaseCondition {
         }))
     }
 
-    /// Checks the files of the database, and reports a problem.
+    /// Checks the files of the database. If there is a problem, reports and returns it.
     pub fn check_files(&self) -> Result<(), DatabaseProblem> {
         let Some(guard) = &self.0.guard else {
             return Ok(());
@@ -142,7 +142,8 @@ impl DatabaseCondition {
         is_new
     }
 
-    /// Clears a reversible problem, because the file is at its path again.
+    /// Clears a reversible problem, because the file is at its path again. Returns `false` if there
+    /// was no such problem.
     pub fn clear_missing_file(&self) -> bool {
         let mut current = self.lock();
         if !current.as_ref().is_some_and(DatabaseProblem::is_reversible) {
@@ -154,15 +155,15 @@ impl DatabaseCondition {
         true
     }
 
-    /// Reports damage if a statement on this thread failed because of it.
+    /// Reports damage if SQLite reported corruption to a statement on this thread.
     pub fn report_corruption(&self) {
-        // The files may show the cause.
+        // If the files were changed, `check_files` reports the cause instead.
         if CORRUPTION_SEEN.take() && self.check_files().is_ok() {
             self.report(DatabaseProblem::Damaged, "SQLite reported corruption");
         }
     }
 
-    /// Fails if a write would be lost.
+    /// Fails if the known problem prevents writes.
     pub fn check_writable(&self) -> Result<(), StoreError> {
         match &*self.lock() {
             Some(problem) if problem.prevents_writes() => Err(StoreError::DatabaseReplaced),
@@ -170,7 +171,7 @@ impl DatabaseCondition {
         }
     }
 
-    /// Fails if statements would return wrong data.
+    /// Fails if the known problem prevents reads.
     pub fn check_readable(&self) -> Result<(), StoreError> {
         match &*self.lock() {
             Some(problem) if problem.prevents_reads() => Err(StoreError::DatabaseReplaced),
@@ -178,11 +179,11 @@ impl DatabaseCondition {
         }
     }
 
-    /// Returns a row that authenticates somebody. Fails if there is no row because the files were
-    /// changed, so that valid credentials aren't rejected.
+    /// Returns `row`, the result of a lookup of credentials. If it is `None`, checks the files
+    /// first. Fails if their content was changed, so that valid credentials aren't rejected.
     pub fn verify_missing<T>(&self, row: Option<T>) -> Result<Option<T>, StoreError> {
         if row.is_none() {
-            // The result is stored.
+            // This stores a problem, and `check_readable` checks the stored problem.
             let _ = self.check_files();
             self.check_readable()?;
         }

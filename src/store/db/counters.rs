@@ -1,10 +1,10 @@
-//! Maintains counters, because counting a million rows would be too slow for a page: a webhook's
-//! deliveries by state, and a project's feedback by status.
+//! Maintains counters: a webhook's deliveries by state, and a project's feedback by status.
+//! Counting a million rows would be too slow for a page.
 //!
-//! A job reports each change of such a row to its [`WriteTx`](super::writer::WriteTx). The writer
-//! adds up the changes of a commit and updates the counters in the same transaction, which costs
-//! much less than a trigger for each row. Debug builds also count the rows before the commit, so
-//! tests detect code that doesn't report a change correctly.
+//! A job reports each changed delivery or feedback item to its [`WriteTx`](super::writer::WriteTx).
+//! The writer adds up the changes of a commit and updates the counters in the same transaction,
+//! which costs much less than a trigger for each row. Debug builds also count the rows of a small
+//! database before the commit, so tests detect a change that is reported incorrectly.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{ProjectId, WebhookId};
 
-/// The changes to counters in one commit.
+/// The changes of the counters in one job or commit.
 #[derive(Debug, Default)]
 pub(super) struct CounterDeltas {
     deliveries: BTreeMap<WebhookId, WebhookDeltas>,
@@ -145,11 +145,11 @@ fn add_to_feedback_count(
     Ok(())
 }
 
-/// Returns the number of events of all webhooks that the counters don't account for; 0 unless an
-/// event was lost.
+/// Returns the number of events of all webhooks that no delivery accounts for; 0 unless an event
+/// was lost.
 ///
-/// Compares each webhook's `events` with the sum of its states and with its rows, and its `pending`
-/// with its pending rows.
+/// Compares each webhook's `events` with the sum of its states and with the number of its
+/// deliveries, and its `pending` with the number of its pending deliveries.
 pub(in crate::store) fn count_unexplained_events(connection: &Connection) -> rusqlite::Result<u64> {
     connection.query_row(
         "SELECT coalesce(sum(

@@ -12,7 +12,8 @@ use crate::io_errors;
 
 /// An error of the store itself, not of its input.
 ///
-/// If an error rolls back a whole batch of jobs, each job receives a clone.
+/// If an error rolls back a whole batch of jobs, each job without an error of its own receives a
+/// clone.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the database is overloaded")]
@@ -54,7 +55,7 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             _ => {
-                // The message that people see doesn't contain SQLite's text.
+                // The message that people see doesn't contain SQLite's text, so log the text.
                 tracing::error!(%error, "unexpected database error");
                 Self::Sqlite(Arc::new(error))
             }
@@ -85,7 +86,7 @@ impl From<r2d2::Error> for StoreError {
     }
 }
 
-/// The reason a data directory or its database can't be opened. Each message says how to fix the
+/// The reason a data directory or its database can't be opened. Most messages say how to fix the
 /// problem.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -211,13 +212,14 @@ fn io_error_reason(source: &std::io::Error) -> String {
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full".into(),
         ErrorKind::NotADirectory => "a part of the path isn't a directory".into(),
-        // Creating a directory fails with this error only if its name is already in use.
+        // Creating a directory fails with this error only if its name belongs to a symbolic link to
+        // a missing directory.
         ErrorKind::AlreadyExists => "it is a symbolic link to a missing directory".into(),
         _ => io_errors::describe(source),
     }
 }
 
-/// Returns how to fix a directory or file that can't be used.
+/// Returns advice for a directory or file that can't be used.
 fn io_error_advice(source: &std::io::Error) -> &'static str {
     match source.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {

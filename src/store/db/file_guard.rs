@@ -1,5 +1,5 @@
-//! Checks that the files of an open database haven't been moved, replaced, or truncated, because
-//! writes to such files would be lost at the next start.
+//! Checks that the files of an open database haven't been moved, replaced, overwritten, or
+//! truncated, because writes to such files would be lost at the next start.
 //!
 //! In WAL mode, SQLite never replaces or deletes these files while the database is open.
 
@@ -14,20 +14,21 @@ use super::error::OpenError;
 use super::files::{FileId, resolve_link, with_suffix};
 use super::open::io_error;
 
-/// The size of the WAL's header and of the header of each frame, in bytes
-/// (<https://sqlite.org/fileformat.html>).
+/// The size of the WAL's header, in bytes (<https://sqlite.org/fileformat.html>).
 const WAL_HEADER_BYTES: u64 = 32;
+/// The size of the header of each frame in the WAL, in bytes.
 const FRAME_HEADER_BYTES: u64 = 24;
 
-/// The ids of an open database's files, and the change counter of the database.
+/// The expected ids, change counter, and size of an open database's files.
 pub(in crate::store) struct FileGuard {
     path: PathBuf,
-    /// The file that `path` leads to.
+    /// The path of the file that SQLite opens for `path`.
     target: PathBuf,
     pub database: FileId,
     wal: FileId,
     wal_index: FileId,
-    /// Never closed while SQLite has the files open: closing them would release SQLite's locks.
+    /// Must stay open while SQLite uses the database, like `wal_index_file`. Closing it would
+    /// release SQLite's locks.
     database_file: File,
     wal_index_file: File,
     /// The highest change counter found in the header.
@@ -56,7 +57,7 @@ impl FileGuard {
         })
     }
 
-    /// Returns the first problem and its details.
+    /// Checks the files. Fails with the first problem and its details.
     pub fn check(&self) -> Result<(), (DatabaseProblem, String)> {
         let file = || self.path.display().to_string();
         let missing =
@@ -82,28 +83,28 @@ impl FileGuard {
             };
             return Err((problem, details));
         }
-        // A checkpoint of another process may be writing the header at this moment.
+        // Check twice, because a checkpoint of another process may be writing the header at this
+        // moment.
         self.check_header()
             .or_else(|_| self.check_header())
             .map_err(|details| (DatabaseProblem::Overwritten { file: file() }, details))?;
         self.check_sizes(&target)
     }
 
-    /// Checks the header for signs of another database that was copied into the file. All numbers
-    /// are big-endian: the change counter is in bytes 24 to 27
-    /// (<https://sqlite.org/fileformat.html>).
+    /// Checks the header for signs of another database that was copied into the file. The change
+    /// counter is in bytes 24 to 27, big-endian (<https://sqlite.org/fileformat.html>).
     fn check_header(&self) -> Result<(), String> {
         let mut header = [0; 28];
         match self.database_file.read_exact_at(&mut header, 0) {
             Ok(()) => {}
-            // The check of the sizes reports this.
+            // `check_sizes` reports a file that is too short.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => return Err(format!("its header can't be read: {error}")),
         }
         if !header.starts_with(b"SQLite format 3\0") {
             return Err("it isn't a database anymore".into());
         }
-        // The database is in WAL mode, and a backup isn't.
+        // The open database is in WAL mode; a backup isn't.
         if header[18..20] != [2, 2] {
             return Err("it contains a backup".into());
         }
@@ -128,7 +129,7 @@ impl FileGuard {
             (&wal, wal_bytes, index.wal_bytes()),
         ];
         let too_short = checks.iter().find(|(_, found, least)| found < least);
-        // Another process may have changed the files in the meantime.
+        // Ignore the sizes if another process has changed the files in the meantime.
         if let Some((path, found, least)) = too_short
             && self.read_wal_index().as_ref() == Some(&index)
         {
@@ -148,7 +149,7 @@ impl FileGuard {
 
     /// Reads the header of the WAL index, the file `-shm`: two copies of 48 bytes, then the number
     /// of frames that a checkpoint has copied (<https://sqlite.org/walformat.html>). Returns `None`
-    /// while another process is changing it.
+    /// if the file can't be read, or while another process is changing it.
     fn read_wal_index(&self) -> Option<WalIndex> {
         let mut bytes = [0; 100];
         self.wal_index_file.read_exact_at(&mut bytes, 0).ok()?;
@@ -161,7 +162,7 @@ impl FileGuard {
         Some(WalIndex {
             changes: number(8),
             page_size: match u16::from_ne_bytes([bytes[14], bytes[15]]) {
-                // 65,536 doesn't fit.
+                // SQLite stores 65,536 as 1, because it doesn't fit in 16 bits.
                 1 => 65_536,
                 size => u64::from(size),
             },
@@ -172,22 +173,23 @@ impl FileGuard {
     }
 }
 
-/// A part of the header of the WAL index.
+/// The fields of the WAL index's header that determine the minimum sizes of the files.
 #[derive(PartialEq, Eq)]
 struct WalIndex {
-    /// The number of transactions.
+    /// A counter that changes with each transaction.
     changes: u32,
     page_size: u64,
     /// The number of frames in the WAL.
     frames: u32,
     /// The number of pages of the database; 0 if nothing has been written to the WAL.
     pages: u32,
-    /// The number of frames that are also in the database.
+    /// The number of frames that checkpoints have copied to the database.
     copied_frames: u32,
 }
 
 impl WalIndex {
-    /// Returns the minimum size of the database, which had `last_bytes` before.
+    /// Returns the minimum size of the database file, in bytes. `last_bytes` is its size at the
+    /// last check.
     fn database_bytes(&self, last_bytes: u64) -> u64 {
         match u64::from(self.pages) * self.page_size {
             0 => last_bytes,
@@ -198,7 +200,7 @@ impl WalIndex {
         }
     }
 
-    /// Returns the minimum size of the WAL.
+    /// Returns the minimum size of the WAL, in bytes.
     fn wal_bytes(&self) -> u64 {
         match u64::from(self.frames) {
             0 => 0,

@@ -1,4 +1,4 @@
-//! The files of a database, identified by device and inode, because a path has many spellings.
+//! The files of a database, identified by device and inode, because a file can have several paths.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -46,8 +46,8 @@ pub(super) fn resolve_link(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Checks that the WAL was moved together with a database that was replaced by a symbolic link.
-/// SQLite would ignore it, and its changes would be lost.
+/// If `path` is a symbolic link, checks that there is no WAL with content next to the link. SQLite
+/// would ignore this WAL, and its changes would be lost.
 pub(super) fn check_link(path: &Path) -> Result<(), OpenError> {
     let wal = with_suffix(path, "-wal");
     let is_separate = resolve_link(path).is_ok_and(|target| target != path)
@@ -59,8 +59,8 @@ pub(super) fn check_link(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Creates a file that only its owner can access. The file gets the owner of its directory, even if
-/// root runs the program. Returns `None` if the file exists.
+/// Creates a file that only its owner can access. If root runs the program, the file gets the owner
+/// of its directory. Returns `None` if the file exists.
 pub(super) fn create_private(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(0o600);
@@ -75,7 +75,7 @@ pub(super) fn create_private(path: &Path) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// Gives a new file the owner of its directory.
+/// Changes the owner and group of a new file to those of its directory, if root runs the program.
 pub(in crate::store) fn give_to_owner_of(directory: &std::fs::Metadata, file: &File) {
     // Only root can change the owner. If another user runs the program, the owner is already
     // correct, or the check of the data directory reports the file.
@@ -94,8 +94,8 @@ pub(super) fn open_without_following(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Checks that `path` is a plain file, a symbolic link to one, or a new name. Opening a named pipe
-/// would block.
+/// Checks that `path` is a plain file, a symbolic link to a plain file, or a new name. Opening a
+/// named pipe would block.
 pub(super) fn check_plain_file(path: &Path) -> Result<(), OpenError> {
     let kind = match std::fs::metadata(path).map(|metadata| metadata.file_type()) {
         Ok(kind) if kind.is_file() => return Ok(()),
@@ -106,7 +106,7 @@ pub(super) fn check_plain_file(path: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
             "a symbolic link to a missing file"
         }
-        // Opening the file reports other errors.
+        // Other errors are reported when the file is opened.
         Err(_) => return Ok(()),
     };
     Err(OpenError::NotAFile {
@@ -122,18 +122,18 @@ pub(in crate::store) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// The files of the database in a data directory, which no other program may replace.
+/// The lock file and the files of the database in a data directory. A backup must not replace them.
 pub(in crate::store) struct LiveFiles {
     /// The data directory.
     pub directory: FileId,
     existing: Vec<FileId>,
-    /// Names that are reserved in a directory, whether or not the file exists.
+    /// The directory and the name of each file, whether or not the file exists.
     reserved: Vec<(FileId, OsString)>,
 }
 
 impl LiveFiles {
-    /// Finds the files of the database in `dir`, which must exist. A database behind a symbolic
-    /// link has its companion files next to the file that the link points to.
+    /// Finds the files of the database in `dir`. Fails if there is no database. A database behind a
+    /// symbolic link has its companion files next to the file that the link points to.
     pub fn find(dir: &Path) -> io::Result<Self> {
         let database = database_path(dir);
         let mut paths = vec![dir.join(LOCK_FILE_NAME)];

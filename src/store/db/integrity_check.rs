@@ -1,6 +1,7 @@
 //! Checks at startup that the database is intact and writable.
 //!
-//! An operator who starts the server can fix problems; later, they would break user requests.
+//! An operator who is starting the server can fix a problem right away. A problem that is found
+//! later breaks requests.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -12,8 +13,8 @@ use super::SCHEMA_VERSION;
 use super::condition::{DatabaseCondition, DatabaseProblem};
 use super::error::OpenError;
 
-/// The time that startup waits for the check. If the check takes longer, the server starts anyway
-/// and repeats the check in the background.
+/// Maximum time that startup waits for the check. If the check takes longer, the server starts
+/// anyway and repeats the check in the background.
 const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
 
 /// Checks that the pages aren't corrupt, and that the file is writable. Damage that is found later
@@ -43,7 +44,7 @@ pub(in crate::store) fn check(
     })
 }
 
-/// Converts an error of SQLite into an error that says how to fix the problem.
+/// Converts an SQLite error into the matching error for the database at `path`.
 pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
@@ -57,7 +58,8 @@ pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
     }
 }
 
-/// Returns the first problem, if one is found within [`QUICK_CHECK_TIMEOUT`].
+/// Returns the first problem, if it is found within [`QUICK_CHECK_TIMEOUT`]. After the timeout,
+/// repeats the check in the background.
 fn quick_check_with_timeout(
     connection: &Connection,
     path: &Path,
@@ -72,7 +74,7 @@ fn quick_check_with_timeout(
     });
     let result = quick_check(connection);
     drop(done);
-    // Wait for the timer, so that a late interrupt can't hit the next statement.
+    // Wait for the timer, so that a late interrupt can't stop the next statement.
     let _ = timer.join();
     match result {
         Ok(result) => Ok((result != "ok").then_some(result)),
@@ -112,7 +114,7 @@ fn check_in_background(path: PathBuf, condition: DatabaseCondition) {
     }
 }
 
-/// Rewrites `user_version` unchanged, which writes one page.
+/// Checks that the database is writable by writing `user_version` again, which changes one page.
 fn check_writable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", SCHEMA_VERSION)
 }

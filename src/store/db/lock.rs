@@ -1,5 +1,5 @@
-//! The lock on a data directory, held by the process that serves it. The lock file contains the id
-//! of this process, the id of its database, and the known problem of the database.
+//! The lock on a data directory, held by the server that uses it. The lock file contains the id of
+//! the server's process, the id of its database, and the known problem of the database.
 
 use std::fs::{File, TryLockError};
 use std::io::Read;
@@ -17,10 +17,10 @@ use super::open::io_error;
 /// The name of the locked file.
 pub(in crate::store) const LOCK_FILE_NAME: &str = "miniback.lock";
 
-/// The lock. It is released on drop and when the process ends.
+/// The lock on a data directory. It is released on drop and when the process ends.
 ///
-/// It consists of a lock on the lock file, which says who holds it, and a lock on the database,
-/// which remains if the lock file is deleted.
+/// It consists of a lock on the lock file and a lock on the database. The lock file identifies the
+/// process that holds the lock. The lock on the database remains if the lock file is deleted.
 #[derive(Debug)]
 pub struct DirectoryLock(Arc<Held>);
 
@@ -28,8 +28,8 @@ pub struct DirectoryLock(Arc<Held>);
 struct Held {
     path: PathBuf,
     file: Mutex<File>,
-    /// The locked database. Never closed while SQLite has it open: closing it would release
-    /// SQLite's locks.
+    /// The locked database. Must stay open while SQLite uses the database: closing the file would
+    /// release SQLite's locks.
     database: OnceLock<File>,
 }
 
@@ -75,10 +75,10 @@ impl DirectoryLock {
             return Ok(());
         }
         let database = File::open(path).map_err(io_error(path))?;
-        // SQLite locks ranges of the file, which is independent of this lock. If the file system
+        // SQLite's locks on ranges of the file are independent of this lock. If the file system
         // doesn't support this lock, only the lock file counts.
         if let Err(TryLockError::WouldBlock) = database.try_lock() {
-            // SQLite's lock belongs to a process, and this lock doesn't.
+            // SQLite's locks show the process that holds them, and this lock doesn't.
             let probe = Flock::from(FlockType::WriteLock);
             let holder = rustix::process::fcntl_getlk(&database, &probe)
                 .ok()
@@ -93,7 +93,7 @@ impl DirectoryLock {
         Ok(())
     }
 
-    /// Writes the id of the open database to the file. Returns a writer for problems.
+    /// Writes the id of the open database to the lock file. Returns a writer for problems.
     pub(in crate::store) fn file_writer(&self, database: FileId) -> LockFileWriter {
         let writer = LockFileWriter {
             held: Arc::downgrade(&self.0),
@@ -104,14 +104,14 @@ impl DirectoryLock {
     }
 }
 
-/// Writes the lock file of a running server. It doesn't hold the lock.
+/// Writes the content of the lock file while the server holds the lock.
 pub(in crate::store) struct LockFileWriter {
     held: Weak<Held>,
     database: FileId,
 }
 
 impl LockFileWriter {
-    /// Replaces the problem in the file.
+    /// Writes the content of the lock file, including `problem` if there is a problem.
     pub(super) fn write(&self, problem: Option<&DatabaseProblem>) {
         let Some(held) = self.held.upgrade() else {
             return;
@@ -125,7 +125,8 @@ impl LockFileWriter {
         let _ = write(&held.lock_file(), &text);
     }
 
-    /// Locks the file at the path if it isn't the locked one. Returns whether it was another one.
+    /// If the lock file was deleted or replaced, opens or creates it again and locks it. Returns
+    /// whether this was necessary and successful.
     pub(super) fn restore(&self) -> bool {
         let Some(held) = self.held.upgrade() else {
             return false;
@@ -137,7 +138,8 @@ impl LockFileWriter {
         {
             return false;
         }
-        // If a second server that is about to fail has locked the file, the next check tries again.
+        // After a failure, the next check tries again. For example, a second server that is
+        // starting may have locked the file.
         let Ok(restored) = open(&held.path) else {
             return false;
         };
@@ -160,9 +162,10 @@ impl Held {
 pub struct LockHolder {
     /// The process, such as `process 123`.
     pub name: String,
-    /// Whether the server has opened the database that is at the path now.
+    /// Whether the server has opened the database that is at the path now. `true` while the server
+    /// is starting.
     pub has_database_open: bool,
-    /// The problem that the server has found.
+    /// The problem that the server has found in its database.
     pub problem: Option<String>,
 }
 
@@ -179,7 +182,7 @@ pub fn lock_holder(dir: &Path) -> Option<LockHolder> {
     let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
     let at_path = FileId::at(&super::open::database_path(dir)).ok();
     let at_path = at_path.map(|id| format!("{} {}", id.device, id.inode));
-    // The server hasn't written the id yet while it is starting.
+    // A server that is starting hasn't written the id yet.
     let open = value("database ");
     Some(LockHolder {
         name: text.lines().next().unwrap_or_default().to_owned(),
@@ -192,7 +195,7 @@ fn holder_line() -> String {
     format!("process {}\n", std::process::id())
 }
 
-/// Replaces the content of the file, which is never empty in the meantime.
+/// Replaces the content of the file. The file is never empty in the meantime.
 fn write(file: &File, text: &str) -> std::io::Result<()> {
     file.write_all_at(text.as_bytes(), 0)?;
     file.set_len(text.len() as u64)

@@ -1,4 +1,5 @@
-//! The database engine: opening, the writer thread, the read pools, and helpers to run statements.
+//! The database engine: opens the database, runs the writer thread and the read pools, and provides
+//! helpers for statements.
 
 pub(super) mod change_feed;
 pub(super) mod clock_follower;
@@ -33,5 +34,5 @@ const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 /// The maximum time that a connection waits while another connection has locked the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The WAL is truncated when it exceeds this size.
+/// The WAL is truncated when it exceeds this size, in bytes.
 const WAL_BYTES_MAX: u64 = 8 * 1024 * 1024;

@@ -1,7 +1,7 @@
 //! Opens the database in a data directory: file modes, pragmas, migrations.
 //!
 //! A database with a newer schema is rejected before SQLite touches the file. Before a migration,
-//! the file is copied.
+//! the database is copied.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -114,7 +114,7 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
         let details = format!("its schema isn't the one of version {SCHEMA_VERSION}: {difference}");
         return Err(OpenError::Corrupt { path, details });
     }
-    // Log these lines only now: if opening fails, the error must be the only line.
+    // Log these lines only now: if opening fails, the error must be the only output.
     for line in exposures {
         tracing::warn!("{line}");
     }
@@ -126,7 +126,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let id: u32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if id == 0 {
-        // Must be set before the first write. Changing it later requires a VACUUM.
+        // `auto_vacuum` must be set before the first write. Changing it later requires a `VACUUM`.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
@@ -136,7 +136,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
     // Overwrites deleted content within a page. Free pages are overwritten only when personal data
-    // is erased, because that causes more writes.
+    // is erased, because overwriting them causes more writes.
     connection.pragma_update(None, "secure_delete", "FAST")?;
     // Without this, SQLite prepares statements again when bound values change.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -145,8 +145,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Applies the missing `migrations`. Locks the directory during the migration, unless the caller
-/// already holds the lock.
+/// Applies the missing `migrations`, after copying an existing database. Locks the directory during
+/// the migration, unless the caller already holds the lock.
 fn migrate(
     connection: &mut Connection,
     dir: &Path,
@@ -200,13 +200,13 @@ fn copy_before_migration(
 
 /// Copies the database to the file at `path`, which must be empty or missing.
 pub(in crate::store) fn copy_into(connection: &Connection, path: &Path) -> rusqlite::Result<usize> {
-    // The path may not be valid UTF-8.
+    // The path isn't necessarily valid UTF-8.
     let path = ToSqlOutput::Borrowed(ValueRef::Text(path.as_os_str().as_encoded_bytes()));
     connection.execute("VACUUM INTO ?1", [path])
 }
 
 /// Checks that `path` is a database that this version can open. Returns its schema version, or
-/// `None` if the file is missing or empty.
+/// `None` if the database hasn't been created yet.
 pub(in crate::store) fn check_header(path: &Path) -> Result<Option<u32>, OpenError> {
     files::check_plain_file(path)?;
     files::check_link(path)?;
@@ -220,7 +220,7 @@ pub(in crate::store) fn check_header(path: &Path) -> Result<Option<u32>, OpenErr
 }
 
 /// Reads `PRAGMA user_version` from the file's header, without SQLite, which would touch the file.
-/// Returns `None` if the file is missing or empty.
+/// Returns `None` if the file is missing or empty, or if its creation was interrupted early.
 ///
 /// All numbers are big-endian: the page count in bytes 28 to 31, the version in 60 to 63, the
 /// application id in 68 to 71 (<https://sqlite.org/fileformat.html>).

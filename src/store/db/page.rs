@@ -1,9 +1,9 @@
-//! Keyset pagination: newest first; the cursor is the last id of the previous page.
+//! Keyset pagination, newest first. The cursor is the last id of the previous page.
 
 /// A request for one page of a list.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
-    /// Maximum number of items, 1 to 100.
+    /// Maximum number of items.
     pub limit: usize,
     /// The cursor: the page starts after the item with this id. `None` requests the first page.
     pub before: Option<String>,
@@ -33,12 +33,12 @@ impl PageRequest {
             .saturating_add(1)
     }
 
-    /// Returns the upper bound for ids. `~` sorts after every id.
+    /// Returns the exclusive upper bound for ids. `~` sorts after every id.
     pub(in crate::store) fn upper_bound(&self) -> &str {
         self.before.as_deref().unwrap_or("~")
     }
 
-    /// Builds the page from the rows that were read.
+    /// Builds the page from the rows that were read. `id` returns the id of a row, for the cursor.
     pub(in crate::store) fn page_of<T>(
         &self,
         mut items: Vec<T>,

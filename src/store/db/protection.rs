@@ -1,5 +1,5 @@
-//! Checks that only the owner of a data directory can access its files, including files that
-//! another user created.
+//! Finds files in a data directory that users other than its owner can access, and restricts the
+//! access to them. Such files include files that another user created.
 
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::Read;
@@ -14,7 +14,7 @@ use super::open::{APPLICATION_ID, io_error};
 
 /// The mode bits that give access to users other than the owner.
 const NON_OWNER_BITS: u32 = 0o077;
-/// The mode bits with which other users can replace files in a directory.
+/// The mode bits that allow other users to replace files in a directory.
 const NON_OWNER_WRITE_BITS: u32 = 0o022;
 /// The mode bit that prevents other users from replacing files in a directory.
 const STICKY_BIT: u32 = 0o1000;
@@ -23,7 +23,7 @@ const STICKY_BIT: u32 = 0o1000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposure {
     path: PathBuf,
-    /// The data directory, whose owner the file should have.
+    /// The data directory. Its owner should own the file.
     dir: PathBuf,
     kind: ExposureKind,
     /// Whether the file contains Miniback's data.
@@ -32,7 +32,7 @@ pub struct Exposure {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ExposureKind {
-    /// The file belongs to this user.
+    /// The file belongs to the user with this id, not to the owner of the data directory.
     Owner(u32),
     /// Other users can access the file, because it has this mode.
     Mode(u32),
@@ -77,7 +77,7 @@ pub fn find_exposures(dir: &Path) -> Result<Vec<Exposure>, OpenError> {
         });
     };
     let mode = directory.mode() & 0o7777;
-    // If the directory belongs to another user, Miniback may have access through the group.
+    // If the directory belongs to another user, Miniback may need the group's write access.
     let is_own = own_user.is_root() || directory.uid() == own_user.as_raw();
     let writers = if is_own { NON_OWNER_WRITE_BITS } else { 0o002 };
     if mode & writers != 0 && mode & STICKY_BIT == 0 {
@@ -109,10 +109,12 @@ pub fn find_exposures(dir: &Path) -> Result<Vec<Exposure>, OpenError> {
     Ok(exposures)
 }
 
-/// Protects Miniback's files in `dir`. Returns a line for the log for each file that was or still
-/// is exposed. Fails if a file of the database belongs to another user.
+/// Restricts the access to Miniback's files in `dir`. Returns a log line for each file that was or
+/// still is exposed. Fails if a file of the database belongs to another user and its owner can't be
+/// changed.
 ///
-/// It must run before SQLite opens the database, because closing the file releases SQLite's locks.
+/// It must run before SQLite opens the database, because closing the files would release SQLite's
+/// locks.
 pub(super) fn protect(dir: &Path) -> Result<Vec<String>, OpenError> {
     let directory = dir.metadata().map_err(io_error(dir))?;
     let mut lines = Vec::new();
@@ -164,7 +166,7 @@ impl Exposure {
     }
 }
 
-/// Returns whether a server opens the file.
+/// Returns whether a server opens the file with this name.
 fn is_open_by_server(path: &Path) -> bool {
     let names = [
         "miniback.db",

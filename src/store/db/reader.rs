@@ -1,4 +1,4 @@
-//! Pools of read-only connections, used on blocking threads.
+//! Pools of read-only connections. Reads run on blocking threads, except reads of one or two rows.
 //!
 //! In WAL mode, a reader never blocks the writer. A read runs in one snapshot, so closures must be
 //! short: an open snapshot keeps the WAL from being reset.
@@ -52,10 +52,10 @@ impl Reader {
         self.read_from(&self.fast, work).await
     }
 
-    /// Runs `work` on the current thread if a connection is free.
+    /// Runs `work` on the current thread, without a transaction. If no connection is free, runs it
+    /// like [`read`](Self::read).
     ///
     /// Use it only to read one or two rows by key, which takes less time than switching threads.
-    /// There is no transaction.
     pub(in crate::store) async fn read_inline<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -130,12 +130,12 @@ fn open_pool(path: &Path, connections: u32) -> Result<Pool<SqliteConnectionManag
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             connection.set_prepared_statement_cache_capacity(64);
-            // Opens the WAL, too.
+            // This also opens the WAL.
             connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
             Ok(())
         });
     let pool = Pool::builder()
-        // All connections are opened now. Later, another file may be at the path.
+        // Open all connections now, because another file may be at the path later.
         .max_size(connections)
         .test_on_check_out(false)
         .idle_timeout(None)

@@ -11,7 +11,7 @@ use crate::store::search;
 /// The objects of a schema by type and name, each with its statement.
 type SchemaObjects = BTreeMap<(String, String), String>;
 
-/// Returns the first difference, such as `table users is missing`.
+/// Returns the first difference from the expected schema, such as `table users is missing`.
 pub(in crate::store) fn find_difference(
     connection: &Connection,
 ) -> Result<Option<String>, rusqlite_migration::Error> {

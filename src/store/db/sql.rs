@@ -43,7 +43,7 @@ pub(in crate::store) fn execute(
     Ok(prepare(connection, sql)?.execute(params)?)
 }
 
-/// Returns the first row, or `None` if there is none.
+/// Returns the first row, or `None` if there are no rows.
 pub(in crate::store) fn query_optional<T>(
     connection: &Connection,
     sql: &str,
@@ -125,8 +125,8 @@ impl FromSql for Timestamp {
     }
 }
 
-/// Implements `ToSql` and `FromSql` for types stored as text: `as_str` writes them, the given
-/// function parses them.
+/// Implements `ToSql` and `FromSql` for types stored as text. `as_str` returns the text, and the
+/// given function parses it.
 macro_rules! text_columns {
     ($($type:ty: $parse:expr,)+) => {$(
         impl ToSql for $type {

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::{BUSY_TIMEOUT, WAL_BYTES_MAX};
 
-/// The time that the writer waits for readers before it truncates the WAL.
+/// Maximum time that the writer waits for readers when it truncates the WAL.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(20);
 /// Minimum time between a failed checkpoint and the next one.
 const CHECKPOINT_RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -33,7 +33,8 @@ impl Wal {
         }
     }
 
-    /// Truncates the WAL if it is large or if `force` is set. Must be called outside a transaction.
+    /// Truncates the WAL if it is large and no checkpoint failed recently, or if `force` is set.
+    /// Must be called outside a transaction.
     pub(super) fn truncate_if_large(&mut self, connection: &Connection, force: bool) {
         let is_large = || std::fs::metadata(&self.path).is_ok_and(|wal| wal.len() > WAL_BYTES_MAX);
         let failed_recently = self

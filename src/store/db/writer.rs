@@ -1,11 +1,11 @@
-//! The one thread that writes, with group commit.
+//! The writer: the one thread that changes the database, with group commit.
 //!
-//! Jobs wait in a bounded queue. The thread takes all queued jobs, runs each one in a savepoint of
-//! one `BEGIN IMMEDIATE` transaction, commits, and only then replies. So a reply means that the
-//! data is durable (`synchronous=FULL`), yet many jobs share one commit.
+//! Jobs wait in a bounded queue. The thread takes the queued jobs (up to `BATCH_MAX`), runs each
+//! job in a savepoint of one `BEGIN IMMEDIATE` transaction, commits, and only then replies. So a
+//! reply means that the data is durable (`synchronous=FULL`), yet many jobs share one commit.
 //!
-//! A job that fails or panics is rolled back alone. Some errors of SQLite, such as a full disk,
-//! roll back the whole transaction; then every job of the batch receives that error.
+//! If a job with a savepoint fails or panics, only this job is rolled back. Some errors of SQLite,
+//! such as a full disk, roll back the whole transaction; then every job of the batch fails.
 //!
 //! A savepoint copies each page that a job changes. The most frequent jobs run all checks before
 //! their first change, so they don't need a savepoint ([`Writer::write_without_savepoint`]).
@@ -100,8 +100,8 @@ impl Writer {
         })
     }
 
-    /// Runs `work` in the next transaction and returns after the commit is durable. Fails with
-    /// [`StoreError::Overloaded`] if the queue is full.
+    /// Runs `work` in the next transaction and returns its result after the commit is durable.
+    /// Fails with [`StoreError::Overloaded`] if the queue is full.
     pub(in crate::store) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
@@ -111,7 +111,7 @@ impl Writer {
         self.queue_job(create_job(work, true)).await
     }
 
-    /// Like [`write`](Self::write) without a savepoint, which is cheaper.
+    /// Like [`write`](Self::write), but without a savepoint, which is cheaper.
     ///
     /// `work` must not fail after its first change. If it does, the whole batch is rolled back and
     /// the other jobs fail with [`StoreError::BatchRolledBack`].
@@ -153,7 +153,7 @@ impl Writer {
     }
 
     /// Checkpoints and truncates the WAL, so that it no longer contains overwritten data. Returns
-    /// `false` if a reader still needs it.
+    /// `false` if this isn't possible, for example because a reader still needs the WAL.
     pub(in crate::store) async fn truncate_wal(&self) -> Result<bool, StoreError> {
         let (reply, response) = oneshot::channel();
         self.queue
@@ -242,7 +242,7 @@ impl WriterThread {
         if self.check_files().is_ok()
             && let Some(served) = &mut self.served
         {
-            // If this fails, the reading of the last commit is used.
+            // If this fails, the next start uses the last stored reading.
             let _ = served.clock.store_reading(&self.connection);
             // Afterward, the database is a single file, and a copy of it is complete.
             served.wal.truncate_if_large(&self.connection, true);
@@ -279,8 +279,8 @@ impl WriterThread {
         }
     }
 
-    /// Checks that the database files haven't been moved, replaced, or truncated. Fails if a write
-    /// would be lost.
+    /// Checks the database files. Clears a problem that is solved, and restores the lock file. If
+    /// the files aren't at their paths, checkpoints the WAL once. Fails if a write would be lost.
     fn check_files(&mut self) -> Result<(), StoreError> {
         match self.condition.check_files() {
             Ok(()) => {
@@ -303,7 +303,7 @@ impl WriterThread {
 
     /// Follows a jump of the system clock, if the database files are in their place.
     fn follow_clock(&mut self, follow: fn(&mut ClockFollower, &Connection) -> bool) {
-        // The result is in `condition`.
+        // `check_files` reports a problem to `condition`.
         let is_in_place = self.check_files().is_ok();
         if let Some(served) = self.served.as_mut().filter(|_| is_in_place)
             && follow(&mut served.clock, &self.connection)

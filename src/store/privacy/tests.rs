@@ -1,4 +1,4 @@
-//! Erased content can't be found by the search, and isn't left in the database files.
+//! Tests that erased content can't be found by the search and isn't left in the database files.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
 -- Times are milliseconds since the Unix epoch, UTC. Ids are text: a prefix, '_', and a ULID.
--- Durations whose name ends in _us are microseconds.
+-- Columns whose names end in _us contain microseconds.
 
 CREATE TABLE users (
     id               TEXT PRIMARY KEY,
@@ -58,7 +58,7 @@ CREATE TABLE projects (
     created_at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The origins that have sent feedback to a project, accepted or rejected.
+-- The origins whose feedback a project has accepted or rejected.
 CREATE TABLE origins (
     project_id     TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
     origin         TEXT NOT NULL,
@@ -99,7 +99,7 @@ CREATE TABLE feedback_status_history (
     PRIMARY KEY (feedback_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- Feedback items by project and status; maintained by store/db/counters.rs.
+-- The number of feedback items of each project and status; maintained by store/db/counters.rs.
 CREATE TABLE feedback_counts (
     project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
     status     TEXT NOT NULL,
@@ -107,9 +107,9 @@ CREATE TABLE feedback_counts (
     PRIMARY KEY (project_id, status)
 ) STRICT, WITHOUT ROWID;
 
--- The search index: the n-grams of each text (domain/search.rs) and three filter terms: the status,
--- the project, and both. The index is contentless, so a deletion must pass the same terms again.
--- New feedback is indexed later (store/search.rs).
+-- The search index. It contains the n-grams of each text (domain/search.rs) and three filter terms:
+-- the status, the project, and both. The index is contentless, so a deletion must pass the same
+-- terms again. New feedback is indexed later (store/search.rs).
 CREATE VIRTUAL TABLE feedback_search USING fts5 (
     ngrams, content = '', columnsize = 0, detail = none, tokenize = 'ascii'
 );
@@ -181,7 +181,7 @@ CREATE TABLE events (
 CREATE INDEX events_by_feedback ON events (feedback_id) WHERE feedback_id IS NOT NULL;
 
 -- This table is both the outbox and the delivery log. A row is 'pending' until its last attempt is
--- recorded.
+-- recorded or it is canceled.
 CREATE TABLE deliveries (
     id             TEXT PRIMARY KEY,
     event_id       TEXT NOT NULL REFERENCES events,
@@ -226,8 +226,8 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery_id, number)
 ) STRICT;
 
--- Totals since the webhook was created; maintained by store/db/counters.rs. Retention deletes
--- deliveries, but doesn't reduce these totals.
+-- Delivery totals since the webhook was created; maintained by store/db/counters.rs. Retention
+-- deletes deliveries, but doesn't reduce these totals.
 CREATE TABLE delivery_totals (
     webhook_id TEXT PRIMARY KEY REFERENCES webhooks,
     events     INTEGER NOT NULL DEFAULT 0,  -- each event is one delivery
@@ -269,14 +269,15 @@ CREATE INDEX idempotency_keys_by_created_at ON idempotency_keys (created_at);
 CREATE INDEX idempotency_keys_by_feedback ON idempotency_keys (feedback_id)
 WHERE feedback_id IS NOT NULL;
 
--- The server's last readings of the system clock. At the start, the clock is compared with them.
+-- The server's last readings of the system clock. When the server starts, it compares the clock
+-- with them.
 CREATE TABLE clock_readings (
     id         INTEGER PRIMARY KEY CHECK (id = 1),
     read_at    INTEGER NOT NULL,
     trusted_at INTEGER             -- the last reading that was trusted
 ) STRICT;
 
--- Keys of this installation, apart from webhook secrets.
+-- The signing keys of this installation, except webhook secrets.
 CREATE TABLE signing_keys (
     name TEXT PRIMARY KEY,
     key  BLOB NOT NULL

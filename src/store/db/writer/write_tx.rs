@@ -23,7 +23,7 @@ pub(in crate::store) struct WriteTx<'a> {
     pub(super) ids: &'a mut IdSequence,
     /// The time of the job; the same for all its rows.
     pub(in crate::store) now: Timestamp,
-    /// The monotonic time of the job.
+    /// The monotonic time when the job started.
     pub(in crate::store) monotonic: Duration,
     /// See [`Clock::is_trusted`](crate::clock::Clock::is_trusted).
     pub(in crate::store) is_clock_trusted: bool,
@@ -75,8 +75,8 @@ impl WriteTx<'_> {
         self.ids.next(self.now)
     }
 
-    /// Returns the time at or before which rows with this lifetime can be deleted. While the
-    /// clock isn't trusted, none can.
+    /// Returns the current time minus `lifetime`, to find expired rows. While the clock isn't
+    /// trusted, returns a time before all rows, so that no row counts as expired.
     pub(in crate::store) fn expiry_time(&self, lifetime: Duration) -> Timestamp {
         if self.is_clock_trusted {
             self.now.minus(lifetime)

@@ -3,7 +3,8 @@
 use super::*;
 use crate::store::Precondition;
 
-/// Returns a generator of pseudorandom numbers below `n`, with the same sequence in each run.
+/// Returns a generator of pseudorandom numbers below its argument, with the same sequence in each
+/// run.
 fn random() -> impl FnMut(usize) -> usize {
     let mut state = 7_u64;
     move |n| {

@@ -1,4 +1,4 @@
-//! Query plans of the statements that read feedback.
+//! Checks the query plans of the statements that list and search feedback.
 
 use rusqlite::params_from_iter;
 
