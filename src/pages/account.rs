@@ -36,7 +36,7 @@ struct SessionRow {
     browser: String,
     started: DisplayTime,
     last_seen: DisplayTime,
-    /// Whether this is the session that requested the page.
+    /// Whether this is the current session.
     is_current: bool,
 }
 
@@ -83,15 +83,16 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render(StatusCode::OK, &AccountPage::new(&context, None).await?)
 }
 
-/// Changes the password and ends all other sessions.
+/// Changes the user's password and ends all other sessions, if the current password is correct.
 pub(super) async fn set_password(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let user = context.user()?.clone();
     let keep = context.session().map(|session| session.token_hash);
-    // Throttled like a sign-in, so a stolen session can't be used to guess the password. Other
-    // clients can't make a session wait.
+    // The password check is throttled like a sign-in, so a stolen session can't be used to guess
+    // the password. A session is a known client, so other clients' failures don't delay its first
+    // check.
     let client = |_: Option<&User>| match keep {
         Some(session) => Client::known(session),
         None => Client::from_ip(context.client_ip()),

@@ -1,4 +1,4 @@
-//! The files of `examples/`, with the texts and commands that pages show for them.
+//! Example files from `examples/`, with the texts and commands that pages show for them.
 
 use GuideSection::{CommonUses, Verify};
 
@@ -10,12 +10,12 @@ pub struct Example {
     /// Identifies the example in URLs: `?with=KEY` on "Endpoint code", `#KEY` in the guide.
     pub key: &'static str,
     pub name: &'static str,
-    /// Name to save the file as.
+    /// The name or relative path to save the file as.
     pub file: &'static str,
     pub code: &'static str,
-    /// The section of the guide that contains the example, and the introduction to it.
+    /// The section of the guide that contains the example, and the example's introduction there.
     guide: Option<(GuideSection, &'static str)>,
-    /// The commands for running the example, for "Endpoint code".
+    /// The data for running the example; `None` if "Endpoint code" doesn't offer it.
     receiver: Option<Receiver>,
 }
 
@@ -26,7 +26,8 @@ pub enum GuideSection {
     CommonUses,
 }
 
-/// The commands for running an example as the endpoint of a webhook.
+/// The data for running an example as the endpoint of a webhook: commands, path syntax, and kind of
+/// secret.
 #[derive(Clone, Copy)]
 pub struct Receiver {
     /// Shell command that installs the dependencies.
@@ -38,14 +39,14 @@ pub struct Receiver {
     pub needs_standard_secret: bool,
 }
 
-/// The syntax in which an example specifies the path of its endpoint.
+/// The syntax that an example uses for the path of its endpoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PathSyntax {
     JavaScriptString,
     /// A JavaScript string that Express reads as a pattern.
     ExpressPattern,
     PythonString,
-    /// The directory that contains the file.
+    /// The directory of the file determines the path.
     NextDirectory,
 }
 
@@ -60,7 +61,7 @@ impl Example {
         })
     }
 
-    /// Returns the examples that can be run as the endpoint of a webhook.
+    /// Returns the examples that "Endpoint code" offers, with the data for running them.
     pub fn receivers() -> impl Iterator<Item = (&'static Self, Receiver)> {
         EXAMPLES
             .iter()
@@ -257,7 +258,8 @@ fn escape_for_express(path: &str) -> String {
         .collect()
 }
 
-/// Formats the decoded path, which Flask compares, as a Python string literal.
+/// Decodes the path and formats it as a Python string literal, because Flask compares decoded
+/// paths.
 fn python_string(path: &str) -> String {
     let decoded = percent_encoding::percent_decode_str(path)
         .decode_utf8()
@@ -270,7 +272,7 @@ fn python_string(path: &str) -> String {
     format!("\"{}\"", escaped.collect::<String>())
 }
 
-/// Returns the file whose directory is the route of `path` in Next.js.
+/// Returns the name of the route file for `path` in Next.js, which derives routes from directories.
 ///
 /// Next.js ignores directories that start with `_`, so the `_` is percent-encoded.
 fn nextjs_route_file(path: &str) -> String {

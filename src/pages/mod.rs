@@ -1,7 +1,7 @@
-//! The web pages, one file or folder per page: its handlers and the data of its templates.
+//! The web pages. Each page is a file or folder with its handlers and the data of its templates.
 //!
 //! Pages work with plain links and forms, and redirect after a POST. The script in `static/app/`
-//! lets all of them update in place and contains no code for a single page. Users are authenticated
+//! updates pages in place. It contains no code that is specific to a page. Users are authenticated
 //! by a session cookie ([`framework::auth`]).
 
 mod account;

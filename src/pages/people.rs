@@ -41,7 +41,7 @@ struct PeoplePage {
     invited: Option<(String, String)>,
     people: Vec<PersonRow>,
     invitations: Vec<InvitationRow>,
-    /// The reason the last action failed.
+    /// The reason the submitted change was rejected.
     problem: Option<String>,
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn settings(context: RequestContext) -> Result<HttpResponse, Pa
     }))
 }
 
-/// `…/doctor`, the earlier path of `…/signature-check`.
+/// Redirects `…/doctor`, the former path of `…/signature-check`.
 pub(super) async fn signature_check(
     context: RequestContext,
     webhook: web::Path<String>,
@@ -33,7 +33,7 @@ pub(super) async fn signature_check(
     ))
 }
 
-/// `…/receive`, the earlier path of `…/endpoint-code`.
+/// Redirects `…/receive`, the former path of `…/endpoint-code`.
 pub(super) async fn endpoint_code(
     context: RequestContext,
     webhook: web::Path<String>,

@@ -1,5 +1,5 @@
-//! The route table of all pages and forms: path, methods, permission, and handler. Each form has
-//! the page that shows it.
+//! The route table of all pages and forms: path, methods, permission, and handler. The route of a
+//! form has a [`FormPage`], which renders the page that contains the form.
 
 mod settings;
 

@@ -155,7 +155,7 @@ fn parameter_doc(document: &Value, parameter: &Value) -> FieldDoc {
     field
 }
 
-/// Describes the required token: ``Requires a token with the scope `full` or `submit` ``.
+/// Describes the required token, if any: ``Requires a token with the scope `full` or `submit` ``.
 fn describe_permission(security: &Value) -> String {
     let mut scopes = Vec::new();
     let requirements = security.as_array().into_iter().flatten();

@@ -52,7 +52,7 @@ struct InlineSegment {
     is_code: bool,
 }
 
-/// A section of the overview, which applies to all calls.
+/// A section of the overview. The overview applies to all calls.
 struct OverviewSection {
     anchor: String,
     title: String,
@@ -73,7 +73,7 @@ struct CallDoc {
     path: String,
     title: String,
     paragraphs: Vec<Vec<InlineSegment>>,
-    /// The token scopes and role that the call requires.
+    /// A description of the token that the call requires.
     permission: Vec<InlineSegment>,
     parameters: Vec<FieldDoc>,
     body: Option<RequestBodyDoc>,
@@ -91,7 +91,7 @@ struct RequestBodyDoc {
 struct ResponseDoc {
     status: String,
     description: Vec<InlineSegment>,
-    /// Name of the body's schema, or of its items if the body is a list.
+    /// The name of the body's schema or, if the body is a list, of the schema of its items.
     schema: Option<String>,
     is_list: bool,
     headers: Vec<FieldDoc>,

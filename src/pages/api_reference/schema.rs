@@ -6,14 +6,14 @@ use super::InlineSegment;
 use super::document::split_inline_code;
 use crate::pages::framework::format::group_digits;
 
-/// An object member, a parameter, or a header.
+/// The documentation of an object member, a parameter, or a header.
 pub(super) struct FieldDoc {
     pub(super) name: String,
-    /// Location of a parameter: `path`, `query`, or `header`. Otherwise empty.
+    /// The location of a parameter (`path`, `query`, or `header`); empty for other fields.
     pub(super) location: String,
     pub(super) is_required: bool,
     pub(super) value_type: Vec<InlineSegment>,
-    /// Name of the object's schema, which the page links to.
+    /// The name of the schema of the object or list items, which the page links to.
     pub(super) schema: Option<String>,
     pub(super) description: Vec<InlineSegment>,
 }
@@ -70,7 +70,7 @@ pub(super) fn field_doc(
     }
 }
 
-/// Returns the non-null alternative of a nullable schema.
+/// Returns the non-null alternative of a nullable schema. Returns other schemas unchanged.
 fn without_null(schema: &Value) -> &Value {
     let choices = schema["oneOf"].as_array();
     choices
@@ -78,7 +78,8 @@ fn without_null(schema: &Value) -> &Value {
         .unwrap_or(schema)
 }
 
-/// Describes a type, and returns the name of its object schema, if it has one.
+/// Returns a description of a type and, for objects and lists of objects, the name of the object's
+/// schema. The description doesn't repeat this name.
 ///
 /// Examples: `list of string`, `` `NEW`, `REVIEWED`, or `RESOLVED` ``, `number or null, 1 to 100`.
 fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {

@@ -1,4 +1,4 @@
-//! The buttons on a delivery's page: redeliver, retry, and cancel.
+//! Handlers of the buttons on a delivery's page: redeliver, retry, and cancel.
 
 use actix_web::{HttpResponse, web};
 
@@ -21,7 +21,7 @@ pub async fn redeliver(
         Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
             return Err(PageError::ItemNotFound);
         }
-        // After a double submit, the page says that the delivery is already pending.
+        // The page shows the error. After a double submit, the delivery is already pending.
         Err(error) => error.to_string(),
     };
     Ok(show_message(&context, &path, message))

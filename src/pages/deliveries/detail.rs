@@ -39,13 +39,13 @@ struct DeliveryPage {
     request: Option<SentRequest>,
 }
 
-/// The state of the delivery: `Next attempt at 14:05:12, in 9 s (3 of 4)`.
+/// The state of a delivery as text, such as `Next attempt at 14:05:12 UTC, in 9 s (3 of 4)`.
 struct StateDescription {
     css_class: &'static str,
     icon: &'static str,
     label: String,
     time: Option<DisplayTime>,
-    /// The time until the next attempt, such as `in 9 s`; otherwise empty.
+    /// The time until the next attempt, such as `in 9 s`; empty if no attempt is scheduled.
     countdown: String,
     detail: String,
 }
@@ -60,7 +60,8 @@ struct AttemptDetails {
     error: String,
     /// Advice for fixing the failure.
     advice: &'static str,
-    /// Whether the status is 401 or 403, often because the endpoint uses a different secret.
+    /// Whether the status is 401 or 403, which often means that the endpoint uses a different
+    /// secret.
     is_rejected: bool,
     segments: Vec<TimingSegment>,
     headers: Vec<(String, String)>,
@@ -246,7 +247,8 @@ impl ResponseBody {
     fn from_bytes(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::Text(text.to_owned()),
-            // The size limit cut a character in two, but the body is still text.
+            // The body ends in the middle of a character, for example because the size limit cut
+            // it. It is still text.
             Err(error) if error.error_len().is_none() => {
                 Self::Text(String::from_utf8_lossy(bytes).into_owned())
             }

@@ -52,7 +52,7 @@ struct DeliveriesPage {
 }
 
 impl DeliveriesPage {
-    /// Value and label of each state, and whether it is selected.
+    /// The value and label of each state, and whether the list is filtered by the state.
     fn states(&self) -> Vec<(&'static str, &'static str, bool)> {
         let label = |state| match state {
             DeliveryState::Pending => "Pending",
@@ -177,7 +177,8 @@ pub(super) async fn show(
     )
 }
 
-/// Redelivers all deliveries that failed in the selected period.
+/// Redelivers the deliveries that failed in the selected period, except tests and deliveries of
+/// deleted feedback.
 pub(super) async fn redeliver_failed(
     context: RequestContext,
     id: web::Path<String>,

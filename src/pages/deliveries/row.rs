@@ -7,15 +7,16 @@ use crate::domain::explanation::{format_duration, status_text};
 use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::store::{DeliverySummary, LoggedAttempt};
 
-/// A state as an icon and text.
+/// A state, shown as an icon with text and an optional time.
 pub struct StateLabel {
-    /// CSS class that sets the color, which never carries meaning on its own.
+    /// The CSS class that sets the color. The icon and the text show the same state without the
+    /// color.
     pub css_class: &'static str,
     pub icon: &'static str,
     pub text: String,
     /// Shown after the text as a relative time.
     pub relative_time: Option<DisplayTime>,
-    /// Shown after the text as a time of day.
+    /// Shown after the text as a time of day, with the date unless it is today.
     pub clock_time: Option<DisplayTime>,
     /// Shown after the time.
     pub detail: String,
@@ -26,14 +27,15 @@ pub struct DeliveryRow {
     pub id: String,
     pub state: StateLabel,
     pub event: &'static str,
-    /// `1`, or `1 of 4` while the delivery is pending.
+    /// The number of attempts, such as `1`. Before the first redelivery, a pending delivery shows
+    /// the maximum too: `1 of 4`.
     pub attempts: String,
     pub response: String,
     pub created_at: DisplayTime,
 }
 
-/// Returns the maximum number of attempts of a delivery. A test has a single attempt, even when it
-/// is redelivered.
+/// Returns the maximum number of attempts before a delivery fails: 1 for a test, otherwise
+/// `webhook_max`. A redelivery starts the count again.
 pub fn max_attempts_of(delivery: &DeliverySummary, webhook_max: usize) -> usize {
     match delivery.event {
         EventType::Test => 1,
@@ -96,8 +98,8 @@ impl DeliveryRow {
     }
 }
 
-/// Returns why an attempt failed, such as `404 Not Found` or `connection refused`, or `None` if it
-/// succeeded.
+/// Returns the reason an attempt failed, such as `404 Not Found` or `connection refused`, or `None`
+/// if it succeeded.
 pub fn failure_label(attempt: &LoggedAttempt) -> Option<String> {
     let label = match attempt.error_code.as_deref()? {
         "status" => return attempt.status.map(status_text),

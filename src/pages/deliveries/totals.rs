@@ -11,7 +11,8 @@ pub struct DeliveryTotalsView {
     pub events: String,
     /// States with at least one delivery.
     pub states: Vec<StateTotal>,
-    /// Number of events that are in no state; `None` if the totals add up.
+    /// The number of events minus the number of deliveries in all states; `None` if the difference
+    /// is 0.
     pub unexplained: Option<i64>,
     /// Path of the delivery list, which the states link to.
     pub list_path: String,

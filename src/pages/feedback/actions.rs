@@ -1,4 +1,4 @@
-//! The forms of the feedback pages: changing statuses, undo, and deleting.
+//! Handlers of the forms on the feedback pages: status changes, undo, and deletion.
 
 use actix_web::{HttpResponse, web};
 
@@ -13,7 +13,7 @@ use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{AppliedStatusChange, StatusChange};
 
-/// The path to return to after a form: the list or the item's own page.
+/// Returns the path to redirect to after a form: the list or the item's own page.
 fn return_path(fields: &IdempotentForm) -> String {
     let item = fields.get("return_to_item");
     if is_feedback_id(item) {
@@ -45,7 +45,8 @@ fn parse_status(fields: &IdempotentForm) -> Result<FeedbackStatus, PageError> {
         .map_err(|_| PageError::InvalidForm)
 }
 
-/// Shows a message such as "Marked as reviewed." with "Undo", unless nothing was changed.
+/// Adds a message such as "Marked as reviewed." with "Undo" to the next page, unless nothing was
+/// changed.
 fn push_status_message(
     context: &RequestContext,
     fields: &IdempotentForm,
@@ -124,7 +125,7 @@ pub async fn set_statuses(
     Ok(context.redirect(&return_path(&fields)))
 }
 
-/// Reverts status changes. Skips items whose status has changed again since.
+/// Reverts status changes. Skips items that were deleted or whose status has changed again.
 pub async fn undo(
     context: RequestContext,
     fields: IdempotentForm,

@@ -1,14 +1,14 @@
-//! The rows of the CSV export, which people open in a spreadsheet with a double click.
+//! Formats the rows of the CSV export, which people often open directly in a spreadsheet.
 //!
-//! A byte order mark makes Excel read UTF-8. Every field is quoted. Text that a spreadsheet would
-//! evaluate as a formula begins with an apostrophe (OWASP, "CSV Injection").
+//! A byte order mark makes Excel read UTF-8. Every field is quoted. An apostrophe is inserted
+//! before text that a spreadsheet would evaluate as a formula (OWASP, "CSV Injection").
 
 use crate::domain::text::is_invisible;
 
 /// UTF-8 byte order mark, at the beginning of the file.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Appends a row to a file.
+/// Appends a row to the content of a file.
 pub fn write_row<const N: usize>(file: Vec<u8>, cells: [&str; N]) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
@@ -20,10 +20,11 @@ pub fn write_row<const N: usize>(file: Vec<u8>, cells: [&str; N]) -> Result<Vec<
         .map_err(|error| csv::Error::from(error.into_error()))
 }
 
-/// Puts an apostrophe before every text that could begin a cell and be evaluated as a formula.
+/// Inserts an apostrophe wherever a cell could begin with a formula, and before a separator at the
+/// start.
 ///
-/// A cell can begin inside the text, because many spreadsheets separate cells by semicolons or
-/// tabs, and some ignore the quotes of a file with another separator.
+/// A cell can begin inside the text. Some spreadsheets separate cells at semicolons, tabs, or line
+/// breaks, and ignore the quotes of a comma-separated file.
 fn escape_formulas(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut is_cell_start = true;
@@ -45,8 +46,8 @@ fn is_separator(c: char) -> bool {
     )
 }
 
-/// Returns whether a cell with this text is a formula. Quotes around it don't prevent that, nor do
-/// spaces and invisible characters, which some programs drop.
+/// Returns whether a spreadsheet could evaluate a cell that starts with `text` as a formula. Skips
+/// leading quotes, spaces, and invisible characters, because some programs drop them.
 fn begins_formula(text: &str) -> bool {
     let is_dropped = |c: char| {
         let is_blank = c.is_whitespace() || c.is_control() || is_invisible(c);

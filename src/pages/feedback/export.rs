@@ -1,5 +1,5 @@
-//! Exports the list as CSV or JSON. Each piece of the file continues after the last id of the
-//! previous one, so neither the memory use nor the time of a query depends on the number of items.
+//! Exports the feedback list as CSV or JSON. Each piece of the file starts after the last item of
+//! the previous piece. Memory use and query time therefore don't depend on the number of items.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -14,7 +14,7 @@ use crate::pages::framework::page_error::PageError;
 use crate::server::long_reads::blocking;
 use crate::store::{FeedbackFilter, PageRequest};
 
-/// Maximum number of items that are read at once.
+/// Maximum number of items in a piece of the file.
 const BATCH_SIZE: usize = 500;
 const COLUMNS: [&str; 8] = [
     "id",

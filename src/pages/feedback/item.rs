@@ -15,14 +15,15 @@ use crate::pages::framework::layout::Layout;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackDelivery, StatusHistoryEntry};
 
-/// The maximum length of a message in the list, in characters. An expanded item shows all of it.
+/// The maximum length of a message in the list, in characters. An expanded item shows the whole
+/// message.
 const EXCERPT_CHARS: usize = 400;
-/// If the first match is beyond this position, the excerpt starts near the match.
+/// If the first match starts at or after this character, the excerpt starts near the match.
 const MATCH_OFFSET_MAX: usize = 150;
-/// The number of characters before the match in such an excerpt.
+/// The maximum number of characters before the match in an excerpt that starts near it.
 const CONTEXT_CHARS: usize = 60;
 
-/// A part of a text that matches the search, or the text between matches.
+/// A segment of a text: a match of the search, or the text between matches.
 pub(super) struct TextSegment {
     pub(super) text: String,
     pub(super) is_match: bool,
@@ -32,7 +33,7 @@ pub(super) struct ItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
-    /// The path of the page that the feedback is about, or its host.
+    /// The page that the feedback is about: its path and query or, for a home page, its host.
     pub(super) page: Vec<TextSegment>,
     pub(super) at: DisplayTime,
     pub(super) details: Option<FeedbackDetails>,
@@ -194,7 +195,7 @@ impl ItemView {
     }
 }
 
-/// A `mailto:` URL for a reply that quotes the message.
+/// Returns a `mailto:` URL for a reply that quotes the first 1,000 characters of the message.
 fn reply_url(to: &str, feedback: &Feedback) -> String {
     let quoted_text: String = feedback.message.chars().take(1000).collect();
     let quoted: String = quoted_text
@@ -210,7 +211,7 @@ fn reply_url(to: &str, feedback: &Feedback) -> String {
     )
 }
 
-/// The metadata as names and texts; nested values are JSON.
+/// Returns the names and values of the metadata. Values other than strings are JSON.
 fn metadata_entries(feedback: &Feedback) -> Vec<(String, String)> {
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -260,8 +261,8 @@ fn highlight(text: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     segments
 }
 
-/// Returns the beginning of a message, or the text around the first match if that is far from the
-/// beginning.
+/// Returns the beginning of a message or, if the first match is far from it, the text around the
+/// match.
 fn excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     let first = search
         .and_then(|search| search.highlights(message).first().cloned())

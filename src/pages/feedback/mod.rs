@@ -1,7 +1,7 @@
 //! The feedback list, filtered by project, status, and search, and the page of one item.
 //!
-//! Filters and open items are query parameters (`?status=`, `?q=`, `?open=ID`, `?delete=ID,ID`), so
-//! every state of the list can be reloaded and linked to, and works without JavaScript.
+//! Filters and open items are query parameters (`?status=`, `?q=`, `?open=ID`, `?delete=ID,ID`).
+//! Every state of the list can therefore be reloaded and linked to, and works without JavaScript.
 
 mod actions;
 pub mod csv_cells;
@@ -43,7 +43,7 @@ struct ListQuery {
     /// The search text as entered.
     text: String,
     search: Option<SearchQuery>,
-    /// The reason the search text is rejected. The list is empty then.
+    /// The reason the search text is invalid. If there is a problem, the list is empty.
     problem: Option<SearchError>,
     before: Option<String>,
     open: Option<String>,
@@ -155,7 +155,7 @@ fn is_feedback_id(text: &str) -> bool {
     text.starts_with("fb_") && parse_ulid(text).is_some()
 }
 
-/// The valid feedback ids among the texts, at most one page of them.
+/// Returns the valid feedback ids among the texts, at most [`PAGE_SIZE`].
 fn parse_ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<FeedbackId> {
     texts
         .filter(|id| is_feedback_id(id))
@@ -277,8 +277,8 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     Ok(html::response(status, page))
 }
 
-/// Reads and renders the page. Highlighting the matches of a search in long messages takes time, so
-/// it runs on a blocking thread.
+/// Reads and renders the page. Highlighting matches in long messages takes time, so the page is
+/// rendered on a blocking thread.
 async fn render_list(context: RequestContext, query: ListQuery) -> Result<String, PageError> {
     let store = &context.app.store;
     let filter = query.filter();

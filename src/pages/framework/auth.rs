@@ -1,5 +1,5 @@
-//! Middleware of every page: checks the session, the permission, and the origin of forms; adds
-//! security headers; and renders errors as pages.
+//! Middleware of every page. Checks the session, the permission, and the origin of forms. Adds
+//! security headers, and renders errors as pages.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -23,7 +23,8 @@ use crate::server::security_events::Actor;
 use crate::server::security_headers::add_security_headers;
 use crate::store::Session;
 
-/// Checks a request, passes it to the route's handler, and completes the response.
+/// Checks a request and passes it to the route's handler. Renders errors as pages, and adds
+/// security headers to the response.
 pub async fn middleware(
     permission: Permission,
     request: ServiceRequest,
@@ -34,7 +35,7 @@ pub async fn middleware(
         Some(rejection) => {
             let (http, mut payload) = request.into_parts();
             if rejection.can_show_form() {
-                // If this fails, the response doesn't contain the form.
+                // If the form can't be read, the response doesn't contain it.
                 let _ = LargeFormData::from_request(&http, &mut payload).await;
             }
             ServiceResponse::new(http.clone(), reject(rejection, &http).await)
@@ -67,9 +68,9 @@ pub async fn middleware(
     Ok(response)
 }
 
-/// The response to a request that isn't passed to its handler.
+/// The reason a request isn't passed to its handler.
 enum AuthRejection {
-    /// A redirect to the sign-in page, which then redirects back to this URL.
+    /// The user must sign in. The sign-in page then redirects to the URL of the request.
     SignIn,
     Error(PageError),
 }
@@ -81,7 +82,7 @@ impl From<PageError> for AuthRejection {
 }
 
 impl AuthRejection {
-    /// Returns whether the response may contain the form that was sent. A form from another origin
+    /// Returns whether the response may contain the submitted form. A form from another origin
     /// isn't read.
     fn can_show_form(&self) -> bool {
         matches!(
@@ -91,12 +92,13 @@ impl AuthRejection {
     }
 }
 
-/// Returns whether requests with this method change nothing.
+/// Returns whether the method is `GET` or `HEAD`, which are safe methods (RFC 9110, section 9.2.1).
 fn is_safe_method(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// Returns the session of the request's cookies. Values that other programs have set are skipped.
+/// Returns the first session that a cookie of the request belongs to. Skips cookies of other
+/// programs.
 async fn find_session(context: &RequestContext) -> Result<Option<Session>, PageError> {
     let now = context.app.clock.now();
     let headers = context.request.headers();
@@ -156,7 +158,8 @@ async fn reject(rejection: AuthRejection, request: &HttpRequest) -> HttpResponse
     }
 }
 
-/// Replaces the response of a failed handler with a page, and fills in submitted forms.
+/// Renders a handler's error as a page. Fills the form of a page with rejected or interrupted
+/// input.
 async fn render_error_response(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
     let context = match RequestContext::from_http_request(&request) {
@@ -196,7 +199,8 @@ async fn render_error_response(response: ServiceResponse<BoxBody>) -> ServiceRes
     ServiceResponse::new(request, response)
 }
 
-/// Responds to a failed request: with the page of the form that was sent, or with an error page.
+/// Returns the response to a failed request: the page of the submitted form, the sign-in page with
+/// the form, or an error page.
 async fn error_response(error: &PageError, context: &RequestContext) -> HttpResponse {
     let status = error.status_code();
     if status == StatusCode::INTERNAL_SERVER_ERROR {

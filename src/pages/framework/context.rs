@@ -127,7 +127,8 @@ impl RequestContext {
         self.proxies().client_ip(&self.request)
     }
 
-    /// The first value of the query parameter `name`.
+    /// The first value of the query parameter `name`. If the request has a [`FormPageQuery`], it is
+    /// used instead of the query string.
     pub fn query_param(&self, name: &str) -> Option<String> {
         let pairs: Vec<(String, String)> = match self.request.extensions().get::<FormPageQuery>() {
             Some(query) => serde_urlencoded::from_str(&query.0),
@@ -140,13 +141,14 @@ impl RequestContext {
             .map(|(_, value)| value)
     }
 
-    /// Creates the layout. Removes the session's flash data from the store and returns it.
+    /// Creates the layout, and removes the session's flash data from the store. The messages are in
+    /// the layout; the rest is returned. A background refresh removes nothing.
     pub fn build_layout(
         &self,
         title: &str,
         section: impl Into<Option<NavSection>>,
     ) -> (Layout, Flash) {
-        // Flash messages are for navigations, not for background refreshes.
+        // Keep the flash data for the next navigation.
         let mut flash = self
             .session
             .as_ref()
@@ -187,7 +189,8 @@ impl RequestContext {
         self.state.flash.take_reveal(session.token_hash, is_shown)
     }
 
-    /// Removes and returns the form on this page that the end of a session interrupted.
+    /// Removes and returns the form of this page that the end of the previous session interrupted.
+    /// Returns `None` in a background refresh.
     pub fn take_interrupted_form(&self) -> Option<InterruptedForm> {
         let session = self.session.as_ref()?;
         if self.is_background_refresh() {

@@ -1,8 +1,8 @@
 //! Edit forms save only the fields that the person changed.
 //!
 //! A form records the value that each field was loaded with (`templates/loaded.html`). A field
-//! whose submitted value equals the loaded value isn't saved. If somebody else has changed a field
-//! that the person changed too, nothing is saved, and the form shows both values.
+//! whose submitted value equals the loaded value isn't saved. If somebody else has changed the same
+//! field to a different value, nothing is saved, and the form shows both values.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -27,11 +27,11 @@ struct Edit {
     /// `None` if the form doesn't contain the loaded value. The field then counts as changed.
     loaded: Option<String>,
     submitted: String,
-    /// The submitted value as it is stored.
+    /// The submitted value in its stored format, such as a normalized URL.
     canonical: String,
 }
 
-/// A field that somebody else changed after the form was loaded.
+/// A field that the person and somebody else have changed to different values.
 #[derive(Debug)]
 pub struct FieldConflict {
     pub name: &'static str,
@@ -56,7 +56,8 @@ impl Edits {
         Self(edits.collect())
     }
 
-    /// Sets the form in which a submitted value is stored. Saving twice isn't a conflict.
+    /// Sets the stored format of a submitted value, so that saving the same value twice isn't a
+    /// conflict.
     pub fn set_canonical(&mut self, name: &str, value: &str) {
         for edit in self.0.iter_mut().filter(|edit| edit.field.0 == name) {
             edit.canonical = normalize([value]);
@@ -73,7 +74,8 @@ impl Edits {
     }
 
     /// Returns the changed fields whose stored value differs from both the loaded and the submitted
-    /// value. `current` returns the stored value as the form would contain it.
+    /// value. A field without a loaded value is never a conflict. `current` returns the stored
+    /// value as the form would contain it.
     pub fn conflicts(&self, current: impl Fn(&str) -> String) -> Vec<FieldConflict> {
         let conflicts = self.0.iter().filter_map(|edit| {
             let (name, label) = edit.field;
@@ -92,7 +94,8 @@ impl Edits {
         conflicts.collect()
     }
 
-    /// Returns a conflict of a changed field with this stored value.
+    /// Returns the conflict between a changed field and its stored value; `None` if the person
+    /// didn't change the field.
     pub fn conflict_with(&self, name: &str, current: &str) -> Option<FieldConflict> {
         let edit = self.0.iter().find(|edit| edit.field.0 == name)?;
         Some(FieldConflict {
@@ -104,7 +107,7 @@ impl Edits {
     }
 }
 
-/// Returns whether people see the same text, even if it is encoded differently.
+/// Returns whether two texts are equal after Unicode normalization, so that they look the same.
 fn looks_same(one: &str, other: &str) -> bool {
     one == other || one.nfc().eq(other.nfc())
 }
@@ -134,7 +137,8 @@ pub(super) fn is_same<'a>(values: impl IntoIterator<Item = &'a str>, loaded: &st
     normalize(values) == normalize([loaded])
 }
 
-/// Joins the values of a field. Browsers send line breaks as CR LF, and checkboxes in page order.
+/// Joins the values of a field, sorted, with LF line breaks and without trailing whitespace.
+/// Browsers send CR LF, and checkboxes in page order.
 fn normalize<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
     let mut values: Vec<&str> = values.into_iter().collect();
     values.sort_unstable();

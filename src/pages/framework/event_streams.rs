@@ -6,11 +6,11 @@ use tokio::sync::{Notify, watch};
 
 use crate::domain::id::UserId;
 
-/// Maximum number of streams per session. A new stream then replaces the oldest one.
+/// Maximum number of streams per session. At the limit, a new stream replaces the oldest stream.
 const STREAMS_PER_SESSION: usize = 8;
-/// Maximum number of streams per user. A new stream then replaces the oldest one.
+/// Maximum number of streams per user. At the limit, a new stream replaces the oldest stream.
 const STREAMS_PER_USER: usize = 16;
-/// Maximum number of streams of all users.
+/// Maximum number of streams of all users. At the limit, new streams are rejected.
 const STREAMS_MAX: usize = 256;
 
 /// All open streams.
@@ -23,7 +23,7 @@ pub struct EventStreams {
 struct OpenStream {
     session: [u8; 32],
     user: UserId,
-    /// Notified when a newer stream replaces this one. Also identifies the stream.
+    /// Notified when a newer stream replaces this stream. Its pointer identifies the stream.
     evicted: Arc<Notify>,
 }
 
@@ -82,7 +82,7 @@ impl EventStreams {
     }
 }
 
-/// Closes the oldest matching stream if there are `max` of them.
+/// Closes the oldest matching stream if at least `max` streams match.
 fn evict_oldest(open: &mut Vec<OpenStream>, max: usize, matches: impl Fn(&OpenStream) -> bool) {
     let count = open.iter().filter(|stream| matches(stream)).count();
     if count >= max
@@ -93,7 +93,7 @@ fn evict_oldest(open: &mut Vec<OpenStream>, max: usize, matches: impl Fn(&OpenSt
 }
 
 impl StreamSlot {
-    /// Waits until a newer stream of the session or user replaces this one.
+    /// Waits until a newer stream of the session or user replaces this stream.
     pub async fn evicted(&self) {
         self.evicted.notified().await;
     }

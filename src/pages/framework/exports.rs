@@ -1,5 +1,5 @@
-//! Exports: files that are streamed in small pieces. Limits how many run, how much memory each one
-//! uses, and how long it can take.
+//! Streams exported files in small pieces. Limits the number of concurrent exports, and the memory
+//! use and duration of each export.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,12 +16,13 @@ use super::page_error::PageError;
 use crate::domain::id::UserId;
 use crate::store::StoreError;
 
-/// Size of the text in a piece, in bytes. Escaping makes a piece larger, but rarely larger than
-/// 256 KiB.
+/// The size at which a piece ends: the number of bytes of text in its items. Escaping makes a piece
+/// larger, but rarely larger than 256 KiB.
 pub const PIECE_BYTES: usize = 64 * 1024;
 /// Maximum number of exports of a session at a time.
 const EXPORTS_PER_SESSION: usize = 2;
-/// Maximum number of exports of a user at a time. One user can't keep others from exporting.
+/// Maximum number of exports of a user at a time. It is below [`EXPORTS_MAX`], so one user can't
+/// block the exports of all others.
 const EXPORTS_PER_USER: usize = 3;
 /// Maximum number of exports of all users at a time.
 const EXPORTS_MAX: usize = 8;
@@ -36,7 +37,7 @@ type Owner = ([u8; 32], UserId);
 #[derive(Default)]
 pub struct ExportSlots(Arc<Mutex<Vec<Owner>>>);
 
-/// A running export, until it is dropped.
+/// The slot of a running export. Dropping it frees the slot.
 pub struct ExportSlot {
     owner: Owner,
     running: Arc<Mutex<Vec<Owner>>>,
@@ -47,7 +48,8 @@ fn lock(running: &Mutex<Vec<Owner>>) -> MutexGuard<'_, Vec<Owner>> {
 }
 
 impl ExportSlots {
-    /// Returns `None` if the session, the user, or all users together have too many exports.
+    /// Acquires a slot. Returns `None` if the session, the user, or all users together have too
+    /// many running exports.
     fn acquire(&self, session: [u8; 32], user: &UserId) -> Option<ExportSlot> {
         let mut running = lock(&self.0);
         let of_session = running.iter().filter(|owner| owner.0 == session).count();
@@ -76,7 +78,7 @@ impl Drop for ExportSlot {
     }
 }
 
-/// Starts an export of the signed-in user. Keep the slot until the file is complete.
+/// Acquires a slot for an export of the signed-in user. Keep it until the whole file is sent.
 pub fn start(context: &RequestContext) -> Result<ExportSlot, PageError> {
     let session = context.session().ok_or(PageError::SignedOut)?;
     let exports = &context.state.exports;
@@ -100,8 +102,8 @@ pub enum ExportError {
     Write(String),
 }
 
-/// Streams a file. `next` returns a piece and the position of the following piece, `None` at the
-/// end.
+/// Streams a file, beginning with the piece at `first`. `next` returns the piece at a position, and
+/// the position of the following piece or, at the end, `None`.
 pub fn stream<P, F>(
     slot: ExportSlot,
     first: P,

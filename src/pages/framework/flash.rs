@@ -15,7 +15,7 @@ use crate::domain::id::{UserId, WebhookId};
 /// Lifetime of flash data that no page has shown yet.
 const LIFETIME: Duration = Duration::from_secs(600);
 
-/// A success message, with an optional "Undo" button.
+/// A message about the last action, with an optional "Undo" button.
 #[derive(Clone, Debug)]
 pub struct FlashMessage {
     pub text: String,
@@ -29,14 +29,14 @@ pub struct Undo {
     pub changes: Vec<String>,
     /// The query string of the list.
     pub back: String,
-    /// The id of the feedback item whose page to return to. If empty, return to the list.
+    /// The id of the feedback item to whose page "Undo" returns; empty for the list.
     pub return_to_item: String,
 }
 
 /// The form of a webhook that isn't saved yet. Reloading the page keeps the form and its secret.
 #[derive(Clone, Debug)]
 pub struct WebhookDraft {
-    /// The value of `?add`. Each press of "Add Webhook" creates a new id.
+    /// The value of `?add`. Each rendered "Add Webhook" link contains a new id.
     pub id: String,
     pub url: String,
     pub secret: String,
@@ -84,7 +84,7 @@ pub struct Flash {
 /// The pending flash data of all sessions, by the hash of the session token.
 pub struct FlashStore {
     clock: Clock,
-    /// With the monotonic time of the first change.
+    /// Each entry contains the monotonic time of its first change.
     pending: Mutex<HashMap<[u8; 32], (Duration, Flash)>>,
 }
 

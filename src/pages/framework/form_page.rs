@@ -1,4 +1,4 @@
-//! The page of a form. If a submitted form can't be processed, the page is rendered again with all
+//! The page of a form. If a submitted form can't be processed, the page is rendered again with the
 //! submitted values.
 
 use std::rc::Rc;
@@ -11,12 +11,14 @@ use crate::server::form_data::FormData;
 
 type Render = dyn Fn(HttpRequest) -> LocalBoxFuture<'static, HttpResponse>;
 
-/// The page of a route's form, in the data of the route.
+/// The page that contains a route's form, stored in the data of the route.
 #[derive(Clone)]
 pub struct FormPage {
-    /// Path and query. `{id}` is a parameter of the route's path, or a field of the form.
+    /// Path and query of the page. A placeholder such as `{id}` is replaced with a parameter of the
+    /// route's path or, without one, with a field of the form.
     url: &'static str,
-    /// The `action` of the form in the page, if a button of that form sends to this route.
+    /// The `action` of the form on the page; `None` if it is the route's path. A button with
+    /// `formaction` can submit a form to a different path.
     action: Option<&'static str>,
     render: Rc<Render>,
 }
@@ -26,7 +28,8 @@ pub struct FormPage {
 pub struct FormPageQuery(pub String);
 
 impl FormPage {
-    /// `url` opens the page with the form, and `handler` renders the page.
+    /// Creates the page of a form. `url` is the path and query of the page, and `handler` renders
+    /// it.
     pub fn new<F, Args>(url: &'static str, handler: F) -> Self
     where
         F: Handler<Args>,
@@ -58,7 +61,7 @@ impl FormPage {
         self
     }
 
-    /// The page of the request's form.
+    /// The page of the form that the request's route processes, if the route has a form.
     pub fn of(request: &HttpRequest) -> Option<Self> {
         request.app_data::<Self>().cloned()
     }
@@ -79,7 +82,7 @@ impl FormPage {
         url.trim_end_matches('?').to_owned()
     }
 
-    /// The `action` of the form in the page, without the base path. `path` is the request's path.
+    /// The `action` of the form on the page, without the base path. `path` is the request's path.
     pub fn action(&self, path: &str) -> String {
         self.action.unwrap_or(path).to_owned()
     }

@@ -15,12 +15,13 @@ use lol_html::{HandlerResult, RewriteStrSettings, element, rewrite_str};
 
 use super::edits::{FieldConflict, LOADED_PREFIX};
 
-/// Hidden fields that identify a submission, so they are filled in too.
+/// Hidden fields that are filled in, because they identify a submission. Loaded values are filled
+/// in too. Other hidden fields keep the values of the page.
 const HIDDEN_FIELDS: [&str; 3] = ["submission_key", "key", "stamp"];
 /// CSS classes of forms with room for a notice. Other forms are buttons within rows, and their
 /// notices are shown with the page's messages.
 const BLOCK_FORM_CLASSES: [&str; 4] = ["panel", "card", "card-body", "form-section"];
-/// The id of the notice, in `form_notice.html`.
+/// The HTML id of the notice in `form_notice.html`.
 const NOTICE_ID: &str = "form-notice";
 
 /// The values to fill in, and the notice to show.
@@ -28,10 +29,10 @@ pub struct Restoration<'a> {
     /// The `action` attribute of the form. The first form with this action is filled.
     pub action: &'a str,
     pub fields: &'a [(String, String)],
-    /// If set, only these fields are filled. Otherwise, all fields are, including the recorded
-    /// values that an edit form was loaded with.
+    /// If set, only these fields are filled. Otherwise, all fields are filled, including the hidden
+    /// fields with the loaded values of an edit form.
     pub only: Option<&'a [&'a str]>,
-    /// The invalid fields that the notice describes.
+    /// Names of the invalid fields that the notice describes.
     pub invalid: &'a [&'a str],
     pub notice: Option<&'a FormNotice<'a>>,
 }
@@ -43,11 +44,11 @@ pub struct FormNotice<'a> {
     pub is_error: bool,
     pub message: String,
     pub conflicts: &'a [FieldConflict],
-    /// Set only if the log has details.
+    /// The request id to look up in the log; `None` if the log has no details.
     pub request_id: Option<String>,
 }
 
-/// The position of the rewriter in the page.
+/// The state of the rewriter while it processes the page.
 #[derive(Default)]
 struct RewriterPosition {
     is_in_form: Cell<bool>,
@@ -55,12 +56,13 @@ struct RewriterPosition {
     form_id: RefCell<Option<String>>,
     was_found: Cell<bool>,
     is_notice_shown: Cell<bool>,
-    /// The name of the `<select>` around an option.
+    /// The name of the `<select>` that contains the current option; `None` if it isn't filled.
     select: RefCell<Option<String>>,
 }
 
 impl Restoration<'_> {
-    /// Fills the form. Returns `None` if the page doesn't contain it.
+    /// Fills the form, and adds the notice. Returns `None` if the page doesn't contain the form or
+    /// can't be rewritten.
     pub fn apply(&self, html: &str) -> Option<String> {
         let position = Rc::new(RewriterPosition::default());
         let settings = RewriteStrSettings::new()
@@ -104,7 +106,8 @@ impl Restoration<'_> {
         position.was_found.set(true);
         position.is_in_form.set(true);
         *position.form_id.borrow_mut() = form.get_attribute("id");
-        // Tells the page's script that the form contains unsaved input.
+
+        // This attribute tells the page's script that the form contains unsaved input.
         form.set_attribute("data-unsaved", "")?;
         let class = form.get_attribute("class").unwrap_or_default();
         if let Some(notice) = self.notice
@@ -123,8 +126,8 @@ impl Restoration<'_> {
         Ok(())
     }
 
-    /// The values to fill into a control: all submitted values of its name, and none for an
-    /// unchecked checkbox. Returns `None` if the control must stay unchanged.
+    /// Returns the submitted values with the control's name. The list is empty for an unchecked
+    /// checkbox. Returns `None` if the control must stay unchanged.
     fn values(&self, control: &Element<'_, '_>, position: &RewriterPosition) -> Option<Vec<&str>> {
         let belongs = match control.get_attribute("form") {
             Some(id) => position.form_id.borrow().as_ref() == Some(&id),
@@ -223,7 +226,8 @@ impl Restoration<'_> {
         Ok(())
     }
 
-    /// Marks a field as invalid and refers to the notice.
+    /// Marks an invalid field, and refers to the notice as its description. Leaves other fields
+    /// unchanged.
     fn mark_invalid(&self, control: &mut Element<'_, '_>) -> HandlerResult {
         let name = control.get_attribute("name").unwrap_or_default();
         if self.invalid.contains(&name.as_str()) {
@@ -248,7 +252,7 @@ fn add_message(html: &str, notice: &FormNotice<'_>) -> Option<String> {
     rewrite_str(html, settings).ok()
 }
 
-/// Escapes text in the same way as the templates do, so that it can be compared with theirs.
+/// Escapes text in the same way as the templates, so that it can be compared with their attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     // Writing to a string can't fail.
@@ -256,8 +260,8 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Applies `restoration` to an HTML response. Returns whether the response is a page with the form;
-/// otherwise, it is unchanged.
+/// Applies `restoration` to a response. Also returns whether the response is a page with the form.
+/// Other responses are unchanged.
 pub(super) fn restore_response(
     response: HttpResponse,
     restoration: &Restoration<'_>,

@@ -1,4 +1,4 @@
-//! Formats times and numbers for pages.
+//! Formats times, numbers, and `mailto:` URLs for pages.
 
 use std::time::Duration;
 
@@ -6,15 +6,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
 
-/// The characters that `mailto_url` encodes: everything that could add a field to the message.
+/// The ASCII characters that `mailto_url` encodes, which include all delimiters of a URL. Other
+/// characters are always encoded.
 const EMAIL_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'-')
     .remove(b'_')
     .remove(b'+');
 
-/// Returns a `mailto:` URL for an email. No character in the email can add a recipient or a text
-/// (RFC 6068).
+/// Returns a `mailto:` URL for an email. Special characters are encoded, so the email can't add
+/// recipients or text to the message (RFC 6068).
 pub fn mailto_url(email: &str) -> String {
     let encode = |part| utf8_percent_encode(part, EMAIL_ENCODED);
     match email.rsplit_once('@') {
@@ -48,8 +49,8 @@ impl DisplayTime {
     }
 }
 
-/// `just now`, `2 min ago`, `3 h ago`, `yesterday`, `4 days ago`, then the date. The page's script
-/// updates the texts in the same format.
+/// Formats a time as `just now`, `2 min ago`, `3 h ago`, `yesterday`, or `4 days ago`. From 7 days
+/// on, formats the date. The page's script updates the text in the same format.
 fn relative_time(at: Timestamp, now: Timestamp) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -75,7 +76,8 @@ fn clock_time(at: Timestamp, now: Timestamp) -> String {
     at.to_jiff().strftime(format).to_string()
 }
 
-/// The time until `due`, such as `in 4 s`, `in 3 min`, or `in 2 h`; `now` if it has passed.
+/// The time until `due`, rounded up, such as `in 4 s`, `in 3 min`, or `in 2 h`; `now` if `due` has
+/// passed.
 pub fn time_until(due: Timestamp, now: Timestamp) -> String {
     match due.since(now) {
         Duration::ZERO => "now".into(),

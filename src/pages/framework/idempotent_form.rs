@@ -1,12 +1,12 @@
 //! Idempotent forms: submitting a form twice has the effect of submitting it once.
 //!
-//! Forms contain a random `submission_key`. A POST with a key and fields that were seen in the last
-//! 10 minutes waits for the first POST and gets its redirect. If the first POST was rejected, the
-//! form can be sent again. A POST with other fields is a new submission: browsers restore pages,
-//! and then people send the same form with another text. [`IdempotentForm`] looks up the key and
-//! [`run`] records the redirect, so handlers contain no code for this. Keys are stored in memory. A
-//! form that must not be processed twice even after a restart uses an idempotency key in the
-//! database.
+//! Forms contain a random `submission_key`. If a session sends the same key and fields again within
+//! 10 minutes, the POST waits for the first POST and gets its redirect. If the first POST was
+//! rejected, the form can be sent again. A POST with different fields is a new submission, because
+//! a browser can restore a page with its key. Without a session, every POST is processed.
+//! [`IdempotentForm`] looks up the key and [`run`] records the redirect, so handlers contain no
+//! code for this. Keys are stored in memory. A form that must not be processed twice even after a
+//! restart uses an idempotency key in the database.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -58,7 +58,8 @@ impl SubmissionKeys {
         }
     }
 
-    /// Waits until no other POST with this key is in progress.
+    /// Waits until no other POST with this key is in progress. Returns the locked redirect of the
+    /// first POST, which is `None` if no POST has succeeded.
     async fn lock(&self, key: [u8; 32]) -> OwnedMutexGuard<Option<HeaderValue>> {
         self.find_or_insert(key).lock_owned().await
     }

@@ -1,9 +1,9 @@
 //! Restores forms that were submitted but couldn't be processed, so that no typed text is lost. The
-//! response has the status of the error and shows the form with all submitted values.
+//! response has the status of the error and shows the form with the submitted values.
 //!
-//! If the session has expired, hidden fields of the sign-in page carry the form, and it is shown
-//! again after the sign-in. The server stores no form before the sign-in, and never submits a form
-//! again automatically. Passwords and secrets aren't carried.
+//! If the session has expired, hidden fields of the sign-in page carry the form, and the form is
+//! shown again after the sign-in. The server stores no form before the sign-in, and never submits a
+//! form again automatically. Passwords and secrets aren't carried.
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
@@ -19,7 +19,7 @@ use crate::server::request_id::RequestId;
 
 const RESUMED_MESSAGE: &str =
     "You’re signed in again. Nothing was sent yet. Enter passwords and secrets again.";
-/// Fields that are never carried over a sign-in.
+/// Fields with passwords and secrets, which are never carried.
 const SECRET_FIELDS: [&str; 3] = ["password", "current", "secret"];
 /// The prefix of the carried fields in the sign-in form.
 const CARRIED_PREFIX: &str = "carried.";
@@ -81,7 +81,7 @@ impl InterruptedForm {
         }
     }
 
-    /// Reads the form that a sign-in form carries.
+    /// Reads the form that a sign-in form carries. Returns `None` if it carries no form.
     pub fn from_sign_in(form: &FormData) -> Option<Self> {
         let action = form.get(CARRIED_ACTION).to_owned();
         let fields = form.iter().filter_map(|(name, value)| {
@@ -141,7 +141,8 @@ pub fn submitted(request: &HttpRequest) -> Option<FormData> {
     request.extensions().get::<FormData>().cloned()
 }
 
-/// Responds to a form that failed with `error`. Returns `None` if the form can't be shown.
+/// Responds to a form that failed with `error`: shows the form again or, after the session has
+/// expired, the sign-in page. Returns `None` if the form can't be shown.
 pub async fn respond(error: &PageError, context: &RequestContext) -> Option<HttpResponse> {
     let request = &context.request;
     if *request.method() != Method::POST {
@@ -208,7 +209,7 @@ fn changed_fields(form: &FormData) -> Vec<&str> {
     names
 }
 
-/// Fills the form of a page that its handler rendered with an error status.
+/// Fills submitted values into the form of a page that a handler rendered with an error status.
 pub fn fill_in_form(response: HttpResponse, context: &RequestContext) -> HttpResponse {
     let request = &context.request;
     let Some(form) = submitted(request).filter(|_| *request.method() == Method::POST) else {
@@ -228,13 +229,13 @@ pub fn fill_in_form(response: HttpResponse, context: &RequestContext) -> HttpRes
 
 /// The result of [`resume`].
 pub enum ResumedPage {
-    /// The page, with the interrupted form filled in if there is one.
+    /// The page, with the values of the interrupted form if there is such a form.
     Page(HttpResponse),
-    /// The page no longer contains the form.
+    /// The interrupted form, because it contains typed text and isn't on the page.
     Missing(InterruptedForm),
 }
 
-/// Fills in the form that the end of a session interrupted.
+/// Fills the form of a page with the values that were submitted after the session had ended.
 pub fn resume(response: HttpResponse, context: &RequestContext) -> ResumedPage {
     let Some(form) = context.take_interrupted_form() else {
         return ResumedPage::Page(response);
@@ -260,7 +261,7 @@ pub fn resume(response: HttpResponse, context: &RequestContext) -> ResumedPage {
     }
 }
 
-/// Returns the id of a request whose error is in the log.
+/// Returns the id of the request if `error` is in the log.
 pub fn logged_request_id(error: &PageError, request: &HttpRequest) -> Option<String> {
     let is_logged = error.status_code() == StatusCode::INTERNAL_SERVER_ERROR;
     let extensions = request.extensions();

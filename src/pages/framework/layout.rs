@@ -1,4 +1,4 @@
-//! The layout of all pages. Renders templates into responses.
+//! The layout of all pages, and the rendering of templates into responses.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ use crate::server::tokens;
 use crate::server::urls::Urls;
 use crate::store::DatabaseProblem;
 
-/// Data for the base template: navigation, signed-in user, flash messages.
+/// Data for the base template, such as the navigation, the signed-in user, and flash messages.
 pub struct Layout {
     urls: Urls,
     pub title: String,
@@ -62,7 +62,8 @@ impl Layout {
         }
     }
 
-    /// Shows a problem of the database to a signed-in user. Only admins see how to fix it.
+    /// Shows a database problem to a signed-in user. Admins see the details. Members see only that
+    /// changes can't be saved.
     pub fn show_problem(&mut self, problem: &DatabaseProblem) {
         self.problem = match &self.user {
             Some(user) if user.is_admin => Some(problem.to_string()),
@@ -83,12 +84,12 @@ impl Layout {
         html::asset_path(&self.urls, name)
     }
 
-    /// Returns a text for an attribute such as `title`, where `<bdi>` can't isolate it.
+    /// Escapes control characters in a text for an attribute such as `title`, because `<bdi>` can't
+    /// isolate text in attributes.
     pub fn attribute<'a>(&self, text: &'a str) -> Cow<'a, str> {
         escape_controls(text)
     }
 
-    /// Returns the `mailto:` URL for an email.
     pub fn mailto(&self, email: &str) -> String {
         mailto_url(email)
     }
@@ -103,12 +104,10 @@ impl Layout {
         tokens::random_token()
     }
 
-    /// The links of the top bar.
     pub fn top_bar_links(&self) -> Vec<NavLink> {
         top_bar_links(self.section, self.user.is_some())
     }
 
-    /// Returns the links in the settings sidebar.
     pub fn sidebar_links(&self) -> Vec<NavLink> {
         sidebar_links(self.section, self.is_admin())
     }

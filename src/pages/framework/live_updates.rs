@@ -1,13 +1,14 @@
-//! Live updates: notifies open pages over server-sent events (`/live`) that they need a refresh.
+//! Live updates: server-sent events (`/live`) notify open pages that they need a refresh.
 //!
-//! A region of a page (an element with an id and `data-region`) declares what it shows:
+//! A region of a page (an element with an id and `data-region`) declares the data that it shows:
 //! `data-live="feedback"`, `data-live="deliveries"` (of all webhooks), or
 //! `data-live="deliveries:ID"`. While the page is visible, its script subscribes to these names and
 //! fetches the page again when the stream sends one of them. The stream contains only names, never
 //! data, so permissions are checked where the page is rendered.
 //!
-//! `since` is the number of the latest change that the page shows (`<body data-last-change>`), so a
-//! change between loading the page and opening the stream isn't missed.
+//! The query parameter `since` is the number of the latest change that the page shows (`<body
+//! data-last-change>`). The stream reports all later changes, including changes before the stream
+//! was opened.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -32,10 +33,10 @@ use crate::store::ChangeKind;
 
 /// Changes within this period are sent together.
 const BATCH_WINDOW: Duration = Duration::from_millis(250);
-/// The interval between heartbeats, which also detect closed connections and expired sessions.
+/// The interval between heartbeats, which detect closed connections.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
-/// The interval at which an idle stream checks its session, which a command in another process can
-/// end.
+/// An idle stream checks its session at this interval, because a command in another process can end
+/// the session.
 const SESSION_CHECK_INTERVAL: Duration = Duration::from_millis(800);
 const SESSION_ENDED: &str = "The session has ended.";
 const REPLACED_MESSAGE: &str =
@@ -99,7 +100,8 @@ impl Subscription {
     }
 }
 
-/// `GET /live?since=NUMBER&of=feedback&of=deliveries:ID`.
+/// Handles `GET /live?since=NUMBER&of=feedback&of=deliveries:ID`: streams the names of the
+/// subscriptions with changes.
 pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> {
     let session = context.session().ok_or(PageError::SignedOut)?;
     let query: Vec<(String, String)> =
@@ -120,7 +122,8 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
         return Err(PageError::Forbidden);
     }
     let changes = context.app.store.change_feed();
-    // Ignore a number from before a restart, because it is meaningless. The page then refreshes.
+    // Ignore a number from an earlier run, because the changes since then are unknown. The page
+    // then refreshes.
     let since = context
         .query_param("since")
         .and_then(|text| text.parse().ok());
@@ -163,7 +166,7 @@ struct EventStream {
     latest: watch::Receiver<u64>,
     shutdown: watch::Receiver<bool>,
     slot: StreamSlot,
-    /// Changes up to this number are shown by the page or were sent; `None` if unknown.
+    /// The number of the latest change that the page shows or that was sent; `None` if unknown.
     seen: Option<u64>,
     /// The number of the latest change when the session was last found valid.
     session_checked_at: u64,
@@ -179,7 +182,7 @@ enum StreamState {
     Ended,
 }
 
-/// The reason why a waiting stream wakes up.
+/// The reason a waiting stream wakes up.
 enum WakeReason {
     Change,
     Timeout,
@@ -193,7 +196,7 @@ impl EventStream {
         match self.state {
             StreamState::Start => {
                 self.state = StreamState::Running;
-                // Send something at once, so the browser receives the response head.
+                // Send this line immediately, so that the browser receives the response head.
                 return Some(Bytes::from_static(b"retry: 3000\n\n"));
             }
             StreamState::Running => {}
@@ -243,7 +246,8 @@ impl EventStream {
         }
     }
 
-    /// The names of the subscriptions with changes that weren't sent yet.
+    /// Returns the names of the subscriptions with changes that weren't sent yet, or all names if
+    /// the last sent change is unknown.
     fn changed_names(&self) -> BTreeSet<String> {
         let Some(seen) = self.seen else {
             return self.subscriptions.iter().map(Subscription::name).collect();
@@ -265,7 +269,7 @@ impl EventStream {
             .collect()
     }
 
-    /// Whether any session was ended since this stream's session was last found valid.
+    /// Returns whether any session was ended since this stream's session was last found valid.
     fn has_ended_sessions(&self) -> bool {
         let ended = |change: &ChangeKind| *change == ChangeKind::Sessions;
         !self
@@ -276,8 +280,8 @@ impl EventStream {
             .is_empty()
     }
 
-    /// Whether the session exists and its role still permits all subscriptions. A failed query
-    /// doesn't end the stream.
+    /// Returns whether the session exists and its role still permits all subscriptions. A failed
+    /// query doesn't end the stream.
     async fn is_session_valid(&mut self, latest: u64) -> bool {
         let now = self.app.clock.now();
         match self.app.store.session(self.session, now).await {

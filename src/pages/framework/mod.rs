@@ -1,5 +1,5 @@
-//! Shared parts of all pages: request context, access checks, layout, forms, sessions, errors, live
-//! updates.
+//! Code that all pages share, such as the request context, access checks, layout, forms, sessions,
+//! errors, and live updates.
 
 pub mod auth;
 pub mod context;

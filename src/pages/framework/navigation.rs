@@ -67,7 +67,7 @@ pub fn top_bar_links(current: Option<NavSection>, is_signed_in: bool) -> Vec<Nav
     visible.map(|section| section.link(current)).collect()
 }
 
-/// Returns the links of the settings sidebar. Members see only their own account and projects.
+/// Returns the links of the settings sidebar. Members see only "Projects" and "Account".
 pub fn sidebar_links(current: Option<NavSection>, is_admin: bool) -> Vec<NavLink> {
     let visible = SIDEBAR
         .iter()

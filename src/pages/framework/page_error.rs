@@ -9,7 +9,7 @@ use crate::store::{ChangeError, StoreError, UserError};
 
 const GENERIC_TITLE: &str = "Something went wrong";
 
-/// An error that the middleware in [`auth`](super::auth) renders as a whole page.
+/// An error that the middleware in [`auth`](super::auth) renders as a page.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
     #[error("There’s no page at this URL.")]
@@ -22,12 +22,12 @@ pub enum PageError {
     MethodNotAllowed(String),
     #[error("Sign in with an admin account, or ask an admin.")]
     Forbidden,
-    /// Contains a message with both origins.
+    /// Contains the message, which identifies Miniback's origin and, if known, the form's origin.
     #[error("{0}")]
     CrossOrigin(String),
     #[error("Your session has expired. Sign in to continue.")]
     SignedOut,
-    /// A form field has a value that isn't among the page's choices.
+    /// A form field has a value that the controls of the page can't submit.
     #[error("{}", FormError::Malformed)]
     InvalidForm,
     #[error(transparent)]
@@ -78,7 +78,7 @@ impl PageError {
     }
 }
 
-/// A change without a precondition fails only because of the store.
+/// Converts the error of a change without a precondition. Only the store can cause such an error.
 impl<T> From<ChangeError<T>> for PageError {
     fn from(error: ChangeError<T>) -> Self {
         match error {

@@ -1,4 +1,5 @@
-//! The session cookie: created at sign-in, read on every request, cleared at sign-out.
+//! The session cookies, which are created at sign-in, read on every request, and deleted at
+//! sign-out.
 //!
 //! Programs on other ports, paths, and subdomains of the same host can set or delete cookies with
 //! the same name. So each session has a second cookie, whose name contains a tag of this
@@ -23,14 +24,14 @@ const MAX_AGE_DAYS: i64 = 90;
 /// Maximum number of cookie values that are looked up for one request.
 const CANDIDATES_MAX: usize = 8;
 
-/// The names of the session's second cookie.
+/// The names of the session's second cookie, over HTTP and over HTTPS.
 pub struct CookieNames {
     http: String,
     https: String,
 }
 
 impl CookieNames {
-    /// `key` is a stored key of this installation.
+    /// Derives the names from `key`, a stored key of this installation.
     pub fn new(key: &hmac::Key) -> Self {
         let tag = hmac::sign(key, b"cookie name");
         let http = format!("{COOKIE_NAME}_{}", hex::encode(&tag.as_ref()[..4]));
@@ -52,7 +53,7 @@ impl CookieNames {
     }
 }
 
-/// The hashes of the tokens in the request's cookies that may belong to a session.
+/// Returns the hashes of the tokens in the request's cookies that may belong to a session.
 pub fn token_hashes(names: &CookieNames, headers: &HeaderMap) -> Vec<[u8; 32]> {
     let candidates = names.candidates(headers);
     candidates.into_iter().map(tokens::sha256).collect()
@@ -72,34 +73,33 @@ pub fn generate(context: &RequestContext) -> ([Cookie<'static>; 2], NewSession) 
     (build_cookies(context, &token, max_age), new_session)
 }
 
-/// Adds a cookie to a response.
 pub fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     // Can't fail: name, value, and path are valid in a header.
     let _ = response.add_cookie(cookie);
 }
 
-/// Adds the cookies of a session to a response.
 pub fn set_cookies(response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
     for cookie in cookies {
         set_cookie(response, cookie);
     }
 }
 
-/// Adds the cookies of a new session, and a cookie that isn't restricted to HTTPS. If the browser
-/// returns only this cookie, the sign-in isn't complete.
+/// Adds the cookies of a new session, and a cookie that marks a sign-in in progress. That cookie
+/// isn't restricted to HTTPS. If the browser returns it without a session cookie, the sign-in has
+/// failed.
 pub fn sign_in(context: &RequestContext, response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
     set_cookies(response, cookies);
     set_signing_in(context, response, CookieDuration::minutes(1));
 }
 
-/// Returns whether the browser has the cookie of a sign-in that isn't complete yet.
+/// Returns whether the browser has the cookie that marks a sign-in in progress.
 pub fn is_signing_in(request: &HttpRequest) -> bool {
     cookies::values(request.headers(), SIGNING_IN_COOKIE_NAME)
         .next()
         .is_some()
 }
 
-/// Removes the cookie of a sign-in that isn't complete yet.
+/// Removes the cookie that marks a sign-in in progress.
 pub fn complete_sign_in(context: &RequestContext, response: &mut HttpResponse) {
     set_signing_in(context, response, CookieDuration::ZERO);
 }
@@ -134,7 +134,7 @@ fn build_cookies(
     })
 }
 
-/// Returns whether cookies are sent over HTTPS only.
+/// Returns whether cookies are restricted to HTTPS.
 pub fn is_secure(context: &RequestContext) -> bool {
     let origin = context.app.urls.origin();
     origin.is_some_and(|origin| origin.starts_with("https:"))
@@ -172,7 +172,7 @@ mod tests {
             found.collect::<Vec<_>>()
         };
         assert_eq!(of(format!("miniback_session={token}")), [&*token]);
-        // The second cookie survives when another program sets or deletes the first.
+        // The second cookie is enough if another program sets or deletes the first cookie.
         let line = format!("miniback_session=x; {http}={token}");
         assert_eq!(of(line), [&*token]);
         assert_eq!(of(format!("{https}={token}")), [&*token]);

@@ -1,7 +1,7 @@
 //! Browser names for the list of sessions. The `User-Agent` header itself isn't stored.
 
-/// Browsers by a part of their `User-Agent`. The order matters: Edge, for example, also contains
-/// "Chrome/" and "Safari/".
+/// Text in a `User-Agent` header, and the browser that it identifies. The order matters: the header
+/// of Edge, for example, contains "Chrome/" and "Safari/" too.
 const BROWSERS: [(&str, &str); 13] = [
     ("Edg/", "Edge"),
     ("EdgA/", "Edge"),
@@ -28,7 +28,8 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("Linux", "Linux"),
 ];
 
-/// A name such as `Firefox on Linux`; empty for an unknown browser and system.
+/// Returns a name such as `Firefox on Linux`, or an empty string if the browser and the system are
+/// unknown.
 pub fn browser_name(user_agent: &str) -> String {
     let find = |known: &[(&str, &'static str)]| {
         known

@@ -14,7 +14,7 @@ const DELIVERIES_CHECKED: usize = 20;
 pub(super) struct DiagnosedWebhook {
     pub(super) webhook: Webhook,
     pub(super) items: Vec<ChecklistItem>,
-    /// Whether the checklist is expanded because it's the only checklist on the page.
+    /// Whether the checklist is expanded. Only the checklist of a single webhook is expanded.
     pub(super) is_open: bool,
 }
 
@@ -26,7 +26,8 @@ impl DiagnosedWebhook {
     }
 }
 
-/// Diagnoses all webhooks, or the one in `?webhook=ID` if it exists.
+/// Diagnoses all webhooks or, with `?webhook=ID`, only that webhook. Returns an empty list if the
+/// id is unknown.
 pub(super) async fn diagnose_webhooks(
     context: &RequestContext,
 ) -> Result<Vec<DiagnosedWebhook>, PageError> {

@@ -15,7 +15,7 @@ use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::DisplayTime;
 use crate::store::{DeliverySummary, LoggedAttempt};
 
-/// A webhook with its last deliveries and its projects.
+/// The data for the checks: a webhook, its last deliveries, and all projects.
 pub(super) struct WebhookCheckInput<'a> {
     pub(super) webhook: &'a Webhook,
     /// The last deliveries, newest first.
@@ -27,7 +27,7 @@ pub(super) struct WebhookCheckInput<'a> {
     pub(super) now: Timestamp,
 }
 
-/// The status of a check, its explanation, and a link.
+/// The status of a check, its explanation, and the path and label of an optional link.
 type CheckReport = (CheckStatus, String, Option<(String, &'static str)>);
 
 impl WebhookCheckInput<'_> {
@@ -347,7 +347,7 @@ fn is_success(attempt: &LoggedAttempt) -> bool {
     attempt.error_code.is_none()
 }
 
-/// Returns whether the attempt reached the endpoint. If so, the endpoint caused any failure.
+/// Returns whether the attempt established a connection to the endpoint.
 fn is_connected(attempt: &LoggedAttempt) -> bool {
     attempt.status.is_some()
         || matches!(
@@ -371,7 +371,7 @@ fn describe_failure(attempt: &LoggedAttempt) -> String {
         .to_owned()
 }
 
-/// Joins project names: `“Shop”, “Blog”`. Shortens long lists: `…, 3 more`.
+/// Joins project names: `“Shop”, “Blog”`. After 5 names, gives the number of the others: `3 more`.
 fn join_names(projects: &[&Project]) -> String {
     const NAMES_SHOWN: usize = 5;
     let mut names: Vec<String> = projects

@@ -1,7 +1,7 @@
 //! `/docs/webhooks`: the integration guide, which is public.
 //!
-//! For admins, its troubleshooting section contains diagnostics of each webhook. They are based on
-//! the database; rendering the page sends no requests.
+//! For admins, its troubleshooting section contains diagnostics of each webhook. The diagnostics
+//! use only the database, so rendering the page sends no requests.
 
 mod checklist;
 mod diagnostics;

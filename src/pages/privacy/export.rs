@@ -51,13 +51,15 @@ struct AttemptView<'a> {
     response_body: Option<String>,
 }
 
-/// The position of a piece: at the start of the file, or after this id (`None`: no feedback yet).
+/// The position of a piece: the start of the file, or the feedback item after an id. `After(None)`
+/// is the first item.
 pub(super) enum ExportPosition {
     Start,
     After(Option<String>),
 }
 
-/// Returns the piece at a position: the head of the file, or one feedback item with its deliveries.
+/// Returns the piece at a position, and the next position. A piece is the head of the file, or one
+/// feedback item with its history and deliveries.
 pub(super) async fn next_piece(
     store: &Store,
     email: &str,

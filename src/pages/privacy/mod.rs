@@ -1,6 +1,7 @@
 //! Settings → Privacy: finds, exports, and erases the data of a person by their email.
 //!
-//! A search is a POST too, so that the email isn't in a URL, which proxies and browsers record.
+//! Searches are POST requests, because proxies and browsers record URLs, which must not contain the
+//! email.
 
 mod export;
 
@@ -24,7 +25,7 @@ use export::ExportPosition;
 const PATH: &str = "/settings/privacy";
 /// The maximum number of listed feedback items. Counts, exports, and erasures include all items.
 const LISTED_MAX: usize = 50;
-/// The maximum length of a message in the list.
+/// The maximum length of a message in the list, in characters.
 const EXCERPT_CHARS: usize = 200;
 
 #[derive(Template)]
@@ -39,7 +40,7 @@ struct PrivacyPage {
     is_confirming_erase: bool,
 }
 
-/// The feedback submitted with an email.
+/// The feedback items submitted with an email: their count, and the newest items.
 struct SearchResult {
     count: u64,
     rows: Vec<ResultRow>,
@@ -160,7 +161,7 @@ pub(super) async fn export(
     Ok(exports::response("application/json", name, file))
 }
 
-/// Erases in batches, and completes even if the browser disconnects.
+/// Erases a person's feedback in batches. The handler finishes even if the browser disconnects.
 pub(super) async fn erase(
     context: RequestContext,
     fields: IdempotentForm,

@@ -46,7 +46,7 @@ struct ProjectsPage {
 /// A peer whose `X-Forwarded-…` headers are ignored.
 struct UntrustedProxy {
     peer: IpAddr,
-    /// The value of `--trusted-proxy` that trusts the peer.
+    /// The value of `--trusted-proxy` that adds the peer to the trusted networks.
     option_value: String,
 }
 
@@ -222,7 +222,7 @@ pub(super) async fn create(
     }
 }
 
-/// The settings form: name and allowed origins.
+/// Saves the settings form: name and allowed origins.
 pub(super) async fn edit(
     context: RequestContext,
     id: IdPath,

@@ -16,7 +16,8 @@ use crate::store::{AllowOriginResult, OriginStats};
 /// Maximum number of listed origins that loaded the widget's script recently.
 const RECENT_ORIGINS_MAX: usize = 3;
 
-/// The origins that use the widget, in all projects.
+/// The data for the widget sections of all projects: URLs, origins that sent feedback, and origins
+/// that loaded the script.
 pub struct WidgetOrigins {
     script_url: String,
     form_url: String,
@@ -31,7 +32,7 @@ pub struct SeenOrigin {
     /// The origin without `https://`.
     pub name: String,
     pub at: DisplayTime,
-    /// Relative time; unlike `at.relative`, it counts seconds.
+    /// The relative time. Unlike `at.relative`, it shows seconds during the first minute.
     pub ago: String,
 }
 
@@ -80,8 +81,8 @@ impl WidgetOrigins {
         })
     }
 
-    /// Returns whether feedback from an origin that isn't allowed was rejected. The page then
-    /// expands the project's row.
+    /// Returns whether feedback was rejected from an origin that still isn't allowed. The page then
+    /// expands the project's row for admins.
     pub fn has_rejected(&self, project: &Project) -> bool {
         self.origins
             .iter()
@@ -89,7 +90,7 @@ impl WidgetOrigins {
     }
 
     /// Returns the widget section of one project. `allow_url` is the URL that the "Allow" buttons
-    /// post to; only admins see them.
+    /// post to. It is `None` for members, who don't see the buttons.
     pub fn for_project<'a>(
         &'a self,
         project: &'a Project,

@@ -1,7 +1,7 @@
 //! Recognizes browsers that have signed in before, by a signed cookie. A stranger who guesses
-//! passwords can't make such a browser wait.
+//! passwords can't delay the first attempt of such a browser.
 //!
-//! This is the "device cookie" of OWASP. It belongs to one user and grants no access.
+//! OWASP calls such a cookie a "device cookie". It belongs to one user and grants no access.
 
 use actix_web::HttpResponse;
 use actix_web::cookie::time::Duration as CookieDuration;
@@ -14,12 +14,12 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::session;
 use crate::server::{cookies, tokens};
 
-/// The longest lifetime that browsers allow.
+/// The lifetime of the cookie in days, the longest that browsers allow.
 const MAX_AGE_DAYS: i64 = 400;
 /// Maximum number of cookie values that are verified for one request.
 const CANDIDATES_MAX: usize = 8;
 
-/// The name of the user's cookie. A browser can have a cookie for each user.
+/// Returns the name of the user's cookie. A browser can have cookies of several users.
 fn cookie_name(user: &UserId) -> String {
     let hash = tokens::sha256(user.to_string());
     format!("miniback_device_{}", hex::encode(&hash[..4]))
@@ -52,7 +52,7 @@ fn new_value(key: &hmac::Key, user: &UserId) -> String {
     format!("{device}.{}", hex::encode(tag))
 }
 
-/// Returns the client that is signing in: a browser that has signed in before, otherwise an IP
+/// Returns the client that is signing in: a browser that has signed in before or, otherwise, an IP
 /// address.
 pub fn client(context: &RequestContext, user: Option<&User>) -> Client {
     match user.and_then(|user| valid_value(context, &user.id)) {

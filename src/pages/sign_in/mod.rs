@@ -83,8 +83,9 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     Ok(response)
 }
 
-/// Returns whether the browser has just signed in but didn't return the session's cookie. In this
-/// case, the sign-in page redirected it to a page that redirected it back.
+/// Returns whether the browser has just signed in but didn't return the session's cookie. It has
+/// only the cookie that marks a sign-in in progress, or a page redirected it back to the sign-in
+/// page.
 fn is_incomplete(context: &RequestContext) -> bool {
     let referer = context.request.headers().get(REFERER);
     let referer = referer.and_then(|referer| Url::parse(referer.to_str().ok()?).ok());
@@ -94,7 +95,8 @@ fn is_incomplete(context: &RequestContext) -> bool {
     session::is_signing_in(&context.request) || is_redirect
 }
 
-/// Explains why a sign-in with the right password wasn't complete.
+/// Returns the message for a browser that didn't keep the sign-in cookie. Logs the first such
+/// failure if the cookie needs HTTPS.
 fn lost_cookie_message(context: &RequestContext) -> String {
     let is_https = context.proxies().is_https(&context.request);
     match context.app.urls.origin() {
@@ -124,7 +126,8 @@ fn lost_cookie_message(context: &RequestContext) -> String {
     }
 }
 
-/// Shows the sign-in page in place of a form whose session has expired. The page carries the form.
+/// Shows the sign-in page in response to a form whose session has expired. The page carries the
+/// form.
 pub(super) async fn session_expired(
     context: &RequestContext,
     form: InterruptedForm,

@@ -1,7 +1,7 @@
 //! The one-time links that an admin shares: invitations and password resets.
 //!
-//! Opening a link doesn't use it up. Submitting its form does, in the transaction that creates the
-//! account or changes the password. That transaction also starts a session.
+//! Opening a link doesn't use it up. Submitting its form uses it up, creates the account or changes
+//! the password, and starts a session, all in one transaction.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

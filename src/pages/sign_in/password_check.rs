@@ -14,7 +14,8 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::server::security_events::{self, Actor};
 
-/// The account used when hashing a new password. It can't be the email of a user.
+/// The account name for the throttle when a new password is hashed. No user can have it as an
+/// email.
 const NO_ACCOUNT: &str = " ";
 
 /// The result of checking a password.
@@ -28,17 +29,17 @@ pub struct VerifiedPassword {
     pub user: User,
     /// The hash that the password matches.
     pub hash: String,
-    /// Can be used for hashing a new password.
+    /// The permit of the check, which can be reused for hashing a new password.
     pub permit: Permit,
 }
 
-/// The reason a client has to wait: its password was wrong or couldn't be checked.
+/// The reason a client has to wait before its next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordRejection {
     /// Too many failures. Contains the seconds to wait, from 1 to 60.
     Throttled(u64),
-    /// Too many people are signing in. Contains the seconds after which a new attempt is checked,
-    /// or `None` if Miniback can't guarantee a check.
+    /// Too many people are signing in. Contains the seconds after which a new attempt is guaranteed
+    /// a check; `None` without a guarantee.
     Busy(Option<u64>),
 }
 
@@ -73,7 +74,7 @@ impl PasswordRejection {
     }
 }
 
-/// Rounds up, so that a client never tries again too early.
+/// Rounds up to 1 to 60 seconds, so that a client never tries again too early.
 fn whole_seconds(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis().div_ceil(1000))
         .unwrap_or(60)
@@ -81,7 +82,8 @@ fn whole_seconds(wait: Duration) -> u64 {
 }
 
 /// Checks the password of an account. The check takes the same time if there is no such account.
-/// `client` returns the source of the attempt, given the user with that email.
+/// `client` returns the source of the attempt. Its argument is the user with that email, if there
+/// is one.
 pub async fn verify_password(
     context: &RequestContext,
     email: &str,
@@ -114,7 +116,8 @@ pub async fn verify_password(
     }))
 }
 
-/// Hashes a new password that was submitted with a valid one-time link.
+/// Hashes a new password that was submitted with a valid one-time link. Fails if too many checks
+/// are waiting.
 pub async fn hash_password(
     context: &RequestContext,
     link_token: &str,
@@ -129,8 +132,8 @@ pub async fn hash_password(
     Ok(Ok(hash))
 }
 
-/// Starts an attempt and waits for a permit to check a password. Fails immediately if the client is
-/// throttled, and with `PasswordRejection::Busy` if too many checks are waiting.
+/// Starts an attempt and waits for a permit to check a password. Fails with `Throttled` if the
+/// client has to wait, and with `Busy` if too many checks are waiting.
 async fn start(
     context: &RequestContext,
     client: Client,

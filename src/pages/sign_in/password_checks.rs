@@ -1,8 +1,8 @@
 //! Limits concurrent password hashing. A hash takes about 20 ms of CPU time and 19 MiB of memory.
 //!
-//! Two checks run at the same time, on blocking threads. A few more wait in a queue, in order of
-//! arrival, whose places are shared fairly among clients. Other checks are rejected, unless a
-//! `Retry-After` guaranteed them.
+//! Up to two checks run at the same time, on blocking threads. Up to eight more wait in a queue, in
+//! order of arrival. The places in the queue are shared fairly among sites. Other checks are
+//! rejected, unless a `Retry-After` guaranteed them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,16 +25,16 @@ pub struct PasswordChecks {
 struct QueuePlace {
     site: Site,
     is_guaranteed: bool,
-    /// Notified when another client gets this place.
+    /// Notified when another site gets this place.
     evicted: Notify,
 }
 
-/// The right to run one password check.
+/// The right to check or hash passwords. At most two permits exist at a time.
 pub struct Permit {
     _running: OwnedSemaphorePermit,
 }
 
-/// Too many other checks are waiting.
+/// The error if too many other checks are waiting.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Busy;
 
@@ -63,8 +63,8 @@ impl PasswordChecks {
         Ok(Permit { _running: running })
     }
 
-    /// Takes a place in the queue. If the queue is full, a site with fewer places gets a place of
-    /// the site with the most places.
+    /// Takes a place in the queue. If the queue is full, the newest place of the site with the most
+    /// places is reassigned. Fails if this site would then have more places than the other site.
     fn enter_queue(&self, site: Site, is_guaranteed: bool) -> Result<QueuePlaceGuard<'_>, Busy> {
         let mut waiting = lock(&self.waiting);
         let count_of = |site| {
@@ -107,8 +107,8 @@ impl Drop for QueuePlaceGuard<'_> {
 }
 
 impl Permit {
-    /// Returns whether the password matches the hash `stored`. With `None`, for an unknown account,
-    /// the check takes the same time and returns false.
+    /// Returns whether the password matches the hash `stored`. For an unknown account, `stored` is
+    /// `None`. The check then takes the same time and returns false.
     pub async fn verify(
         &self,
         password: String,
@@ -157,7 +157,7 @@ mod tests {
         Client::from_ip([192, 0, 2, number].into()).site()
     }
 
-    /// Starts to wait, and returns the result if there is one already.
+    /// Starts to acquire a permit. Returns the future, and its result if it is ready.
     fn start<'a>(
         checks: &'a PasswordChecks,
         number: u8,

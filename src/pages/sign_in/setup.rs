@@ -147,7 +147,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
             session::set_cookies(&mut response, &cookies);
             Ok(response)
         }
-        // This browser has already used the link.
+        // The browser is signed in, usually because it has already used the link.
         Err(LinkError::Invalid) if context.session().is_some() => Ok(context.redirect("/feedback")),
         Err(LinkError::Store(error)) => Err(error.into()),
         Err(_) => Err(SIGN_IN_LINK_EXPIRED),

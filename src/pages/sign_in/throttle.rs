@@ -1,9 +1,10 @@
 //! Limits the rate of password checks after failures. No account is ever locked permanently.
 //!
-//! Waits are binding: if a client tries again after its wait, its password is checked, whatever
-//! other clients do in the meantime. Therefore, each client has its own wait, which doubles with
-//! each of its own failures. The failures of other clients on the same account raise only the first
-//! wait of a new client. Rejected attempts don't count as failures.
+//! A wait guarantees a check: if a client tries again within 60 s after its wait, its password is
+//! checked, regardless of other clients. Each client therefore has its own wait, which doubles with
+//! each of its own failures. The failures of other clients on the same account raise the first wait
+//! of a new client. They can also make waits begin at a client's first failure instead of its
+//! fifth. Rejected attempts don't count as failures.
 
 mod client;
 mod client_table;
@@ -19,9 +20,10 @@ pub use client::{Client, Site};
 use client_table::{ClientTable, RetryWindow};
 use failure_counts::FailureCounts;
 
-/// The number of failures of a client or an account at which clients have to wait.
+/// Clients have to wait from this number of failures, of the client or on the account.
 const THROTTLED_FROM: u32 = 5;
-/// The same limit for a site. It is higher, because unrelated clients can share a site.
+/// The same limit for the failures of a site. It is higher, because unrelated clients can share a
+/// site.
 const SITE_THROTTLED_FROM: u32 = 20;
 /// The maximum wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -42,8 +44,8 @@ struct ThrottleState {
     sites: FailureCounts,
 }
 
-/// An attempt whose password may be checked. If it is dropped without an outcome, other attempts of
-/// its client don't have to wait for it.
+/// An attempt whose password may be checked. If it is dropped without an outcome, its client can
+/// try again immediately.
 pub struct Attempt {
     throttle: SignInThrottle,
     client: Client,
@@ -52,7 +54,7 @@ pub struct Attempt {
     /// Whether the client tries again within its [`RetryWindow`]. Its password must then be
     /// checked.
     pub is_guaranteed: bool,
-    /// Whether other attempts of the client have to wait until this one has its outcome.
+    /// Whether other attempts of the client have to wait until this attempt has an outcome.
     is_reserved: bool,
     has_outcome: bool,
 }
@@ -90,8 +92,8 @@ impl SignInThrottle {
 }
 
 impl ThrottleState {
-    /// Returns whether the next failure of this client on this account makes it wait, regardless of
-    /// the number of its own failures.
+    /// Returns whether the account or the site has so many failures that the client's next failure
+    /// makes it wait, even if it is its first.
     fn is_next_failure_throttled(&self, client: Client, account: &str, now: Duration) -> bool {
         self.accounts.is_next_failure_throttled(&account, now)
             || self.sites.is_next_failure_throttled(&client.site(), now)
@@ -105,7 +107,9 @@ impl ThrottleState {
 }
 
 impl Attempt {
-    /// Decides whether the password may be checked now.
+    /// Decides whether the password may be checked now. If a failure would make the client wait,
+    /// its other attempts have to wait until this attempt has an outcome. The error is the time
+    /// that the client has to wait.
     fn admit(&mut self) -> Result<(), Duration> {
         let now = self.throttle.clock.monotonic();
         let mut state = self.throttle.lock();
@@ -133,15 +137,16 @@ impl Attempt {
         if (self.is_guaranteed || !wait.is_zero())
             && let Some(client) = state.clients.entry(self.client, now)
         {
-            // Until the outcome is known, other attempts of the client wait as if this one failed.
+            // Until the outcome is known, other attempts of the client wait as if this attempt had
+            // failed.
             self.is_reserved = !wait.is_zero();
             client.retry_window = self.is_reserved.then(|| RetryWindow::new(now + wait, true));
         }
         Ok(())
     }
 
-    /// Call when the check is about to begin: other attempts may have failed while this one waited
-    /// for its turn. The error is the time that the client has to wait.
+    /// Decides again when the check is about to begin, because other attempts may have failed while
+    /// this attempt waited for a permit. The error is the time that the client has to wait.
     pub fn recheck(&mut self) -> Result<(), Duration> {
         if self.is_guaranteed || self.is_reserved {
             return Ok(());
@@ -149,7 +154,8 @@ impl Attempt {
         self.admit().inspect_err(|_| self.has_outcome = true)
     }
 
-    /// Records a failure. Returns the client's wait, if it has to wait.
+    /// Records a failure. Returns the time that the client has to wait; `None` if it can try again
+    /// immediately.
     pub fn fail(mut self) -> Option<Duration> {
         self.has_outcome = true;
         let now = self.throttle.clock.monotonic();
@@ -166,8 +172,8 @@ impl Attempt {
             return None;
         }
         client.has_waited = true;
-        // Other attempts may have received the end of the reservation as `Retry-After`, so don't
-        // change it.
+        // Other attempts may have received the end of the reservation as `Retry-After`, so keep
+        // that time.
         let due = match client.retry_window {
             Some(window) if self.is_reserved => window.due.max(now),
             _ => now + wait,
@@ -192,7 +198,9 @@ impl Attempt {
         self.release(BUSY_WAIT, false)
     }
 
-    /// Ends the reservation. A new attempt of the client after `wait` is checked.
+    /// Ends the reservation, and guarantees that a new attempt of the client after `wait` is
+    /// checked. Returns the time until then, or `None` without a guarantee. `reset` deletes the
+    /// client's own failures.
     fn release(&self, wait: Duration, reset: bool) -> Option<Duration> {
         let now = self.throttle.clock.monotonic();
         let mut state = self.throttle.lock();

@@ -83,7 +83,8 @@ struct DiagnosisView {
     /// Different for each result, so that the page's script moves the focus to the new result.
     id: String,
     diagnosis: Diagnosis,
-    /// Ids of the webhook and the delivery, if the delivery log contains it.
+    /// The ids of the delivery's webhook and of the delivery; `None` if the delivery isn't in the
+    /// log.
     delivery: Option<(String, String)>,
     /// Whether the delivery belongs to a different webhook, whose secret signed it.
     is_other_webhook: bool,

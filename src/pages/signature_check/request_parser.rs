@@ -15,15 +15,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct PastedHeaders(Vec<(String, String)>);
 
 impl PastedHeaders {
-    /// Parses `Name: value` lines (also as printed by `curl -v` and PHP, or as `-H` options), a
-    /// JavaScript, JSON, or Python object, or a list of pairs.
+    /// Parses `Name: value` lines, the output of `curl -v` and PHP, `-H` options of curl, objects
+    /// in JavaScript, JSON, and Python, and lists of pairs.
     pub fn parse(text: &str) -> Self {
         let lines = parse_lines(text);
         if !text.contains(['{', '(', '[']) {
             return Self(lines);
         }
         // Brackets can enclose an object, but headers such as `User-Agent` contain them too. A line
-        // with a plain value is a header in any case.
+        // with a plain value is always a header.
         let is_plain = |value: &str| {
             !value.contains(['\'', '"', '\\'])
                 && !value.starts_with(['{', '(', '['])
@@ -36,8 +36,8 @@ impl PastedHeaders {
         Self(pairs)
     }
 
-    /// Returns a header's value. `name` must be lowercase. Pasted names can be in any case, or in
-    /// the form of CGI and WSGI variables (`HTTP_X_NAME`).
+    /// Returns a header's value. `name` must be lowercase. Pasted names can be uppercase or
+    /// lowercase, or names of CGI and WSGI variables (`HTTP_X_NAME`).
     pub fn get(&self, name: &str) -> Option<String> {
         let normalize = |given: &str| {
             let given = given.to_ascii_lowercase().replace('_', "-");
@@ -154,7 +154,7 @@ fn parse_tokens(tokens: &[HeaderToken]) -> Vec<(String, String)> {
     pairs
 }
 
-/// The encoding in which the body was pasted.
+/// The encoding of the pasted body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyEncoding {
     #[default]
@@ -190,11 +190,12 @@ impl BodyEncoding {
     }
 }
 
-/// Decodes the pasted body. The form shows the error.
+/// Decodes the pasted body. The error is a message for the form.
 pub fn parse_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, &'static str> {
     let without_whitespace = || -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
     match encoding {
-        // Browsers submit every line break as CRLF, so the original one is unknown. Assume LF.
+        // Browsers submit every line break as CR LF, so the original line breaks are unknown.
+        // Assume LF.
         BodyEncoding::Text => {
             Ok(parse_python_bytes(text).unwrap_or_else(|| text.replace("\r\n", "\n").into_bytes()))
         }

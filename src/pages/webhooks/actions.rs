@@ -1,4 +1,5 @@
-//! Handlers of the page's forms. Each redirects to the page, or renders it with the form's errors.
+//! Handlers of the buttons and forms on Settings → Notifications, except the forms that edit
+//! settings and topics.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
@@ -22,7 +23,7 @@ use crate::store::{IdempotencyKey, Precondition, RotateError, SaveWebhookError};
 
 type IdPath = web::Path<String>;
 
-/// "Add": creates a webhook with the secret from the form.
+/// Handles "Add": creates an enabled webhook with all topics and with the secret from the form.
 pub async fn add(
     context: RequestContext,
     fields: IdempotentForm,
@@ -32,7 +33,7 @@ pub async fn add(
         Err(error) => return reject_draft(&context, &fields, error).await,
     };
     let request_hash = tokens::sha256(fields.get("url"));
-    // A double submit has the same key. Another URL gets a new key.
+    // A double submit has the same key. A different URL has a different key.
     let key = Some(fields.get("key")).filter(|key| !key.is_empty());
     let key = key.map(|key| format!("{key} {}", hex::encode(request_hash)));
     let owner = context.user()?.id.as_str().to_owned();
@@ -63,7 +64,7 @@ pub async fn add(
     }
 }
 
-/// "Test" in the "Add Webhook" form.
+/// Handles "Test" in the "Add Webhook" form: sends a test, and keeps the form as a draft.
 pub async fn test_draft(
     context: RequestContext,
     fields: IdempotentForm,
@@ -139,7 +140,7 @@ pub async fn test(
     Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
-/// Returns the current secret as plain text, so that "Copy" works without "Reveal".
+/// Returns the current secret as plain text, so that the user can copy it without displaying it.
 pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let secrets = context.webhook_secrets(id).await?;
@@ -149,7 +150,7 @@ pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpRes
         .body(secrets.current.as_str().to_owned()))
 }
 
-/// "Rotate": replaces the secret, immediately or with an overlap.
+/// Handles "Rotate": replaces the secret, immediately or with an overlap.
 pub async fn rotate(
     context: RequestContext,
     id: IdPath,

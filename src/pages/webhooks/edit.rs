@@ -23,7 +23,8 @@ const FIELDS: [EditField; 5] = [
     ("headers", "Headers"),
     ("project", "Projects"),
 ];
-/// The version of the headers that the form was loaded with, because their values are hidden.
+/// The hidden field with the version of the headers when the form was loaded. The version shows
+/// whether header values have changed, because the form doesn't contain them.
 const HEADERS_VERSION: &str = "loaded.headers_version";
 
 /// The text fields of a webhook's settings form.
@@ -86,7 +87,7 @@ impl SettingsEdits {
     }
 }
 
-/// "Save changes" of the settings: URL, description, headers, projects, and retries.
+/// Handles "Save changes" of the settings: URL, description, headers, projects, and retries.
 pub async fn edit(
     context: RequestContext,
     id: web::Path<String>,
@@ -135,7 +136,8 @@ pub async fn edit(
     }
 }
 
-/// Checks the changed fields. Returns the form with its errors if a value is invalid.
+/// Checks the changed fields except the retries, and returns the changes. If a value is invalid,
+/// the error is the form with its error messages.
 async fn check_settings(
     context: &RequestContext,
     fields: &IdempotentForm,
@@ -185,7 +187,7 @@ async fn check_settings(
     })
 }
 
-/// Returns the error that shows both values of each field, with the names of projects.
+/// Returns the error that shows both values of each field. Projects are shown by name.
 async fn conflict(
     context: &RequestContext,
     mut conflicts: Vec<FieldConflict>,

@@ -29,7 +29,7 @@ struct EndpointCodePage {
     path: String,
     port: u16,
     is_local: bool,
-    /// Whether the example can verify signatures made with the webhook's secret.
+    /// Whether the example can verify signatures with the webhook's secret.
     is_verifiable: bool,
 }
 
@@ -45,7 +45,7 @@ struct AdaptedExample {
 const LISTEN_TAB: (&str, &str) = ("listen", "miniback listen");
 
 impl EndpointCodePage {
-    /// Path and name of each tab, and whether it is selected.
+    /// Returns the path and name of each tab, and whether the tab is selected.
     fn tabs(&self) -> Vec<(String, &'static str, bool)> {
         Example::receivers()
             .map(|(example, _)| (example.key, example.name))
@@ -103,7 +103,8 @@ pub async fn show(
     render(StatusCode::OK, &page)
 }
 
-/// Returns the example for a `?with=` value, by default the first; `None` for `miniback listen`.
+/// Returns the example for a `?with=` value, or the first example without a value. Returns `None`
+/// for `miniback listen`.
 fn select_example(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample>, PageError> {
     if key == Some(LISTEN_TAB.0) {
         return Ok(None);
@@ -120,7 +121,7 @@ fn select_example(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample
     }))
 }
 
-/// Returns whether the webhook calls a port of this machine directly, without a reverse proxy.
+/// Returns whether the webhook's URL is a plain HTTP port of this machine, without a reverse proxy.
 fn is_local(url: &EndpointUrl) -> bool {
     let addresses = addresses_without_dns(url).unwrap_or_default();
     url.scheme() == Scheme::Http && addresses.iter().any(|address| address.ip().is_loopback())

@@ -26,7 +26,7 @@ pub(super) fn format_headers(stored: &CustomHeaders) -> String {
         .collect()
 }
 
-/// Parses the field's lines. A value of `None` keeps the stored value.
+/// Parses the field's lines into names and values. A value of `None` keeps the stored value.
 pub(super) fn parse_headers(
     text: &str,
     stored: &CustomHeaders,

@@ -1,7 +1,8 @@
 //! Settings → Notifications: the page that lists and edits webhooks.
 //!
 //! Query parameters (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?delete=ID`) open forms and
-//! rows, so every state of the page can be reloaded and linked to, and works without JavaScript.
+//! rows. Every state of the page can therefore be reloaded and linked to, and works without
+//! JavaScript.
 
 mod actions;
 mod edit;
@@ -56,7 +57,7 @@ struct NotificationsPage {
 struct AlertsView {
     host: String,
     is_secret_generated: bool,
-    /// `None` until "Reveal" is pressed.
+    /// `None` until "Reveal" is pressed. Only a generated secret can be revealed.
     secret: Option<String>,
 }
 

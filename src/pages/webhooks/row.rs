@@ -29,7 +29,7 @@ const SPARKLINE_DELIVERIES: usize = 50;
 /// Maximum length of the response body in a test result, in characters.
 const BODY_CHARS_SHOWN: usize = 500;
 
-/// The open parts of a row.
+/// The open sections of a webhook's row.
 pub(super) struct OpenSections {
     pub(super) details: bool,
     pub(super) secret: bool,
@@ -88,7 +88,7 @@ pub(super) struct SecretView {
     pub(super) current: String,
     pub(super) next: String,
     pub(super) overlap_ends: Option<DisplayTime>,
-    /// Whether Standard Webhooks libraries can verify signatures made with the secret.
+    /// Whether Standard Webhooks libraries can verify signatures with the secret.
     pub(super) is_standard: bool,
 }
 
@@ -99,7 +99,8 @@ pub struct TestReportView {
     pub advice: &'static str,
     pub duration: String,
     pub body: String,
-    /// Whether the status is 401 or 403, often because the endpoint uses a different secret.
+    /// Whether the status is 401 or 403, which often means that the endpoint uses a different
+    /// secret.
     pub is_rejected: bool,
 }
 
@@ -166,7 +167,7 @@ impl WebhookRow {
     }
 }
 
-/// All projects, followed by selected projects that were deleted.
+/// Returns all projects, followed by selected projects that were deleted.
 fn project_choices(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectChoice> {
     let mut choices: Vec<ProjectChoice> = projects
         .iter()

@@ -3,8 +3,9 @@
 use crate::domain::delivery::DeliveryState;
 use crate::store::DeliverySummary;
 
-/// One bar per delivery. If the delivery succeeded, the height of its bar shows the duration. If it
-/// failed, the bar is red and has the full height.
+/// A chart with one bar per delivery. If the delivery succeeded, the height of its bar shows the
+/// duration of the last attempt. If it failed, the bar is red and has the full height. Other
+/// deliveries have low bars.
 pub(super) struct Sparkline {
     pub(super) paths: Vec<SparklinePath>,
     /// Text alternative for the chart.
@@ -21,7 +22,7 @@ impl Sparkline {
     /// Height of the chart, which the template uses too.
     const HEIGHT: u32 = 16;
 
-    /// With fewer deliveries, no chart is shown.
+    /// Minimum number of deliveries for a chart.
     const MIN_DELIVERIES: usize = 5;
 
     /// Draws `deliveries`, which are sorted newest first, from oldest to newest. Returns `None` if
@@ -75,7 +76,7 @@ impl Sparkline {
                     .attempts
                     .last()
                     .map_or(1, |last| last.duration.as_millis());
-                // One step per doubling of the duration, from 1 ms to about 2 s.
+                // The bar grows by one unit when the duration doubles, from 1 ms to about 2 s.
                 let steps = u32::try_from(millis.max(1)).unwrap_or(u32::MAX).ilog2();
                 (3 + steps).min(Self::HEIGHT - 2)
             }

@@ -28,7 +28,7 @@ impl Client {
         }
     }
 
-    /// `identity` is unique to the browser, session, or link.
+    /// Creates a known client. `identity` is unique to the browser, session, or link.
     pub fn known(identity: impl AsRef<[u8]>) -> Self {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&tokens::sha256(identity)[..8]);
@@ -46,8 +46,9 @@ impl Client {
         })
     }
 
-    /// The client's network: at level 0 an IPv4 /16 or IPv6 /32, at level 1 a /24 or /48. Networks
-    /// share the table of clients fairly, because one person can have many clients in a network.
+    /// Returns the client's network: at level 0 an IPv4 /16 or IPv6 /32, at level 1 a /24 or /48.
+    /// Networks share the table of clients fairly, because one person can have many clients in a
+    /// network.
     pub const fn network(self, level: usize) -> Self {
         match (self, level) {
             (Self::Ipv4(address), 0) => Self::Ipv4(address >> 16 << 16),

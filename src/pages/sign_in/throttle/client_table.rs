@@ -1,12 +1,11 @@
-//! The clients that have failed or have to wait, and the `Retry-After` times that Miniback has
-//! sent.
+//! The clients that have failed or have to wait, and the `Retry-After` times that they received.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{FORGET_AFTER, THROTTLED_FROM, WAIT_MAX, client::Client};
 
-/// Maximum number of clients: about 4 MB.
+/// Maximum number of clients, which use about 4 MB of memory.
 pub const CLIENTS_MAX: usize = 20_000;
 /// The time that a `Retry-After` stays valid after its due time. Clients can rely on 60 s; the
 /// other 5 s allow for slow connections.
@@ -15,22 +14,23 @@ const RETRY_WINDOW: Duration = Duration::from_secs(65);
 #[derive(Clone, Debug, Default)]
 pub struct ClientState {
     pub failures: u32,
-    /// The wait after the last failure; zero if there was none. The next wait is twice as long.
+    /// The wait after the last failure; zero if there was none. The next wait is twice as long, up
+    /// to the maximum.
     pub wait: Duration,
-    /// Whether the client is no longer new, so that the failures of other clients don't affect it.
+    /// Whether the client has already waited, so it has no first wait anymore.
     pub has_waited: bool,
     pub retry_window: Option<RetryWindow>,
     pub last: Duration,
 }
 
-/// The time in which a client that received `Retry-After` can try again. Between `due` and `until`,
-/// Miniback checks its password.
+/// The time for a new attempt of a client that received `Retry-After`. From `due` to `until`, a
+/// check of its password is guaranteed. Both are monotonic times.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryWindow {
     pub due: Duration,
     pub until: Duration,
-    /// Whether the client has to wait until `due`. If not, it may try earlier, but a check isn't
-    /// guaranteed.
+    /// Whether the client has to wait until `due`. Otherwise, it may try earlier without a
+    /// guaranteed check.
     pub must_wait: bool,
 }
 
@@ -63,7 +63,8 @@ impl ClientState {
     }
 }
 
-/// A table of limited size. Large networks can't evict the clients of small ones.
+/// A table of limited size. Clients of large networks can't evict clients of small networks that
+/// have a valid `Retry-After`.
 #[derive(Default)]
 pub struct ClientTable(HashMap<Client, ClientState>);
 
@@ -73,7 +74,7 @@ impl ClientTable {
     }
 
     /// Returns the state of a client, which is created if necessary. Returns `None` if the table is
-    /// full of clients in other networks with a valid `Retry-After`.
+    /// full and no client can be evicted.
     pub fn entry(&mut self, client: Client, now: Duration) -> Option<&mut ClientState> {
         if self.0.len() >= CLIENTS_MAX && !self.0.contains_key(&client) && !self.evict(now) {
             return None;
@@ -86,9 +87,9 @@ impl ClientTable {
         Some(state)
     }
 
-    /// Makes room for another client. Removes expired clients, then clients without a valid
-    /// `Retry-After`, then clients of the network that has the most clients. Returns whether there
-    /// is room.
+    /// Removes expired clients to make room for another client. If the table is still full, removes
+    /// the oldest quarter of the clients without a valid `Retry-After`. If there are none, removes
+    /// the oldest quarter of the largest network. Returns whether there is room.
     fn evict(&mut self, now: Duration) -> bool {
         self.0.retain(|_, state| !state.is_forgotten(now));
         if self.0.len() < CLIENTS_MAX {
@@ -105,8 +106,8 @@ impl ClientTable {
         !candidates.is_empty()
     }
 
-    /// Returns the clients of the network that has the most clients. Returns none if each client
-    /// is the only one of its network.
+    /// Returns the clients of the network that has the most clients. Ignores known clients. Returns
+    /// an empty list if each network has only one client.
     fn clients_of_largest_network(&self) -> Vec<(Client, Duration)> {
         let mut candidates = self.clients(|client, _| !client.is_known());
         for level in 0..Client::NETWORK_LEVELS {

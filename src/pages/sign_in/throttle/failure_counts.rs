@@ -1,4 +1,5 @@
-//! Counts failures by account and by site. A count raises only the first wait of new clients.
+//! Counts failures by account and by site. A count determines the first wait of new clients, and
+//! whether the next failure of any client makes it wait.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -44,12 +45,12 @@ impl FailureCounts {
         (failures.saturating_add(more) + 1).saturating_sub(self.throttled_from)
     }
 
-    /// Returns whether the next failure makes its client wait.
+    /// Returns whether the next failure on this account or of this site makes its client wait.
     pub fn is_next_failure_throttled(&self, key: &impl Hash, now: Duration) -> bool {
         self.over_limit(key, now, 1) > 0
     }
 
-    /// The first wait of a new client.
+    /// Returns the first wait of a new client; zero below the limit.
     pub fn first_wait(&self, key: &impl Hash, now: Duration) -> Duration {
         match self.over_limit(key, now, 0) {
             0 => Duration::ZERO,

@@ -1,4 +1,4 @@
-//! Attackers and an owner try to sign in, with a manual clock.
+//! Tests with a manual clock, in which attackers and the owner of an account try to sign in.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,12 +19,12 @@ fn v4(number: u32) -> Client {
     Client::from_ip(IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 + number)))
 }
 
-/// A client in the /32 prefix `2001:db8::`.
+/// Creates a client in the /32 prefix `2001:db8::`.
 fn v6(site: u16, subnet: u16) -> Client {
     Client::from_ip(Ipv6Addr::new(0x2001, 0xdb8, site, subnet, 0, 0, 0, 1).into())
 }
 
-/// Makes an attempt with a wrong password. Returns the wait.
+/// Tries to sign in with a wrong password. Returns the wait.
 fn fail(throttle: &SignInThrottle, client: Client, account: &str) -> Option<Duration> {
     match throttle.start(client, account) {
         Ok(attempt) => attempt.fail(),
@@ -172,7 +172,7 @@ fn strangers_cannot_evict_a_retry_window_from_the_table() {
     let owner = v4(200);
     let wait = throttle.start(owner, ACCOUNT).err().unwrap();
     for number in 0..u32::try_from(3 * CLIENTS_MAX).unwrap() {
-        // Several /48 prefixes of one /32 prefix.
+        // The attempts come from several /48 prefixes of one /32 prefix.
         let site = u16::try_from(number >> 12).unwrap();
         let subnet = u16::try_from(number & 0xfff).unwrap();
         let _ = throttle.start(v6(site, subnet), ACCOUNT);
