@@ -1,5 +1,5 @@
 // Sends a form only if the server responds. Without this check, a lost connection would replace the
-// page, and the text that the person typed would be lost.
+// page with an error page, and the typed text would be lost.
 
 const form = document.querySelector("main form[method=post]");
 let isChecking = false;
@@ -8,7 +8,7 @@ async function isServerReachable() {
   try {
     const response = await fetch(location.href,
       { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(10000) });
-    return response.status < 500; // a reverse proxy responds with 502 if Miniback doesn't run
+    return response.status < 500; // a reverse proxy responds with 502 if Miniback isn't running
   } catch {
     return false;
   }

@@ -1,4 +1,5 @@
-// Updates the list live. The server renders each card, and this script inserts it at the top.
+// Updates the list of requests live. The server renders each card, and this script inserts it at
+// the top.
 const CARDS_MAX = 100;
 const list = document.querySelector("ol.list");
 const announcement = document.querySelector("[data-announcement]");

@@ -1,6 +1,6 @@
 // Keyboard shortcuts, bulk selection, and live updates of the feedback list. The page works without
-// this file. Shortcuts click controls of the page, so both have the same effect. Users can disable
-// them in the dialog that `?` and "Shortcuts" open; the browser remembers this setting.
+// this file. Most shortcuts click a control of the page, so both have the same effect. Users can
+// disable them in the dialog that `?` and "Shortcuts" open; the browser remembers this setting.
 "use strict";
 (() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
@@ -11,7 +11,7 @@
     isDisabled = localStorage.getItem(STORAGE_KEY) === "off";
   } catch { /* without storage, shortcuts are enabled */ }
 
-  // ---- The current item: the focused item, otherwise the last item that a key selected ----
+  // ---- The current item: the focused item, otherwise the last item used with a shortcut ----
   let last = { id: "", index: 0 }, usesKeyboard = false;
   const items = () => all("article.item");
   const currentItem = () => document.activeElement?.closest("article.item") ?? byId(last.id);
@@ -109,7 +109,7 @@
     if (!list || !knownId || !newItems.length || !isBusy()) return;
     const oldestId = pageItems.at(-1).id;
     for (const item of newItems) item.remove();
-    // The new items pushed older ones off the page. Keep the older ones in the list.
+    // The new items have displaced older items from the new page. Keep the older items in the list.
     for (const item of items()) if (item.id < oldestId) list.append(item.cloneNode(true));
     const link = Object.assign(page.createElement("a"), {
       className: "new-items", href: location.href, textContent: `${newItems.length} new — show`,
@@ -136,7 +136,8 @@
   document.addEventListener("miniback:updated", () => {
     updateSelection();
     highlightNewItems();
-    // If the current item has left the list, move the focus to the item in its place.
+    // If the keyboard is in use and the current item has left the list, focus the item in its
+    // place.
     const hasNoFocus = document.activeElement === document.body;
     if (usesKeyboard && last.id && !byId(last.id) && hasNoFocus) {
       const list = items();

@@ -2,9 +2,9 @@
 // comments and indentation, and replaces the @…@ placeholders. The widget sends no requests except
 // to submit feedback.
 //
-// It doesn't trust the page. The page can replace its elements and global functions, load the
-// script in any way and any number of times, and have any styles and policies. The widget uses a
-// shadow root, no inline styles, no HTML from strings, and no form submission. Storage is optional.
+// It doesn't trust the page. The page can remove the widget, replace global functions, load the
+// script in any way and repeatedly, and have any styles and policies. The widget uses a shadow
+// root, no inline styles, no HTML from strings, and no form submission. Storage is optional.
 "use strict";
 (() => {
   // If the script runs again, it only passes its tag to the first run.
@@ -14,7 +14,7 @@
 
   // ---- Settings: the attributes of the script tag ----
   let tag, project, server, texts = {}, userEmail;
-  // The URL's query is for loaders that drop attributes.
+  // The parameter `project` in the script's URL is for loaders that drop attributes.
   const projectOf = (script) => script?.dataset?.project || new URLSearchParams(script?.src?.split("?")[1]).get("project");
   // Finds the tag if the browser doesn't identify the running tag, or if that tag has been
   // replaced.
@@ -32,7 +32,8 @@
   const read = (key) => {
     try { return realm().JSON.parse(localStorage[key]); } catch { return memory[key]; }
   };
-  // Returns whether the value is still stored after the page closes.
+  // Stores a value, or deletes it if it is undefined. Returns whether the change persists after the
+  // page closes.
   const write = (key, value) => {
     memory[key] = value;
     try {
@@ -52,7 +53,7 @@
   const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   // The server rejects a form token that is younger than 2 s.
   const tokenIsValid = wait(2100);
-  // The functions in a new frame are the browser's own. A sandboxed page can't use them.
+  // The functions in a new frame are the browser's own. A sandboxed page can't access the frame.
   const realm = () => {
     try { return frame.contentWindow.fetch && frame.contentWindow; } catch { return window; }
   };
@@ -61,7 +62,8 @@
     if (disposition == "enforce" && blockedURI.startsWith(server)) blocked = true;
   }
   // Sends an unsent item, and deletes it once the server has accepted or rejected it. Returns the
-  // problem if there is one, and the number of seconds until the next retry (0 for no retry).
+  // problem if there is one, and the delay before a retry in seconds (0 for no retry). If a policy
+  // of the page blocks the requests, no retry is scheduled.
   async function send(key, body) {
     const url = `${server}api/feedback`, payload = { __proto__: null, ...body, projectSlug: project, stamp: "@TOKEN@" };
     let problem, retryAfter = 60;
@@ -83,7 +85,7 @@
       if (status < 500 && status != 429 && status != 408) retryAfter = 0;
       else retryAfter = +response.headers.get("Retry-After") || retryAfter;
     } catch {
-      await wait(100); // the event about the policy can arrive after the error
+      await wait(100); // the event `securitypolicyviolation` can arrive after the error
     }
     if (!retryAfter) forget(key);
     else if (!blocked) {
@@ -99,7 +101,7 @@
     for (const key in items) {
       const [problem, retryAfter] = await send(key, items[key]);
       if (retryAfter) break;
-      // Turn rejected feedback back into the draft.
+      // Restore rejected feedback as the draft, unless there is a newer draft.
       if (problem && !read(draftKey())?.message) write(draftKey(), items[key]);
     }
     flushing = false;
@@ -111,7 +113,7 @@
     element.append(...children);
     return element;
   };
-  // The top layer is above everything, and nothing clips or moves it.
+  // A popover is in the top layer, where no other element covers, clips, or moves it.
   const launcher = create("button", { type: "button", className: "launcher", popover: "manual", ariaHasPopup: "dialog" });
   const title = create("h2"), closeButton = create("button", { type: "button", textContent: "×" });
   const message = create("textarea", { id: "m", rows: 5, required: true, maxLength: 10000 });
@@ -195,16 +197,17 @@
 
   // ---- Start ----
   let removals = 0;
-  // The page can remove the widget immediately and repeatedly. Waiting longer each time prevents an
-  // endless loop.
+  // The page can remove the widget immediately and repeatedly. Increasing delays prevent a busy
+  // loop.
   const observer = new MutationObserver(() => { host.isConnected ? mount() : setTimeout(mount, removals++ ** 2); });
-  // Puts the widget into the page and applies the settings. It can run at any time.
+  // Puts the widget into the page and applies the settings. The function can be called at any time.
   function mount(candidate) {
     if (projectOf(candidate)) tag = candidate; else if (!tag?.isConnected) tag = findTag() ?? tag;
     if (!tag) return console.error("Miniback: no script tag with data-project.");
     project = projectOf(tag);
     server = /^http.*\/(?=widget\.js)/.exec(tag.src)?.[0] ?? "@SERVER@"; // includes the base path
-    // Outside <body>, the element isn't affected by layouts and effects, or when <body> is replaced.
+    // Outside <body>, layouts and effects don't affect the element. It also remains if <body> is
+    // replaced.
     const { documentElement } = document;
     if (!documentElement) return; // until the page has a new root element
     if (host.parentNode != documentElement) documentElement.append(host);
@@ -215,7 +218,7 @@
       dialog.showModal();
       message.focus();
     }
-    // `document.open()` removes all listeners.
+    // `document.open()` removes all listeners, so add them each time.
     for (const type of ["click", "keydown", "keyup", "keypress", "focusin", "pointerdown", "mousedown", "touchstart"])
       addEventListener(type, onEvent, true);
     addEventListener("online", flush);
@@ -250,8 +253,9 @@
   }
   form.oninput = onInput;
 
-  // Handles events before the page can. Events in the dialog don't reach the page: they could
-  // trigger its keyboard shortcuts, or its modals could close or move the focus back.
+  // Handles events before the page does. Events in the dialog don't reach the page. Otherwise, they
+  // could trigger the page's keyboard shortcuts, or the page's modals could close or take the
+  // focus.
   function onEvent(event) {
     const path = event.composedPath(), [target] = path, { type, key } = event;
     if (!path.includes(host)) {
@@ -299,14 +303,14 @@
     forget(key);
     if (/paused/.test(problem?.type)) return status.textContent = texts.paused;
     status.textContent = [texts.failed, problem?.detail].join(" ").trim();
-    // The form can send if there was no response, or if this page's origin isn't allowed.
+    // The public form may work if there was no response, or if this page's origin isn't allowed.
     if (!problem || problem.status == 403) {
       const href = `${server}f/${project}`;
       status.append(" ", texts.instead, " ", create("a", { href, target: "_blank", rel: "noopener", textContent: href }));
     }
   }
 
-  // Frameworks such as React first compare the page with what they expect, so let them finish.
+  // Wait until frameworks such as React have compared the page with their own rendering.
   const start = () => {
     if (host.isConnected) return;
     mount(currentScript);
@@ -315,7 +319,7 @@
   if (document.readyState == "complete") start();
   else {
     addEventListener("load", start);
-    setTimeout(start, 2000); // loading the page can take long
+    setTimeout(start, 2000); // loading the page can take a long time
   }
   try {
     const api = (Object.hasOwn(window, "miniback") && window.miniback) || (window.miniback = {});

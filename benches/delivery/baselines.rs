@@ -1,5 +1,5 @@
-//! Baselines of the machine, measured in the same run: the minimum cost of a delivery and of its
-//! rows.
+//! Baselines, measured on the same machine as the workloads: the minimum cost of a delivery and of
+//! its rows.
 //!
 //! In the bare loop, one thread sends the same signed request to the receiver with awc, as fast as
 //! possible and without a database.
@@ -51,7 +51,7 @@ struct PostLoopResult {
     nanos: Vec<u64>,
 }
 
-/// Measures the bare loop with this many requests in flight.
+/// Measures the bare loop with `in_flight` requests in flight.
 pub fn measure_posts(
     bench: &Bench,
     receiver: &mut Receiver,
@@ -79,7 +79,7 @@ pub fn measure_posts(
     })
 }
 
-/// Runs the bare loop. Called in the loop's own process.
+/// The entry point of the bare loop's process.
 pub fn run_post_loop() -> Result<(), Error> {
     process::die_with_parent();
     let post_loop: PostLoop = protocol::read_line(&mut BufReader::new(stdin()))?;
@@ -138,14 +138,15 @@ pub fn measure_rows(bench: &Bench) -> Result<f64, Error> {
     database::rows_per_second(&path, bench.baseline_time())
 }
 
-/// Measures the durations of durable commits of one row.
+/// Measures the durations of durable commits of one row each.
 pub fn measure_commits(bench: &Bench) -> Result<Durations, Error> {
     let dir = bench.new_dir()?;
     let path = bench.empty_database(dir.path())?;
     database::commit_times(&path, bench.baseline_time())
 }
 
-/// Runs a bare actix-web server with as many workers as the program.
+/// The entry point of a process that runs a bare actix-web server, with as many workers as the
+/// program.
 pub fn run_web_server() -> Result<(), Error> {
     process::die_with_parent();
     let _: () = protocol::read_line(&mut BufReader::new(stdin()))?;

@@ -1,4 +1,4 @@
-//! Settings that all workloads share, such as directories and counts.
+//! Settings that all workloads share, and functions for directories and counts.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,22 +8,22 @@ use tempfile::TempDir;
 use crate::Error;
 use crate::program::Program;
 
-/// Prefix of temporary directories. The id of the process that owns the directory follows.
+/// The prefix of the names of temporary directories. The id of the owner's process follows it.
 const RUN_PREFIX: &str = "run-";
 
-/// Settings for running the workloads.
+/// The settings of a benchmark.
 pub struct Bench {
-    /// Contains the data directories.
+    /// The parent of all data directories.
     pub dir: PathBuf,
-    /// Uses counts so small that each workload takes seconds. Such a run only checks that
+    /// Whether counts are so small that each workload takes only seconds. Such a run checks that
     /// everything works.
     pub quick: bool,
-    /// Factor for the number of stored rows.
+    /// The factor for the number of stored rows in W5 and W6.
     pub scale: f64,
 }
 
 impl Bench {
-    /// Creates a directory that is deleted when the value is dropped.
+    /// Creates a directory that is deleted when the returned value is dropped.
     pub fn new_dir(&self) -> Result<TempDir, Error> {
         let prefix = format!("{RUN_PREFIX}{}-", std::process::id());
         Ok(TempDir::with_prefix_in(prefix, &self.dir)?)
@@ -60,7 +60,7 @@ impl Bench {
         self.count(scaled.max(quick), quick)
     }
 
-    /// Returns how long to measure each baseline.
+    /// Returns the duration of the measurement of each baseline.
     pub fn baseline_time(&self) -> Duration {
         Duration::from_millis(self.time(3000, 200))
     }

@@ -17,14 +17,14 @@ use ulid::Ulid;
 use crate::metrics::Durations;
 use crate::{Error, sample};
 
-/// Time of the first row: 2025-01-01, in milliseconds since the Unix epoch. All ids that the
+/// The time of the first row: 2025-01-01, in milliseconds since the Unix epoch. Ids that the
 /// program creates are greater than ids created here.
 const FIRST_ROW_TIME: i64 = 1_735_689_600_000;
-/// Milliseconds between two feedback items. A million items span 23 days.
+/// The time between two feedback items, in milliseconds. A million items span 23 days.
 const FEEDBACK_INTERVAL_MS: i64 = 2_000;
 /// The number of feedback items per commit when filling a database.
 const COMMIT_SIZE: usize = 10_000;
-/// The number of deliveries per failed delivery.
+/// The interval between failed deliveries: one of this many deliveries has failed.
 const FAILURE_INTERVAL: usize = 100;
 
 const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)
@@ -170,7 +170,8 @@ fn open_for_filling(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Calls `insert` for each index, in transactions of [`COMMIT_SIZE`] calls.
+/// Calls `insert` for each index from `from` to `to` (exclusive), with [`COMMIT_SIZE`] calls per
+/// transaction.
 fn insert_in_batches(
     connection: &Connection,
     from: usize,
@@ -225,8 +226,8 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
     insert_in_batches(&connection, stored, count, |index| {
         rows.feedback(index, FeedbackStatus::ALL[index % 10 % 3])
     })?;
-    // Retention deletes the oldest rows, so all events after the first remaining delivery are
-    // complete. The event of that delivery may be incomplete.
+    // Retention deletes the oldest rows first. The event of the first remaining delivery may have
+    // lost some deliveries, so delete its other deliveries and insert all of them again.
     let first = query_number("SELECT created_at FROM deliveries ORDER BY id LIMIT 1").optional()?;
     let is_missing = |index: &usize| first.is_none_or(|first| time_of(*index) <= first);
     let missing = (0..count).take_while(is_missing).count();
@@ -256,7 +257,8 @@ fn open_read_only(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Counts the deliveries that finished before `time`. Works while the program is running.
+/// Counts the deliveries that finished before `time`, in milliseconds since the Unix epoch. Works
+/// while the program is running.
 pub fn finished_before(path: &Path, time: i64) -> Result<usize, Error> {
     let count = "SELECT count(*) FROM deliveries WHERE finished_at < ?1";
     let count: i64 = open_read_only(path)?.query_row(count, [time], |row| row.get(0))?;
@@ -274,7 +276,7 @@ pub fn size(path: &Path) -> Result<(f64, f64), Error> {
     ))
 }
 
-/// Waits until the running program has indexed all feedback for search. Returns the time it took.
+/// Waits until the running program has indexed all feedback for search. Returns the waiting time.
 pub fn wait_for_search(path: &Path, timeout: Duration) -> Result<Duration, Error> {
     let connection = open_read_only(path)?;
     let is_behind =
@@ -289,12 +291,12 @@ pub fn wait_for_search(path: &Path, timeout: Duration) -> Result<Duration, Error
     Ok(started.elapsed())
 }
 
-/// Opens a database with the settings of the program.
+/// Opens a database with the program's settings for durability.
 fn open_durable(path: &Path) -> Result<Connection, Error> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // The rows refer to a project and a webhook that don't exist.
+    // The inserted rows refer to a project and a webhook that don't exist.
     connection.pragma_update(None, "foreign_keys", false)?;
     Ok(connection)
 }
@@ -321,7 +323,7 @@ pub fn rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
     Ok(index as f64 * 4.0 / started.elapsed().as_secs_f64())
 }
 
-/// Measures the durations of commits of one row.
+/// Measures the durations of commits of one row each.
 pub fn commit_times(path: &Path, time: Duration) -> Result<Durations, Error> {
     let connection = open_durable(path)?;
     let mut rows = Rows::new(&connection, sample::project())?;

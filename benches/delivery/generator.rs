@@ -1,9 +1,9 @@
 //! The load generator: sends feedback over keep-alive connections, from one thread of a separate
 //! process.
 //!
-//! Without a rate, each connection sends its next request when the previous one is acknowledged.
-//! With a rate, each request has a planned time that doesn't depend on earlier ones, so that slow
-//! responses don't reduce the load.
+//! Without a rate, each connection sends its next request when the previous request is
+//! acknowledged. With a rate, each request has a planned time that doesn't depend on earlier
+//! requests. Slow responses then don't reduce the planned load.
 
 use std::cell::{Cell, RefCell};
 use std::io::{BufReader, stdin, stdout};
@@ -27,7 +27,7 @@ use crate::{Error, sample};
 
 pub const ROLE: &str = "__generator";
 
-/// The requests to send.
+/// The requests to send, with their target and rate.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct LoadPlan {
     pub address: SocketAddr,
@@ -36,7 +36,7 @@ pub struct LoadPlan {
     pub connections: usize,
     pub count: usize,
     /// Requests per second. If `None`, each connection sends its next request as soon as the
-    /// previous one is acknowledged.
+    /// previous request is acknowledged.
     pub rate: Option<f64>,
     /// Time limit for the whole plan.
     pub timeout: Duration,
@@ -52,7 +52,8 @@ pub struct LoadResult {
     pub lateness: f64,
 }
 
-/// Runs a generator. Fails unless all requests were acknowledged.
+/// Sends the requests of `plan` from a generator process. Fails unless all requests were
+/// acknowledged.
 pub fn generate(plan: &LoadPlan) -> Result<LoadResult, Error> {
     let mut helper = Helper::start(ROLE, plan)?;
     let (line, accepted) = helper.read_records::<Accepted>()?;
@@ -122,7 +123,7 @@ async fn send_all(plan: LoadPlan) -> Rc<Generator> {
 }
 
 impl Generator {
-    /// Sends requests over one connection until all are sent.
+    /// Sends requests over one connection until all requests of the plan are sent.
     async fn send_over_connection(&self) -> Result<(), Error> {
         let mut stream = TcpStream::connect(self.plan.address).await?;
         stream.set_nodelay(true)?;
@@ -174,8 +175,8 @@ impl Generator {
     }
 }
 
-/// Reads a response and returns the number of the created feedback's id. Other responses are
-/// errors.
+/// Reads a 201 response and returns the ULID of the created feedback as a number. Other responses
+/// are errors.
 async fn read_acknowledgment(stream: &mut TcpStream, buffer: &mut Buffer) -> Result<u128, Error> {
     loop {
         if let Some(message) = buffer.message() {

@@ -1,5 +1,5 @@
-//! The parts of HTTP/1.1 that the generator and the receiver need: messages with `Content-Length`,
-//! in a reused buffer. It's minimal because it competes with the program for CPU time.
+//! Minimal HTTP/1.1 for the generator and the receiver, which compete with the program for CPU
+//! time. The module supports only messages with `Content-Length`, in a reused buffer.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -29,7 +29,7 @@ impl Buffer {
         }
     }
 
-    /// Reads once. Returns false if the peer has closed the connection.
+    /// Reads from the stream once. Returns `false` if the peer has closed the connection.
     pub async fn read(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
         if self.filled == self.bytes.len() {
             return Err(io::Error::other("the message is too long"));
@@ -43,7 +43,7 @@ impl Buffer {
         Ok(read > 0)
     }
 
-    /// Returns the first message if it's complete.
+    /// Returns the first message if all its bytes were read.
     pub fn message(&self) -> Option<Message<'_>> {
         let bytes = &self.bytes[..self.filled];
         let head_len = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
@@ -75,7 +75,7 @@ pub fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// Returns the `len` bytes that follow `prefix`.
+/// Returns the `len` bytes after the first occurrence of `prefix`.
 pub fn after<'a>(bytes: &'a [u8], prefix: &[u8], len: usize) -> Option<&'a [u8]> {
     let at = bytes
         .windows(prefix.len())

@@ -1,6 +1,6 @@
-//! The benchmark: `cargo bench --bench delivery`. It starts the real executable with default
-//! settings, a receiver, and a load generator as separate processes on loopback, and compares the
-//! results with baselines measured on the same machine.
+//! The benchmark: `cargo bench --bench delivery`. It starts the real executable, a receiver, and a
+//! load generator as separate processes on loopback. It compares the results with baselines
+//! measured on the same machine.
 //!
 //! The measurements are in `workloads`. `--quick` only checks that everything works and that all
 //! deliveries arrive; measured values are never asserted. The receiver, the generator, and the

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::system::UsageDelta;
 
-/// Threads below this share of the total are combined as "others".
+/// Threads that used at most this share of the CPU time are combined as "others".
 const MIN_SHARE: f64 = 0.005;
 
 /// Sorted durations in nanoseconds. All values are stored, so percentiles are exact.
@@ -25,13 +25,13 @@ impl Durations {
     }
 }
 
-/// A measured number.
+/// A measured value with its name, unit, and goal.
 #[derive(Clone)]
 pub struct Metric {
     pub name: String,
     pub unit: &'static str,
     pub value: f64,
-    /// The goal, which is shown in the report but never asserted.
+    /// The goal, which is shown in the report but never asserted. Empty if there is no goal.
     pub goal: &'static str,
 }
 

@@ -1,5 +1,5 @@
-//! The plot: the CPU cost of a delivery by thread, compared with the bare loop, and the rate at
-//! which a backlog drains.
+//! The plot: the CPU cost of a delivery by thread, compared with the bare loop, and the rate of a
+//! draining backlog.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ const PANEL_HEIGHT: f64 = 300.0;
 const MARGIN_LEFT: f64 = 64.0;
 const MARGIN_TOP: f64 = 44.0;
 const PLOT_HEIGHT: f64 = 190.0;
-/// The Okabe–Ito palette, which people with color blindness can distinguish.
+/// The colors of the Okabe–Ito palette, which people with color blindness can distinguish.
 const COLORS: [&str; 7] = [
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442",
 ];

@@ -53,8 +53,8 @@ impl Drop for ChildGuard {
     }
 }
 
-/// Returns a command that runs `program` in a process that the kernel kills when this process ends.
-/// Start it on the main thread, because the kernel acts when the thread that started it ends.
+/// Returns a command that runs `program` without environment variables. The kernel kills the new
+/// process when the thread that started it ends, so start the command on the main thread.
 pub fn command_tied_to_parent(program: &Path) -> Result<Command, Error> {
     let mut command = Command::new(std::env::current_exe()?);
     command.env_clear().arg(EXEC_ROLE).arg(program);
@@ -62,7 +62,7 @@ pub fn command_tied_to_parent(program: &Path) -> Result<Command, Error> {
 }
 
 /// Runs in the new process: makes the process end with its parent, then replaces it with the
-/// program in `arguments`. Returns only if that fails.
+/// program in `arguments`. Returns only if the replacement fails.
 pub fn exec_program(mut arguments: impl Iterator<Item = String>) -> Error {
     die_with_parent();
     match arguments.next() {
@@ -77,7 +77,8 @@ pub fn die_with_parent() {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
 }
 
-/// This executable in another role. It communicates in lines of JSON over pipes.
+/// A child process with this executable in another role. It communicates over pipes, as described
+/// in [`protocol`].
 pub struct Helper {
     pub process: ChildGuard,
     input: ChildStdin,
@@ -85,7 +86,7 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// Starts a helper and sends it the settings.
+    /// Starts a helper in `role` and sends `settings` to it.
     pub fn start(role: &str, settings: &impl Serialize) -> Result<Self, Error> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(role)

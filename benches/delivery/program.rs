@@ -23,7 +23,7 @@ const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery staple";
 /// The number of log lines to store for error messages.
 const LOG_LINES: usize = 50;
-/// Time limit for one response.
+/// The time limit for the program's start and for each response.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The maximum size of a page or a JSON response.
@@ -35,7 +35,7 @@ pub struct Program {
     process: ChildGuard,
     pub address: SocketAddr,
     pub token: String,
-    /// Time from the start of the process to the `listening` line in the log.
+    /// The time from the start of the process to the `listening` line in the log.
     pub startup_time: Duration,
     dir: PathBuf,
     runtime: actix_rt::Runtime,
@@ -44,7 +44,7 @@ pub struct Program {
     log: Log,
 }
 
-/// A complete response.
+/// The status and body of a response.
 pub struct Response {
     status: u16,
     pub text: String,
@@ -56,7 +56,8 @@ pub fn executable_size() -> Result<u64, Error> {
 }
 
 impl Program {
-    /// Starts the program on `dir`, with additional options.
+    /// Starts the program with the data directory `dir` and additional options, and creates an API
+    /// token.
     pub fn start(dir: &Path, options: &[&str]) -> Result<Self, Error> {
         let started = Instant::now();
         let mut child = command_tied_to_parent(EXECUTABLE.as_ref())?
@@ -132,7 +133,8 @@ impl Program {
         .into()
     }
 
-    /// Calls the API. Unsuccessful responses are errors.
+    /// Calls the API with POST if there is a body, otherwise with GET. Unsuccessful responses are
+    /// errors.
     pub fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         let url = format!("http://{}/api/v1{path}", self.address);
         let bearer = (AUTHORIZATION, format!("Bearer {}", self.token));
@@ -197,7 +199,7 @@ impl Program {
         Ok(())
     }
 
-    /// Fetches a page with its complete body.
+    /// Fetches a page and reads the whole body.
     pub fn page(&self, path: &str) -> Result<Response, Error> {
         self.read(|| self.get(path).send())
     }
@@ -240,7 +242,8 @@ impl Program {
         }
     }
 
-    /// Sends a request and reads the complete response. awc creates requests only within a runtime.
+    /// Sends the request that `send` creates, and reads the whole response. awc creates requests
+    /// only within a runtime.
     fn read(&self, send: impl FnOnce() -> SendClientRequest) -> Result<Response, Error> {
         self.runtime.block_on(async {
             let mut response = send().await.map_err(|error| error.to_string())?;
@@ -262,8 +265,8 @@ pub fn string_value(value: &Value) -> Result<String, Error> {
     Ok(text.to_owned())
 }
 
-/// Waits for the socket address in the log. A thread continues to read the log, so that the program
-/// never blocks on it.
+/// Waits for the socket address in the log, and returns it with the log. A thread continues to read
+/// the log, so that the program never blocks on it.
 fn wait_until_listening(stderr: ChildStderr) -> Result<(SocketAddr, Log), Error> {
     let log = Log::default();
     let lines = Arc::clone(&log);

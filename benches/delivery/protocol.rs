@@ -101,7 +101,7 @@ pub fn read_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, Erro
     Ok(serde_json::from_str(&line)?)
 }
 
-/// Writes `line`, followed by all records.
+/// Writes `line` with the number of records, followed by the records.
 pub fn write_records<R: Record>(
     out: &mut impl Write,
     mut line: Value,

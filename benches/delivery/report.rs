@@ -33,7 +33,7 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values
 }
 
-/// Returns the median of sorted values: the lower one if two are in the middle.
+/// Returns the median of sorted values. If two values are in the middle, returns the lower value.
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len().saturating_sub(1) / 2;
     sorted.get(middle).copied().unwrap_or(0.0)
@@ -80,7 +80,7 @@ impl WorkloadReport {
         self.runs.last().map_or(&[], |run| &run.curve)
     }
 
-    /// Returns the median of a metric.
+    /// Returns the median of a metric over all runs, or `None` if it wasn't measured.
     pub fn median(&self, name: &str) -> Option<f64> {
         let rows = self.rows();
         let row = rows.iter().find(|row| row.metric.name == name)?;

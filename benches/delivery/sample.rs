@@ -10,7 +10,7 @@ use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use miniback::domain::id::{FeedbackId, ProjectId};
 use sha2::Sha256;
 
-/// Length of a message in bytes. It makes the body of an event about 450 bytes long.
+/// The maximum length of a message in bytes. The body of an event is then about 450 bytes long.
 const MESSAGE_LEN: usize = 173;
 
 /// Occurs only in the message with the index [`RARE_INDEX`].
@@ -40,7 +40,7 @@ pub fn message(index: usize) -> String {
     }
     let mut state = index as u64;
     while text.len() < MESSAGE_LEN {
-        // SplitMix64, so that neighboring indexes get different words.
+        // Use SplitMix64, so that neighboring indexes get different words.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -89,7 +89,8 @@ pub fn event_body() -> String {
     String::from_utf8_lossy(&body).into_owned()
 }
 
-/// Returns the headers of a delivery with this body, signed with [`SECRET`].
+/// Returns the headers of a delivery with this body. Only `X-Miniback-Signature` is valid for the
+/// body, with [`SECRET`] as the key.
 pub fn delivery_headers(body: &str) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = [
         ("Content-Type", "application/json"),
@@ -111,7 +112,7 @@ pub fn delivery_headers(body: &str) -> Vec<(String, String)> {
     headers
 }
 
-/// Computes a signature without the program's code.
+/// Computes the hexadecimal HMAC-SHA256 of a body independently of the program's code.
 pub fn hex_signature(secret: &str, body: &[u8]) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
         return String::new();

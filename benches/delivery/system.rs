@@ -1,4 +1,5 @@
-//! Reads the resource usage of processes: CPU time, memory, written bytes, and context switches.
+//! Reads the resource usage of processes (CPU time, memory, written bytes, and context switches),
+//! and describes the machine.
 //!
 //! All processes share the machine's monotonic clock, so their times can be compared.
 
@@ -38,7 +39,7 @@ pub struct UsageDelta {
     pub system: f64,
     /// Bytes written to disk.
     pub written: u64,
-    /// Voluntary context switches: how often the process waited.
+    /// The number of voluntary context switches, which occur when a thread waits.
     pub context_switches: u64,
     /// CPU seconds by thread. The rest of the total was used by threads that have ended.
     pub threads: BTreeMap<String, f64>,
@@ -106,7 +107,7 @@ impl Usage {
 }
 
 /// Reads the name of a process or thread, and its user and system CPU seconds. In the file, the
-/// name is in parentheses and can contain anything except a newline.
+/// name is in parentheses and can contain any character except a newline.
 fn read_cpu_times(path: &str) -> Result<(String, f64, f64), Error> {
     let text = fs::read_to_string(path)?;
     let malformed = || format!("unexpected format of {path}");
@@ -162,7 +163,7 @@ fn read_mebibytes(pid: u32, name: &str) -> f64 {
 }
 
 /// Resets the peak of the resident memory. Hashing the first user's password uses more memory than
-/// anything after it.
+/// all later work.
 pub fn reset_peak_memory(pid: u32) -> Result<(), Error> {
     Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
 }

@@ -3,7 +3,8 @@ use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// `header` returns a header by name; `body` is the raw body; `now` is in Unix seconds.
+/// Returns whether Miniback sent a request. `header` returns a header by name; `body` is the raw
+/// body; `now` is in Unix seconds.
 pub fn is_genuine<'a>(
     secret: &str,
     header: impl Fn(&str) -> Option<&'a str>,

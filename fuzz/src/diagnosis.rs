@@ -1,4 +1,4 @@
-//! Explanations of deliveries that can't be verified.
+//! A fuzz target for the explanations of deliveries that can't be verified.
 
 use miniback::clock::Timestamp;
 use miniback::domain::body_change::{self, BodyChange};
@@ -12,8 +12,8 @@ use super::support::{split_at, text};
 
 const SIGNED_AT: i64 = 1_767_225_600;
 
-/// Input: the sent body, a line with `---`, the received body, another such line, and a header
-/// value.
+/// Fuzzes the comparison of bodies and the diagnosis of a delivery. Input: the sent body, a line
+/// with `---`, the received body, another line with `---`, and a header value.
 pub fn diagnosis(data: &[u8]) -> bool {
     let (sent, rest) = split_at(data, b"\n---\n");
     let (received, value) = split_at(rest, b"\n---\n");
@@ -47,7 +47,8 @@ fn check_difference(sent: &[u8], received: &[u8]) {
     }
 }
 
-/// Checks that a request is valid if, and only if, its body is the sent body.
+/// Checks that verification and diagnosis find a request valid if, and only if, its body is the
+/// sent body.
 fn check_signed(sent: &[u8], received: &[u8], change: Option<BodyChange>) {
     let secret = Secret::from_random([7; 32]);
     let header = |name: &str| match name {
@@ -96,7 +97,7 @@ fn check_signed(sent: &[u8], received: &[u8], change: Option<BodyChange>) {
     }
 }
 
-/// Checks that a header can have any value, and that no request is valid without the right
+/// Checks that every header value is handled, and that no request is valid without the right
 /// signature.
 fn check_header(body: &[u8], value: &str) {
     let secrets = Secrets {

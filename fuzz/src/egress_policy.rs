@@ -1,4 +1,4 @@
-//! The egress policy: the IP addresses that webhooks can connect to.
+//! A fuzz target for the egress policy, which decides which IP addresses webhooks can connect to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -9,8 +9,8 @@ use miniback::domain::endpoint_url::EndpointUrl;
 
 use super::support::{first_line, text};
 
-/// Input: an IP address in the first line, as text or as 16 bytes, then a value of
-/// `--allow-target`.
+/// Fuzzes the egress policy. Input: an IP address in the first line, as text or as 16 bytes, then a
+/// value of `--allow-target`.
 pub fn egress_policy(data: &[u8]) -> bool {
     let text = text(data);
     let (first, option) = first_line(&text);
@@ -36,14 +36,14 @@ pub fn egress_policy(data: &[u8]) -> bool {
     true
 }
 
-/// Returns whether a webhook with a host name in its URL can connect to the IP address.
+/// Checks whether a webhook with a host name in its URL can connect to the IP address.
 fn check(policy: &EgressPolicy, ip: IpAddr) -> Result<(), EgressDenied> {
     let url = EndpointUrl::parse("https://hooks.example/").expect("the URL is valid");
     policy.check_address(&url, SocketAddr::new(ip, 443))
 }
 
-/// Checks that each IP address that the standard library considers special is blocked, and that
-/// `--allow-target` allows it.
+/// Checks that an IP address is blocked if the standard library considers it special, and that the
+/// option in the error message allows it.
 fn check_ip(ip: IpAddr) {
     let is_special = match ip {
         IpAddr::V4(v4) => {
@@ -74,7 +74,7 @@ fn check_ip(ip: IpAddr) {
     }
 }
 
-/// Checks that the option in the message allows the target.
+/// Checks that the option in the error message allows the target.
 fn check_advice(denied: &EgressDenied, check: impl Fn(&EgressPolicy) -> Result<(), EgressDenied>) {
     let message = denied.to_string();
     let (_, value) = message
@@ -88,7 +88,8 @@ fn check_advice(denied: &EgressDenied, check: impl Fn(&EgressPolicy) -> Result<(
     assert_eq!(check(&policy), Ok(()), "{message}");
 }
 
-/// Checks that the decision is the same for an IPv4 address and the IPv6 addresses that embed it.
+/// Checks that the decision is the same for an IPv4 address and for IPv6 addresses that embed this
+/// IPv4 address.
 fn check_embedded(v4: Ipv4Addr) {
     let expected = check(&EgressPolicy::default(), v4.into());
     let [a, b, c, d] = v4.octets();
@@ -113,7 +114,7 @@ fn check_embedded(v4: Ipv4Addr) {
     }
 }
 
-/// Checks that an option allows only the IP addresses in its network.
+/// Checks that an option allows all its targets, and never blocks a public IP address.
 fn check_allowed_net(ip: IpAddr, option: &str) {
     let Ok(allowed) = option.parse::<AllowTarget>() else {
         return;
@@ -141,7 +142,8 @@ fn check_allowed_net(ip: IpAddr, option: &str) {
     );
 }
 
-/// Checks that the decision is the same for an IP address and a URL with this IP address.
+/// Checks that the decision is the same for an IP address and a URL with this IP address. If the
+/// URL is blocked, checks that the option in the error message allows it.
 fn check_url(host: &str, option: &str) {
     let allow: Vec<AllowTarget> = option.parse().into_iter().collect();
     let policy = EgressPolicy::new(allow, true, Vec::new(), Vec::new());

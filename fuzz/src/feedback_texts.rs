@@ -1,4 +1,4 @@
-//! Texts of feedback and projects: emails, slugs, and cells of the CSV export.
+//! Fuzz targets for texts of feedback and projects: emails, slugs, and cells of the CSV export.
 
 use miniback::domain::email::{EMAIL_MAX_BYTES, check_email, normalize_email};
 use miniback::domain::project::{NAME_MAX_CHARS, check_name, check_slug, slug_from_name};
@@ -10,7 +10,7 @@ use url::Url;
 
 use super::support::{first_line, text};
 
-/// Input: an email.
+/// Fuzzes the validation and normalization of emails, and `mailto:` URLs. Input: an email.
 pub fn email(data: &[u8]) -> bool {
     let text = text(data);
     check_mailto(&text);
@@ -47,7 +47,7 @@ fn check_mailto(email: &str) {
     assert_eq!(decoded.as_deref(), Ok(email));
 }
 
-/// Input: the name of a project.
+/// Fuzzes the validation of project names, and the slugs created from them. Input: a name.
 pub fn slug(data: &[u8]) -> bool {
     let name = text(data);
     let slug = slug_from_name(&name);
@@ -71,7 +71,7 @@ pub fn slug(data: &[u8]) -> bool {
     slug != "project"
 }
 
-/// Input: two cells, the first line and the rest.
+/// Fuzzes the CSV export. Input: two cells, the first line and the rest.
 pub fn csv_cells(data: &[u8]) -> bool {
     let text = text(data);
     let (first, second) = first_line(&text);

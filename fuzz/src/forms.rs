@@ -1,4 +1,4 @@
-//! Submitted forms, and pages that show them again.
+//! Fuzz targets for submitted forms, and for pages that show submitted values again.
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -12,10 +12,10 @@ use scraper::{ElementRef, Html, Selector};
 
 use super::support::{block_on, piece_size, text};
 
-/// The maximum size of a form.
 const FORM_MAX_BYTES: usize = 64 * 1024;
 
-/// Input: the body of a form. The result must not depend on how the body is split into pieces.
+/// Fuzzes the form parser. Input: the piece size ([`piece_size`]) and the body of a form. The
+/// result must not depend on how the body is split into pieces.
 pub fn form_data(data: &[u8]) -> bool {
     let (size, body) = piece_size(data);
     let whole = read_form(body, body.len().max(1));
@@ -57,7 +57,8 @@ fn read_form(body: &[u8], size: usize) -> Result<FormData, FormError> {
     Ok(form)
 }
 
-/// A page with two forms: one has every kind of control, and the other must not change.
+/// A page with two forms. The first form has every kind of control, and the second form must not
+/// change.
 const PAGE: &str = r#"<!DOCTYPE html><html><body><div id="messages"></div>
 <form class="card" action="/save" id="main" method="post">
 <input name="name" value="stored"><textarea name="text">stored</textarea>
@@ -67,7 +68,8 @@ const PAGE: &str = r#"<!DOCTYPE html><html><body><div id="messages"></div>
 <input name="outside" form="main" value="stored"><form action="/other"><input name="name" value="other"></form>
 </body></html>"#;
 
-/// Input: the encoded fields of a form that is shown again. The page must contain their values.
+/// Fuzzes the restoration of submitted values in a page. Input: the encoded fields of a form. The
+/// page must contain their values, except for passwords.
 pub fn form_restore(data: &[u8]) -> bool {
     let Ok(fields) = serde_urlencoded::from_bytes::<Vec<(String, String)>>(data) else {
         return false;

@@ -1,4 +1,4 @@
-//! Headers: `Retry-After` of endpoints, and the headers of requests.
+//! Fuzz targets for headers: `Retry-After` in responses of endpoints, and the headers of requests.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use miniback::server::urls::Urls;
 
 use super::support::{first_line, text};
 
-/// Input: the value of `Retry-After`.
+/// Fuzzes `Retry-After`. Input: the value of the header.
 pub fn retry_after(data: &[u8]) -> bool {
     let text = text(data);
     let now = Timestamp::from_millis(1_767_225_600_000);
@@ -42,7 +42,7 @@ pub fn retry_after(data: &[u8]) -> bool {
         later.is_none_or(|later| until <= later),
         "a hold becomes shorter"
     );
-    // The same time as a date, in whole seconds.
+    // The same time as an HTTP date must have the same result.
     let millis = u64::try_from(until.millis()).expect("the time is after 1970");
     let date = std::time::UNIX_EPOCH + Duration::from_millis(millis);
     let date = httpdate::fmt_http_date(date);
@@ -50,7 +50,7 @@ pub fn retry_after(data: &[u8]) -> bool {
     true
 }
 
-/// Input: the headers of a request, one per line.
+/// Fuzzes the headers of requests to Miniback. Input: the headers, one per line.
 pub fn request_headers(data: &[u8]) -> bool {
     let text = text(data);
     let request = request(&text);
@@ -101,7 +101,8 @@ fn request(text: &str) -> HttpRequest {
     request.to_http_request()
 }
 
-/// Returns the IP address in `X-Forwarded-For`, if a trusted proxy sent one.
+/// Checks that only headers from a trusted proxy determine the client's IP address. Returns this IP
+/// address if it isn't the proxy's.
 fn check_client_ip(request: &HttpRequest, text: &str) -> Option<IpAddr> {
     let trusting = |network: &str| TrustedProxies::new(vec![network.parse().expect("a network")]);
     let peer: IpAddr = "127.0.0.1".parse().expect("an IP address");

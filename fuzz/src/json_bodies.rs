@@ -1,4 +1,4 @@
-//! JSON request bodies and the validation of feedback.
+//! A fuzz target for JSON request bodies and the validation of feedback.
 
 use actix_web::FromRequest;
 use actix_web::test::TestRequest;
@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 
 use super::support::block_on;
 
-/// A body like that of the endpoint for feedback.
+/// A request body with the members of new feedback. `topics` and `hours` are added to test their
+/// parsers.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Submission {
@@ -30,7 +31,7 @@ struct Submission {
     hours: Option<u32>,
 }
 
-/// Input: a JSON body.
+/// Fuzzes the JSON parser and the validation of feedback. Input: a JSON body.
 pub fn json_body(data: &[u8]) -> bool {
     let object = read::<Map<String, Value>>(data);
     if let Ok(object) = &object {

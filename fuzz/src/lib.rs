@@ -20,7 +20,8 @@ mod urls;
 pub struct Target {
     /// The name of the target's fuzzer and of its directory in `corpus/`.
     pub name: &'static str,
-    /// Runs the target. Returns whether the parser accepted the input.
+    /// Runs the target. Returns whether the parser accepted the input. A target that accepts almost
+    /// every input returns whether the input covers an important case.
     pub run: fn(&[u8]) -> bool,
 }
 
@@ -48,7 +49,7 @@ const fn target(name: &'static str, run: fn(&[u8]) -> bool) -> Target {
     Target { name, run }
 }
 
-/// Runs the target `name`.
+/// Runs the target `name` and returns its result.
 pub fn run(name: &str, data: &[u8]) -> bool {
     let target = TARGETS.iter().find(|target| target.name == name);
     (target.expect("TARGETS contains every fuzzer").run)(data)

@@ -1,4 +1,4 @@
-//! Requests that people paste to check a signature.
+//! A fuzz target for requests that people paste to check a signature.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::support::{split_at, text};
 
-/// Input: pasted headers, an empty line, and a pasted body.
+/// Fuzzes the parsers of pasted headers and bodies. Input: pasted headers, an empty line, and a
+/// pasted body.
 pub fn pasted_request(data: &[u8]) -> bool {
     let (head, body) = split_at(data, b"\n\n");
     let (head, pasted_body) = (text(head), text(body));
@@ -29,7 +30,7 @@ pub fn pasted_request(data: &[u8]) -> bool {
     !headers.is_empty() && is_decoded
 }
 
-/// Checks that a header is found in every format in which programs print headers.
+/// Checks that a header is found in the output formats of common programs.
 fn check_formats(text: &str) {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || "+/=,:.-_".contains(*c);
     let value: String = text.chars().filter(is_plain).take(80).collect();
@@ -57,7 +58,7 @@ fn check_formats(text: &str) {
     }
 }
 
-/// Checks that a body can be decoded from every encoding.
+/// Checks that a body can be decoded from hexadecimal, Base64, and a Python literal.
 fn check_encodings(body: &[u8]) {
     let bytes = Ok(body.to_vec());
     let hex = hex::encode(body);

@@ -1,4 +1,4 @@
-//! Response heads and chunked bodies from endpoints.
+//! Fuzz targets for response heads and chunked bodies from endpoints.
 
 use std::iter;
 
@@ -9,7 +9,8 @@ use miniback::delivery::response_head::{
 
 use super::support::piece_size;
 
-/// Reads a response head. Returns it with its size, or `None` if it is incomplete.
+/// Reads a response head. Returns the head and its size in bytes, or `None` if the head is
+/// incomplete.
 fn read_head<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Option<(ParsedHead, usize)>, HeadError> {
@@ -23,7 +24,8 @@ fn read_head<'a>(
     Ok(None)
 }
 
-/// Input: a response head. The result must not depend on how the head is split into pieces.
+/// Fuzzes the parser of response heads. Input: the piece size ([`piece_size`]) and a response head.
+/// The result must not depend on how the head is split into pieces.
 pub fn response_head(data: &[u8]) -> bool {
     let (size, input) = piece_size(data);
     let whole = read_head(iter::once(input));
@@ -62,7 +64,7 @@ pub fn response_head(data: &[u8]) -> bool {
     true
 }
 
-/// A body decoded from chunks.
+/// The content decoded from chunks, and the number of bytes read.
 #[derive(Debug, PartialEq, Eq)]
 struct Decoded {
     used: usize,
@@ -70,7 +72,7 @@ struct Decoded {
     content: Vec<u8>,
 }
 
-/// Decodes chunks. Also returns the chunks that the reader passes on, in strict syntax.
+/// Decodes chunks. Also returns the chunks as the reader rewrites them, in strict syntax.
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Result<Decoded, ChunkError>, Vec<u8>) {
     let (mut reader, mut strict, mut used) = (ChunkReader::default(), Vec::new(), 0);
     for piece in pieces {
@@ -90,7 +92,8 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Result<Decoded, ChunkE
     (Ok(decoded), strict)
 }
 
-/// Returns the content of chunks in strict syntax. Only a complete body has the last chunk.
+/// Returns the content of chunks in strict syntax. A complete body must end with an empty chunk; an
+/// incomplete body must not.
 fn strict_content(mut strict: &[u8], is_done: bool) -> Vec<u8> {
     let mut content = Vec::new();
     while !strict.is_empty() {
@@ -110,7 +113,8 @@ fn strict_content(mut strict: &[u8], is_done: bool) -> Vec<u8> {
     content
 }
 
-/// Input: a chunked body. The result must not depend on how the body is split into pieces.
+/// Fuzzes the parser of chunked bodies. Input: the piece size ([`piece_size`]) and a chunked body.
+/// The result must not depend on how the body is split into pieces.
 pub fn chunked_body(data: &[u8]) -> bool {
     let (size, input) = piece_size(data);
     let (whole, strict) = decode(iter::once(input));

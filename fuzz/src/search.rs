@@ -1,4 +1,4 @@
-//! Search queries and the texts that they match.
+//! A fuzz target for search queries and the texts that they match.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::support::{first_line, text};
 
 const HIGHLIGHTS_MAX: usize = 200;
 
-/// Input: a query in the first line, then a text.
+/// Fuzzes the search. Input: a query in the first line, then a text.
 pub fn search(data: &[u8]) -> bool {
     let text = text(data);
     let (query, text) = first_line(&text);
@@ -51,16 +51,17 @@ pub fn search(data: &[u8]) -> bool {
     is_match
 }
 
-/// Checks that a text matches itself as a phrase.
+/// Checks that a text matches itself as a query, also with its words in reverse order.
 fn check_phrase(text: &str) {
-    // An email in a query is compared in the form in which it is stored.
+    // Skip texts that are too long for a query. Skip texts with an email, because a query
+    // normalizes emails.
     if text.chars().count() >= QUERY_MAX_CHARS - 1 || text.contains(['@', '＠']) {
         return;
     }
     if let Ok(Some(query)) = SearchQuery::parse(text) {
         assert!(query.matches(&[text]), "{text:?} doesn't match itself");
     }
-    // Between quotes, the order of the words matters.
+    // Between quotation marks, the order of the words matters.
     if text.contains([
         '"', '“', '”', '„', '‟', '«', '»', '″', '〝', '〞', '〟', '＂',
     ]) {

@@ -1,4 +1,4 @@
-//! Splits the bytes of a fuzzer into the inputs of a parser.
+//! Functions that the targets share: they split a fuzzer's bytes into inputs, and run futures.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -10,7 +10,7 @@ pub fn text(data: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(data)
 }
 
-/// Returns the first line and the rest.
+/// Returns the first line and the text after it.
 pub fn first_line(text: &str) -> (&str, &str) {
     text.split_once('\n').unwrap_or((text, ""))
 }
@@ -26,8 +26,8 @@ pub fn split_at<'a>(data: &'a [u8], separator: &[u8]) -> (&'a [u8], &'a [u8]) {
     }
 }
 
-/// Reads the size of pieces, 1 to 16 bytes, from the first byte: `a` is 1, `b` is 2. Returns the
-/// size and the remaining bytes.
+/// Reads the piece size, 1 to 16 bytes, from the first byte: `a` is 1, `b` is 2. Returns the size
+/// and the remaining bytes.
 pub fn piece_size(data: &[u8]) -> (usize, &[u8]) {
     match data.split_first() {
         Some((first, rest)) => (usize::from(first.wrapping_sub(b'a') % 16) + 1, rest),
@@ -35,7 +35,7 @@ pub fn piece_size(data: &[u8]) -> (usize, &[u8]) {
     }
 }
 
-/// Runs a future to completion on a runtime of this thread.
+/// Runs a future on this thread's runtime and returns its output.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     thread_local! {
         static RUNTIME: Runtime = Builder::new_current_thread()

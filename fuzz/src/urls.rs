@@ -1,4 +1,4 @@
-//! Webhook URLs, the origins of websites, and `--base-url`.
+//! Fuzz targets for webhook URLs, the origins of websites, and `--base-url`.
 
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
@@ -11,7 +11,7 @@ use url::Url;
 
 use super::support::{first_line, text};
 
-/// Input: a webhook URL.
+/// Fuzzes the parser of webhook URLs. Input: a URL.
 pub fn endpoint_url(data: &[u8]) -> bool {
     let text = text(data);
     let Ok(url) = EndpointUrl::parse(&text) else {
@@ -37,7 +37,7 @@ pub fn endpoint_url(data: &[u8]) -> bool {
     assert!(normalized.is_equivalent(&url), "{normalized:?} {url:?}");
     assert_eq!(normalized.host(), url.host());
 
-    // Without options, only HTTPS to public IP addresses and any request to localhost are allowed.
+    // Without options, webhooks need HTTPS and a public IP address, or localhost with any scheme.
     let is_allowed = EgressPolicy::default().check_url(&url).is_ok();
     match url.host() {
         Host::Name(name) => {
@@ -53,7 +53,8 @@ pub fn endpoint_url(data: &[u8]) -> bool {
     true
 }
 
-/// Input: a base URL in the first line, then allowed origins.
+/// Fuzzes the parsers of `--base-url` and of allowed origins. Input: a base URL in the first line,
+/// then origins.
 pub fn origins(data: &[u8]) -> bool {
     let text = text(data);
     let (base_url, lines) = first_line(&text);

@@ -1,4 +1,4 @@
-//! `miniback backup`: copies the database of a running server.
+//! `miniback backup`: copies the database, even while the server is running.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -22,7 +22,7 @@ pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError
 }
 
 /// Writes a backup to standard output, and a summary to standard error. The backup is first written
-/// to the directory for temporary files, because SQLite needs a file, and to check it.
+/// to a temporary file, because SQLite can write and check only files.
 fn write_to_stdout(data_dir: &Path) -> Result<(), CommandError> {
     if io::stdout().is_terminal() {
         return Err(CommandError::usage_error(
@@ -39,7 +39,8 @@ fn write_to_stdout(data_dir: &Path) -> Result<(), CommandError> {
     let contents = store::backup(data_dir, &path).map_err(CommandError::new)?;
     let failed = CommandError::io("can’t write the backup to standard output");
     let mut copy = File::open(&path).map_err(&failed)?;
-    // Standard output can be slow. If the command is interrupted from here on, no file remains.
+    // Delete the file before the slow copy to standard output, so that an interrupted command
+    // leaves no file behind. The open handle still works.
     directory.close().map_err(&failed)?;
     let mut out = io::stdout().lock();
     io::copy(&mut copy, &mut out).map_err(&failed)?;

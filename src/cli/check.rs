@@ -1,5 +1,5 @@
-//! `miniback check`: checks the configuration, the database, and the hosts of enabled webhooks.
-//! Connects to the hosts without sending a request.
+//! `miniback check`: checks the configuration, the data directory, the database, and the hosts of
+//! enabled webhooks and of `--alert-url`. Connects to the hosts without sending a request.
 
 use std::path::Path;
 
@@ -14,7 +14,8 @@ use crate::domain::endpoint_url::EndpointUrl;
 use crate::store::{self, DatabaseProblem, PageRequest, Store};
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
-    // The options are valid, or parsing them would have failed. Check the files that they refer to.
+    // Parsing has already validated the options. Check the settings that parsing doesn't read, such
+    // as secret files and the log level.
     options.alerts.secret().map_err(CommandError::usage_error)?;
     options.log.level().map_err(CommandError::usage_error)?;
     let first_user = config::read_first_user(|name| std::env::var(name).ok())
@@ -77,7 +78,8 @@ fn check_files(dir: &Path, report: &mut CheckReport) -> Result<(), CommandError>
     Ok(())
 }
 
-/// Checks the database. Returns whether it is valid.
+/// Checks the database and the delivery totals. Returns `false` only if the database is invalid,
+/// not if the totals are wrong.
 fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
     let contents = match store::check_database(&options.data.data_dir) {
         Ok(contents) => contents,
@@ -100,7 +102,8 @@ fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
     true
 }
 
-/// Checks the settings that depend on stored objects: the first user and the hosts of webhooks.
+/// Checks whether the variables of the first user have an effect. Also checks the hosts of enabled
+/// webhooks and of `--alert-url`.
 async fn check_contents(
     options: &ServeOptions,
     first_user: Option<FirstUser>,
@@ -158,7 +161,7 @@ impl CheckReport {
         print(&format!("info   {}\n", escape_control_chars(text)));
     }
 
-    /// Reports something that doesn't make the check fail.
+    /// Prints a warning, which isn't counted as a problem.
     fn report_warning(&mut self, text: &str) {
         print(&format!("WARN   {}\n", escape_control_chars(text)));
     }

@@ -21,7 +21,6 @@ use crate::store::LinkPurpose;
 /// used instead.
 const PREFERRED_PORTS: [u16; 3] = [8080, 8081, 8082];
 const DEMO_USER_EMAIL: &str = "ada@example.com";
-/// How long the sign-in link is valid.
 const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
@@ -78,7 +77,7 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     let shutdown_signal = shutdown_signal()?;
     print_instructions(&create_sign_in_link(&running).await?, &site, &receiver);
     shutdown_signal.await;
-    // Stop the sender before the receiver, so no delivery fails during shutdown.
+    // Stop Miniback before the receiver, so that no delivery fails during shutdown.
     site.stop()
         .await
         .map_err(CommandError::io("stopping the demo failed"))?;
@@ -126,8 +125,8 @@ async fn start_miniback(
         .map_err(into_command_error)
 }
 
-/// Returns the options of `serve` for the demo. Regardless of the environment, the demo stays on
-/// loopback and in its own directory.
+/// Returns the options of `serve` for the demo. Regardless of the environment, the demo uses
+/// loopback URLs and its own directory, and allows webhooks to localhost.
 fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
     let arguments = [
         "miniback".as_ref(),

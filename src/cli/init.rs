@@ -17,7 +17,7 @@ pub(super) fn run(data: &DataDirOptions) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Creates the database. Returns `false` if there is one already.
+/// Creates the data directory and the database. Returns `false` if a database already exists.
 fn create(data: &DataDirOptions) -> Result<bool, OpenError> {
     let dir = &data.data_dir;
     store::create_directory(dir)?;

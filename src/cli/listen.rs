@@ -15,7 +15,6 @@ use crate::domain::secret::Secret;
 use crate::domain::verification::{self, ReceivedRequest};
 use crate::io_errors;
 
-/// The maximum size of a request body.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
 
 struct ListenState {

@@ -1,4 +1,4 @@
-//! The command line, with one file for each command.
+//! The command-line interface, with one file for each command.
 
 mod backup;
 mod check;
@@ -73,7 +73,7 @@ pub fn run() -> i32 {
     }
 }
 
-/// Why a command failed: one line for standard error, and the exit code.
+/// The error of a command: one line for standard error, and the exit code.
 struct CommandError {
     line: String,
     code: i32,
@@ -87,7 +87,8 @@ impl CommandError {
         }
     }
 
-    /// `action` says what failed, such as `can’t read the password`.
+    /// Returns a function that converts an I/O error. `action` describes the failure, such as
+    /// `can’t read the password`.
     fn io(action: &str) -> impl Fn(std::io::Error) -> Self {
         move |error| Self::new(format!("{action}: {}", io_errors::describe(&error)))
     }
@@ -100,7 +101,7 @@ impl CommandError {
     }
 }
 
-/// Prints a message to standard output. A closed pipe is not an error.
+/// Prints a message to standard output. Ignores errors, such as a closed pipe.
 fn print(text: &str) {
     let _ = try_print(text);
 }

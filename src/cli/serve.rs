@@ -44,8 +44,8 @@ pub(super) fn into_command_error(error: StartError) -> CommandError {
     }
 }
 
-/// Logs notices about valid settings. Call this only after the start, so that an invalid setting
-/// causes a single line.
+/// Logs notices about valid settings. Call this function only after the start, so that the log
+/// shows no notices if the start fails.
 fn log_notices(options: &ServeOptions) {
     for notice in options.notices() {
         let text = super::escape_control_chars(&notice.text);
@@ -73,9 +73,9 @@ fn log_ready(running: &RunningServer, format: LogFormat) {
     }
 }
 
-/// Returns a future that completes at the first SIGINT or SIGTERM. A second signal ends the process
-/// at once. Signals are handled from this call on, so call this function before logging the ready
-/// message.
+/// Returns a future that resolves at the first SIGINT or SIGTERM. A second signal then ends the
+/// process at once. Signals are handled from this call on, so call this function before logging the
+/// ready message.
 pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, CommandError> {
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(CommandError::io("handling signals failed"))?;

@@ -1,4 +1,4 @@
-//! Reads the first user from the environment.
+//! Reads the email and password of the first user from the environment.
 
 use super::values::read_secret_file;
 use crate::domain::email::check_email;
@@ -12,12 +12,12 @@ const PASSWORD_FILE: &str = "MINIBACK_ADMIN_PASSWORD_FILE";
 pub struct FirstUser {
     pub email: String,
     pub password: String,
-    /// The variable that contains the password, or the path of its file.
+    /// The name of the variable that contains the password or the path of the password file.
     pub password_variable: &'static str,
 }
 
 impl FirstUser {
-    /// Returns a notice that the variables have no effect.
+    /// Returns a notice that the variables of the first user have no effect, because a user exists.
     pub fn describe_ignored(&self) -> String {
         format!(
             "MINIBACK_ADMIN_EMAIL and {} have no effect, because there is already a user",
@@ -26,7 +26,8 @@ impl FirstUser {
     }
 }
 
-/// Reads `MINIBACK_ADMIN_EMAIL` and `MINIBACK_ADMIN_PASSWORD` or `MINIBACK_ADMIN_PASSWORD_FILE`.
+/// Reads the first user from `MINIBACK_ADMIN_EMAIL` and either `MINIBACK_ADMIN_PASSWORD` or
+/// `MINIBACK_ADMIN_PASSWORD_FILE`. Returns `None` if none of these variables is set.
 pub fn read_first_user(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<FirstUser>, String> {

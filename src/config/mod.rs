@@ -1,7 +1,7 @@
 //! Parses flags and environment variables.
 //!
 //! Most options can be set by a flag or a variable; the flag takes precedence. An empty variable
-//! counts as not set. An error message is one line with the option and the fix.
+//! counts as not set. An error message is a single line.
 
 mod commands;
 mod first_user;
@@ -27,19 +27,19 @@ pub use options::{
 pub use values::{RetryDelays, parse_base_url};
 pub use variables::{describe_ignored_variables, set_variables};
 
-/// Why [`parse`] returned no command to run.
+/// A result of [`parse`] without a command to run.
 #[derive(Debug)]
 pub enum ConfigError {
     /// The requested help or version. Print it and exit with 0.
     HelpRequested(StyledStr),
     /// The help, because no command was given. Print it and exit with 2.
     MissingCommand(StyledStr),
-    /// One line with the option and the fix.
+    /// The error message, on one line. Print it and exit with 2.
     Invalid(String),
 }
 
-/// Reads the command line and the environment. The path of `--base-url` can't start with one of
-/// `route_prefixes`, the first path segments of all routes.
+/// Parses the command line and the environment. Rejects a `--base-url` whose path starts with one
+/// of `route_prefixes`, the first path segments of all routes.
 pub fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     route_prefixes: &BTreeSet<String>,
@@ -63,7 +63,8 @@ pub fn parse(
     Ok(cli)
 }
 
-/// Treats empty variables as not set, but keeps them in `--help`. clap would use the empty value.
+/// Makes clap treat empty variables as not set, but keeps them in `--help`. By default, clap uses
+/// the empty value.
 fn unset_empty_variables(command: clap::Command) -> clap::Command {
     command
         .mut_args(unset_if_empty)
@@ -86,7 +87,8 @@ fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
         .help(format!("{help} [env: {}=]", variable.to_string_lossy()))
 }
 
-/// Hides the options of `serve` that `check` accepts, but only validates.
+/// Hides from the help of `check` the options that `check` only validates, and adds a note about
+/// them.
 fn hide_unused_by_check(command: clap::Command) -> clap::Command {
     const VALIDATED_ONLY: [&str; 6] = [
         "retention",
@@ -104,7 +106,7 @@ fn hide_unused_by_check(command: clap::Command) -> clap::Command {
         .after_help("check also accepts the other options of serve, and validates their values.")
 }
 
-/// Returns the first paragraph of clap's message and its tips on one line, without usage.
+/// Returns the first paragraph of clap's message and the tips on one line, without the usage.
 fn one_line(text: &str) -> String {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut paragraphs = text.trim_start_matches("error: ").split("\n\n");

@@ -1,12 +1,12 @@
-//! Finds valid settings that have no effect, contradict each other, or include more than they seem
-//! to. `serve` logs these notices, and `check` prints them.
+//! Notices about valid settings that have no effect, contradict each other, or may allow more than
+//! intended. `serve` logs these notices, and `check` prints them.
 
 use ipnet::IpNet;
 
 use super::options::ServeOptions;
 use crate::domain::egress_policy::AllowTarget;
 
-/// A sentence about settings.
+/// A notice about valid settings: a warning or advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsNotice {
     pub is_warning: bool,
@@ -51,7 +51,8 @@ impl ServeOptions {
         warnings.chain(advice).collect()
     }
 
-    /// Returns advice for an installation that is reachable from other machines.
+    /// Recommends `--deny-localhost` if it isn't set and `--base-url` is an HTTPS URL of a host
+    /// other than localhost.
     fn localhost_advice(&self) -> Option<&'static str> {
         let is_public = self.base_url.as_ref().is_some_and(|url| {
             url.scheme() == "https"
@@ -71,8 +72,8 @@ impl ServeOptions {
     }
 }
 
-/// Describes a network such as `10.0.0.5/8`, which means the whole network, not only the IP
-/// address.
+/// Returns a warning about a network such as `10.0.0.5/8`, which means the whole network, not only
+/// the IP address.
 fn describe_host_bits(option: &str, network: IpNet) -> Option<String> {
     let whole = network.trunc();
     (whole != network).then(|| {

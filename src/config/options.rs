@@ -110,7 +110,7 @@ pub struct AlertOptions {
 }
 
 impl AlertOptions {
-    /// Returns the name of the setting that contains the secret.
+    /// Returns the name of the setting that provides the secret, or `None` if no secret is set.
     pub(super) fn secret_name(&self) -> Option<&'static str> {
         match self.alert_secret {
             Some(_) => Some(ALERT_SECRET),
@@ -124,7 +124,8 @@ impl AlertOptions {
     }
 }
 
-/// Returns the path in a variable such as `MINIBACK_ALERT_SECRET_FILE`.
+/// Returns the path in a variable such as `MINIBACK_ALERT_SECRET_FILE`, or `None` if the variable
+/// is empty or not set.
 fn file_of(variable: &str) -> Option<String> {
     let file = std::env::var(variable).ok();
     file.filter(|file| !file.is_empty())

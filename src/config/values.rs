@@ -1,5 +1,5 @@
-//! Parsers for option values: durations, lists, networks, the public URL. Errors show the expected
-//! format.
+//! Parsers for option values such as durations, networks, and the public URL. The error of a parser
+//! says which value to use instead.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -107,7 +107,7 @@ pub(super) fn parse_trusted_networks(text: &str) -> Result<TrustedNetworks, Stri
         .map_err(|_| "use networks like 10.0.0.0/8, IP addresses, or none".into())
 }
 
-/// Accepts a duration, or a number of seconds without a unit.
+/// Parses a duration, or a whole number of seconds without a unit.
 pub(super) fn parse_delay(text: &str) -> Result<Duration, String> {
     match text.trim().parse::<u32>() {
         Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
@@ -121,7 +121,8 @@ pub(super) fn read_secret_file(variable: &str, file: &Path) -> Result<String, St
         .map_err(|error| format!("{variable}: can’t read {}: {error}", file.display()))
 }
 
-/// Parses a port. The parser of the standard library describes errors in its own terms.
+/// Parses a port. Replaces the error of the standard library, which doesn't mention the valid
+/// range.
 pub(super) fn parse_port(text: &str) -> Result<u16, String> {
     text.trim()
         .parse()
@@ -135,7 +136,7 @@ pub(super) fn parse_count(text: &str) -> Result<u32, String> {
         .map_err(|_| "use a number from 0 to 4294967295".into())
 }
 
-/// Parses the status of a response.
+/// Parses the status of a response: 200 to 599.
 pub(super) fn parse_status(text: &str) -> Result<u16, String> {
     match text.trim().parse() {
         Ok(status @ 200..=599) => Ok(status),

@@ -11,7 +11,7 @@ use super::Cli;
 
 const PREFIX: &str = "MINIBACK_";
 
-/// Variables that have no flag, with the command that reads each variable.
+/// Variables without a flag, each with the main command that reads it.
 const WITHOUT_FLAG: [(&str, &str); 6] = [
     ("MINIBACK_ADMIN_EMAIL", "serve"),
     ("MINIBACK_ADMIN_PASSWORD", "serve"),
@@ -21,9 +21,9 @@ const WITHOUT_FLAG: [(&str, &str); 6] = [
     ("MINIBACK_SECRET_FILE", "listen"),
 ];
 
-/// Returns a sentence about all variables in `set` that no command reads, with the nearest known
-/// name of each. For `serve`, the sentence also contains the variables that only other commands
-/// read. Returns `None` if every variable has an effect.
+/// Returns a sentence that lists the `MINIBACK_…` variables in `set` that no command reads, each
+/// with the most similar known name. If `is_serve` is set, the sentence also lists the variables
+/// that only other commands read. Returns `None` if there is nothing to list.
 ///
 /// `set` contains the names of all variables that are set and not empty.
 pub fn describe_ignored_variables(
@@ -59,7 +59,7 @@ pub fn set_variables() -> impl Iterator<Item = String> {
         .map(|(name, _)| name.to_string_lossy().into_owned())
 }
 
-/// Returns each variable with the commands that read it.
+/// Returns each known variable with the commands that read it.
 fn known_variables() -> BTreeMap<String, Vec<String>> {
     let mut known = BTreeMap::<String, Vec<String>>::new();
     let mut record = |variable: &str, command: &str| {

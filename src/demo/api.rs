@@ -11,8 +11,8 @@ use awc::{Client, Connector};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A client for one installation, with a token. It doesn't implement `Debug`, so the token can't be
-/// logged.
+/// A client that calls one installation with an API token. It doesn't implement `Debug`, so the
+/// token can't be logged.
 #[derive(Clone)]
 pub struct ApiClient {
     /// The installation's URL without a trailing slash, such as `http://127.0.0.1:8080`.
@@ -28,7 +28,6 @@ pub enum ApiError {
         #[source]
         source: SendRequestError,
     },
-    /// Miniback rejected the call.
     #[error("Miniback rejected {call} with {status}: {detail}")]
     Rejected {
         call: String,
@@ -51,7 +50,7 @@ pub struct ProjectRequest<'a> {
 
 #[derive(Serialize)]
 pub struct FeedbackRequest<'a> {
-    /// An id or a slug.
+    /// The project's id or slug.
     pub project: &'a str,
     pub message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +77,7 @@ pub struct IdResponse {
     pub id: String,
 }
 
-/// A problem in the format of RFC 9457.
+/// A problem in the format of RFC 9457. Only its detail is read.
 #[derive(Default, Deserialize)]
 struct ErrorBody {
     #[serde(default)]

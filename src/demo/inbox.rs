@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::clock::Timestamp;
 
 const REQUESTS_MAX: usize = 100;
-/// The maximum length of the message on a card.
+/// The maximum length of the message on a request's card.
 const EXCERPT_CHARS: usize = 240;
 
 pub(super) struct Inbox {
@@ -24,19 +24,20 @@ pub(super) struct Inbox {
 
 /// One request to the endpoint.
 pub(super) struct ReceivedRequest {
-    /// The position in order of arrival, from 1.
+    /// The position in the order of arrival, starting at 1.
     pub number: u64,
     pub arrived: Timestamp,
     pub valid: bool,
     pub event: Option<String>,
     pub delivery: Option<String>,
-    /// Whether this delivery was received before: a retry or a redelivery.
+    /// Whether an earlier stored request has the same delivery id, because of a retry or a
+    /// redelivery.
     pub is_repeat: bool,
     pub latency_ms: Option<u64>,
     pub signed: bool,
     pub summary: EventSummary,
     pub headers: Vec<(String, String)>,
-    /// Indented if it is JSON. Otherwise unchanged.
+    /// The body as text, indented if it is JSON. Invalid UTF-8 is replaced.
     pub body: String,
     pub is_json: bool,
 }
@@ -126,7 +127,7 @@ impl Inbox {
             .collect()
     }
 
-    /// Returns a channel that changes when a request is recorded.
+    /// Returns a channel that contains the number of the newest request.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
@@ -136,13 +137,15 @@ impl Inbox {
         format!("{}-{number}", self.run)
     }
 
-    /// Returns the number of a request from its id, or `None` if the id isn't from this run.
+    /// Returns the number of a request from its id, or `None` if the id is invalid or from another
+    /// run.
     pub fn number_from_sse_event_id(&self, id: &str) -> Option<u64> {
         let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
         number.parse().ok()
     }
 
-    /// Ignores poisoning, because a panic can't leave the list inconsistent.
+    /// Locks the list of requests. Ignores poisoning, because a panic can't leave the list
+    /// inconsistent.
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<ReceivedRequest>>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,7 +161,8 @@ impl ReceivedRequest {
         }
     }
 
-    /// Returns the time of day in UTC. The page's script replaces it with local time.
+    /// Returns the time of the arrival in UTC, without the date. The page's script replaces it with
+    /// local time.
     pub fn clock_time(&self) -> String {
         self.arrived.to_jiff().strftime("%H:%M:%S UTC").to_string()
     }
@@ -176,7 +180,8 @@ impl ReceivedRequest {
 }
 
 impl EventSummary {
-    /// Handles all events. A test event has no project, and its message is in a different member.
+    /// Extracts the fields from the body of any event. A test event has no project, and its message
+    /// is in a different member.
     fn from_body(body: &Value) -> Self {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
         let message = text("/data/feedback/message").or_else(|| text("/data/message"));

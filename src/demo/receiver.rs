@@ -1,4 +1,4 @@
-//! The demo's receiver: an endpoint like those that customers write, and a page that shows the
+//! The demo's receiver: an endpoint as a customer would write it, and a page that shows the
 //! received requests.
 //!
 //! It verifies `X-Miniback-Signature` over the raw body, responds with 204 or 401, and stores the
@@ -27,7 +27,6 @@ use super::server::{
 use crate::clock::Clock;
 
 const SCRIPT: &str = include_str!("../../static/demo_receiver.js");
-/// The path of the endpoint.
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
 /// The maximum size of a request body. It is larger than an event with the longest message.
 const BODY_MAX_BYTES: usize = 256 * 1024;
@@ -40,10 +39,10 @@ struct ReceiverState {
     stopping: watch::Receiver<bool>,
 }
 
-/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` can embed it
-/// in a frame.
+/// Starts the receiver on `listener`. Must be called within a tokio runtime. Only pages at
+/// `site_url` can embed the receiver in a frame.
 ///
-/// It expects deliveries at [`endpoint_url`], signed with `secret`.
+/// The receiver expects deliveries at [`endpoint_url`], signed with `secret`.
 pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
     let policy = format!(
@@ -102,7 +101,7 @@ async fn receive(
         .iter()
         .map(|(name, value)| (name.to_string(), header_text(value)))
         .collect();
-    // The map is unordered. Sort the headers, with Miniback's first.
+    // The map is unordered. Sort the headers by name, with Miniback's headers first.
     headers.sort_by_key(|(name, _)| {
         let rank = ["x-miniback-", "webhook-"]
             .iter()
@@ -176,7 +175,8 @@ async fn not_found() -> HttpResponse {
 
 #[derive(Deserialize)]
 struct EventsQuery {
-    /// The newest event on the rendered page. A reconnecting browser sends `Last-Event-ID` instead.
+    /// The id of the newest event on the rendered page. A reconnecting browser sends
+    /// `Last-Event-ID` instead.
     after: Option<String>,
 }
 

@@ -30,7 +30,7 @@ const PROJECTS: [SampleProject; 2] = [
     },
 ];
 
-/// The sample feedback, oldest first. The last item is at the top of the feedback list.
+/// The sample feedback that is created before the webhook, oldest first.
 const FEEDBACK: [SampleFeedback; 13] = [
     SampleFeedback {
         project: SITE_PROJECT_SLUG,
@@ -151,7 +151,7 @@ const DELIVERED_SAMPLE: SampleFeedback = SampleFeedback {
     later_statuses: &[],
 };
 
-/// The number of created samples of each kind.
+/// The numbers of created projects and feedback items.
 #[derive(Debug)]
 pub struct SampleCounts {
     pub projects: usize,
@@ -169,10 +169,11 @@ fn to_demo_error(subject: &'static str) -> impl Fn(ApiError) -> DemoError {
     move |source| DemoError { subject, source }
 }
 
-/// Fills an empty installation and creates a webhook to `endpoint`, signed with `secret`.
+/// Creates the sample projects and feedback in an empty installation, and a webhook to `endpoint`
+/// with `secret`.
 ///
-/// The webhook is created after the samples, so that they aren't sent to it. Then one more feedback
-/// item is created and sent.
+/// The webhook is created after the samples, so that no sample is sent to it. Then one more
+/// feedback item is created and sent.
 pub async fn seed(
     api: &ApiClient,
     endpoint: &str,

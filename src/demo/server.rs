@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 /// A running server of the demo.
 pub struct DemoServer {
-    /// Its URL, `http://127.0.0.1:PORT`.
+    /// The server's URL, `http://127.0.0.1:PORT`.
     pub url: String,
     handle: ServerHandle,
     task: JoinHandle<io::Result<()>>,
@@ -51,7 +51,7 @@ pub(super) fn listener_url(listener: &TcpListener) -> io::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-/// Returns an origin and, if it is a loopback IP address, the same origin with `localhost`.
+/// Returns an origin and, if its host is a loopback IP address, the same origin with `localhost`.
 pub(super) fn origin_aliases(url: &str) -> String {
     match url.strip_prefix("http://").map(str::parse::<SocketAddr>) {
         Some(Ok(address)) if address.ip().is_loopback() => {
@@ -61,7 +61,8 @@ pub(super) fn origin_aliases(url: &str) -> String {
     }
 }
 
-/// Returns the headers of every response. `policy` is the Content-Security-Policy.
+/// Returns middleware that adds the headers of every response. `policy` is the
+/// Content-Security-Policy.
 pub(super) fn page_headers(policy: &str) -> DefaultHeaders {
     DefaultHeaders::new()
         .add(("Content-Security-Policy", policy))
@@ -95,7 +96,7 @@ pub(super) struct NotFound {
     pub theme: &'static str,
 }
 
-/// Serves the shared stylesheet and an icon.
+/// Adds the routes of the shared stylesheet and an icon.
 pub(super) fn static_files(config: &mut ServiceConfig, icon: &'static str) {
     let stylesheet = include_str!("../../static/demo.css");
     config
@@ -106,7 +107,7 @@ pub(super) fn static_files(config: &mut ServiceConfig, icon: &'static str) {
         .route("/icon.svg", static_file("image/svg+xml", icon));
 }
 
-/// Serves `text` as a file.
+/// Returns a route that serves `text` as a file.
 pub(super) fn static_file(content_type: &'static str, text: &'static str) -> Route {
     web::get().to(move || async move {
         HttpResponse::Ok()
@@ -115,7 +116,7 @@ pub(super) fn static_file(content_type: &'static str, text: &'static str) -> Rou
     })
 }
 
-/// Renders a page as a response.
+/// Renders a page as a response, or responds with 500 if rendering fails.
 pub(super) fn render_page(status: StatusCode, page: &impl Template) -> HttpResponse {
     match page.render() {
         Ok(text) => HttpResponse::build(status)

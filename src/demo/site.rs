@@ -1,4 +1,4 @@
-//! The sample site: a page with the widget's script and its own button that opens the widget.
+//! The sample site: a page with the widget's script and an additional button that opens the widget.
 //! Without JavaScript, the button is a link to the project's public form.
 //!
 //! A frame on the page shows the receiver.
@@ -16,7 +16,7 @@ use super::server::{
     DemoServer, NotFound, listener_url, page_headers, reject_other_hosts, render_page, static_files,
 };
 
-/// The URLs and names on the page.
+/// The template of the page, with the URLs and the project's slug.
 #[derive(Template)]
 #[template(path = "demo/site.html")]
 struct SitePage {
@@ -26,8 +26,8 @@ struct SitePage {
     receiver_url: String,
 }
 
-/// Starts the sample site on `listener`, within a tokio runtime. Its widget sends feedback to the
-/// project with the slug `project` of Miniback at `miniback_url`.
+/// Starts the sample site on `listener`. Must be called within a tokio runtime. The site's widget
+/// sends feedback for the project with the slug `project` to Miniback at `miniback_url`.
 pub fn start(
     listener: TcpListener,
     miniback_url: String,

@@ -1,14 +1,15 @@
-// Live updates: regions with `data-live` follow changes while the page is visible. Unchanged nodes
-// aren't replaced, so focus, selection, open details, input, and scroll positions are preserved.
+// Live updates: regions with `data-live` are refreshed after changes while the page is visible.
+// Unchanged nodes aren't replaced, so focus, selection, open details, input, and scroll positions
+// are preserved.
 
-// Attributes that the browser or these scripts set, not the server.
+// Whether an attribute is set by the browser or these scripts, not by the server.
 const isClientState = (element, name) =>
   name === "aria-busy" || name === "aria-disabled" || name === "data-label"
   || (name === "open" && element.matches("details"))
   || (name === "value" && (element.name === "key" || element.name === "submission_key"));
 const isSameNode = (old, updated) => old.nodeType === updated.nodeType
   && old.nodeName === updated.nodeName && (old.id ?? "") === (updated.id ?? "");
-// Updates the old node to match the new node.
+// Updates the old node to match the new node, except for client state and flash messages.
 function morph(old, updated) {
   if (old.id === "messages" || old.isEqualNode(updated)) return;
   if (old.nodeType !== Node.ELEMENT_NODE) { old.data = updated.data; return; }
@@ -39,7 +40,8 @@ function morphChildren(old, updated) {
     skipPreserved();
     const isHere = cursor && isSameNode(cursor, child);
     const match = oldById.get(child.id) ?? (isHere ? cursor : undefined);
-    // Remove the nodes before the match, because moving the match would lose the focus in it.
+    // Remove the nodes before the match instead of moving the match, because a moved element loses
+    // the focus.
     while (match && cursor && cursor !== match && !newIds.has(cursor.id)) removeCurrent();
     if (match && isSameNode(match, child)) {
       if (match === cursor) cursor = cursor.nextSibling;
@@ -64,7 +66,7 @@ function subscribe() {
     opened.close();
     refresh();
   });
-  source.addEventListener("error", () => { // the browser retries after a lost connection only
+  source.addEventListener("error", () => { // the browser itself retries only lost connections
     if (opened.readyState !== EventSource.CLOSED) return;
     setTimeout(() => { if (source === opened) reconnect(); }, 30000);
   });
@@ -100,7 +102,7 @@ async function refresh() {
   }, Math.max(pause, 3 * (Date.now() - began))); // fetch slow pages less often
 }
 function applyRefresh(page) {
-  // Lets a page's own script change the new page first.
+  // A page's own script can first change the new page.
   document.dispatchEvent(new CustomEvent("miniback:refreshed", { detail: page }));
   const knownNotices = new Set(notices().map(textOf));
   for (const region of all("[data-live]")) {

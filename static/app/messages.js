@@ -9,7 +9,8 @@ function announce(...texts) {
   setTimeout(() => { announcer.textContent = text; }, 60);
 }
 
-// Flash messages disappear after 8 s, unless they contain a button, are hovered, or have the focus.
+// Flash messages disappear after 8 s, except for errors and messages with a button. While the
+// pointer or the focus is in the message area, no message disappears.
 function dismissMessages() {
   const box = document.getElementById("messages");
   const shown = [...(box?.children ?? [])].filter(

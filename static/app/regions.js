@@ -1,6 +1,6 @@
 // Replaces regions of the page, and restores the focus, unsaved input, and open details.
 
-const serverOpen = new Map(); // <details> id: whether the server last rendered it as open
+const serverOpen = new Map(); // by id of <details>: whether the server last rendered it as open
 for (const details of all("details[id]")) serverOpen.set(details.id, details.open);
 
 async function parsePage(response) {
@@ -10,8 +10,8 @@ async function parsePage(response) {
   return page;
 }
 
-// Finds an element of the old page in the new page: by id; otherwise a form by its action, a link
-// by its URL, and a control by its form, name, and value.
+// Finds the element that replaced an old element, by its id. Without an id, a form is found by its
+// action, and a link by its URL. A control is found by its form, type, name, and value.
 function counterpart(old) {
   if (!old || old.isConnected) return old;
   if (old.id) return document.getElementById(old.id);
@@ -44,11 +44,11 @@ const structure = (root) => [
   ...[...root.scripts].map((element) => element.getAttribute("src")),
 ].join("|");
 
-// The control that opened the form or question with the focus.
+// The control that opened the form or confirmation that has the focus.
 let opener;
 
-// A conflict with somebody else's change is detected by the values that the form was loaded with,
-// so unsaved input is restored together with these values.
+// The server detects conflicting changes by another user from the values that the form was loaded
+// with. Therefore, these values are restored together with unsaved input.
 function keepLoadedValues(field, newField) {
   const loaded = ({ form, name }) => [...form?.elements ?? []]
     .filter((element) => element.name.startsWith(`loaded.${name}`));
@@ -73,7 +73,7 @@ function replaceRegions(page, request, failed) {
   const autofocused = new Set(all("[autofocus]").map((element) => element.id || element.name));
   const knownNotices = new Set(notices().map(textOf));
   // Unsaved input is restored. The submitted form is an exception, because the response contains
-  // its values, unless the form was submitted again in the meantime.
+  // its values. If this form was submitted again in the meantime, its input is restored too.
   const isResubmitted = [...inFlight].some(
     (other) => other !== request && other.form === request.form);
   const submittedForm = isResubmitted ? undefined : request.form;
@@ -119,8 +119,8 @@ function replaceRegions(page, request, failed) {
     .map(textOf));
   document.dispatchEvent(new CustomEvent("miniback:updated"));
 
-  // Returns the element that gets the focus of a removed element: after a change, the new or the
-  // next row; after "Cancel", the control that opened the question.
+  // Returns the element that receives the focus if the focused element was removed. After a change,
+  // it is a control in the new or next row. After "Cancel", it is the control that opened the form.
   function successor() {
     const opened = new URLSearchParams(location.search).get("open");
     const siblings = all(rowTag ? `main ${rowTag}` : "none");
@@ -132,7 +132,8 @@ function replaceRegions(page, request, failed) {
       .find(Boolean) ?? document.getElementById("main");
   }
 
-  // Moves the focus to the element that the request opened, unless the user has moved it.
+  // Moves the focus to an invalid field or to the form that the request opened, unless the user has
+  // moved the focus. Otherwise, restores the focus.
   function restoreFocus() {
     const within = (selector) => newRegions.flatMap((region) => all(selector, region));
     const isIdle = !active || active === document.body || initiator?.contains(active)

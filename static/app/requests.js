@@ -1,9 +1,10 @@
 // Sends the requests of forms and links with `data-enhance`, and handles back and forward.
 
-// Requests for the whole page run one at a time, so the last one wins.
+// Requests for the whole page run one at a time, so the page shows the response to the last
+// request.
 let queue = Promise.resolve();
 let currentPath = location.pathname + location.search;
-let isLeaving = false; // whether the script leaves the page after a form was sent
+let isLeaving = false; // whether the page is left on purpose, so the browser doesn't ask
 let navigationStart = 0; // when the browser last began to leave the page, which aborts requests
 
 function setBusy(request, isBusy) {
@@ -14,7 +15,8 @@ function setBusy(request, isBusy) {
   }
 }
 
-// Shows the progress of a slow request, such as a test, in its button. Removes the old result.
+// Shows the progress of a slow request, such as a test, in its button, and removes the old result.
+// Returns a function that restores the button.
 function showProgress({ submitter }) {
   const text = submitter?.dataset.progress;
   if (!text) return () => {};
@@ -32,7 +34,8 @@ function showProgress({ submitter }) {
   };
 }
 
-// Shows that a request failed, with a button to send it again. The page stays unchanged.
+// Shows that a request failed, with a button to send it again. The rest of the page stays
+// unchanged.
 function showFailure(request, text) {
   document.getElementById("failure")?.remove();
   const element = (name, properties) => Object.assign(document.createElement(name), properties);
@@ -51,7 +54,8 @@ function showFailure(request, text) {
   announce(text);
 }
 
-// Lets the browser send the request. The form contains the submitter's name and value too.
+// Sends the request with the browser's normal navigation. The body already contains the submitter's
+// name and value.
 function sendNatively({ method, url, body }) {
   isLeaving = true;
   if (method === "get") return location.assign(url);
@@ -72,7 +76,7 @@ async function send(request) {
       signal: AbortSignal.timeout(30000), // a request without a response must not block the queue
     });
     const url = new URL(response.url);
-    // The browser can load these URLs again. The URL of a form may accept only POST.
+    // Whether the browser can load the URL again: the URL of a form may accept only POST.
     const isPage = response.redirected || request.method === "get";
     const isHtml = response.headers.get("Content-Type")?.startsWith("text/html")
       && url.origin === location.origin;
@@ -85,7 +89,7 @@ async function send(request) {
       return showFailure(request, "The server couldn’t process this. Your text is still here.");
     }
     if (!isHtml || isLogin || structure(page) !== structure(document)) return fallback();
-    if (isPage) { // a new GET adds a history entry; a POST changes the current one
+    if (isPage) { // a GET of another URL adds a history entry
       const path = url.pathname + url.search;
       const addsEntry = request.method === "get" && !request.replace && path !== currentPath;
       url.hash = request.url.hash;
@@ -94,7 +98,7 @@ async function send(request) {
     }
     replaceRegions(page, request, !response.ok);
   } catch {
-    // Otherwise, a navigation aborted the request.
+    // Ignore the error if the browser has just begun to leave the page, which aborts requests.
     if (Date.now() - navigationStart > 3000) {
       if (request.method === "post" || hasUnsavedInput()) {
         showFailure(request, "No connection to the server. Your text is still here.");
@@ -110,7 +114,7 @@ async function send(request) {
 function start(request) {
   inFlight.add(request);
   setBusy(request, true);
-  if (request.target) send(request); // a single region (a test can take 5 s) doesn't block others
+  if (request.target) send(request); // requests for one region don't block others
   else queue = queue.then(() => send(request));
 }
 

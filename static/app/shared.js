@@ -1,8 +1,8 @@
 // The script of all pages, in parts that share one scope; `src/server/static_files.rs` joins them.
 //
-// Pages work without the script. With it, a form or link updates the page in place: the script
-// sends the request and replaces regions of the page with the matching regions of the response.
-// Anything that it can't handle is left to the browser's normal navigation.
+// Pages also work without the script. With the script, a form or link updates the page in place.
+// The script sends the request, and replaces regions of the page with the matching regions of the
+// response. The browser's normal navigation handles everything else.
 //
 // Every page needs `<main id="main" data-region>`, `#announcer` outside of <main>, and the
 // Content-Security-Policy `connect-src 'self'`.
@@ -23,7 +23,7 @@ const currentValue = (field) => (isCheckable(field) ? field.checked : field.valu
 
 // Whether a field contains input that isn't saved.
 function isDirty(field) {
-  // The server fills a form with unsaved input if it couldn't be saved.
+  // If the server couldn't save a form, it returns the form with the unsaved input.
   if (field.form && "unsaved" in field.form.dataset) return field.type !== "hidden";
   if (isCheckable(field)) return field.checked !== field.defaultChecked;
   if (field.matches("select")) {
@@ -32,7 +32,8 @@ function isDirty(field) {
   return field.type !== "hidden" && field.type !== "file" && field.value !== field.defaultValue;
 }
 
-// Whether leaving the page would lose input. Searches, selections, and passwords don't count.
+// Whether leaving the page would lose input. Searches, selections, automatically saved fields, and
+// passwords don't count.
 const hasUnsavedInput = () => all("form[method=post][data-enhance]").some((form) =>
   "unsaved" in form.dataset || [...form.elements].some((field) =>
     field.matches("input:not([data-autosave], #select-all, .item-select input), textarea, select")

@@ -13,7 +13,7 @@ setInterval(() => {
   }
 }, 30000);
 
-// Countdowns to times in the near future.
+// Updates countdowns to times less than 100 s away.
 setInterval(() => {
   for (const time of all("time[data-until]")) {
     const seconds = Math.ceil((Date.parse(time.dateTime) - Date.now()) / 1000);

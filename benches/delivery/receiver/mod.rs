@@ -1,5 +1,5 @@
-//! The receiver: up to 128 endpoints in a separate process. This module controls it; `server` runs
-//! in that process.
+//! The receiver: 128 endpoints in a separate process. This module controls the process; `server`
+//! runs in it.
 
 mod server;
 
@@ -35,7 +35,7 @@ enum Command {
     TakeArrivals,
 }
 
-/// The number of requests received so far.
+/// Counters of the requests received so far.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Counts {
     /// Deliveries that got a response.
@@ -44,7 +44,7 @@ pub struct Counts {
     pub hanging: usize,
     /// Requests whose signature was checked.
     pub checked: usize,
-    /// Requests whose signature was checked and wrong.
+    /// Requests whose signature was checked and was wrong.
     pub invalid: usize,
     /// Requests that weren't deliveries.
     pub malformed: usize,
@@ -60,7 +60,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts the process. Unless `listening`, the port refuses connections until [`Self::listen`].
+    /// Starts the process. Unless `listening` is set, the port refuses connections until
+    /// [`Self::listen`] is called.
     pub fn start(listening: bool) -> Result<Self, Error> {
         let mut helper = Helper::start(ROLE, &listening)?;
         let port = helper.read_line()?;

@@ -1,4 +1,4 @@
-//! The receiver's process: one thread responds to requests with 204 and records them, another
+//! The receiver's process: one thread records requests and responds with 204, another thread
 //! executes commands.
 
 use std::io::{BufReader, stdin, stdout};
@@ -17,7 +17,7 @@ use crate::protocol::{self, Arrival};
 use crate::{Error, process, sample, system};
 
 const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
-/// The number of requests per checked signature.
+/// The interval between checked signatures: one of this many requests is checked.
 const CHECK_INTERVAL: usize = 100;
 
 struct Endpoint {

@@ -12,10 +12,10 @@ use crate::protocol::Arrival;
 use crate::receiver::Receiver;
 use crate::{Error, database, system};
 
-/// The number of points in the plot.
+/// The approximate number of points in the plot.
 const POINTS: usize = 50;
-/// Milliseconds between page requests. With this interval, the requests don't noticeably slow down
-/// the deliveries.
+/// The time between page requests, in milliseconds. With this interval, the requests don't
+/// noticeably slow down the deliveries.
 const PAGE_INTERVAL: u64 = 500;
 const QUICK_PAGE_INTERVAL: u64 = 50;
 
@@ -70,7 +70,7 @@ fn measure(
 
     let before = program.usage()?;
     receiver.listen()?;
-    // Stop a run that would take hours.
+    // Stop a run that drains fewer than about 200 deliveries per second.
     let timeout = Duration::from_secs(120) + Duration::from_millis(count as u64 * 5);
     let deadline = Instant::now() + timeout;
     while receiver.wait(count, page_interval)?.arrived < count {
@@ -117,7 +117,7 @@ fn record_rates(run: &mut Run, arrivals: &[Arrival], count: usize) {
     }
 }
 
-/// Computes arrivals per second, from the first to the last.
+/// Computes the arrivals per second, from the first to the last arrival.
 fn rate(arrivals: &[Arrival]) -> f64 {
     let ends = arrivals.first().zip(arrivals.last());
     let nanos = ends.map_or(0, |(first, last)| last.at - first.at);

@@ -15,7 +15,7 @@ use crate::{Error, baselines, generator, system};
 /// fill caches.
 const WARM_UP: usize = 500;
 
-/// Goals for the report. A second number is a later goal.
+/// Goals for the report. An empty string means no goal, and a second number is a later goal.
 struct Goals {
     /// Deliveries per second, divided by requests per second of the bare loop.
     share: &'static str,
@@ -103,7 +103,7 @@ fn measure(bench: &Bench, bed: &mut TestBed) -> Result<Run, Error> {
     Ok(run)
 }
 
-/// Sends the warm-up, then the burst, and waits until everything is delivered and recorded.
+/// Sends the warm-up, then the burst, and waits until all deliveries have arrived and are recorded.
 fn run_burst(bed: &mut TestBed, count: usize, warm_up: usize) -> Result<Burst, Error> {
     let webhooks = bed.webhooks.len();
     let timeout = Duration::from_secs(60) + Duration::from_millis((count * webhooks) as u64 * 5);

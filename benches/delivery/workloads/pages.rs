@@ -17,7 +17,7 @@ use crate::{Error, database, sample, system};
 const WEBHOOKS: usize = 5;
 /// A retention so long that no row expires. Rows keep their times between runs.
 const KEEP_ALL: &str = "36500d";
-/// The number of times that each page is fetched, unless [`FETCH_TIME`] ends first.
+/// The number of times that each page is fetched, unless [`FETCH_TIME`] passes first.
 const FETCHES: usize = 200;
 const FETCH_TIME: Duration = Duration::from_secs(10);
 /// Time limit for indexing a new database for search.
@@ -186,8 +186,8 @@ fn measure_export(program: &Program, run: &mut Run) -> Result<(), Error> {
     Ok(())
 }
 
-/// Starts the program with a retention that makes the oldest deliveries expire, and waits until
-/// they are deleted.
+/// Measures retention. Starts the program with a retention that makes the oldest deliveries expire,
+/// and waits until they are deleted or [`RETENTION_TIMEOUT`] has passed.
 fn measure_retention(dir: &Path, path: &Path, count: usize, run: &mut Run) -> Result<(), Error> {
     let oldest_kept = database::time_of((count as f64 * EXPIRED_SHARE) as usize);
     let expired = database::finished_before(path, oldest_kept)?;

@@ -1,4 +1,5 @@
-//! W3: a load that the program handles easily. Measures the time from acknowledgment to delivery.
+//! W3: a load that the program handles easily. Measures the time from the acknowledgment of
+//! feedback to the arrival of its delivery.
 
 use std::time::Duration;
 

@@ -42,7 +42,7 @@ app.post("/webhooks/miniback", rawBody, async (request, response) => {
     return response.status(401).send("invalid signature\n");
   }
   const delivery = request.get("webhook-id"); // same as X-Miniback-Delivery, but signed
-  // Ignore unknown events. Later versions of Miniback may add new ones.
+  // Ignore unknown events. Later versions of Miniback may add new events.
   if (EVENTS.includes(event.event) && !handled.has(delivery)) {
     handled.add(delivery);
     const result = await post(event).catch((error) => error);

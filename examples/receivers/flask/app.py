@@ -25,7 +25,7 @@ def handle(event):
         print(name, ascii(event["data"]["feedback"]["message"]), flush=True)
     elif name == "test":  # has no feedback
         print(name, ascii(event["data"]["message"]), flush=True)
-    # Ignore unknown events. Later versions of Miniback may add new ones.
+    # Ignore unknown events. Later versions of Miniback may add new events.
 
 
 def is_equal(received, expected):

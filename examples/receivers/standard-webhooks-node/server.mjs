@@ -13,7 +13,7 @@ function handle({ event, data }) {
   } else if (event === "test") {
     console.log(event, data.message); // has no feedback
   }
-  // Ignore unknown events. Later versions of Miniback may add new ones.
+  // Ignore unknown events. Later versions of Miniback may add new events.
 }
 
 // The signature covers the raw body. Miniback never sends more than 1 MB.

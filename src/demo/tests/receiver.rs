@@ -1,4 +1,4 @@
-//! The receiver: verification, page, event stream, and inbox.
+//! Tests of the receiver: verification, page, event stream, and inbox.
 
 use futures_util::StreamExt;
 use ring::hmac;
@@ -139,7 +139,7 @@ async fn allows_only_the_site_to_frame_it_and_no_inline_scripts() {
     receiver.stop().await.unwrap();
 }
 
-/// Reads events from the stream until there are `count`. Returns their ids and data.
+/// Reads the first `count` events of a stream. Returns their ids and data.
 async fn read_events(url: String, last: Option<String>, count: usize) -> Vec<(String, String)> {
     let mut request = client().get(url);
     if let Some(last) = last {
@@ -156,7 +156,7 @@ async fn read_events(url: String, last: Option<String>, count: usize) -> Vec<(St
     }
 }
 
-/// Parses the complete events of a stream.
+/// Parses the complete events of a stream. Returns their ids and data.
 fn parse_events(text: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(text);
     let complete = text.rfind("\n\n").map_or("", |end| &text[..end]);

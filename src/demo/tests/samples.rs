@@ -1,4 +1,4 @@
-//! The API calls that create the samples, and their order.
+//! Tests of the API calls that create the samples, and of their order.
 
 use serde_json::json;
 

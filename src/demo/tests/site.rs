@@ -1,4 +1,4 @@
-//! The content of the sample site and its Content-Security-Policy.
+//! Tests of the sample site's content and Content-Security-Policy.
 
 use super::{DemoServer, get, listener};
 use crate::demo::site;

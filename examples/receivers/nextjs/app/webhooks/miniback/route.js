@@ -9,7 +9,7 @@ function handle({ event, data }) {
   } else if (event === "test") {
     console.log(event, data.message); // has no feedback
   }
-  // Ignore unknown events. Later versions of Miniback may add new ones.
+  // Ignore unknown events. Later versions of Miniback may add new events.
 }
 
 const hmac = (key, encoding, ...parts) =>
