@@ -32,7 +32,8 @@
   const read = (key) => {
     try { return realm().JSON.parse(localStorage[key]); } catch { return memory[key]; }
   };
-  // Stores a value, or deletes it if it is undefined. Returns whether the change outlives the page.
+  // Stores a value, or deletes it if it is undefined. Returns whether the change persists after the
+  // page closes.
   const write = (key, value) => {
     memory[key] = value;
     try {
@@ -199,13 +200,14 @@
   // The page can remove the widget immediately and repeatedly. Increasing delays prevent a busy
   // loop.
   const observer = new MutationObserver(() => { host.isConnected ? mount() : setTimeout(mount, removals++ ** 2); });
-  // Puts the widget into the page and applies the settings. It can run at any time.
+  // Puts the widget into the page and applies the settings. The function can be called at any time.
   function mount(candidate) {
     if (projectOf(candidate)) tag = candidate; else if (!tag?.isConnected) tag = findTag() ?? tag;
     if (!tag) return console.error("Miniback: no script tag with data-project.");
     project = projectOf(tag);
     server = /^http.*\/(?=widget\.js)/.exec(tag.src)?.[0] ?? "@SERVER@"; // includes the base path
-    // Outside <body>, layouts and effects don't affect the element, and replacing <body> keeps it.
+    // Outside <body>, layouts and effects don't affect the element. It also remains if <body> is
+    // replaced.
     const { documentElement } = document;
     if (!documentElement) return; // until the page has a new root element
     if (host.parentNode != documentElement) documentElement.append(host);

@@ -78,8 +78,8 @@ fn check_files(dir: &Path, report: &mut CheckReport) -> Result<(), CommandError>
     Ok(())
 }
 
-/// Checks the database and the delivery totals. Returns whether the database is valid; wrong totals
-/// don't matter.
+/// Checks the database and the delivery totals. Returns `false` only if the database is invalid,
+/// not if the totals are wrong.
 fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
     let contents = match store::check_database(&options.data.data_dir) {
         Ok(contents) => contents,

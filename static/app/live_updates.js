@@ -40,8 +40,8 @@ function morphChildren(old, updated) {
     skipPreserved();
     const isHere = cursor && isSameNode(cursor, child);
     const match = oldById.get(child.id) ?? (isHere ? cursor : undefined);
-    // Remove the nodes before the match instead of moving the match, which would then lose the
-    // focus.
+    // Remove the nodes before the match instead of moving the match, because a moved element loses
+    // the focus.
     while (match && cursor && cursor !== match && !newIds.has(cursor.id)) removeCurrent();
     if (match && isSameNode(match, child)) {
       if (match === cursor) cursor = cursor.nextSibling;

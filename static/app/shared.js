@@ -1,7 +1,7 @@
 // The script of all pages, in parts that share one scope; `src/server/static_files.rs` joins them.
 //
-// Pages work without the script. With the script, a form or link updates the page in place. The
-// script sends the request, and replaces regions of the page with the matching regions of the
+// Pages also work without the script. With the script, a form or link updates the page in place.
+// The script sends the request, and replaces regions of the page with the matching regions of the
 // response. The browser's normal navigation handles everything else.
 //
 // Every page needs `<main id="main" data-region>`, `#announcer` outside of <main>, and the
