@@ -86,7 +86,7 @@ impl Layout {
 
     /// Escapes control characters in a text for an attribute such as `title`, because `<bdi>` can't
     /// isolate text in attributes.
-    pub fn attribute<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    pub fn escape_attribute<'a>(&self, text: &'a str) -> Cow<'a, str> {
         escape_controls(text)
     }
 
