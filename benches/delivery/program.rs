@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use awc::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
-use awc::{Client, ClientRequest, Connector, SendClientRequest};
+use awc::{Client, ClientRequest, SendClientRequest};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -75,10 +75,7 @@ impl Program {
         let (address, log) = wait_until_listening(stderr)?;
         let startup_time = started.elapsed();
         let runtime = actix_rt::Runtime::new()?;
-        // The program closes idle connections after 5 s.
-        let connector = Connector::new().conn_keep_alive(Duration::from_secs(3));
         let client = Client::builder()
-            .connector(connector)
             .disable_redirects()
             .timeout(TIMEOUT)
             .finish();
