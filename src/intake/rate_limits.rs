@@ -7,7 +7,7 @@
 //! process.
 
 mod keyed_limit;
-mod promises;
+mod reservations;
 
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
@@ -17,7 +17,7 @@ use std::time::Duration;
 use ring::digest;
 
 use self::keyed_limit::KeyedLimit;
-use self::promises::Promises;
+use self::reservations::Reservations;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::id::ProjectId;
 use crate::domain::rate_limit::{RateLimit, RateLimits};
@@ -37,7 +37,7 @@ struct LimitState {
     salt: [u8; 32],
     ip_addresses: Vec<KeyedLimit<IpAddressHash>>,
     projects: Vec<KeyedLimit<ProjectId>>,
-    promises: Promises<IpAddressHash>,
+    reservations: Reservations<IpAddressHash>,
 }
 
 type IpAddressHash = [u8; 16];
@@ -58,7 +58,7 @@ impl IntakeLimits {
             salt: random::bytes(),
             ip_addresses: keyed_limits(per_ip_address, LimitScope::IpAddress),
             projects: keyed_limits(per_project, LimitScope::Project),
-            promises: Promises::new(),
+            reservations: Reservations::new(),
         };
         Self {
             clock,
@@ -98,7 +98,7 @@ impl IntakeLimits {
             state.undo(&request);
             return Err(exceeded);
         }
-        state.promises.remove(project, &request.client);
+        state.reservations.remove(project, &request.client);
         let quotas = count_all(&mut state.projects, project, now);
         request.quotas.extend(quotas);
         request.project = Some(project.clone());
@@ -118,7 +118,7 @@ impl IntakeLimits {
         if state.day != today {
             state.day = today;
             state.salt = random::bytes();
-            state.promises = Promises::new();
+            state.reservations = Reservations::new();
             for limit in &mut state.ip_addresses {
                 limit.clear();
             }
@@ -134,7 +134,7 @@ impl LimitState {
         client: IpAddressHash,
         now: Duration,
     ) -> Result<(), RateLimitExceeded> {
-        let due = self.promises.due(project, &client, now);
+        let due = self.reservations.due(project, &client, now);
         let Some(exceeded) = find_exceeded(&self.projects, project, now) else {
             return Ok(());
         };
@@ -144,7 +144,7 @@ impl LimitState {
             Some(due) => due - now,
             None => {
                 let interval = limit.period / limit.count.get();
-                self.promises.add(project, client, now, wait, interval)
+                self.reservations.add(project, client, now, wait, interval)
             }
         };
         let quota = RemainingQuota { wait, ..exceeded.0 };
@@ -230,8 +230,8 @@ mod tests {
         (limits, clock)
     }
 
-    fn refusal(result: Result<CountedRequest, RateLimitExceeded>) -> RateLimitExceeded {
-        result.err().expect("the request is refused")
+    fn rejection(result: Result<CountedRequest, RateLimitExceeded>) -> RateLimitExceeded {
+        result.err().expect("the request is rejected")
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -248,11 +248,11 @@ mod tests {
                 left
             );
         }
-        let exceeded = refusal(limits.count_ip_address(client));
+        let exceeded = rejection(limits.count_ip_address(client));
         assert_eq!(exceeded.wait_seconds(), 6);
         assert!(limits.count_ip_address(ip("192.0.2.2")).is_ok());
         clock.advance(Duration::from_millis(5_999));
-        assert_eq!(refusal(limits.count_ip_address(client)).wait_seconds(), 1);
+        assert_eq!(rejection(limits.count_ip_address(client)).wait_seconds(), 1);
         clock.advance(Duration::from_millis(1));
         assert!(limits.count_ip_address(client).is_ok());
         assert!(limits.count_ip_address(client).is_err());
@@ -271,7 +271,7 @@ mod tests {
         clock.advance(Duration::from_secs(60));
         assert_eq!(accepted_of(50), 2);
         clock.advance(Duration::from_secs(60));
-        let exceeded = refusal(limits.count_ip_address(client));
+        let exceeded = rejection(limits.count_ip_address(client));
         assert_eq!(exceeded.0.limit.to_string(), "4/1h");
         // The limit of 4 per hour allows one submission per 15 minutes, and 2 minutes have passed.
         assert_eq!(exceeded.wait_seconds(), 13 * 60);
@@ -304,24 +304,24 @@ mod tests {
     fn projects_have_their_own_limit() {
         let (limits, _) = limits("none", "1/1m");
         assert!(send(&limits, "192.0.2.1", 1).is_ok());
-        let exceeded = refusal(send(&limits, "192.0.2.1", 1));
+        let exceeded = rejection(send(&limits, "192.0.2.1", 1));
         assert_eq!(exceeded.0.scope, LimitScope::Project);
         assert!(send(&limits, "192.0.2.1", 2).is_ok());
     }
 
     #[test]
-    fn a_refused_or_undone_request_counts_for_no_limit() {
+    fn a_rejected_or_undone_request_counts_for_no_limit() {
         let (limits, _) = limits("2/1m,3/1h", "1/1m");
         let accepted = send(&limits, "192.0.2.1", 1).unwrap();
         for _ in 0..10 {
-            let exceeded = refusal(send(&limits, "192.0.2.1", 1));
+            let exceeded = rejection(send(&limits, "192.0.2.1", 1));
             assert_eq!(exceeded.0.scope, LimitScope::Project);
         }
         limits.undo(&accepted);
         for project in [1, 2] {
             assert!(send(&limits, "192.0.2.1", project).is_ok());
         }
-        let exceeded = refusal(send(&limits, "192.0.2.1", 3));
+        let exceeded = rejection(send(&limits, "192.0.2.1", 3));
         assert_eq!(exceeded.0.scope, LimitScope::IpAddress);
         assert!(send(&limits, "192.0.2.2", 3).is_ok());
     }
@@ -336,25 +336,25 @@ mod tests {
             }
         };
         flood(61);
-        let wait = refusal(send(&limits, "192.0.2.1", 1)).wait_seconds();
+        let wait = rejection(send(&limits, "192.0.2.1", 1)).wait_seconds();
         assert_eq!(wait, 2);
         // An early retry doesn't change the due time.
-        assert_eq!(refusal(send(&limits, "192.0.2.1", 1)).wait_seconds(), 2);
+        assert_eq!(rejection(send(&limits, "192.0.2.1", 1)).wait_seconds(), 2);
         for _ in 0..wait {
             clock.advance(Duration::from_secs(1));
             flood(20);
         }
         assert!(send(&limits, "192.0.2.1", 1).is_ok());
         assert!(send(&limits, "192.0.2.1", 1).is_err());
-        // A promise expires 1 minute after its due time.
-        let wait = refusal(send(&limits, "192.0.2.2", 1)).0.wait;
+        // A reservation expires 1 minute after its due time.
+        let wait = rejection(send(&limits, "192.0.2.2", 1)).0.wait;
         clock.advance(wait + Duration::from_secs(61));
         flood(200);
         assert!(send(&limits, "192.0.2.2", 1).is_err());
     }
 
     #[test]
-    fn promises_do_not_raise_the_limit_of_a_project() {
+    fn reservations_do_not_raise_the_limit_of_a_project() {
         let (limits, clock) = limits("none", "60/1m");
         let mut accepted = 0;
         for _ in 0..600 {

@@ -144,7 +144,7 @@ fn a_form_token_is_valid_from_2_seconds_to_30_days() {
 }
 
 #[test]
-fn a_full_project_uses_up_no_limit_of_the_visitor_and_keeps_its_promise() {
+fn a_full_project_uses_up_no_limit_of_the_visitor_and_honors_retry_after() {
     let (app, _) = app_with_projects(&["--limit-address", "3/1m", "--limit-project", "4/1m"]);
     for stranger in 1..=6 {
         send(&app, &format!("198.51.100.{stranger}"));

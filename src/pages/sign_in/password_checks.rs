@@ -205,10 +205,10 @@ mod tests {
         let mut running = start(&checks, 0, false).1;
         let _other = start(&checks, 0, false);
         let queue: Vec<_> = (1..=8).map(|n| start(&checks, n, false)).collect();
-        let (mut promised, result) = start(&checks, 9, true);
+        let (mut guaranteed, result) = start(&checks, 9, true);
         assert!(result.is_none());
         drop(queue);
         running.take();
-        assert!(matches!(promised.as_mut().now_or_never(), Some(Ok(_))));
+        assert!(matches!(guaranteed.as_mut().now_or_never(), Some(Ok(_))));
     }
 }

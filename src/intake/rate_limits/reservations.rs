@@ -1,0 +1,81 @@
+//! Reserves capacity for clients that were rejected because of a project's rate limit. A client
+//! that returns after its `Retry-After` is accepted, even if other clients have used the quota.
+//!
+//! Feedback that is accepted because of a reservation counts for the project like all feedback, so
+//! later clients wait longer.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::domain::id::ProjectId;
+
+/// A reservation expires this long after its due time.
+const LIFETIME: Duration = Duration::from_secs(60);
+/// Maximum number of open reservations of a project. Clients without a reservation compete for the
+/// quota.
+const RESERVATIONS_MAX: usize = 60;
+
+pub(super) struct Reservations<K> {
+    projects: HashMap<ProjectId, Vec<Reservation<K>>>,
+}
+
+struct Reservation<K> {
+    client: K,
+    due: Duration,
+}
+
+impl<K: PartialEq> Reservations<K> {
+    pub(super) fn new() -> Self {
+        Self {
+            projects: HashMap::new(),
+        }
+    }
+
+    /// Returns the time from which the client is accepted, if it has a reservation.
+    pub(super) fn due(
+        &mut self,
+        project: &ProjectId,
+        client: &K,
+        now: Duration,
+    ) -> Option<Duration> {
+        let reservations = self.projects.get_mut(project)?;
+        reservations.retain(|reservation| now <= reservation.due + LIFETIME);
+        let reservation = reservations
+            .iter()
+            .find(|reservation| reservation.client == *client);
+        let due = reservation.map(|reservation| reservation.due);
+        if reservations.is_empty() {
+            self.projects.remove(project);
+        }
+        due
+    }
+
+    /// Returns the time that the client must wait: at least `wait`, and at least until `interval`
+    /// after the last reservation. Adds a reservation for this time, unless the project already has
+    /// the maximum number.
+    pub(super) fn add(
+        &mut self,
+        project: &ProjectId,
+        client: K,
+        now: Duration,
+        wait: Duration,
+        interval: Duration,
+    ) -> Duration {
+        let reservations = self.projects.entry(project.clone()).or_default();
+        let last = reservations
+            .last()
+            .map(|reservation| reservation.due + interval);
+        let due = last.unwrap_or_default().max(now + wait);
+        if reservations.len() < RESERVATIONS_MAX {
+            reservations.push(Reservation { client, due });
+        }
+        due - now
+    }
+
+    /// Removes the reservation of a client that was accepted.
+    pub(super) fn remove(&mut self, project: &ProjectId, client: &K) {
+        if let Some(reservations) = self.projects.get_mut(project) {
+            reservations.retain(|reservation| reservation.client != *client);
+        }
+    }
+}
