@@ -10,14 +10,15 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::{ConnectionType, Method, Version};
+use actix_web::http::{ConnectionType, Method, Version, header};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
+use tokio::time::timeout;
 
-use super::UNREAD_MAX_BYTES;
 use super::state::ConnectionState;
+use super::{UNREAD_BODY_TIMEOUT, UNREAD_MAX_BYTES};
 
 /// Middleware for all responses. It must be the outermost.
 ///
@@ -25,7 +26,7 @@ use super::state::ConnectionState;
 /// - A request to change the protocol is ignored. The connection can't be used again, because a
 ///   client could already send bytes of the other protocol.
 /// - If part of the request's body hasn't arrived when the response starts, the response announces
-///   the end of the connection.
+///   the end of the connection. The response first waits briefly for the rest of a short body.
 pub async fn adapt_response(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -37,9 +38,14 @@ pub async fn adapt_response(
     if let Some(connection) = &connection {
         connection.begin_exchange();
     }
+    let has_short_body = has_short_body(&request);
     let body = RequestBody::share(&mut request);
     let mut response = next.call(request).await?;
-    body.read_arrived().await;
+    if has_short_body {
+        let _ = timeout(UNREAD_BODY_TIMEOUT, body.read_to_end()).await;
+    } else {
+        body.read_arrived().await;
+    }
 
     let is_stream = response.response().body().size() == BodySize::Stream;
     let head = response.response_mut().head_mut();
@@ -53,6 +59,13 @@ pub async fn adapt_response(
         request: body,
         connection,
     }))
+}
+
+/// Returns whether the request declares the length of its body, at most [`UNREAD_MAX_BYTES`].
+fn has_short_body(request: &ServiceRequest) -> bool {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    length.is_some_and(|length| length <= UNREAD_MAX_BYTES)
 }
 
 /// A request's body, shared by the handler and the response.
@@ -80,8 +93,17 @@ impl RequestBody {
         body
     }
 
-    /// Reads the part of a short body that has arrived but wasn't read by the handler. The
-    /// connection can then be used again.
+    /// Waits for the part of the body that the handler didn't read. The connection can then be used
+    /// again.
+    async fn read_to_end(&self) {
+        let mut body = self.clone();
+        while !self.is_finished.get() {
+            let _ = body.next().await;
+        }
+    }
+
+    /// Reads the part of the body that has arrived but wasn't read by the handler, up to
+    /// [`UNREAD_MAX_BYTES`]. If this was the whole rest, the connection can be used again.
     async fn read_arrived(&self) {
         let mut body = self.clone();
         let mut left = UNREAD_MAX_BYTES;

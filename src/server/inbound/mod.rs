@@ -36,6 +36,9 @@ const SEND_BUFFER_BYTES: usize = 128 * 1024;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of bytes of a request's body that are read after the response.
 const UNREAD_MAX_BYTES: usize = 64 * 1024;
+/// The maximum time that a response is delayed until the rest of a short body arrives. Many clients
+/// send the head and the body separately.
+const UNREAD_BODY_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// ServerLimits of an HTTP server.
 #[derive(Clone, Copy)]
