@@ -103,12 +103,12 @@ fn malformed_head(app: &App, reuses_the_connection: bool) {
 fn live_updates(app: &App, visitor: &Visitor) {
     let mut stream = EventStream::open(app, visitor, "/live?of=feedback");
     assert_eq!(stream.status, 200);
-    sleep(Duration::from_secs(34));
+    sleep(Duration::from_secs(64));
     app.api().create_feedback("shop", "Hello");
     stream.next_change();
 }
 
-/// Reads an export at 1 KiB per second, and then as fast as possible.
+/// Reads an export too slowly for the kernel to report progress, and then as fast as possible.
 fn slow_reader(app: &App, visitor: &Visitor, version: &str) {
     let mut connection = RawConnection::open(app);
     let session = visitor.session().expect("find the session cookie");
@@ -117,8 +117,8 @@ fn slow_reader(app: &App, visitor: &Visitor, version: &str) {
         Cookie: miniback_session={session}\r\n\r\n"
     ));
     assert_eq!(connection.head().status(), 200);
-    for _ in 0..36 {
-        for _ in 0..1024 {
+    for _ in 0..66 {
+        for _ in 0..256 {
             connection.byte().expect("read a byte");
         }
         sleep(Duration::from_secs(1));

@@ -27,9 +27,10 @@ use stream::ClientStream;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(130);
 /// Maximum time for the head of a request to arrive, and for the first byte on a new connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The maximum time that the server waits for a client to read. The send buffer is small, so a
-/// client must read about 2 KiB per second.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The maximum time for which the kernel reports no progress in sending. A client's kernel announces
+/// free space in large steps, so the server can be blocked for tens of seconds while a slow client
+/// reads steadily.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Size of the send buffer. The kernel doubles it, and reports space when a third is free.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// The maximum time that a client can continue to send after a response to an incomplete request.
