@@ -39,12 +39,15 @@ pub async fn adapt_response(
         connection.begin_exchange();
     }
     let has_short_body = has_short_body(&request);
-    let body = RequestBody::share(&mut request);
+    let body = RequestBody::share(&mut request, connection.clone());
     let mut response = next.call(request).await?;
     if has_short_body {
         let _ = timeout(UNREAD_BODY_TIMEOUT, body.read_to_end()).await;
     } else {
         body.read_arrived().await;
+    }
+    if let Some(connection) = &connection {
+        connection.set_waits_for_body(false);
     }
 
     let is_stream = response.response().body().size() == BodySize::Stream;
@@ -76,15 +79,17 @@ fn has_short_body(request: &ServiceRequest) -> bool {
 struct RequestBody {
     payload: Rc<RefCell<Payload>>,
     is_finished: Rc<Cell<bool>>,
+    connection: Option<Rc<ConnectionState>>,
 }
 
 impl RequestBody {
-    fn share(request: &mut ServiceRequest) -> Self {
+    fn share(request: &mut ServiceRequest, connection: Option<Rc<ConnectionState>>) -> Self {
         let payload = request.take_payload();
         let has_body = !matches!(payload, Payload::None);
         let body = Self {
             payload: Rc::new(RefCell::new(payload)),
             is_finished: Rc::new(Cell::new(!has_body)),
+            connection,
         };
         if has_body {
             let payload = Box::pin(body.clone());
@@ -134,6 +139,9 @@ impl Stream for RequestBody {
         let chunk = Pin::new(&mut *self.payload.borrow_mut()).poll_next(context);
         if matches!(chunk, Poll::Ready(None | Some(Err(_)))) {
             self.is_finished.set(true);
+        }
+        if let Some(connection) = &self.connection {
+            connection.set_waits_for_body(chunk.is_pending());
         }
         chunk
     }

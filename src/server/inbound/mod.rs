@@ -54,7 +54,7 @@ pub struct ServerLimits {
 
 impl ServerLimits {
     /// Returns the number of open connections at which a new connection replaces the one that has
-    /// waited longest for a request.
+    /// waited longest for its client.
     fn eviction_threshold(&self) -> usize {
         self.connections_per_worker - self.connections_per_worker.div_ceil(16)
     }
