@@ -105,13 +105,13 @@ fn malformed_head(app: &App, reuses_the_connection: bool) {
 fn live_updates(app: &App, visitor: &Visitor) {
     let mut stream = EventStream::open(app, visitor, "/live?of=feedback");
     assert_eq!(stream.status, 200);
-    sleep(Duration::from_secs(34));
+    sleep(Duration::from_secs(64));
     app.api().create_feedback("shop", "Hello");
     stream.next_change();
 }
 
-/// Reads an export at 1 KiB per second, and then as fast as possible. Checks that the server has
-/// reset the connection before the end of the export.
+/// Reads an export too slowly for the kernel to report progress, and then as fast as possible.
+/// Checks that the server has reset the connection before the end of the export.
 fn slow_reader(app: &App, visitor: &Visitor, version: &str) {
     let mut connection = RawConnection::open(app);
     let session = visitor.session().expect("find the session cookie");
@@ -120,8 +120,8 @@ fn slow_reader(app: &App, visitor: &Visitor, version: &str) {
         Cookie: miniback_session={session}\r\n\r\n"
     ));
     assert_eq!(connection.head().status(), 200);
-    for _ in 0..36 {
-        for _ in 0..1024 {
+    for _ in 0..66 {
+        for _ in 0..256 {
             connection.byte().expect("read a byte");
         }
         sleep(Duration::from_secs(1));
@@ -228,13 +228,39 @@ fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
     for connection in &mut connections[..20] {
         assert_eq!(connection.byte(), None);
     }
-    // Connections without a complete head are replaced as well.
-    let mut partial: Vec<_> = (0..100).map(|_| RawConnection::open(&app)).collect();
-    for connection in &mut partial {
-        connection.send("GET / HTTP/1.1\r\n");
+}
+
+/// Opens many connections that send `request` and then nothing, and read nothing. Checks that
+/// another client gets a response before a deadline ends these connections.
+#[track_caller]
+fn another_client_isnt_shut_out(request: &str) {
+    let app = App::builder().open_files("128:128").start();
+    let mut waiting: Vec<_> = (0..150).map(|_| RawConnection::open(&app)).collect();
+    for connection in &mut waiting {
+        // Connections that have already been replaced can't send.
+        let _ = connection.try_send(request);
     }
-    assert_eq!(
-        RawConnection::open(&app).exchange("GET", HEALTH).status(),
-        200
+    let started = Instant::now();
+    let response = RawConnection::open(&app).exchange("GET", HEALTH);
+    assert_eq!(response.status(), 200);
+    assert_between(started.elapsed(), 0, 9);
+}
+
+#[test]
+fn incomplete_heads_are_replaced_if_files_run_out() {
+    another_client_isnt_shut_out("GET / HTTP/1.1\r\n");
+}
+
+#[test]
+fn incomplete_bodies_are_replaced_if_files_run_out() {
+    another_client_isnt_shut_out(
+        "POST /api/feedback HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+        Content-Length: 50\r\n\r\n{",
     );
+}
+
+#[test]
+fn unread_responses_are_replaced_if_files_run_out() {
+    // These are more responses than the buffers of a connection can hold.
+    another_client_isnt_shut_out(&"GET /widget.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(400));
 }

@@ -1,6 +1,9 @@
 //! Every response uses the HTTP version and the framing that its request allows, and announces the
 //! end of its connection.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use crate::support::app::App;
 use crate::support::raw_http::{RawConnection, RawResponse};
 
@@ -184,6 +187,43 @@ fn a_connection_stays_open_after_a_rejected_post_with_a_short_body() {
         ] {
             let response = rejected_post(&app, &format!("{path} HTTP/1.1"), &body);
             assert!(!response.announces_close(), "{path}: {response:?}");
+        }
+    }
+}
+
+/// Sends a `POST` whose body follows after a pause. Returns the response and another response on
+/// the same connection, or `None` if this computer was too busy to send the body in time.
+fn post_in_two_writes(app: &App, path: &str, body: &str) -> Option<[RawResponse; 2]> {
+    let mut connection = RawConnection::open(app);
+    let started = Instant::now();
+    connection.send(format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    ));
+    sleep(Duration::from_millis(20));
+    let sent = connection.try_send(body);
+    if started.elapsed() > Duration::from_millis(100) {
+        return None;
+    }
+    sent.expect("send the body");
+    let rejection = connection.response("POST");
+    assert!(
+        !rejection.announces_close(),
+        "{path} {}: {rejection:?}",
+        body.len()
+    );
+    let health = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    Some([rejection, connection.exchange("GET", health)])
+}
+
+#[test]
+fn a_short_body_can_arrive_after_the_head_of_a_rejected_post() {
+    let app = App::start();
+    for (path, status) in [("/nope", 404), ("/api/v1/feedback", 401)] {
+        for body in ["{\"a\":1}".to_owned(), "a".repeat(65_536)] {
+            let mut attempts = (0..100).filter_map(|_| post_in_two_writes(&app, path, &body));
+            let responses = attempts.next().expect("send a body in time");
+            assert_eq!(responses.map(|response| response.status()), [status, 200]);
         }
     }
 }

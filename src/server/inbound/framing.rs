@@ -10,14 +10,15 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::{ConnectionType, Method, Version};
+use actix_web::http::{ConnectionType, Method, Version, header};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
+use tokio::time::timeout;
 
-use super::UNREAD_MAX_BYTES;
 use super::state::ConnectionState;
+use super::{UNREAD_BODY_TIMEOUT, UNREAD_MAX_BYTES};
 
 /// Middleware for all responses. It must be the outermost middleware.
 ///
@@ -25,7 +26,7 @@ use super::state::ConnectionState;
 /// - A request to change the protocol is ignored. The connection can't be used again, because a
 ///   client could already send bytes of the other protocol.
 /// - If part of the request's body hasn't arrived when the response starts, the response announces
-///   the end of the connection.
+///   the end of the connection. The response first waits briefly for the rest of a short body.
 pub async fn adapt_response(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -37,9 +38,17 @@ pub async fn adapt_response(
     if let Some(connection) = &connection {
         connection.begin_exchange();
     }
-    let body = RequestBody::share(&mut request);
+    let has_short_body = has_short_body(&request);
+    let body = RequestBody::share(&mut request, connection.clone());
     let mut response = next.call(request).await?;
-    body.read_arrived().await;
+    if has_short_body {
+        let _ = timeout(UNREAD_BODY_TIMEOUT, body.read_to_end()).await;
+    } else {
+        body.read_arrived().await;
+    }
+    if let Some(connection) = &connection {
+        connection.set_waits_for_body(false);
+    }
 
     let is_stream = response.response().body().size() == BodySize::Stream;
     let head = response.response_mut().head_mut();
@@ -55,6 +64,13 @@ pub async fn adapt_response(
     }))
 }
 
+/// Returns whether the request declares the length of its body, at most [`UNREAD_MAX_BYTES`].
+fn has_short_body(request: &ServiceRequest) -> bool {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    length.is_some_and(|length| length <= UNREAD_MAX_BYTES)
+}
+
 /// A request's body, shared by the handler and the response.
 ///
 /// While the response holds an unread request body, actix closes the connection after the response.
@@ -63,21 +79,32 @@ pub async fn adapt_response(
 struct RequestBody {
     payload: Rc<RefCell<Payload>>,
     is_finished: Rc<Cell<bool>>,
+    connection: Option<Rc<ConnectionState>>,
 }
 
 impl RequestBody {
-    fn share(request: &mut ServiceRequest) -> Self {
+    fn share(request: &mut ServiceRequest, connection: Option<Rc<ConnectionState>>) -> Self {
         let payload = request.take_payload();
         let has_body = !matches!(payload, Payload::None);
         let body = Self {
             payload: Rc::new(RefCell::new(payload)),
             is_finished: Rc::new(Cell::new(!has_body)),
+            connection,
         };
         if has_body {
             let payload = Box::pin(body.clone());
             request.set_payload(Payload::Stream { payload });
         }
         body
+    }
+
+    /// Waits for the part of the body that the handler didn't read. The connection can then be used
+    /// again.
+    async fn read_to_end(&self) {
+        let mut body = self.clone();
+        while !self.is_finished.get() {
+            let _ = body.next().await;
+        }
     }
 
     /// Reads the bytes of the body that have arrived but that the handler hasn't read, up to
@@ -112,6 +139,9 @@ impl Stream for RequestBody {
         let chunk = Pin::new(&mut *self.payload.borrow_mut()).poll_next(context);
         if matches!(chunk, Poll::Ready(None | Some(Err(_)))) {
             self.is_finished.set(true);
+        }
+        if let Some(connection) = &self.connection {
+            connection.set_waits_for_body(chunk.is_pending());
         }
         chunk
     }

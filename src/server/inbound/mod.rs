@@ -28,9 +28,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(130);
 /// Maximum time for the head of a request to arrive. The time starts with the first byte of the
 /// head or, for the first request, with the connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The maximum time that the server waits for a client to read. The send buffer is small, so a
-/// client must read about 2 KiB per second.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The maximum time for which the kernel reports no progress in sending. A client's kernel announces
+/// free space in large steps, so the server can be blocked for tens of seconds while a slow client
+/// reads steadily.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Size of the send buffer. The kernel doubles it, and reports space when a third is free.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// The maximum time that a client can continue to send after a response to an incomplete request.
@@ -38,6 +39,9 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of bytes of a request's body that are read and discarded after the handler
 /// returns.
 const UNREAD_MAX_BYTES: usize = 64 * 1024;
+/// The maximum time that a response is delayed until the rest of a short body arrives. Many clients
+/// send the head and the body separately.
+const UNREAD_BODY_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// The limits of an HTTP server.
 #[derive(Clone, Copy)]
@@ -51,8 +55,8 @@ pub struct ServerLimits {
 }
 
 impl ServerLimits {
-    /// Returns the number of open connections at which a new connection evicts the connection that
-    /// has waited longest for a request.
+    /// Returns the number of open connections at which a new connection replaces the connection
+    /// that has waited longest for its client.
     fn eviction_threshold(&self) -> usize {
         self.connections_per_worker - self.connections_per_worker.div_ceil(16)
     }

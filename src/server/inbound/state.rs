@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::task::Waker;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -29,8 +28,29 @@ enum Phase {
 pub enum ConnectionEnd {
     /// The server closes the connection, because it doesn't receive a request in time.
     Close,
-    /// The server resets the connection, because the client doesn't read the response.
+    /// The server resets the connection, because the client doesn't read the response or doesn't
+    /// send the rest of its request.
     Reset,
+}
+
+/// What a connection waits for from its client. Connections that wait for a request are evicted
+/// first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum WaitsFor {
+    /// The next request, or the rest of its head.
+    Request,
+    /// More of a request's body, or space to send more of a response.
+    Progress,
+}
+
+impl WaitsFor {
+    /// Returns how an evicted connection ends.
+    fn end(self) -> ConnectionEnd {
+        match self {
+            Self::Request => ConnectionEnd::Close,
+            Self::Progress => ConnectionEnd::Reset,
+        }
+    }
 }
 
 /// The state of a connection, shared by its stream and the middleware.
@@ -38,6 +58,8 @@ pub struct ConnectionState {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     has_partial_head: Cell<bool>,
+    /// Whether a handler waits for more of the request's body.
+    waits_for_body: Cell<bool>,
     /// The time at which a write began to wait for the client; `None` if no write waits.
     blocked_since: Cell<Option<Instant>>,
     /// Whether the client may still be sending a body that the server doesn't read. If so, closing
@@ -53,6 +75,7 @@ impl ConnectionState {
             phase: Cell::new(Phase::Head),
             since: Cell::new(Instant::now()),
             has_partial_head: Cell::new(false),
+            waits_for_body: Cell::new(false),
             blocked_since: Cell::new(None),
             may_have_unread_body: Cell::new(false),
             is_evicted: Cell::new(false),
@@ -91,6 +114,10 @@ impl ConnectionState {
 
     pub fn close(&self) {
         self.enter(Phase::Closed);
+    }
+
+    pub fn set_waits_for_body(&self, waits: bool) {
+        self.waits_for_body.set(waits);
     }
 
     pub fn record_read(&self) {
@@ -144,8 +171,18 @@ impl ConnectionState {
         self.phase.get() != Phase::Closed
     }
 
-    fn is_waiting(&self) -> bool {
-        matches!(self.phase.get(), Phase::Head | Phase::Idle)
+    /// Returns what the connection waits for from its client, and since when. A slow body doesn't
+    /// restart the time.
+    fn waits_since(&self) -> Option<(WaitsFor, Instant)> {
+        if let Some(since) = self.blocked_since.get() {
+            return Some((WaitsFor::Progress, since));
+        }
+        let waits_for = match self.phase.get() {
+            Phase::Head | Phase::Idle => WaitsFor::Request,
+            Phase::Exchange if self.waits_for_body.get() => WaitsFor::Progress,
+            _ => return None,
+        };
+        Some((waits_for, self.since.get()))
     }
 
     fn evict(&self) {
@@ -158,9 +195,13 @@ impl ConnectionState {
     /// Returns the time at which the connection must end, and the action that ends it. Returns
     /// `None` if there is no deadline, for example while a handler runs.
     pub fn deadline(&self) -> Option<(Instant, ConnectionEnd)> {
+        if self.is_evicted.get()
+            && let Some((waits_for, since)) = self.waits_since()
+        {
+            return Some((since, waits_for.end()));
+        }
         let since = self.since.get();
         let phase = match self.phase.get() {
-            Phase::Head | Phase::Idle if self.is_evicted.get() => Some(Duration::ZERO),
             Phase::Head => Some(HEAD_TIMEOUT),
             Phase::Idle => Some(IDLE_TIMEOUT),
             _ => None,
@@ -175,8 +216,8 @@ impl ConnectionState {
 /// The connections of one worker thread.
 pub struct Connections {
     open: RefCell<Vec<Weak<ConnectionState>>>,
-    /// The number of open connections at which a new connection evicts the connection that has
-    /// waited longest for a request.
+    /// The number of open connections at which a new connection replaces the connection that has
+    /// waited longest for its client.
     eviction_threshold: usize,
 }
 
@@ -188,17 +229,19 @@ impl Connections {
         }
     }
 
-    /// Adds a connection. At the eviction threshold, evicts the connection that has waited longest
-    /// for a request.
+    /// Adds a connection. At the eviction threshold, ends the connection that has waited longest
+    /// for a request. If no connection waits for a request, ends the connection that has waited
+    /// longest for its client to send a body or to read a response.
     pub fn add(&self) -> Rc<ConnectionState> {
         let mut open = self.open.borrow_mut();
         if open.len() == open.capacity() || open.len() >= self.eviction_threshold {
             open.retain(|connection| connection.upgrade().is_some_and(|state| state.is_open()));
         }
         if open.len() >= self.eviction_threshold {
-            let waiting = open.iter().filter_map(Weak::upgrade);
-            let waiting = waiting.filter(|state| state.is_waiting() && !state.is_evicted.get());
-            if let Some(oldest) = waiting.min_by_key(|state| state.since.get()) {
+            let states = open.iter().filter_map(Weak::upgrade);
+            let states = states.filter(|state| !state.is_evicted.get());
+            let waiting = states.filter_map(|state| Some((state.waits_since()?, state)));
+            if let Some((_, oldest)) = waiting.min_by_key(|(wait, _)| *wait) {
                 oldest.evict();
             }
         }
