@@ -23,8 +23,8 @@ pub struct TcpError {
 }
 
 /// Connects to the first IP address that accepts. Tries the next IP address after
-/// [`CONNECTION_ATTEMPT_DELAY`], or immediately after a failure, while the earlier attempts continue. After a
-/// success, the other attempts are dropped. The caller enforces the deadline.
+/// [`CONNECTION_ATTEMPT_DELAY`], or immediately after a failure, while the earlier attempts
+/// continue. After a success, the other attempts are dropped. The caller enforces the deadline.
 ///
 /// Returns `None` if there is no IP address.
 pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<Result<TcpStream, TcpError>> {

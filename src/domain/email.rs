@@ -64,6 +64,7 @@ pub fn normalize_email(email: &str) -> String {
     let Some((local, domain)) = email.rsplit_once('@') else {
         return fold(&email);
     };
+    let domain = domain.trim_end_matches('.');
     let ascii = idna::domain_to_ascii(domain);
     format!("{}@{}", fold(local), ascii.unwrap_or_else(|_| fold(domain)))
 }
