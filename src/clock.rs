@@ -201,7 +201,11 @@ impl Clock {
 
     /// Returns the jump of the system clock that hasn't been followed yet, if there is one.
     pub fn pending_jump(&self) -> Option<ClockJump> {
-        ClockJump::between(self.now(), self.0.source.wall_clock())
+        let earliest = self.now();
+        let to = self.0.source.wall_clock();
+        // The thread may have been paused between the readings, which isn't a jump.
+        let latest = self.now().max(earliest);
+        ClockJump::between(to.clamp(earliest, latest), to)
     }
 
     /// Adopts the system clock's time after a jump, and distrusts the system clock for an hour.

@@ -68,7 +68,7 @@ impl Store {
                 for (id, created_at) in oldest {
                     if created_at >= time
                         || recent.contains(id.as_str())
-                        || started.elapsed() > BATCH_DURATION
+                        || (deleted > 0 && started.elapsed() > BATCH_DURATION)
                     {
                         break;
                     }
