@@ -12,7 +12,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::task::JoinHandle;
 
-use self::open_files::{OpenFileLimits, TooFewFiles};
+use self::open_files::{OpenFileLimitTooLow, OpenFileLimits};
 pub use self::routes::route_prefixes;
 use self::routes::{mount_under_base_path, register_routes};
 use crate::background::database_monitor;
@@ -52,7 +52,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     #[error(transparent)]
-    OpenFiles(#[from] TooFewFiles),
+    OpenFiles(#[from] OpenFileLimitTooLow),
     #[error(transparent)]
     CaFile(#[from] TlsConfigError),
     #[error("{0}")]

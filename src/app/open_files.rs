@@ -18,7 +18,7 @@ const CONNECTIONS_MAX: u64 = 16_384;
     "this process can open only {limit} files, but Miniback needs at least {FILES_MIN}; raise the \
      limit, for example with “ulimit -n 4096” or with LimitNOFILE=4096 in the systemd unit"
 )]
-pub struct TooFewFiles {
+pub struct OpenFileLimitTooLow {
     limit: u64,
 }
 
@@ -31,7 +31,7 @@ pub struct OpenFileLimits {
 }
 
 /// Raises the soft open-file limit to the hard limit. Systemd's defaults are 1,024 and 524,288.
-pub fn raise_limit() -> Result<OpenFileLimits, TooFewFiles> {
+pub fn raise_limit() -> Result<OpenFileLimits, OpenFileLimitTooLow> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: maximum,
@@ -45,9 +45,9 @@ pub fn raise_limit() -> Result<OpenFileLimits, TooFewFiles> {
     limits_for(files.unwrap_or(u64::MAX))
 }
 
-fn limits_for(files: u64) -> Result<OpenFileLimits, TooFewFiles> {
+fn limits_for(files: u64) -> Result<OpenFileLimits, OpenFileLimitTooLow> {
     if files < FILES_MIN {
-        return Err(TooFewFiles { limit: files });
+        return Err(OpenFileLimitTooLow { limit: files });
     }
     let available = files - FILES_RESERVED.min(files / 2);
     Ok(OpenFileLimits {

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 /// Allowed length of a secret that a user provides, in characters.
-const CUSTOM_SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
+const CUSTOM_SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 16..=128;
 /// The prefix of secrets in the format of Standard Webhooks.
 const PREFIX: &str = "whsec_";
 
@@ -41,7 +41,7 @@ impl Secret {
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(SecretError::Characters);
         }
-        if !CUSTOM_SECRET_CHARS.contains(&text.len()) {
+        if !CUSTOM_SECRET_LENGTHS.contains(&text.len()) {
             return Err(SecretError::Length(text.len()));
         }
         Ok(Self(text))

@@ -140,7 +140,7 @@ impl CertificateProblem {
                     Some(at) => format!(
                         "The endpoint’s certificate expired on {}.{}",
                         at.format_date(),
-                        clock_of_this_machine(*now)
+                        describe_machine_date(*now)
                     ),
                     None => "The endpoint’s certificate has expired.".into(),
                 };
@@ -150,7 +150,7 @@ impl CertificateProblem {
                     Some(at) => format!(
                         "The endpoint’s certificate isn’t valid until {}.{}",
                         at.format_date(),
-                        clock_of_this_machine(*now)
+                        describe_machine_date(*now)
                     ),
                     None => "The endpoint’s certificate isn’t valid yet.".into(),
                 };
@@ -210,7 +210,7 @@ impl CertificateProblem {
     }
 }
 
-fn clock_of_this_machine(now: Option<Timestamp>) -> String {
+fn describe_machine_date(now: Option<Timestamp>) -> String {
     now.map_or_else(String::new, |now| {
         let today = now.format_date();
         format!(" On Miniback’s machine, the date is {today}.")

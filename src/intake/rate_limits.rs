@@ -134,14 +134,14 @@ impl LimitState {
         client: IpAddressHash,
         now: Duration,
     ) -> Result<(), RateLimitExceeded> {
-        let due = self.reservations.due(project, &client, now);
+        let accepted_from = self.reservations.accepted_from(project, &client, now);
         let Some(exceeded) = find_exceeded(&self.projects, project, now) else {
             return Ok(());
         };
         let RemainingQuota { limit, wait, .. } = exceeded.0;
-        let wait = match due {
-            Some(due) if due <= now => return Ok(()),
-            Some(due) => due - now,
+        let wait = match accepted_from {
+            Some(time) if time <= now => return Ok(()),
+            Some(time) => time - now,
             None => {
                 let interval = limit.period / limit.count.get();
                 self.reservations.add(project, client, now, wait, interval)

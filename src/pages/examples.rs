@@ -208,7 +208,7 @@ static EXAMPLES: [Example; 13] = [
         code: include_str!("../../examples/receivers/discord/server.mjs"),
         guide: Some((
             CommonUses,
-            "Node. Slack and other services with incoming webhooks work the same way.",
+            "Node and Discord. Slack and other services with incoming webhooks work the same way.",
         )),
         receiver: None,
     },

@@ -12,13 +12,14 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::problem::Problem;
 
 /// The prefix of the member names that `serde_json` reserves.
-const INTERNAL_NAME: &str = "$serde_json::private";
+const RESERVED_NAME_PREFIX: &str = "$serde_json::private";
 
 /// Rejects a JSON text that contains a repeated member name, or a reserved name anywhere. `text`
 /// must be valid JSON.
 pub(super) fn check(text: &str) -> Result<(), Problem> {
-    if decode_ascii_escapes(text).contains(INTERNAL_NAME) {
-        let message = format!("A name or text that contains “{INTERNAL_NAME}” can’t be stored.");
+    if decode_ascii_escapes(text).contains(RESERVED_NAME_PREFIX) {
+        let message =
+            format!("A name or text that contains “{RESERVED_NAME_PREFIX}” can’t be stored.");
         return Err(Problem::invalid_field("", message));
     }
     let mut repeated = None;

@@ -103,7 +103,7 @@ fn expired_session(javascript: bool) {
     browser.find("textbox", "Email").fill(ADMIN);
     browser.find("textbox", "Password").fill(PASSWORD);
     browser.find("button", "Sign in").press();
-    browser.wait_for_text("Nothing was sent yet.");
+    browser.wait_for_text("Nothing has been sent yet.");
     assert_eq!(browser.find("textbox", "Endpoint URL").value(), typed);
     let webhooks = || app.api().get("/api/v1/webhooks").json()["data"].clone();
     assert_eq!(webhooks(), json!([]));

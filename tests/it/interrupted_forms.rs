@@ -177,7 +177,7 @@ fn a_second_press_after_signing_in_sends_the_form_once() {
     let sign_in = sign_in.fill("Password", PASSWORD).press("Sign in");
     let page = ada.submit_and_follow(&sign_in).expect(200);
     assert!(
-        page.text().contains("Nothing was sent yet"),
+        page.text().contains("Nothing has been sent yet"),
         "{}",
         page.text()
     );

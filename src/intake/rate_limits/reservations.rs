@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::domain::id::ProjectId;
 
-/// A reservation expires this long after its due time.
+/// A reservation expires this long after the time from which it is valid.
 const LIFETIME: Duration = Duration::from_secs(60);
 /// Maximum number of open reservations of a project. Clients without a reservation compete for the
 /// quota.
@@ -21,7 +21,7 @@ pub(super) struct Reservations<K> {
 
 struct Reservation<K> {
     client: K,
-    due: Duration,
+    accepted_from: Duration,
 }
 
 impl<K: PartialEq> Reservations<K> {
@@ -32,22 +32,22 @@ impl<K: PartialEq> Reservations<K> {
     }
 
     /// Returns the time from which the client is accepted, if it has a reservation.
-    pub(super) fn due(
+    pub(super) fn accepted_from(
         &mut self,
         project: &ProjectId,
         client: &K,
         now: Duration,
     ) -> Option<Duration> {
         let reservations = self.projects.get_mut(project)?;
-        reservations.retain(|reservation| now <= reservation.due + LIFETIME);
+        reservations.retain(|reservation| now <= reservation.accepted_from + LIFETIME);
         let reservation = reservations
             .iter()
             .find(|reservation| reservation.client == *client);
-        let due = reservation.map(|reservation| reservation.due);
+        let accepted_from = reservation.map(|reservation| reservation.accepted_from);
         if reservations.is_empty() {
             self.projects.remove(project);
         }
-        due
+        accepted_from
     }
 
     /// Returns the time that the client must wait: at least `wait`, and at least until `interval`
@@ -64,12 +64,15 @@ impl<K: PartialEq> Reservations<K> {
         let reservations = self.projects.entry(project.clone()).or_default();
         let last = reservations
             .last()
-            .map(|reservation| reservation.due + interval);
-        let due = last.unwrap_or_default().max(now + wait);
+            .map(|reservation| reservation.accepted_from + interval);
+        let accepted_from = last.unwrap_or_default().max(now + wait);
         if reservations.len() < RESERVATIONS_MAX {
-            reservations.push(Reservation { client, due });
+            reservations.push(Reservation {
+                client,
+                accepted_from,
+            });
         }
-        due - now
+        accepted_from - now
     }
 
     /// Removes the reservation of a client that was accepted.

@@ -18,7 +18,7 @@ use crate::server::form_data::FormData;
 use crate::server::request_id::RequestId;
 
 const RESUMED_MESSAGE: &str =
-    "You’re signed in again. Nothing was sent yet. Enter passwords and secrets again.";
+    "You’re signed in again. Nothing has been sent yet. Enter passwords and secrets again.";
 /// Fields with passwords and secrets, which are never carried.
 const SECRET_FIELDS: [&str; 3] = ["password", "current", "secret"];
 /// The prefix of the carried fields in the sign-in form.

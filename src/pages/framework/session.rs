@@ -89,7 +89,7 @@ pub fn set_cookies(response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
 /// failed.
 pub fn sign_in(context: &RequestContext, response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
     set_cookies(response, cookies);
-    set_signing_in(context, response, CookieDuration::minutes(1));
+    set_signing_in_cookie(context, response, CookieDuration::minutes(1));
 }
 
 /// Returns whether the browser has the cookie that marks a sign-in in progress.
@@ -101,10 +101,14 @@ pub fn is_signing_in(request: &HttpRequest) -> bool {
 
 /// Removes the cookie that marks a sign-in in progress.
 pub fn complete_sign_in(context: &RequestContext, response: &mut HttpResponse) {
-    set_signing_in(context, response, CookieDuration::ZERO);
+    set_signing_in_cookie(context, response, CookieDuration::ZERO);
 }
 
-fn set_signing_in(context: &RequestContext, response: &mut HttpResponse, age: CookieDuration) {
+fn set_signing_in_cookie(
+    context: &RequestContext,
+    response: &mut HttpResponse,
+    age: CookieDuration,
+) {
     let mut cookie = build_cookie(context, SIGNING_IN_COOKIE_NAME.to_owned(), "1".to_owned());
     cookie.set_secure(false);
     cookie.set_max_age(age);

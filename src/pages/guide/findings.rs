@@ -275,12 +275,12 @@ impl WebhookCheckInput<'_> {
             }
             1 => (
                 CheckStatus::Ok,
-                "1 feedback item received. If one is missing, Miniback didn’t receive it.".into(),
+                "1 feedback item received. Any other feedback never reached Miniback.".into(),
                 link("Show feedback"),
             ),
             count => {
                 let text = format!(
-                    "{count} feedback items received. If one is missing, Miniback didn’t receive it."
+                    "{count} feedback items received. Feedback that isn’t listed never reached Miniback."
                 );
                 (CheckStatus::Ok, text, link("Show feedback"))
             }

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use crate::io_errors;
 use crate::store::db::files::{
-    COMPANION_SUFFIXES, FileId, LiveFiles, give_to_owner_of, with_suffix,
+    COMPANION_SUFFIXES, FileId, LiveFiles, chown_to_owner_of, with_suffix,
 };
 use crate::store::db::lock::LOCK_FILE_NAME;
 use crate::store::db::open::DATABASE_NAME;
@@ -231,7 +231,7 @@ impl<'a> BackupTarget<'a> {
             if self.directory_id == self.live.directory
                 && let Ok(directory) = self.directory.metadata()
             {
-                give_to_owner_of(&directory, &file);
+                chown_to_owner_of(&directory, &file);
             }
             return Ok(PartialBackup {
                 path: self.directory_path.join(&name),

@@ -70,13 +70,13 @@ pub(super) fn create_private(path: &Path) -> io::Result<Option<File>> {
         Err(error) => return Err(error),
     };
     if let Some(directory) = path.parent().and_then(|parent| parent.metadata().ok()) {
-        give_to_owner_of(&directory, &file);
+        chown_to_owner_of(&directory, &file);
     }
     Ok(Some(file))
 }
 
 /// Changes the owner and group of a new file to those of its directory, if root runs the program.
-pub(in crate::store) fn give_to_owner_of(directory: &std::fs::Metadata, file: &File) {
+pub(in crate::store) fn chown_to_owner_of(directory: &std::fs::Metadata, file: &File) {
     // Only root can change the owner. If another user runs the program, the owner is already
     // correct, or the check of the data directory reports the file.
     if rustix::process::geteuid().is_root() {
