@@ -56,7 +56,7 @@ pub fn start(format: LogFormat, level: LevelFilter) {
     }
 }
 
-/// Logs a panic. The standard hook would write to standard error and wait for it.
+/// Logs a panic. The standard hook would write to standard error directly, which can block.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
     let message = panic.payload_as_str().unwrap_or("no message");

@@ -1,15 +1,15 @@
 //! Reserves capacity for clients that were rejected because of a project's rate limit. A client
 //! that returns after its `Retry-After` is accepted, even if other clients have used the quota.
 //!
-//! Feedback that is accepted because of a reservation counts for the project like all feedback, so
-//! later clients wait longer.
+//! Feedback that is accepted because of a reservation counts toward the project's limits like all
+//! feedback, so later clients wait longer.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::domain::id::ProjectId;
 
-/// A reservation expires this long after its due time.
+/// The time between the due time and the expiration of a reservation.
 const LIFETIME: Duration = Duration::from_secs(60);
 /// Maximum number of open reservations of a project. Clients without a reservation compete for the
 /// quota.
@@ -31,7 +31,8 @@ impl<K: PartialEq> Reservations<K> {
         }
     }
 
-    /// Returns the time from which the client is accepted, if it has a reservation.
+    /// Removes expired reservations. Returns the time from which the client is accepted, if it has
+    /// a reservation.
     pub(super) fn due(
         &mut self,
         project: &ProjectId,

@@ -33,8 +33,8 @@ pub enum ConnectionEnd {
     Reset,
 }
 
-/// What a connection waits for from its client. Connections that wait for a request are evicted
-/// first.
+/// The reason why a connection waits for its client. Connections that wait for a request are
+/// evicted first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum WaitsFor {
     /// The next request, or the rest of its head.
@@ -171,8 +171,8 @@ impl ConnectionState {
         self.phase.get() != Phase::Closed
     }
 
-    /// Returns what the connection waits for from its client, and since when. A slow body doesn't
-    /// restart the time.
+    /// Returns the reason why the connection waits for its client, and the start of the wait. A
+    /// body that arrives slowly doesn't restart the wait.
     fn waits_since(&self) -> Option<(WaitsFor, Instant)> {
         if let Some(since) = self.blocked_since.get() {
             return Some((WaitsFor::Progress, since));
@@ -216,8 +216,8 @@ impl ConnectionState {
 /// The connections of one worker thread.
 pub struct Connections {
     open: RefCell<Vec<Weak<ConnectionState>>>,
-    /// The number of open connections at which a new connection replaces the connection that has
-    /// waited longest for its client.
+    /// The number of open connections at which each new connection evicts a connection that waits
+    /// for its client.
     eviction_threshold: usize,
 }
 

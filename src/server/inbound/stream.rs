@@ -46,13 +46,13 @@ impl ClientStream {
         &self.state
     }
 
-    /// Returns whether `time` has passed. Otherwise, the task is woken at that time.
+    /// Returns whether `time` has passed. If not, wakes the task at `time`.
     fn poll_time(&mut self, time: Instant, context: &mut Context<'_>) -> bool {
         if time <= Instant::now() {
             return true;
         }
-        // If the timer fires before `time`, it is extended then. Most requests therefore don't
-        // reset it.
+        // A timer that fires before `time` is extended when it fires. Most requests therefore don't
+        // reset the timer.
         if self.timer.deadline() > time {
             self.timer.as_mut().reset(time);
         }
@@ -97,7 +97,7 @@ impl AsyncRead for ClientStream {
         match self.poll_end(context) {
             None => read,
             Some(ConnectionEnd::Reset) => Poll::Ready(Err(self.reset())),
-            // Return a request that has just arrived, instead of closing the connection.
+            // Return bytes that have just arrived, instead of closing the connection.
             Some(ConnectionEnd::Close) if buffer.filled().len() > before => read,
             Some(ConnectionEnd::Close) => {
                 if self.state.has_only_partial_head() {
@@ -166,7 +166,8 @@ impl ClientStream {
     }
 
     /// Writes a short response with a single call. Returns `length`, the length of the original
-    /// response, as the number of written bytes.
+    /// response, as the number of written bytes. Resets the connection if only part of the response
+    /// can be written.
     fn poll_write_response(
         &mut self,
         context: &mut Context<'_>,
