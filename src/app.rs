@@ -91,7 +91,7 @@ impl StartError {
 
 /// A running instance of Miniback.
 pub struct RunningServer {
-    /// The URL that the server listens on, such as `http://127.0.0.1:8080`.
+    /// The URL of the listener, such as `http://127.0.0.1:8080`.
     pub url: String,
     /// The one-time URL for creating the first user; `None` if there is a user.
     pub setup_url: Option<String>,

@@ -22,7 +22,7 @@ pub use self::line_writer::flush;
 use crate::config::LogFormat;
 use crate::server::security_events;
 
-/// The target of the setup URL and the ready message.
+/// The log target of the setup URL and the ready message.
 pub const STARTUP_TARGET: &str = "miniback::startup";
 
 /// Starts logging for the whole process.

@@ -5,7 +5,7 @@
 //!
 //! Every other `ETag` is weak. It is a hash of the response body, so handlers don't have to compute
 //! it. A proxy that compresses responses leaves weak tags unchanged. With `If-None-Match`, a client
-//! that polls gets 304 until the tag changes.
+//! that polls receives 304 until the tag changes.
 
 use std::future::{Ready, ready};
 

@@ -23,7 +23,7 @@ use crate::server::{AppState, tokens};
 const SOURCE: &str = include_str!("../../static/widget.js");
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
-/// The script without its form token and Miniback's own URL.
+/// The minified script, with placeholders for the form token and Miniback's own URL.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     minify(SOURCE)
         .replace("\"@STRINGS@\"", &widget_strings().to_string())

@@ -18,7 +18,7 @@ static WRITER: OnceLock<LineWriter> = OnceLock::new();
 
 enum Message {
     Line(Vec<u8>),
-    /// Notifies the sender when all earlier lines have been written.
+    /// Requests a notification when all earlier lines have been written.
     Flush(SyncSender<()>),
 }
 

@@ -141,7 +141,7 @@ pub const TARGET: &str = "miniback::security_events";
 /// limited.
 pub const UNAUTHENTICATED_TARGET: &str = "miniback::security_events::unauthenticated";
 
-/// The page that shows a webhook's secret if its query contains `reveal=ID`.
+/// The path of the page that shows a webhook's secret if the query contains `reveal=ID`.
 const NOTIFICATIONS_PATH: &str = "/settings/notifications";
 
 /// The user who sent a request, stored in the request's extensions.

@@ -58,7 +58,7 @@ pub struct ConnectionState {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     has_partial_head: Cell<bool>,
-    /// Whether a handler waits for more of the request's body.
+    /// Whether a handler or the middleware waits for more of the request's body.
     waits_for_body: Cell<bool>,
     /// The time at which a write began to wait for the client; `None` if no write waits.
     blocked_since: Cell<Option<Instant>>,
@@ -133,7 +133,8 @@ impl ConnectionState {
 
     pub fn record_write(&self) {
         self.blocked_since.set(None);
-        // Actix responds to a malformed head without calling the middleware.
+        // Actix responds to a malformed head without calling the middleware. The client may still
+        // be sending the request.
         if self.phase.get() == Phase::Head {
             self.may_have_unread_body.set(true);
         }

@@ -153,7 +153,8 @@ impl AsyncWrite for ClientStream {
 
 impl ClientStream {
     /// Adds `Connection: close` to actix's response to a malformed head, because actix adds this
-    /// header only for the first request of a connection. Returns `None` if nothing must be added.
+    /// header only for the first request of a connection. Returns `None` for other bytes, and for a
+    /// response that already has the header.
     fn with_connection_close(&self, response: &[u8]) -> Option<Vec<u8>> {
         const STATUS_CLASS: &[u8] = b"HTTP/1.1 4";
         if !self.state.has_only_partial_head() || !response.starts_with(STATUS_CLASS) {
