@@ -22,7 +22,7 @@ use utoipa::{PartialSchema, ToSchema};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Earlier than every stored time.
+    /// A time earlier than every stored time.
     pub const MIN: Self = Self(i64::MIN);
 
     pub const fn from_millis(millis: i64) -> Self {

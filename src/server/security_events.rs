@@ -175,7 +175,7 @@ pub fn log_failed_sign_in(account: Option<&str>, actor: Option<&Actor>, client_i
     tracing::info!(target: UNAUTHENTICATED_TARGET, security_event = "sign_in_failed", subject = account, by, %client_ip, "security event");
 }
 
-/// Logs a security event without a request. `by` is `command_line` or `configuration`.
+/// Logs a security event that no request caused. `by` is `command_line` or `configuration`.
 pub fn log_local(event: &str, subject: &str, by: &str) {
     tracing::info!(target: TARGET, security_event = event, subject, by, "security event");
 }

@@ -7,7 +7,7 @@ use url::Url;
 pub struct Urls {
     /// The public origin, for example `https://example.com`. `None` without `--base-url`.
     origin: Option<String>,
-    /// Empty, or a path like `/miniback`, without a slash at the end.
+    /// The base path: empty, or a path like `/miniback`, without a slash at the end.
     base_path: String,
 }
 

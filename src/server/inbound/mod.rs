@@ -28,9 +28,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(130);
 /// Maximum time for the head of a request to arrive. The time starts with the first byte of the
 /// head or, for the first request, with the connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The maximum time for which the kernel reports no progress in sending. A client's kernel reports
-/// free space in large steps, so the server can be blocked for tens of seconds while a slow client
-/// reads steadily.
+/// The maximum time without progress in sending, as reported by the kernel. A client's kernel
+/// reports free space in large steps, so the server can be blocked for tens of seconds while a slow
+/// client reads steadily.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Size of the send buffer. The kernel doubles this size, and reports free space when a third of
 /// the buffer is free.

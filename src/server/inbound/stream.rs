@@ -71,7 +71,8 @@ impl ClientStream {
         self.poll_time(deadline, context).then_some(end)
     }
 
-    /// Makes the kernel reset the connection instead of sending the remaining bytes.
+    /// Makes the kernel reset the connection when the stream is closed, without sending the
+    /// remaining bytes.
     fn reset_on_close(&self) {
         let _ = sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
     }
