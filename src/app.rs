@@ -68,8 +68,8 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Returns 2 if the configuration is invalid or the database can't be used, and 1 for other
-    /// errors.
+    /// Returns the exit code of the process: 2 if the configuration is invalid or the data
+    /// directory is unusable, and 1 for other errors, such as a locked database.
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::OpenFiles(_) | Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
@@ -91,7 +91,7 @@ impl StartError {
 
 /// A running instance of Miniback.
 pub struct RunningServer {
-    /// The URL that the server listens on, such as `http://127.0.0.1:8080`.
+    /// The URL of the listener, such as `http://127.0.0.1:8080`.
     pub url: String,
     /// The one-time URL for creating the first user; `None` if there is a user.
     pub setup_url: Option<String>,

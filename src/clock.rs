@@ -22,7 +22,7 @@ use utoipa::{PartialSchema, ToSchema};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Earlier than every stored time.
+    /// A time earlier than every stored time.
     pub const MIN: Self = Self(i64::MIN);
 
     pub const fn from_millis(millis: i64) -> Self {
@@ -108,16 +108,16 @@ impl PartialSchema for Timestamp {
 
 impl ToSchema for Timestamp {}
 
-/// The minimum difference between the system clock and a [`Clock`] that counts as a jump.
+/// The minimum size of a jump: the difference between the system clock and a [`Clock`].
 const JUMP_MIN: Duration = Duration::from_secs(1);
-/// The time that the system clock must run without a jump before it is trusted again.
+/// The time for which the system clock must run without a jump before it is trusted again.
 const TRUST_AFTER: Duration = Duration::from_secs(3600);
 
 /// The source of the current time. Clones share their state.
 ///
-/// It reads the system clock once and then advances with the monotonic clock. If somebody sets the
-/// system clock, the time doesn't change until the store has moved all deadlines and calls
-/// [`follow`](Self::follow).
+/// The current time is read from the system clock once, and then advances with the monotonic clock.
+/// If somebody sets the system clock, the time doesn't change until the store has moved all
+/// deadlines and calls [`follow`](Self::follow).
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<ClockState>);
 
@@ -184,7 +184,7 @@ impl Clock {
         self.at_offset(self.0.offset.load(Ordering::Acquire))
     }
 
-    /// Returns the current time without the jumps of the system clock since the start.
+    /// Returns the current time without the jumps of the system clock since this clock was created.
     pub fn now_without_jumps(&self) -> Timestamp {
         self.at_offset(self.0.first_offset)
     }
@@ -203,7 +203,7 @@ impl Clock {
     pub fn pending_jump(&self) -> Option<ClockJump> {
         let earliest = self.now();
         let to = self.0.source.wall_clock();
-        // The thread may have been paused between the readings, which isn't a jump.
+        // A pause of the thread between the readings isn't a jump.
         let latest = self.now().max(earliest);
         ClockJump::between(to.clamp(earliest, latest), to)
     }
@@ -315,7 +315,7 @@ impl ManualClock {
         });
     }
 
-    /// Sets the wall clock, which is a jump. The monotonic clock doesn't change.
+    /// Makes the wall clock jump to `time`. The monotonic clock doesn't change.
     pub fn set(&self, time: Timestamp) {
         self.0.send_modify(|times| times.wall_clock = time);
     }

@@ -22,7 +22,7 @@ pub use self::line_writer::flush;
 use crate::config::LogFormat;
 use crate::server::security_events;
 
-/// The target of the setup URL and the ready message.
+/// The log target of the setup URL and the ready message.
 pub const STARTUP_TARGET: &str = "miniback::startup";
 
 /// Starts logging for the whole process.
@@ -56,7 +56,7 @@ pub fn start(format: LogFormat, level: LevelFilter) {
     }
 }
 
-/// Logs a panic. The standard hook would write to standard error and wait for it.
+/// Logs a panic. The standard hook would write to standard error directly, which can block.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
     let message = panic.payload_as_str().unwrap_or("no message");

@@ -1,4 +1,4 @@
-//! The only source of randomness: the operating system's generator, through ring.
+//! The only source of randomness: the operating system's generator, through the `ring` crate.
 
 use ring::rand::{SecureRandom, SystemRandom};
 

@@ -44,7 +44,7 @@ const UNKNOWN_TOKEN: &str = "Unknown API token. It may have been revoked.";
 const AMBIGUOUS_TOKENS: &str = "The request has two different API tokens. Send only one.";
 
 /// Route middleware that checks the caller's permission and the query parameters, and adds an
-/// `ETag` to the response.
+/// `ETag` to JSON responses of `GET`.
 pub(super) async fn authorize(
     permission: Permission,
     request: ServiceRequest,
@@ -71,7 +71,8 @@ pub(super) async fn authorize(
 }
 
 /// Returns the API token of a request, from `Authorization` or `X-Api-Key`. Ignores an
-/// `Authorization` header with another scheme, because it may be meant for a reverse proxy.
+/// `Authorization` header with another scheme, because it may be meant for a reverse proxy. Fails
+/// if the request contains no API token, or two different tokens.
 fn token_from_headers(headers: &HeaderMap) -> Result<&str, Problem> {
     let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;

@@ -3,9 +3,9 @@
 //! The `ETag` of a project, feedback, or webhook is its version. With `If-Match`, a client changes
 //! an object only if nobody else has changed it.
 //!
-//! Every other `ETag` is a weak hash of the response body, so handlers don't have to compute it. A
-//! proxy that compresses responses leaves weak tags unchanged. With `If-None-Match`, a client that
-//! polls gets 304 until the tag changes.
+//! Every other `ETag` is weak. It is a hash of the response body, so handlers don't have to compute
+//! it. A proxy that compresses responses leaves weak tags unchanged. With `If-None-Match`, a client
+//! that polls receives 304 until the tag changes.
 
 use std::future::{Ready, ready};
 
@@ -69,8 +69,8 @@ pub(super) fn etag_of(object: &impl Versioned, versions: &Versions) -> (HeaderNa
     (ETAG, tag.to_string())
 }
 
-/// Adds an `ETag` to a JSON response of `GET` or `HEAD`, or returns 304 if `If-None-Match` contains
-/// the tag. Leaves other responses unchanged.
+/// Adds `ETag` and `Cache-Control` to a JSON response of `GET` or `HEAD` with status 200, or
+/// returns 304 if `If-None-Match` contains the tag. Leaves other responses unchanged.
 pub(super) fn add_etag(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
     let headers = response.headers();

@@ -230,8 +230,8 @@ pub(super) async fn list(
         let found = store.feedback_list(filter, page).await?;
         blocking(move || serde_json::to_vec(&List::from_page(found, |feedback| feedback))).await
     };
-    // Serializing strings and JSON values can't fail.
     let list = app.long_reads.run(&caller.0.user.id, read).await?;
+    // The list is never missing, because serializing strings and JSON values can't fail.
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .body(list.unwrap_or_default()))

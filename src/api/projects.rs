@@ -211,7 +211,7 @@ pub(super) async fn update(
 /// Delete a project
 ///
 /// Deletes the project with all its feedback, cancels pending deliveries of the feedback, and
-/// removes its content from the delivery log.
+/// removes the feedback’s content from the delivery log.
 #[utoipa::path(
     delete,
     path = "/api/v1/projects/{project}",

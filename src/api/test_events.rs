@@ -58,7 +58,8 @@ struct TestReportView<'a> {
     /// A description of the failure and how to fix it. Null on success.
     #[schema(required = true, example = json!(null))]
     error: Option<String>,
-    /// The temporary secret that signed the request. Omitted if the call contained a secret.
+    /// The temporary secret that signed the request. Omitted for a saved webhook, and if the call
+    /// contained a secret.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,

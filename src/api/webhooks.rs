@@ -351,7 +351,7 @@ pub(super) async fn delete(
     deletion_response(deleted, NOT_FOUND)
 }
 
-/// Parses the given secret, or generates one.
+/// Parses the given secret, or generates a secret if none is given.
 pub(super) fn secret_or_generate(
     given: Option<String>,
 ) -> Result<Secret, crate::domain::secret::SecretError> {

@@ -1,12 +1,12 @@
-//! The limit of open files of this process, and the number of connections that the limit allows.
+//! The limit on open files of this process, and the number of connections that the limit allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The minimum number of open files: enough for the database, the worker threads, and a few
-/// connections.
+/// The lowest open-file limit with which the server starts: enough for the database, the worker
+/// threads, and a few connections.
 const FILES_MIN: u64 = 128;
-/// Open files that inbound connections can't use: the database, exports, and deliveries. With a
-/// small limit, half of the open files are reserved.
+/// The number of open files that are reserved for the database, exports, and deliveries. If the
+/// open-file limit is below 512, half of the open files are reserved.
 const FILES_RESERVED: u64 = 256;
 /// The maximum number of connections, even if the open-file limit is higher. An idle connection
 /// uses about 11 KiB of memory.
@@ -30,7 +30,8 @@ pub struct OpenFileLimits {
     pub connections: u64,
 }
 
-/// Raises the soft open-file limit to the hard limit. Systemd's defaults are 1,024 and 524,288.
+/// Raises the soft open-file limit to the hard limit, and returns the resulting limits. Systemd's
+/// defaults are 1,024 (soft) and 524,288 (hard).
 pub fn raise_limit() -> Result<OpenFileLimits, OpenFileLimitTooLow> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {

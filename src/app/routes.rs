@@ -8,8 +8,8 @@ use actix_web::{HttpResponse, web};
 use crate::server::health;
 use crate::{api, intake, pages};
 
-/// Mounts the routes under the base path, if there is one. The routes are also registered at the
-/// root, for a proxy that strips the base path.
+/// Mounts the routes under the base path, unless it is empty. The caller also registers the routes
+/// at the root, for a proxy that strips the base path.
 pub(super) fn mount_under_base_path(config: &mut web::ServiceConfig, base_path: &str) {
     if !base_path.is_empty() {
         let home = format!("{base_path}/");
@@ -35,7 +35,7 @@ pub(super) fn register_routes(config: &mut web::ServiceConfig) {
         .configure(pages::configure);
 }
 
-/// Returns the first path segments of all routes. The base path can't start with any of these
+/// Returns the first path segment of each route. The base path can't start with any of these
 /// segments.
 pub fn route_prefixes() -> BTreeSet<String> {
     let tables = [intake::routes(), api::routes(), pages::routes()];

@@ -1,4 +1,4 @@
-//! `POST /api/feedback`: accepts the widget's feedback from any site, without a token.
+//! `POST /api/feedback`: accepts the widget's feedback, without an API token.
 //!
 //! All responses, including errors, allow any origin, so that the widget can show why feedback was
 //! rejected. This is safe, because cookies are ignored and the responses contain nothing secret.

@@ -46,7 +46,8 @@ impl FormTokens {
             .issue_time(token)
             .ok_or(FormTokenError::InvalidSignature)?;
         let now = clock.now();
-        // A timestamp in the future means that the clock was set back, so the token is old enough.
+        // A timestamp in the future means that the clock was set back. The minimum age can't be
+        // checked then.
         if now >= issued_at && now.since(issued_at) < AGE_MIN {
             return Err(FormTokenError::TooFast);
         }

@@ -10,8 +10,9 @@
 //! 5. The status of the project.
 //! 6. The rate limits of the project.
 //!
-//! Stored feedback counts for all limits. Discarded spam and rejected origins count only for the IP
-//! address. All other rejected submissions count for no limit.
+//! Stored feedback counts toward all limits. Discarded spam and submissions from rejected origins
+//! count only toward the limits of the IP address. All other rejected submissions count toward no
+//! limit.
 
 pub(crate) mod endpoint;
 mod error_page;
@@ -115,7 +116,8 @@ impl SubmissionSource {
     }
 }
 
-/// The result of a submission that was stored, or silently discarded as spam.
+/// The result of a submission that was stored (now or by an earlier request), or silently discarded
+/// as spam.
 struct AcceptedSubmission {
     /// The JSON of a [`SubmissionReceipt`].
     receipt: String,
@@ -218,7 +220,8 @@ impl Intake {
             });
         }
         if let Err(error) = check_origin_and_status(app, &valid.project, &source).await {
-            // A rejected origin is recorded, so it counts for the IP address.
+            // A rejected origin is recorded, so the submission counts toward the IP address's
+            // limits.
             if !matches!(error, SubmissionError::OriginNotAllowed(_)) {
                 self.limits.undo(&counted);
             }

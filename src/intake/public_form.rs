@@ -29,7 +29,7 @@ const STORE_RETRY_SECONDS: u64 = 5;
 struct FormPage {
     urls: Urls,
     strings: &'static Translations,
-    /// `None` if there is no such project.
+    /// `None` if no project has the slug in the URL.
     project: Option<Project>,
     state: FormState,
     form: FormFields,
@@ -162,7 +162,7 @@ impl FormPage {
         }
     }
 
-    /// Copies the person's input into the page, so that it can show the form again.
+    /// Copies the person's input into the form that the page shows again.
     fn restore_input(&mut self, intake: &Intake, data: &FormData, clock: &Clock) {
         self.form.message = submitted_message(data);
         self.form.email = submitted_email(data);

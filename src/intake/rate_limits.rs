@@ -1,10 +1,9 @@
 //! Rate limits of the intake, for each IP address and each project, counted in memory.
 //!
 //! A request is counted before it is accepted, and the count can be undone. A request that exceeds
-//! a limit counts for no limit.
+//! a limit counts toward no limit.
 //!
-//! IP addresses aren't stored, only hashes of them. The salt changes each day and never leaves the
-//! process.
+//! IP addresses are stored only as hashes. The salt changes each day and never leaves the process.
 
 mod keyed_limit;
 mod reservations;
@@ -45,7 +44,7 @@ type IpAddressHash = [u8; 16];
 /// A counted request. [`IntakeLimits::undo`] undoes the count.
 pub(super) struct CountedRequest {
     client: IpAddressHash,
-    /// `None` if the request doesn't count for a project.
+    /// `None` if the request doesn't count toward the limits of a project.
     project: Option<ProjectId>,
     /// The remaining quota of each limit.
     pub(super) quotas: Vec<RemainingQuota>,
@@ -66,7 +65,7 @@ impl IntakeLimits {
         }
     }
 
-    /// Counts a request for the limits of its IP address. Fails if a limit is exceeded.
+    /// Counts a request toward the limits of its IP address. Fails if a limit is exceeded.
     pub(super) fn count_ip_address(
         &self,
         ip_address: IpAddr,
@@ -85,8 +84,8 @@ impl IntakeLimits {
         })
     }
 
-    /// Counts a request for the limits of its project. If a limit is exceeded, undoes the count for
-    /// the IP address.
+    /// Counts a request toward the limits of its project. If a limit is exceeded, undoes the count
+    /// for the IP address.
     pub(super) fn count_project(
         &self,
         mut request: CountedRequest,
@@ -110,8 +109,8 @@ impl IntakeLimits {
         self.lock().undo(request);
     }
 
-    /// Locks the state. If the day has changed, generates a new salt, and resets the limits of IP
-    /// addresses.
+    /// Locks the state. If the day has changed, generates a new salt, removes all reservations, and
+    /// resets the limits of IP addresses.
     fn lock(&self) -> MutexGuard<'_, LimitState> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let today = days_since_epoch(self.clock.now_without_jumps());

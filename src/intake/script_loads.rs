@@ -1,5 +1,5 @@
-//! The origins that loaded the widget's script most recently, so that users can check whether the
-//! snippet works. They are stored in memory.
+//! Records which origins loaded the widget's script most recently, so that users can check whether
+//! the snippet works. The origins are stored in memory.
 //!
 //! A load isn't assigned to a project, because the script's URL doesn't identify a project.
 

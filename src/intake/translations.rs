@@ -51,7 +51,7 @@ impl Translations {
             .split(',')
             .filter_map(|preference| {
                 let (tag, weight) = preference.split_once(';').unwrap_or((preference, "q=1"));
-                // The name is case-insensitive (RFC 9110, section 12.4.2).
+                // The parameter name `q` is case-insensitive (RFC 9110, section 12.4.2).
                 let weight = weight.trim().strip_prefix(['q', 'Q'])?;
                 let weight = weight.strip_prefix('=')?.parse().ok()?;
                 Some((tag.trim(), weight)).filter(|(_, weight)| *weight > 0.0)

@@ -1,7 +1,8 @@
 //! `GET /widget.js`: the widget's script, with its strings in all languages and a new form token.
 //!
-//! Browsers revalidate the script after 5 minutes. Until the end of the day (UTC), the response is
-//! 304. A new script would differ only in the token, and a token is valid for weeks.
+//! Browsers revalidate the script after 5 minutes. Until the end of the day (UTC), the response to
+//! a revalidation is 304, because a new script would differ only in its token. A token is valid for
+//! weeks.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -22,7 +23,7 @@ use crate::server::{AppState, tokens};
 const SOURCE: &str = include_str!("../../static/widget.js");
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
-/// The script without its form token and Miniback's own URL.
+/// The minified script, with placeholders for the form token and Miniback's own URL.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     minify(SOURCE)
         .replace("\"@STRINGS@\"", &widget_strings().to_string())
@@ -37,9 +38,9 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 
 /// Removes comments, indentation, and unnecessary spaces and line breaks.
 ///
-/// This function supports only this source. The source has a semicolon after each statement, no
-/// block comments, and no spaces in regular expressions. In a template, only line breaks and
-/// indentation are removed.
+/// This function supports only [`SOURCE`], which has a semicolon after each statement, no block
+/// comments, and no spaces in regular expressions. In a template, only line breaks and indentation
+/// are removed.
 fn minify(source: &str) -> String {
     let lines = source
         .lines()

@@ -32,7 +32,7 @@ pub enum ReadError {
     NotText,
 }
 
-/// Reads a whole file. Omits a byte order mark at the start.
+/// Reads a whole file of at most `max_bytes`. Omits a byte order mark at the start.
 pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
     let file = open(path, max_bytes)?;
@@ -55,8 +55,8 @@ pub fn read_secret(path: &Path) -> Result<String, ReadError> {
     }
 }
 
-/// Reads the first line, without its line break and without a byte order mark. Stops there, so a
-/// terminal or a pipe can stay open.
+/// Reads the first line, without its line break and without a byte order mark. Stops at the line
+/// break, so a terminal or a pipe can stay open.
 pub fn read_first_line(from: impl BufRead) -> Result<String, ReadError> {
     let mut line = Vec::new();
     from.take(SECRET_MAX_BYTES + 1)

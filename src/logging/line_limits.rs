@@ -15,10 +15,10 @@ use crate::server::security_events;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Maximum number of warnings and errors per window from one log statement.
 const PROBLEMS_MAX: u64 = 10;
-/// Maximum number of failed sign-ins per window, for all clients together. A single client causes
-/// at most 5, because it must wait between attempts.
+/// Maximum number of logged failed sign-ins per window, for all clients together. A single client
+/// causes about 10, because its waits double from the fifth failure.
 const FAILED_SIGN_INS_MAX: u64 = 100;
-/// The HTTP parser, which logs an error for each request that isn't valid HTTP.
+/// The crate of the HTTP parser, which logs an error for each request that isn't valid HTTP.
 const HTTP_PARSER: &str = "actix_http";
 
 /// The numbers of logged and suppressed lines of each log statement in the current window.

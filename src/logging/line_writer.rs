@@ -18,18 +18,18 @@ static WRITER: OnceLock<LineWriter> = OnceLock::new();
 
 enum Message {
     Line(Vec<u8>),
-    /// Notifies the sender when all earlier lines have been written.
+    /// Requests a notification when all earlier lines have been written.
     Flush(SyncSender<()>),
 }
 
-/// Queues lines to be written. Each call of `write` must contain whole lines.
+/// Queues log lines for the writer thread. Each call of `write` must contain whole lines.
 #[derive(Clone)]
 pub(super) struct LineWriter {
     queue: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
 }
 
-/// Returns the writer to standard error. The first call starts it.
+/// Returns the writer for standard error. The first call starts its thread.
 pub(super) fn stderr() -> LineWriter {
     WRITER
         .get_or_init(|| LineWriter::start(io::stderr()))
@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends each write to the test, and waits until the test permits it to return.
+    /// Sends each write to the test, and waits until the test permits the write to return.
     struct Output(Sender<Vec<u8>>, Receiver<()>);
 
     impl Write for Output {

@@ -14,8 +14,8 @@ use super::problem::Problem;
 /// The prefix of the member names that `serde_json` reserves.
 const RESERVED_NAME_PREFIX: &str = "$serde_json::private";
 
-/// Rejects a JSON text that contains a repeated member name, or a reserved name anywhere. `text`
-/// must be valid JSON.
+/// Rejects JSON that contains a repeated member name, or a reserved name anywhere, even in a
+/// string. `text` must be valid JSON.
 pub(super) fn check(text: &str) -> Result<(), Problem> {
     if decode_ascii_escapes(text).contains(RESERVED_NAME_PREFIX) {
         let message =

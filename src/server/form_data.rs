@@ -139,7 +139,7 @@ impl FormData {
         let is_encoded = is_encoded(&request);
         let payload = payload.take();
         Box::pin(async move {
-            // Read more than the limit, so that the response to a form that is too large can show
+            // Read up to the larger limit, so that the error page for an oversized form can show
             // its fields.
             let bytes = timeout(BODY_TIMEOUT, read_all(payload, LARGE_FORM_MAX_BYTES))
                 .await

@@ -41,8 +41,8 @@ pub async fn health(app: web::Data<AppState>) -> HttpResponse {
         Err(StoreError::DiskFull) => Ok(()),
         ping => ping,
     };
-    // A database problem was logged when it was detected, and it stopped the dispatcher. Neither
-    // failure is logged again.
+    // A database problem stops the dispatcher, and is logged when it is detected. Don't log either
+    // failure again.
     let has_problem = app.store.problem().is_some();
     if !has_problem && ping.is_ok() && is_alive {
         return HttpResponse::Ok().json(Health { status: "ok" });

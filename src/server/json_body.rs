@@ -144,7 +144,7 @@ pub fn is_encoded(request: &HttpRequest) -> bool {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Problem::Malformed("The body is not valid UTF-8.".into()))?;
-    // Some editors and programs begin a text with a byte order mark.
+    // Some editors and programs write a byte order mark at the start of a file.
     let text = strip_byte_order_mark(text);
     let value: Value = serde_json::from_str(text).map_err(|error| syntax_problem(&error))?;
     if !value.is_object() {
@@ -213,7 +213,7 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
     if text.starts_with("unknown variant") {
         return ValidationErrors::for_field(path, unknown_variant(text));
     }
-    // serde_json returns this message for a number instead of the name of an enum variant.
+    // serde_json returns this message if the value for an enum is neither a string nor an object.
     if text == "expected value" {
         return ValidationErrors::for_field(
             path,
@@ -262,7 +262,7 @@ fn unknown_variant(text: &str) -> String {
     }
 }
 
-/// Removes the submitted value from an error message. The value may be a secret in the wrong
+/// Removes the submitted string from an error message. The string may be a secret in the wrong
 /// member, and clients may log responses.
 fn redact_value(text: &str) -> String {
     match (text.find("string \""), text.rfind("\", expected")) {
@@ -291,8 +291,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Deserializes an integer or null. In JSON, `24.0` and `24` are the same number, so both are
-/// accepted.
+/// Deserializes an integer in the range of `u32`, or null. In JSON, `24.0` and `24` are the same
+/// number, so both are accepted.
 pub fn deserialize_integer<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u32>, D::Error> {

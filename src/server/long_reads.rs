@@ -22,7 +22,7 @@ const WAIT_MAX: Duration = Duration::from_secs(15);
 
 pub struct LongReads {
     running: Arc<Semaphore>,
-    /// A semaphore with one permit for each user who has a request.
+    /// For each user with a request, a semaphore with one permit.
     users: Mutex<HashMap<UserId, Weak<Semaphore>>>,
 }
 

@@ -12,7 +12,8 @@ pub enum Permission {
     Public,
     /// Any user, with scope `full`.
     Member,
-    /// Only admins, with scope `full`: settings, webhooks, secrets, deliveries, and users.
+    /// Only admins, with scope `full`. Required for settings, webhooks, secrets, deliveries, and
+    /// users.
     Admin,
     /// Any user, with scope `full` or `submit`. Required for `POST /api/v1/feedback`.
     Submit,

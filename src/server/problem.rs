@@ -19,7 +19,8 @@ pub const BODY_MAX_BYTES: usize = 64 * 1024;
 /// An error response of the JSON API.
 #[derive(Debug)]
 pub enum Problem {
-    /// The body is incomplete, or isn't valid JSON or UTF-8.
+    /// The body is incomplete, or isn't valid JSON or UTF-8. Also used for a query string that
+    /// isn't valid UTF-8.
     Malformed(String),
     Unauthorized(&'static str),
     Forbidden(String),

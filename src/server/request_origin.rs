@@ -180,9 +180,10 @@ pub fn is_own_origin(
         .any(|own| own.as_bytes() == origin.as_bytes())
 }
 
-/// Returns the message for a rejected cross-origin request. If `Origin` is a URL, the message
-/// contains both origins, because the cause can be a missing `--base-url` or a proxy that changes
-/// `Host`. Logs a warning about this cause once.
+/// Returns the message for a rejected cross-origin request. If `Origin` is a URL other than
+/// Miniback's own origin, the message contains both origins. The cause can be a missing
+/// `--base-url`, or a proxy that changes `Host`. Logs the first such request without
+/// `Sec-Fetch-Site` as a warning.
 pub fn cross_origin_message(
     proxies: &TrustedProxies,
     urls: &Urls,

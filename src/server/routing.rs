@@ -167,7 +167,7 @@ impl Routes {
         self
     }
 
-    /// Lists every method of every path.
+    /// Returns a [`RouteInfo`] for each method of each path.
     pub fn list(&self) -> Vec<RouteInfo> {
         let infos = |node: &RouteNode| match node {
             RouteNode::Routes(routes) => routes.list(),

@@ -1,7 +1,7 @@
 //! Logs security events, such as a changed role or a revoked token, with the ids of the user and of
 //! the changed object. A line never contains an email, a password, or a token.
 //!
-//! Most events are successful requests to one of the [`ROUTES`].
+//! Most events are successful requests to the routes in [`ROUTES`].
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ use actix_web::{Error, HttpMessage, HttpRequest, web};
 use super::AppState;
 use crate::domain::id::{TokenId, UserId};
 
-/// The methods and paths whose success is a security event, with the name of the event.
+/// The routes whose successful requests are security events: method, path, and event name.
 pub const ROUTES: &[(Method, &str, &str)] = &[
     (Method::POST, "/logout", "sign_out"),
     (Method::POST, "/setup", "user_added"),
@@ -141,7 +141,7 @@ pub const TARGET: &str = "miniback::security_events";
 /// limited.
 pub const UNAUTHENTICATED_TARGET: &str = "miniback::security_events::unauthenticated";
 
-/// The page that shows a webhook's secret if its query contains `reveal=ID`.
+/// The path of the page that shows a webhook's secret if the query contains `reveal=ID`.
 const NOTIFICATIONS_PATH: &str = "/settings/notifications";
 
 /// The user who sent a request, stored in the request's extensions.
@@ -168,14 +168,14 @@ pub fn log(event: &str, subject: Option<&str>, actor: Option<&Actor>, client_ip:
     tracing::info!(target: TARGET, security_event = event, subject, by, token, %client_ip, "security event");
 }
 
-/// Logs a wrong password. `account` is the id of the account, or `None` if there is no such
-/// account. `actor` is the signed-in user, if there is one.
+/// Logs that a wrong password was entered, without the password. `account` is the id of the
+/// account, or `None` if there is no such account. `actor` is the signed-in user, if there is one.
 pub fn log_failed_sign_in(account: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
     let by = actor.map(|actor| actor.user.as_str());
     tracing::info!(target: UNAUTHENTICATED_TARGET, security_event = "sign_in_failed", subject = account, by, %client_ip, "security event");
 }
 
-/// Logs a security event without a request. `by` is `command_line` or `configuration`.
+/// Logs a security event that no request caused. `by` is `command_line` or `configuration`.
 pub fn log_local(event: &str, subject: &str, by: &str) {
     tracing::info!(target: TARGET, security_event = event, subject, by, "security event");
 }
@@ -191,7 +191,7 @@ pub async fn log_requests(
     // session, isn't successful.
     let is_form = response.request().method() == Method::POST;
     let is_success = status.is_success() || (status.is_redirection() && is_form);
-    // A form that was submitted twice redirects with an error, which isn't a new event.
+    // The response to a repeated form submission is a redirect with an error. Don't log it again.
     if is_success
         && response.response().error().is_none()
         && let Some(app) = response.request().app_data::<web::Data<AppState>>()

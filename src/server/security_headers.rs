@@ -25,8 +25,8 @@ pub async fn add_nosniff(
     Ok(response)
 }
 
-/// Adds the headers of an HTML page. `cache_control` is added unless the response already has a
-/// `Cache-Control`.
+/// Adds the security headers of an HTML page. `cache_control` is added unless the response already
+/// has a `Cache-Control`.
 pub fn add_security_headers(headers: &mut HeaderMap, cache_control: &'static str) {
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));

@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use crate::store::StoreError;
 
 impl StoreError {
-    /// Returns 507 for a full disk, 503 for an unavailable database, and 500 otherwise.
+    /// Returns 507 for a full disk, 503 for an unavailable or busy database, and 500 otherwise.
     pub fn http_status(&self) -> StatusCode {
         match self {
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,

@@ -17,7 +17,7 @@ pub fn random_token() -> String {
     URL_SAFE_NO_PAD.encode(random::bytes::<32>())
 }
 
-/// Returns whether the text has the form of a [`random_token`].
+/// Returns whether the text has the length and the characters of a [`random_token`].
 pub fn is_random_token(text: &str) -> bool {
     text.len() == 43
         && text
@@ -30,7 +30,7 @@ pub fn random_api_token() -> String {
     format!("{API_TOKEN_PREFIX}{}", random_token())
 }
 
-/// Returns the SHA-256 of a token or other data.
+/// Returns the SHA-256 hash of a token or other data.
 pub fn sha256(data: impl AsRef<[u8]>) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, data.as_ref()).as_ref());

@@ -5,9 +5,9 @@ use url::Url;
 /// Miniback's public origin and base path, from `--base-url`.
 #[derive(Clone, Debug)]
 pub struct Urls {
-    /// For example `https://example.com`. `None` without `--base-url`.
+    /// The public origin, for example `https://example.com`. `None` without `--base-url`.
     origin: Option<String>,
-    /// Empty, or a path like `/miniback`, without a slash at the end.
+    /// The base path: empty, or a path like `/miniback`, without a slash at the end.
     base_path: String,
 }
 

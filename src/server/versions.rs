@@ -55,7 +55,7 @@ impl Versioned for Feedback {
 
 impl Versioned for Webhook {
     fn version(&self, versions: &Versions) -> String {
-        // Every field is listed, so that nobody forgets a new field.
+        // The pattern lists every field, so that a new field causes a compile error here.
         let Self {
             id,
             url,

@@ -217,8 +217,8 @@ fn add_header(response: &mut Response, name: &str, description: &str) {
     response.headers.insert(name.into(), header);
 }
 
-/// Returns the alternative ways to authenticate an operation. Each alternative requires a scope,
-/// and the role `admin` if only admins are allowed.
+/// Returns the alternative ways to authenticate an operation; none for a public operation. Each
+/// alternative requires a scope, and the role `admin` if only admins are allowed.
 fn security_requirements(permission: Permission) -> Vec<SecurityRequirement> {
     let mut requirements = Vec::new();
     if permission == Permission::Public {

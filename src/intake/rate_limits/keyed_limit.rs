@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::domain::rate_limit::RateLimit;
 use crate::server::rate_limit_headers::{LimitScope, RateLimitExceeded, RemainingQuota};
 
-/// Maximum number of keys of each limit in memory. When it is reached, keys with a full quota are
-/// removed, or all keys if that isn't enough. A sender with that many IP addresses is still subject
-/// to the limits of each project.
+/// Maximum number of keys of each limit in memory. At this number, all keys with a full quota are
+/// removed. If no key has a full quota, all keys are removed. A sender with that many IP addresses
+/// is still subject to the limits of each project.
 pub(super) const KEYS_MAX: usize = 50_000;
 
 pub(super) struct KeyedLimit<K> {
@@ -35,7 +35,7 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
         }
     }
 
-    /// Returns the time until the quota allows another request.
+    /// Returns the time until the quota allows another request; zero if it allows a request now.
     pub(super) fn wait(&self, key: &K, now: Duration) -> Duration {
         let capacity = self.interval * self.limit.count.get();
         (self.until_full(key, now) + self.interval).saturating_sub(capacity)

@@ -1,15 +1,15 @@
 //! Reserves capacity for clients that were rejected because of a project's rate limit. A client
 //! that returns after its `Retry-After` is accepted, even if other clients have used the quota.
 //!
-//! Feedback that is accepted because of a reservation counts for the project like all feedback, so
-//! later clients wait longer.
+//! Feedback that is accepted because of a reservation counts toward the project's limits like all
+//! feedback, so later clients wait longer.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::domain::id::ProjectId;
 
-/// A reservation expires this long after the time from which it is valid.
+/// The time between `accepted_from` and the expiration of a reservation.
 const LIFETIME: Duration = Duration::from_secs(60);
 /// Maximum number of open reservations of a project. Clients without a reservation compete for the
 /// quota.
@@ -31,7 +31,8 @@ impl<K: PartialEq> Reservations<K> {
         }
     }
 
-    /// Returns the time from which the client is accepted, if it has a reservation.
+    /// Removes expired reservations. Returns the time from which the client is accepted, if it has
+    /// a reservation.
     pub(super) fn accepted_from(
         &mut self,
         project: &ProjectId,
@@ -51,8 +52,8 @@ impl<K: PartialEq> Reservations<K> {
     }
 
     /// Returns the time that the client must wait: at least `wait`, and at least until `interval`
-    /// after the last reservation. Adds a reservation for this time, unless the project already has
-    /// the maximum number.
+    /// has passed after the due time of the last reservation. Adds a reservation for this time,
+    /// unless the project already has the maximum number.
     pub(super) fn add(
         &mut self,
         project: &ProjectId,

@@ -20,11 +20,11 @@ use tokio::time::timeout;
 use super::state::ConnectionState;
 use super::{UNREAD_BODY_TIMEOUT, UNREAD_MAX_BYTES};
 
-/// Middleware for all responses. It must be the outermost middleware.
+/// Middleware that adapts every response to its connection. It must be the outermost middleware.
 ///
 /// - HTTP/1.0 has no chunked encoding, so the end of the connection marks the end of a stream.
-/// - A request to change the protocol is ignored. The connection can't be used again, because a
-///   client could already send bytes of the other protocol.
+/// - A request to change the protocol is ignored. The connection can't be used again, because the
+///   client may already be sending bytes of the other protocol.
 /// - If part of the request's body hasn't arrived when the response starts, the response announces
 ///   the end of the connection. The response first waits briefly for the rest of a short body.
 pub async fn adapt_response(
@@ -64,7 +64,7 @@ pub async fn adapt_response(
     }))
 }
 
-/// Returns whether the request declares the length of its body, at most [`UNREAD_MAX_BYTES`].
+/// Returns whether the request's `Content-Length` is at most [`UNREAD_MAX_BYTES`].
 fn has_short_body(request: &ServiceRequest) -> bool {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -98,8 +98,8 @@ impl RequestBody {
         body
     }
 
-    /// Waits for the part of the body that the handler didn't read. The connection can then be used
-    /// again.
+    /// Reads and discards the part of the body that the handler didn't read. The connection can
+    /// then be used again.
     async fn read_to_end(&self) {
         let mut body = self.clone();
         while !self.is_finished.get() {
@@ -108,7 +108,8 @@ impl RequestBody {
     }
 
     /// Reads the bytes of the body that have arrived but that the handler hasn't read, up to
-    /// [`UNREAD_MAX_BYTES`]. If the body ends there, the connection can be used again.
+    /// [`UNREAD_MAX_BYTES`]. If these bytes are the rest of the body, the connection can be used
+    /// again.
     async fn read_arrived(&self) {
         let mut body = self.clone();
         let mut left = UNREAD_MAX_BYTES;
@@ -117,7 +118,8 @@ impl RequestBody {
             while !self.is_finished.get() && left > 0 {
                 match Pin::new(&mut body).poll_next(context) {
                     Poll::Ready(Some(Ok(chunk))) => left = left.saturating_sub(chunk.len()),
-                    // Actix parses the bytes that arrived with the head while the middleware waits.
+                    // While the middleware waits, actix parses the bytes that arrived with the
+                    // head.
                     Poll::Pending if !waited => {
                         waited = true;
                         context.waker().wake_by_ref();

@@ -28,11 +28,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(130);
 /// Maximum time for the head of a request to arrive. The time starts with the first byte of the
 /// head or, for the first request, with the connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The maximum time for which the kernel reports no progress in sending. A client's kernel reports
-/// free space in large steps, so the server can be blocked for tens of seconds while a slow client
-/// reads steadily.
+/// The maximum time without progress in sending, as reported by the kernel. A client's kernel
+/// reports free space in large steps, so the server can be blocked for tens of seconds while a slow
+/// client reads steadily.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Size of the send buffer. The kernel doubles it, and reports space when a third is free.
+/// Size of the send buffer. The kernel doubles this size, and reports free space when a third of
+/// the buffer is free.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// The maximum time that a client can continue to send after a response to an incomplete request.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -55,8 +56,8 @@ pub struct ServerLimits {
 }
 
 impl ServerLimits {
-    /// Returns the number of open connections at which a new connection replaces the connection
-    /// that has waited longest for its client.
+    /// Returns the number of open connections at which each new connection evicts a connection that
+    /// waits for its client.
     fn eviction_threshold(&self) -> usize {
         self.connections_per_worker - self.connections_per_worker.div_ceil(16)
     }

@@ -33,8 +33,8 @@ pub enum ConnectionEnd {
     Reset,
 }
 
-/// What a connection waits for from its client. Connections that wait for a request are evicted
-/// first.
+/// The reason why a connection waits for its client. Connections that wait for a request are
+/// evicted first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum WaitsFor {
     /// The next request, or the rest of its head.
@@ -58,7 +58,7 @@ pub struct ConnectionState {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     has_partial_head: Cell<bool>,
-    /// Whether a handler waits for more of the request's body.
+    /// Whether a handler or the middleware waits for more of the request's body.
     waits_for_body: Cell<bool>,
     /// The time at which a write began to wait for the client; `None` if no write waits.
     blocked_since: Cell<Option<Instant>>,
@@ -133,7 +133,8 @@ impl ConnectionState {
 
     pub fn record_write(&self) {
         self.blocked_since.set(None);
-        // Actix responds to a malformed head without calling the middleware.
+        // Actix responds to a malformed head without calling the middleware. The client may still
+        // be sending the request.
         if self.phase.get() == Phase::Head {
             self.may_have_unread_body.set(true);
         }
@@ -171,8 +172,8 @@ impl ConnectionState {
         self.phase.get() != Phase::Closed
     }
 
-    /// Returns what the connection waits for from its client, and since when. A slow body doesn't
-    /// restart the time.
+    /// Returns the reason why the connection waits for its client, and the start of the wait. A
+    /// body that arrives slowly doesn't restart the wait.
     fn waits_since(&self) -> Option<(WaitsFor, Instant)> {
         if let Some(since) = self.blocked_since.get() {
             return Some((WaitsFor::Progress, since));
@@ -216,8 +217,8 @@ impl ConnectionState {
 /// The connections of one worker thread.
 pub struct Connections {
     open: RefCell<Vec<Weak<ConnectionState>>>,
-    /// The number of open connections at which a new connection replaces the connection that has
-    /// waited longest for its client.
+    /// The number of open connections at which each new connection evicts a connection that waits
+    /// for its client.
     eviction_threshold: usize,
 }
 

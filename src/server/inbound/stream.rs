@@ -46,13 +46,13 @@ impl ClientStream {
         &self.state
     }
 
-    /// Returns whether `time` has passed. Otherwise, the task is woken at that time.
+    /// Returns whether `time` has passed. If not, wakes the task at `time`.
     fn poll_time(&mut self, time: Instant, context: &mut Context<'_>) -> bool {
         if time <= Instant::now() {
             return true;
         }
-        // If the timer fires before `time`, it is extended then. Most requests therefore don't
-        // reset it.
+        // A timer that fires before `time` is extended when it fires. Most requests therefore don't
+        // reset the timer.
         if self.timer.deadline() > time {
             self.timer.as_mut().reset(time);
         }
@@ -71,7 +71,8 @@ impl ClientStream {
         self.poll_time(deadline, context).then_some(end)
     }
 
-    /// Makes the kernel reset the connection instead of sending the remaining bytes.
+    /// Makes the kernel reset the connection when the stream is closed, without sending the
+    /// remaining bytes.
     fn reset_on_close(&self) {
         let _ = sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
     }
@@ -97,7 +98,7 @@ impl AsyncRead for ClientStream {
         match self.poll_end(context) {
             None => read,
             Some(ConnectionEnd::Reset) => Poll::Ready(Err(self.reset())),
-            // Return a request that has just arrived, instead of closing the connection.
+            // Return bytes that have just arrived, instead of closing the connection.
             Some(ConnectionEnd::Close) if buffer.filled().len() > before => read,
             Some(ConnectionEnd::Close) => {
                 if self.state.has_only_partial_head() {
@@ -153,7 +154,8 @@ impl AsyncWrite for ClientStream {
 
 impl ClientStream {
     /// Adds `Connection: close` to actix's response to a malformed head, because actix adds this
-    /// header only for the first request of a connection. Returns `None` if nothing must be added.
+    /// header only for the first request of a connection. Returns `None` for other bytes, and for a
+    /// response that already has the header.
     fn with_connection_close(&self, response: &[u8]) -> Option<Vec<u8>> {
         const STATUS_CLASS: &[u8] = b"HTTP/1.1 4";
         if !self.state.has_only_partial_head() || !response.starts_with(STATUS_CLASS) {
@@ -166,7 +168,8 @@ impl ClientStream {
     }
 
     /// Writes a short response with a single call. Returns `length`, the length of the original
-    /// response, as the number of written bytes.
+    /// response, as the number of written bytes. Resets the connection if only part of the response
+    /// can be written.
     fn poll_write_response(
         &mut self,
         context: &mut Context<'_>,
