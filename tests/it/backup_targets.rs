@@ -182,7 +182,7 @@ fn rejects_the_files_of_another_data_directory() {
         }
     }
     other.api().create_feedback("other", "Still here");
-    // SQLite's files next to a link to the database.
+    // SQLite's file names are also rejected if the database is a link and no server runs.
     let (_, data) = other.sigterm_and_wait();
     let dir = data.path().join("data");
     for name in files {

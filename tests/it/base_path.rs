@@ -1,5 +1,5 @@
-//! Everything works under a base path, behind a reverse proxy that forwards or strips the path. No
-//! link, form, redirect, or cookie uses a path outside it.
+//! Miniback under a base path, behind a reverse proxy that forwards or strips the path. No link,
+//! form, redirect, or cookie uses a path outside the base path.
 
 use std::collections::BTreeSet;
 

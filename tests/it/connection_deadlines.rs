@@ -110,8 +110,8 @@ fn live_updates(app: &App, visitor: &Visitor) {
     stream.next_change();
 }
 
-/// Reads an export too slowly for the kernel to report progress, and then as fast as possible.
-/// Checks that the server has reset the connection before the end of the export.
+/// Reads an export so slowly that the server's kernel reports no progress, and then as fast as
+/// possible. Checks that the server has reset the connection before the end of the export.
 fn slow_reader(app: &App, visitor: &Visitor, version: &str) {
     let mut connection = RawConnection::open(app);
     let session = visitor.session().expect("find the session cookie");
@@ -137,7 +137,7 @@ fn every_phase_of_a_connection_has_a_deadline() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    // These exports are larger than the buffers of a connection.
+    // An export of this feedback is larger than the buffers of a connection.
     for _ in 0..200 {
         api.create_feedback("shop", &"\u{4e00}".repeat(9_900));
     }
@@ -261,6 +261,6 @@ fn incomplete_bodies_are_replaced_if_files_run_out() {
 
 #[test]
 fn unread_responses_are_replaced_if_files_run_out() {
-    // These are more responses than the buffers of a connection can hold.
+    // The responses to these requests don't fit into the buffers of a connection.
     another_client_isnt_shut_out(&"GET /widget.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(400));
 }

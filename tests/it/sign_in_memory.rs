@@ -6,8 +6,8 @@ use crate::support::app::{ADMIN, App};
 use crate::support::http;
 use crate::support::pages::same_origin;
 
-/// Sends sign-ins that fail from four clients at the same time. Each client makes `attempts`
-/// attempts from different IP addresses and for different accounts.
+/// Sends invalid sign-ins as four clients at the same time. Each client makes `attempts` attempts
+/// from different IP addresses and for different accounts.
 fn fail_to_sign_in(app: &App, round: u8, attempts: usize) {
     thread::scope(|scope| {
         for client in 0..4 {

@@ -37,7 +37,8 @@ impl AppBuilder {
         self
     }
 
-    /// Makes writes beyond [`App::limit_file_size`] fail instead of killing the program.
+    /// Makes the program receive an error for writes beyond [`App::limit_file_size`]. By default,
+    /// such a write kills the program.
     pub fn writes_can_fail(mut self) -> Self {
         self.writes_can_fail = true;
         self
@@ -70,7 +71,7 @@ impl AppBuilder {
         self
     }
 
-    /// Uses the data directory of a program that has stopped.
+    /// Uses the data directory of a program that has stopped, instead of a new data directory.
     pub fn with_data(mut self, data: Arc<TempDir>) -> Self {
         self.data = Some(data);
         self

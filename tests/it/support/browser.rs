@@ -176,7 +176,7 @@ impl Browser {
         self.run("read the page's text", body.text())
     }
 
-    /// Waits until the page shows a text.
+    /// Waits until the page shows this text.
     #[track_caller]
     pub fn wait_for_text(&self, text: &str) {
         self.wait_until(&format!("the page shows {text:?}"), || {

@@ -165,7 +165,7 @@ impl Receiver {
         received.expect("lock the received requests").clone()
     }
 
-    /// Waits for at least `count` requests and returns all that have arrived.
+    /// Waits for at least `count` requests, and returns all requests that have arrived.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<ReceivedRequest> {
         let received = self.shared.received.lock();

@@ -17,8 +17,8 @@ pub const ROOT: u64 = 1;
 /// each file and directory.
 const SURVIVAL: [f64; 5] = [0.0, 0.1, 0.5, 0.9, 1.0];
 
-/// A fault of the disk. With `IgnoresFileSync` or `IgnoresDirectorySync`, a sync of a file or a
-/// directory succeeds but syncs nothing.
+/// A fault of the disk. With `IgnoresFileSync`, syncing a file succeeds but has no effect.
+/// `IgnoresDirectorySync` does the same for directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     None,
