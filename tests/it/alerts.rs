@@ -1,4 +1,4 @@
-//! Alerts to `--alert-url`: one when a webhook keeps failing, and one when it recovers.
+//! Alerts to `--alert-url` when a webhook keeps failing and when it recovers.
 
 use std::time::Duration;
 

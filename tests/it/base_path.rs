@@ -15,7 +15,8 @@ use crate::support::wait::wait_until;
 
 const BASE_PATH: &str = "/miniback";
 
-/// Checks that the redirect, the cookies, and all URLs of a page stay under the base path.
+/// Checks that the redirect, the cookies, and all same-origin URLs of a page stay under the base
+/// path.
 #[track_caller]
 fn assert_under_base_path(page: &Page, origin: &str) {
     if page.response.header("location").is_some() {

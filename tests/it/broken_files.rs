@@ -28,8 +28,8 @@ const INTERNALS: [&str; 12] = [
     "StoreError",
 ];
 
-/// Creates broken files in `dir`. Returns a description and the path of each file. One file is
-/// longer than `limit` bytes.
+/// Returns broken files, each with a description. Creates the files in `dir`, except devices. One
+/// file is longer than `limit` bytes.
 fn broken_files(dir: &Path, limit: usize) -> Vec<(&'static str, PathBuf)> {
     let file = |name: &'static str, content: &[u8]| {
         let path = dir.join(name);

@@ -87,8 +87,8 @@ fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     assert_between(time, 2, 20);
 }
 
-/// Checks that a malformed head gets a response even if the client continues to send, and that the
-/// connection is closed.
+/// Checks that the server responds to a malformed head even if the client continues to send, and
+/// that the server then closes the connection.
 fn malformed_head(app: &App, reuses_the_connection: bool) {
     let mut connection = RawConnection::open(app);
     if reuses_the_connection {
@@ -230,8 +230,8 @@ fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
     }
 }
 
-/// Opens many connections that send `request` and then nothing, and read nothing. Checks that
-/// another client gets a response before a deadline ends these connections.
+/// Opens many connections that send `request` and read nothing. Checks that another client receives
+/// a response before a deadline ends these connections.
 #[track_caller]
 fn another_client_isnt_shut_out(request: &str) {
     let app = App::builder().open_files("128:128").start();

@@ -137,7 +137,7 @@ fn nothing_is_deleted_until_the_clock_has_run_for_an_hour() {
         jump.make(&mut app);
         for _ in 0..10 {
             app.advance(duration(60 * SECOND));
-            // Retention runs every 50 s. When these commits return, its jobs have run, too.
+            // Retention runs every 50 s. Its jobs have run when these commits return.
             (0..5).for_each(|_| app.commit());
         }
         for path in [&feedback, &delivery] {

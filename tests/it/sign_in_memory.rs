@@ -47,6 +47,6 @@ fn password_checks_do_not_permanently_increase_memory_use() {
     fail_to_sign_in(&app, 2, 15);
     app.visitor().try_sign_in(ADMIN, "not the password at all");
     let after = resident_mib(&app);
-    // With one allocation per check, the memory use would grow by several hundred MiB.
+    // If each check kept the memory that it uses, the memory use would grow by several hundred MiB.
     assert!(after < before + 25, "from {before} MiB to {after} MiB");
 }

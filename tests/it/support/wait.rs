@@ -1,5 +1,5 @@
-//! Waits for conditions. Tests don't call `sleep`, except in delayed replies and in the tests of
-//! connection deadlines.
+//! Waits for conditions. Tests call `sleep` only to send a request slowly or in several writes, or
+//! to read a response slowly. Receivers also call it for delayed replies.
 
 use std::time::{Duration, Instant};
 

@@ -20,8 +20,8 @@ fn read(path: &Path) -> String {
         .unwrap_or_else(|error| panic!("{}: {error} (`tests/run` installs it)", path.display()))
 }
 
-/// A website whose pages are the files in `tests/hostile_pages/pages`, and its own instance of the
-/// program. Each page has a project with its name.
+/// A website whose pages are the files in `tests/hostile_pages/pages`, and the site's own instance
+/// of the program. Each page has a project with the page's name.
 pub struct Site {
     pub app: App,
     pub api: Api,

@@ -26,7 +26,7 @@ pub enum Fault {
     IgnoresDirectorySync,
 }
 
-/// The point at which the power fails.
+/// The point at which the power fails: after `changes` further changes to the disk.
 #[derive(Clone, Debug)]
 pub struct CutAfter {
     pub changes: usize,
@@ -85,7 +85,7 @@ pub struct Disk {
     fault: Fault,
     rng: Rng,
     cut_after: Option<CutAfter>,
-    /// The content after a power cut; `None` while the power is on.
+    /// The content after a power cut and the dropped changes; `None` while the power is on.
     left: Option<(BTreeMap<u64, Inode>, Dropped)>,
 }
 
