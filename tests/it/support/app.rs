@@ -82,7 +82,7 @@ impl AppBuilder {
         self.try_start().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Starts the program. Returns an error with the log if it exits before it listens.
+    /// Starts the program. Returns an error with the log if the program exits before it listens.
     #[track_caller]
     pub fn try_start(self) -> Result<App, String> {
         let data = self

@@ -1,7 +1,7 @@
 //! Reads and submits the forms of a page as a person does: finds fields and buttons by their
 //! labels.
 //!
-//! Tests never use the `name` attributes of fields, because they are an implementation detail.
+//! Most tests don't use the `name` attributes of fields, because they are an implementation detail.
 
 use scraper::{ElementRef, Html, Selector};
 

@@ -1,5 +1,5 @@
-//! Waits for conditions. Tests call `sleep` only to send a request slowly or in several writes, or
-//! to read a response slowly. Receivers also call it for delayed replies.
+//! Waits for conditions. Only tests of slow or idle connections, and receivers with delayed
+//! replies, call `sleep`.
 
 use std::time::{Duration, Instant};
 
