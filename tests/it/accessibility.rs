@@ -26,7 +26,7 @@ const NOT_PAGES: [&str; 8] = [
     "/settings/notifications/{id}/secret",
 ];
 
-/// Checks all public pages, or all pages that require sign-in.
+/// Checks all public pages if `public` is true. Otherwise, checks all pages that require sign-in.
 fn check_all_pages(checker: &mut AccessibilityChecker, data: &SampleData, public: bool) {
     let intake = intake::routes().list().into_iter();
     for route in intake.chain(pages::routes().list()) {
@@ -55,7 +55,7 @@ fn press(checker: &AccessibilityChecker, button: &str) {
     checker.browser.find("button", button).press();
 }
 
-/// Checks the webhook pages in states that appear only after pressing a button.
+/// Checks the webhook pages in states that appear only after a button is pressed.
 fn check_webhook_actions(checker: &mut AccessibilityChecker, data: &SampleData) {
     open(checker, data, "/settings/notifications?add");
     fill(checker, "Endpoint URL", &data.receivers[1].url("/"));
@@ -89,7 +89,8 @@ fn check_webhook_actions(checker: &mut AccessibilityChecker, data: &SampleData) 
     checker.check("a checked signature");
 }
 
-/// Checks the other pages in states that appear only after pressing a button.
+/// Checks the tokens, people, privacy, and feedback pages in states that appear only after a button
+/// is pressed.
 fn check_other_actions(checker: &mut AccessibilityChecker, data: &SampleData) {
     open(checker, data, "/settings/tokens?add");
     fill(checker, "Name", "Deploy");

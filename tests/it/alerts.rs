@@ -1,4 +1,4 @@
-//! Alerts to `--alert-url`: one when a webhook keeps failing, and one when it recovers.
+//! Alerts to `--alert-url` when a webhook keeps failing and when it recovers.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ fn alerts_once_after_ten_failures_in_a_row_and_once_on_recovery() {
     assert!(millis(&recovered["timestamp"]) >= millis(&body["timestamp"]));
     assert_ne!(all[0].delivery(), all[1].delivery());
 
-    // A new failure causes a new alert.
+    // New failures after the recovery cause another alert.
     receiver.set_script(|_| Reply::status(500));
     create_feedback_and_wait(&api, &webhook, 10, "failed");
     assert_eq!(event_types(&alerts.wait_for(3))[2], "webhook.failing");

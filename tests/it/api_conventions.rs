@@ -10,8 +10,8 @@ use crate::support::app::{ADMIN, App};
 use crate::support::http::Response;
 use crate::support::receiver::Receiver;
 
-/// Paths of the API and all methods that each path supports. Names in braces are replaced by the
-/// ids of existing items.
+/// API paths, each with all methods that it supports. Names in braces are replaced by the ids of
+/// existing items.
 const PATHS: [(&str, &[&str]); 14] = [
     ("/api/v1/projects", &["GET", "POST"]),
     ("/api/v1/projects/shop", &["GET", "PATCH", "DELETE"]),

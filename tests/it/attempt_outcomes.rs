@@ -247,7 +247,7 @@ fn each_kind_of_failure_has_its_own_error_code() {
     }
 }
 
-/// Delivers feedback to an endpoint that succeeds, and returns the attempt.
+/// Delivers feedback to a receiver, checks that the attempt succeeds, and returns the attempt.
 #[track_caller]
 fn successful_attempt(app: &App, receiver: &Receiver) -> Value {
     let api = app.api();
@@ -298,7 +298,7 @@ fn reads_16_kib_of_an_endless_body_and_succeeds() {
     assert_eq!(text(&attempt, "responseBody"), "x".repeat(16 * 1024));
 }
 
-/// Checks that the delivery log says that the response body is incomplete.
+/// Checks that the delivery log marks the response body as incomplete.
 #[track_caller]
 fn assert_incomplete_body(attempt: &Value) {
     let is_marked = attempt["responseTruncated"] == true || attempt["error"].is_string();

@@ -182,12 +182,13 @@ fn rejects_the_files_of_another_data_directory() {
         }
     }
     other.api().create_feedback("other", "Still here");
-    // SQLite's files next to a link to the database.
+    // The same files are rejected without a running server.
     let (_, data) = other.sigterm_and_wait();
     let dir = data.path().join("data");
     for name in files {
         assert_rejected(&dir, name);
     }
+    // SQLite's files next to the target of a symbolic link are rejected too.
     let moved = data.path().join("moved.sqlite");
     fs::rename(dir.join("miniback.db"), &moved).unwrap();
     symlink(&moved, dir.join("miniback.db")).unwrap();

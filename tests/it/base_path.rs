@@ -1,5 +1,5 @@
-//! Everything works under a base path, behind a reverse proxy that forwards or strips the path. No
-//! link, form, redirect, or cookie uses a path outside it.
+//! Miniback under a base path, behind a reverse proxy that forwards or strips the path. No link,
+//! form, redirect, or cookie uses a path outside the base path.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,8 @@ use crate::support::wait::wait_until;
 
 const BASE_PATH: &str = "/miniback";
 
-/// Checks that the redirect, the cookies, and all URLs of a page stay under the base path.
+/// Checks that the redirect, the cookies, and all same-origin URLs of a page stay under the base
+/// path.
 #[track_caller]
 fn assert_under_base_path(page: &Page, origin: &str) {
     if page.response.header("location").is_some() {

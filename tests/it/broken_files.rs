@@ -28,7 +28,8 @@ const INTERNALS: [&str; 12] = [
     "StoreError",
 ];
 
-/// The kinds of broken files, each with its path in `dir`. `limit` is the maximum size.
+/// Returns broken files, each with a description. Creates the files in `dir`, except devices. One
+/// file is longer than `limit` bytes.
 fn broken_files(dir: &Path, limit: usize) -> Vec<(&'static str, PathBuf)> {
     let file = |name: &'static str, content: &[u8]| {
         let path = dir.join(name);
@@ -62,8 +63,8 @@ fn broken_files(dir: &Path, limit: usize) -> Vec<(&'static str, PathBuf)> {
     ]
 }
 
-/// Checks that the command fails with a one-line error without [`INTERNALS`], and returns the line.
-/// Ignores lines that start with `ok `.
+/// Checks that the command exits with one of `codes` and prints a one-line error without
+/// [`INTERNALS`]. Returns the error. Ignores lines that start with `ok `.
 #[track_caller]
 fn expect_one_sentence(command: Command, codes: &[i32], what: &str) -> String {
     let output = run(command, "");

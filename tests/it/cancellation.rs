@@ -7,7 +7,8 @@ use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
-/// Starts Miniback with retries after an hour, so that deliveries stay pending during the test.
+/// Starts Miniback with a single retry, after an hour, so that failed deliveries stay pending
+/// during the test.
 fn app_with_one_hour_retries() -> App {
     App::builder().option("--retry-delays", "1h").start()
 }
@@ -123,8 +124,8 @@ fn start_delivery(status: u16) -> InFlight {
 }
 
 impl InFlight {
-    /// Opens the gate, so that the endpoint responds. Checks that the delivery ends in this state
-    /// after one attempt.
+    /// Opens the gate, so that the endpoint responds. Checks that the delivery ends in `state`
+    /// after one attempt, and that the attempt has this response status.
     fn finish_as(self, state: &str, status: u16) {
         self.gate.open();
         let api = self.app.api();

@@ -87,8 +87,8 @@ fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     assert_between(time, 2, 20);
 }
 
-/// Checks that a malformed head gets a response even if the client continues to send, and that the
-/// connection is closed.
+/// Checks that the server responds to a malformed head even if the client continues to send, and
+/// that the server then closes the connection.
 fn malformed_head(app: &App, reuses_the_connection: bool) {
     let mut connection = RawConnection::open(app);
     if reuses_the_connection {
@@ -110,8 +110,8 @@ fn live_updates(app: &App, visitor: &Visitor) {
     stream.next_change();
 }
 
-/// Reads an export too slowly for the kernel to report progress, and then as fast as possible.
-/// Checks that the server has reset the connection before the end of the export.
+/// Reads an export so slowly that the server's kernel reports no progress, and then as fast as
+/// possible. Checks that the server has reset the connection before the end of the export.
 fn slow_reader(app: &App, visitor: &Visitor, version: &str) {
     let mut connection = RawConnection::open(app);
     let session = visitor.session().expect("find the session cookie");
@@ -137,7 +137,7 @@ fn every_phase_of_a_connection_has_a_deadline() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    // These exports are larger than the buffers of a connection.
+    // An export of this feedback is larger than the buffers of a connection.
     for _ in 0..200 {
         api.create_feedback("shop", &"\u{4e00}".repeat(9_900));
     }
@@ -230,8 +230,8 @@ fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
     }
 }
 
-/// Opens many connections that send `request` and then nothing, and read nothing. Checks that
-/// another client gets a response before a deadline ends these connections.
+/// Opens many connections that send `request` and read nothing. Checks that another client receives
+/// a response before a deadline ends these connections.
 #[track_caller]
 fn another_client_isnt_shut_out(request: &str) {
     let app = App::builder().open_files("128:128").start();
@@ -261,6 +261,6 @@ fn incomplete_bodies_are_replaced_if_files_run_out() {
 
 #[test]
 fn unread_responses_are_replaced_if_files_run_out() {
-    // These are more responses than the buffers of a connection can hold.
+    // The responses to these requests don't fit into the buffers of a connection.
     another_client_isnt_shut_out(&"GET /widget.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(400));
 }

@@ -1,4 +1,4 @@
-//! Connections are reused, and a slow endpoint doesn't delay the others.
+//! Connections are reused, and a slow endpoint doesn't delay deliveries to other endpoints.
 
 use serde_json::{Value, json};
 

@@ -147,7 +147,7 @@ fn rejects_a_database_or_lock_that_is_not_a_plain_file() {
     }
 }
 
-/// A user id that no account has.
+/// An operating system user id without an account.
 const SOMEBODY: u32 = 12_345;
 
 /// Returns whether the tests run as root. Only root can create files of several users.
@@ -198,7 +198,7 @@ fn new_files_get_the_owner_of_the_directory() {
         );
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
-    // A backup elsewhere belongs to the user who runs the command.
+    // A backup outside the data directory belongs to the user who runs the command.
     let copy = dir.with_file_name("copy.db");
     app.run(&["backup", copy.to_str().unwrap()], "").success();
     assert_eq!(copy.metadata().unwrap().uid(), 0);

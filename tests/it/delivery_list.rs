@@ -4,8 +4,8 @@ use crate::support::api::text;
 use crate::support::app::{App, database};
 use crate::support::receiver::Receiver;
 
-/// The number of finished deliveries that are newer than the pending ones. It must exceed 2,000,
-/// because Miniback checks that many of the newest deliveries before it uses the index of pending
+/// The number of finished deliveries that are newer than the pending deliveries. It must exceed
+/// 2,000, because Miniback checks the newest 2,000 deliveries before it uses the index of pending
 /// deliveries.
 const NEWER_COUNT: u32 = 2_100;
 

@@ -13,8 +13,8 @@ use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::wait_until;
 
 const MIB: u64 = 1024 * 1024;
-/// Miniback truncates the WAL when it exceeds 8 MiB. The additional 1 MiB allows for writes before
-/// the truncation.
+/// The maximum size of the WAL, in bytes. Miniback truncates the WAL when it exceeds 8 MiB. The
+/// additional 1 MiB allows for writes before the truncation.
 const WAL_MAX: u64 = 9 * MIB;
 
 fn size(path: &Path) -> u64 {
@@ -66,7 +66,7 @@ fn retention_deletes_deliveries_and_shrinks_the_database() {
         api.deliveries(&webhook).is_empty().then_some(())
     });
     api.get(&format!("/api/v1/deliveries/{id}")).problem(404);
-    // Only the feedback remains, which is about half of the data.
+    // Only the feedback remains: about half of the data.
     wait_until("the free pages are released", || {
         (pragma(&database, "freelist_count") <= 64).then_some(())
     });

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::app::{App, PASSWORD};
 
-/// Spellings of one email. Browsers send the second spelling.
+/// Spellings of one email. Browsers convert the first spelling to the second spelling.
 const ADA: [&str; 7] = [
     "ada@müller.de",
     "ada@xn--mller-kva.de",

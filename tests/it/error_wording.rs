@@ -158,7 +158,7 @@ fn errors_about_wrong_types_use_json_terms() {
     assert!(rejected > 300, "{rejected}");
 }
 
-/// Returns the texts that people read in a problem document: the error messages and the detail.
+/// Returns the human-readable strings of a problem document: the error messages and the detail.
 fn messages(problem: &Value) -> Vec<String> {
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     let messages = errors.iter().map(|error| &error["message"]);

@@ -13,8 +13,8 @@ use crate::support::receiver::Receiver;
 
 const MEMBER: &str = "bob@example.com";
 
-/// A route whose path contains one of these strings must not be open to members. The check detects
-/// wrong permissions in the route tables.
+/// Strings in the paths of routes that must not be open to members. The guide is an exception. The
+/// test uses the strings to detect wrong permissions in the route tables.
 const ADMIN_PATHS: [&str; 7] = [
     "webhook",
     "notifications",
@@ -25,7 +25,7 @@ const ADMIN_PATHS: [&str; 7] = [
     "metrics",
 ];
 
-/// Routes that end the caller's session. Callers with permission don't request them.
+/// Routes that end the caller's session. The test doesn't request them as callers with permission.
 const ROUTES_THAT_END_SESSIONS: [&str; 2] = ["/logout", "/settings/account/sign-out-everywhere"];
 
 /// The ids of existing items, for the parameters in paths.
@@ -144,8 +144,8 @@ fn api_callers(app: &App) -> Vec<Caller> {
     ]
 }
 
-/// Requests a route as each caller, and checks whether the request is allowed. Skips allowed
-/// requests that change data. Returns the number of requests.
+/// Requests a route as each caller, and checks that the route is open only to callers with
+/// permission. Skips allowed requests that change data. Returns the number of requests.
 fn check_route(
     app: &App,
     ids: &Ids,

@@ -188,7 +188,7 @@ fn last_status(delivery: &Value) -> Value {
     attempts(delivery).last().expect("find an attempt")["status"].clone()
 }
 
-/// A request like those from Miniback. Tests create invalid variants of it.
+/// A signed request in the format of Miniback's requests. Tests create invalid variants of it.
 struct Request {
     id: &'static str,
     secret: &'static str,

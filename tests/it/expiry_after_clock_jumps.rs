@@ -60,7 +60,8 @@ fn sessions_stay_valid_and_expire_after_their_time() {
     }
 }
 
-/// Requests a page from the restarted program with the visitor's session, and returns the status.
+/// Requests a page with the visitor's cookies from the program's current URL, which changes with
+/// each restart. Returns the status.
 fn page_status(app: &InProcess, visitor: &Visitor, path: &str) -> u16 {
     let mut current = app.visitor();
     current.cookies = visitor.cookies.clone();
@@ -81,7 +82,8 @@ fn one_time_links_stay_valid_and_expire_after_their_time() {
         jump.make(&mut app);
         if jump.looks_like_time() && jump.by == YEAR {
             assert_eq!(app.visitor().get(&reset).response.status, 410);
-            // A new link deletes expired links permanently, but not before the clock is trusted.
+            // Creating a link permanently deletes expired links, but not before the clock is
+            // trusted.
             let mut ada = app.visitor();
             ada.sign_in(ADMIN, PASSWORD);
             invite_other(&mut ada);
@@ -135,7 +137,7 @@ fn nothing_is_deleted_until_the_clock_has_run_for_an_hour() {
         jump.make(&mut app);
         for _ in 0..10 {
             app.advance(duration(60 * SECOND));
-            // Retention runs every 50 s. When these commits return, its jobs have run, too.
+            // Retention runs every 50 s. Its jobs have run when these commits return.
             (0..5).for_each(|_| app.commit());
         }
         for path in [&feedback, &delivery] {

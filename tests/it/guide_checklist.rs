@@ -165,7 +165,7 @@ fn the_checklist_explains_the_errors_of_an_endpoint() {
         assert_finding(&mut admin, webhook, name, finding, text);
     }
 
-    // After a success, the last error is no longer a problem.
+    // After a later success, the last error is no longer a problem.
     receiver.set_script(|_| Reply::status(204));
     let id = text(&rejecting, "id");
     api.post_empty(&format!("/api/v1/webhooks/{id}/test"))

@@ -212,7 +212,7 @@ fn serve_and_check_report_the_same_contradictory_settings() {
     }
 }
 
-/// Sends feedback as a reverse proxy forwards it.
+/// Sends feedback with a header that reverse proxies add.
 fn forward_feedback(app: &App, header: (&str, &str)) {
     let body = json!({"projectSlug": "shop", "message": "Hello"});
     let api = Api::new(&app.url, None);

@@ -35,8 +35,8 @@ fn assert_readable_by_any_page(response: Response) -> Response {
     response
 }
 
-/// Starts Miniback with the project "Shop" and without rate limits. Also returns two API clients:
-/// one with a token and one without.
+/// Starts Miniback with the project "Shop" and without rate limits. Also returns an API client with
+/// a token, and an API client without a token.
 fn app_with_shop() -> (App, Api, Api) {
     let app = App::builder()
         .option("--limit-address", "none")

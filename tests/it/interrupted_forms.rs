@@ -11,7 +11,7 @@ use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::forms::{FilledForm, Form};
 use crate::support::pages::{Page, Visitor};
 
-/// `GET` routes without forms, or whose forms are covered by other tests.
+/// `GET` routes that have no forms, or whose forms other tests cover.
 const SKIPPED_ROUTES: [&str; 8] = [
     "/",
     "/settings",

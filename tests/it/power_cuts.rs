@@ -41,7 +41,7 @@ const BACKUP_CHANGES: usize = 150;
 /// The files that contain acknowledged changes.
 const DATABASE_FILES: [&str; 2] = ["miniback.db", "miniback.db-wal"];
 
-/// The totals of all installations.
+/// The totals of all installations in a test.
 #[derive(Debug, Default)]
 struct Totals {
     /// Power cuts that dropped unsynced bytes of the database.
@@ -95,10 +95,10 @@ fn create_endpoints(api: &Api) -> [Endpoint; 2] {
     })
 }
 
-/// Returns the point at which the power fails. The first power cut of an installation occurs
-/// shortly after the first acknowledged change.
+/// Chooses the next point at which the power fails, at random. The first power cut of an
+/// installation occurs shortly after the first acknowledged change.
 fn next_cut(rng: &mut Rng, is_first: bool) -> CutAfter {
-    // SQLite writes to the database itself only during a checkpoint.
+    // SQLite writes to the database file only during a checkpoint.
     let is_checkpoint = !is_first && rng.u8(..4) == 0;
     let changes = match (is_first, is_checkpoint) {
         (true, _) => rng.usize(1..40),
@@ -179,8 +179,8 @@ fn cut_power_of_one_installation(
     Ok(())
 }
 
-/// Checks the disk after a power cut and restarts the program. Randomly cuts the power again during
-/// the start.
+/// Checks the disk after a power cut and restarts the program. Sometimes cuts the power again
+/// during the start; then repeats both steps.
 fn restart(
     mut fs: PowerCutFs,
     rng: &mut Rng,

@@ -7,8 +7,8 @@ use crate::support::api::Api;
 use crate::support::app::App;
 use crate::support::http::Response;
 
-/// Sends a request of each operation under `/api/v1/` in the OpenAPI document, with `query`
-/// appended. Passes each response to `check`.
+/// Sends a request for each operation under `/api/v1/` in the OpenAPI document, with `query`
+/// appended to the URL. Passes each response to `check`.
 fn request_every_operation(api: &Api, query: &str, check: impl Fn(&str, &Response)) {
     let document = api.get("/api/v1/openapi.json").expect(200).json();
     let mut count = 0;

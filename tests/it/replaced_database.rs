@@ -150,7 +150,7 @@ fn rejects_writes_after_a_file_of_the_database_is_replaced() {
             assert_check_fails(&app, change);
         }
         if change.contains("in place") || change.contains("cut off") {
-            // Reads could return wrong data.
+            // Reads are rejected too, because they could return wrong data.
             app.api().get("/api/v1/feedback").problem(503);
             assert_eq!(error_lines(&app).len(), 1, "{change}");
         } else {

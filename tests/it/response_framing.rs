@@ -1,5 +1,5 @@
-//! Every response uses the HTTP version and the framing that its request allows, and announces the
-//! end of its connection.
+//! Every response uses the HTTP version and the framing that its request allows. The last response
+//! on a connection announces the end of the connection.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -191,8 +191,9 @@ fn a_connection_stays_open_after_a_rejected_post_with_a_short_body() {
     }
 }
 
-/// Sends a `POST` whose body follows after a pause. Returns the response and another response on
-/// the same connection, or `None` if this computer was too busy to send the body in time.
+/// Sends a `POST` whose body follows after a pause, and then another request on the same
+/// connection. Returns both responses, or `None` if this computer was too busy to send the body in
+/// time.
 fn post_in_two_writes(app: &App, path: &str, body: &str) -> Option<[RawResponse; 2]> {
     let mut connection = RawConnection::open(app);
     let started = Instant::now();

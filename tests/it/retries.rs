@@ -22,8 +22,8 @@ fn app_with_short_delays() -> App {
         .start()
 }
 
-/// Checks the number and order of the attempts, and that no attempt started before its delay after
-/// the previous failure was over.
+/// Checks the number and order of the attempts, and that no retry started before its delay after
+/// the previous failure had passed.
 #[track_caller]
 pub fn assert_delays(delivery: &Value, delays_ms: &[f64]) {
     let attempts = attempts(delivery);

@@ -1,4 +1,4 @@
-//! Endpoints that send `Retry-After`: Miniback holds the whole webhook until this time.
+//! Endpoints that send `Retry-After`: Miniback holds the whole webhook until the requested time.
 
 use serde_json::{Value, json};
 

@@ -9,7 +9,8 @@ use crate::support::app::App;
 use crate::support::http::Response;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
-/// Starts Miniback with retries after an hour, so that failed deliveries stay pending.
+/// Starts Miniback with a delay of an hour before each retry, so that failed deliveries stay
+/// pending.
 fn app_with_one_hour_retries() -> App {
     App::builder().option("--retry-delays", "1h,1h").start()
 }

@@ -50,7 +50,7 @@ fn every_response_conforms_to_the_openapi_document() {
         .args(["--url", &app.url])
         .args(["--header", &bearer, "--checks", "all", "--no-color"])
         .args(["--max-examples", EXAMPLES_PER_OPERATION, "--seed", "1"])
-        // One worker, because Python 3.11 can't parse code in two threads at once
+        // Use one worker, because Python 3.11 can't parse code in two threads at once
         // (python/cpython#106905).
         .args(["--workers", "1", "--request-timeout", "30"])
         .env("MINIBACK_TEST_PROJECT", text(&project, "slug"))

@@ -31,7 +31,7 @@ const SENSITIVE: [&str; 18] = [
     PASSWORD,
 ];
 
-/// Words that operators search for in the log.
+/// Strings that the log must contain, because operators search for them.
 const EXPECTED_IN_LOG: [&str; 5] = [
     "attempt",
     "request handled",
@@ -214,8 +214,8 @@ fn invalid_bodies() -> [(&'static str, Value); 10] {
     ]
 }
 
-/// Sends invalid API calls, page requests, and sign-ins. Returns the responses, except those to
-/// sign-ins.
+/// Sends invalid API calls, page requests, and sign-ins. Returns all responses except the responses
+/// to sign-ins.
 fn send_invalid_requests(app: &App, api: &Api) -> Vec<Response> {
     let mut responses = Vec::new();
     for (path, body) in invalid_bodies() {

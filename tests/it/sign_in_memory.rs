@@ -6,8 +6,8 @@ use crate::support::app::{ADMIN, App};
 use crate::support::http;
 use crate::support::pages::same_origin;
 
-/// Sends sign-ins that fail from four clients at the same time. Each client makes `attempts`
-/// attempts from different IP addresses and for different accounts.
+/// Sends invalid sign-ins as four clients at the same time. Each client makes `attempts` attempts
+/// from different IP addresses and for different accounts.
 fn fail_to_sign_in(app: &App, round: u8, attempts: usize) {
     thread::scope(|scope| {
         for client in 0..4 {
@@ -47,6 +47,6 @@ fn password_checks_do_not_permanently_increase_memory_use() {
     fail_to_sign_in(&app, 2, 15);
     app.visitor().try_sign_in(ADMIN, "not the password at all");
     let after = resident_mib(&app);
-    // With one allocation per check, the memory use would grow by several hundred MiB.
+    // If each check kept the memory that it uses, the memory use would grow by several hundred MiB.
     assert!(after < before + 25, "from {before} MiB to {after} MiB");
 }

@@ -1,6 +1,6 @@
 //! Hosts with several IP addresses, and the phase that a timeout is attributed to.
 //!
-//! `localhost` is 127.0.0.1 and ::1, in this order, without a DNS lookup.
+//! `localhost` resolves to 127.0.0.1 and ::1, in this order, without a DNS lookup.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -59,8 +59,8 @@ fn tries_the_next_ip_address_while_the_first_does_not_respond() {
     let app = app_with_timeout("2s");
     let url = format!("http://localhost:{}/hook", dead.address().port());
 
-    // The response takes 1.2 s. If each IP address got half of the time limit, only 1 s would
-    // remain for the second address.
+    // The response takes 1.2 s. If each IP address had half of the time limit, only 1 s would
+    // remain for the second IP address.
     let attempt = only_attempt(&app, &url, "delivered");
     assert_eq!(receiver.received().len(), 1);
     let connect = millis(&attempt, "connectMs");

@@ -1,5 +1,5 @@
-//! Text in an encoding other than UTF-8 is rejected instead of stored with replacement characters.
-//! The form shows the text that is valid.
+//! Miniback rejects text in an encoding other than UTF-8. A rejected form is shown again with the
+//! text that is valid.
 
 use serde_json::json;
 

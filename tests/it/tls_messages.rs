@@ -39,8 +39,8 @@ fn app_trusting(files: &[String]) -> App {
         .start()
 }
 
-/// Checks that the explanation of a certificate, issued by a trusted CA, contains all `parts`.
-/// Without `parts`, checks that the certificate is accepted.
+/// Checks the explanation for a server whose certificate comes from a trusted CA. It must contain
+/// all `parts`. Without `parts`, the certificate must be accepted.
 #[track_caller]
 fn assert_explained(leaf: &Leaf<'_>, parts: &[&str]) {
     let certificates = Certificates::new();
@@ -230,7 +230,7 @@ fn explains_unknown_issuers_and_self_signed_certificates() {
         message.contains("self-signed") && message.contains("--ca-file"),
         "{message}"
     );
-    // Following the advice works.
+    // The advice in the message fixes the error.
     let app = app_trusting(&[certificates.file("own.pem")]);
     let endpoint = certificates.serve("own", &[]);
     assert_eq!(explanation(&app, &endpoint.url()), "");
@@ -314,7 +314,7 @@ fn explains_servers_that_require_a_client_certificate() {
             "{version}: {message}"
         );
     }
-    // A server that requests a certificate without requiring it works.
+    // A server that requests a client certificate without requiring it works.
     let endpoint = certificates.serve("leaf", &["-verify", "1"]);
     assert_eq!(explanation(&app, &endpoint.url()), "");
 }

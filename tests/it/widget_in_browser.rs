@@ -10,7 +10,7 @@ use crate::support::browser::widget::{HOST, THANKS, eval_in_widget, find, wait_f
 use crate::support::browser::{Browser, BrowserOptions};
 use crate::support::receiver::{Receiver, Reply};
 
-/// A website with the widget, and its own instance of the program.
+/// A website with the widget, and the site's own instance of the program.
 struct Site {
     app: App,
     api: Api,

@@ -7,7 +7,7 @@ use crate::support::app::{App, AppBuilder};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::wait_until;
 
-/// A user with an email that is hard to lay out.
+/// The email of a member. It is long, so that it is hard to lay out.
 pub const MEMBER: &str = "bob.with.a.very.long.address@subdomain.of.a.long.name.example.com";
 const LONG_URL: &str = "https://shop.example/a/very/long/path/that/goes/on/and/on/without/a/space/\
                         for/ever?and=ever&utm_source=newsletter";
@@ -33,7 +33,8 @@ fn token_of(link: &str) -> String {
     link.split_once("token=").unwrap().1.to_owned()
 }
 
-/// Returns the last `id` attribute that begins with `prefix` and precedes `marker`.
+/// Returns the last id before `marker` in an `id` attribute, if the id begins with `prefix` and an
+/// underscore.
 fn id_before(html: &str, prefix: &str, marker: &str) -> String {
     let end = html.find(marker).unwrap();
     let start = html[..end].rfind(&format!("id=\"{prefix}_")).unwrap() + 4;

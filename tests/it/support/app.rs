@@ -37,7 +37,8 @@ impl AppBuilder {
         self
     }
 
-    /// Makes writes beyond [`App::limit_file_size`] fail instead of killing the program.
+    /// Makes the program receive an error for writes beyond [`App::limit_file_size`]. By default,
+    /// such a write kills the program.
     pub fn writes_can_fail(mut self) -> Self {
         self.writes_can_fail = true;
         self
@@ -70,7 +71,7 @@ impl AppBuilder {
         self
     }
 
-    /// Uses the data directory of a program that has stopped.
+    /// Uses the data directory of a program that has stopped, instead of a new data directory.
     pub fn with_data(mut self, data: Arc<TempDir>) -> Self {
         self.data = Some(data);
         self
@@ -81,7 +82,7 @@ impl AppBuilder {
         self.try_start().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Starts the program. Returns an error with the log if it exits before it listens.
+    /// Starts the program. Returns an error with the log if the program exits before it listens.
     #[track_caller]
     pub fn try_start(self) -> Result<App, String> {
         let data = self

@@ -3,8 +3,8 @@
 //!
 //! The browser itself computes roles and names for assistive technology (WebDriver's `computedrole`
 //! and `computedlabel`), so the same tests work with and without scripts. Each browser has its own
-//! driver and profile, which are removed with the browser. The interface is blocking, like the rest
-//! of the test harness.
+//! driver and profile. Dropping the browser stops the driver and deletes the profile. The interface
+//! is blocking, like the rest of the test harness.
 
 pub mod axe;
 mod element;
@@ -176,7 +176,7 @@ impl Browser {
         self.run("read the page's text", body.text())
     }
 
-    /// Waits until the page shows a text.
+    /// Waits until the page shows this text.
     #[track_caller]
     pub fn wait_for_text(&self, text: &str) {
         self.wait_until(&format!("the page shows {text:?}"), || {

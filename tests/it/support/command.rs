@@ -104,7 +104,7 @@ pub fn run_on(data: &Path, args: &[&str], input: &str) -> CommandOutput {
     run(command, input)
 }
 
-/// Waits for a child to exit. If it doesn't, kills it and fails the test.
+/// Waits for a child to exit. If the child doesn't exit in time, kills it and fails the test.
 #[track_caller]
 pub fn wait_for_exit(child: &mut Child, what: &str) -> ExitStatus {
     let exited = poll(DEADLINE, || {

@@ -86,7 +86,7 @@ impl EventStream {
         }
     }
 
-    /// Reads the next event, which has to be `changed`, and returns its data.
+    /// Reads the next event, which must be `changed`, and returns its data.
     #[track_caller]
     pub fn next_change(&mut self) -> String {
         let (name, data) = self.next().expect("read another event");

@@ -134,7 +134,7 @@ impl ExampleReceiver {
         format!("{}{path}", self.url)
     }
 
-    /// Sends a request from the test, instead of from Miniback. Returns the response's status.
+    /// Sends a request directly from the test, without Miniback. Returns the response's status.
     #[track_caller]
     pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
         http::send("POST", &self.url_of(path), headers, Some(body)).status

@@ -1,7 +1,7 @@
 //! Reads and submits the forms of a page as a person does: finds fields and buttons by their
 //! labels.
 //!
-//! Tests never use the `name` attributes of fields, because they are an implementation detail.
+//! Most tests don't use the `name` attributes of fields, because they are an implementation detail.
 
 use scraper::{ElementRef, Html, Selector};
 
@@ -41,7 +41,7 @@ struct Button {
     action: Option<String>,
 }
 
-/// The request that submitting a form sends.
+/// The request that a browser sends when a form is submitted.
 #[derive(Clone, Debug)]
 pub struct FilledForm {
     pub method: String,
@@ -186,7 +186,7 @@ impl Form {
             .collect()
     }
 
-    /// Returns the requests that the buttons send, one for each button.
+    /// Returns the requests that the buttons send, one request for each button.
     pub fn presses(&self) -> Vec<FilledForm> {
         let labels = self.buttons.iter().map(|button| button.label.as_str());
         labels.map(|label| self.press(label)).collect()
@@ -200,13 +200,13 @@ impl Form {
         &self.action
     }
 
-    /// Returns the request that pressing the first button sends; `None` if the form has no button.
+    /// Returns the request that the first button sends; `None` if the form has no button.
     pub fn press_first(&self) -> Option<FilledForm> {
         let first = self.buttons.first()?;
         Some(self.press(&first.label))
     }
 
-    /// Returns the request that pressing this button sends.
+    /// Returns the request that this button sends.
     #[track_caller]
     pub fn press(&self, button: &str) -> FilledForm {
         let Some(pressed) = self.buttons.iter().find(|b| b.label == button) else {

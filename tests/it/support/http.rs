@@ -98,7 +98,8 @@ impl fmt::Debug for Response {
     }
 }
 
-/// Sends one request over a new connection. `None` sends no body, not even an empty one.
+/// Sends a single request over a new connection. If `body` is `None`, the request has no body, not
+/// even an empty body.
 #[track_caller]
 pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Response {
     match try_send(method, url, headers, body) {

@@ -82,7 +82,7 @@ impl InProcess {
         super::app::database(self.data.path())
     }
 
-    /// Moves the clock forward, which starts all work that becomes due.
+    /// Moves the clock forward. All work that becomes due then starts.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }

@@ -98,7 +98,8 @@ impl LoadGenerator {
         });
     }
 
-    /// Waits for `count` unsuccessful responses with this status and returns the last one.
+    /// Waits for `count` unsuccessful responses with this status, and returns the last of these
+    /// responses.
     #[track_caller]
     pub fn wait_for_rejections(&self, status: u16, count: usize) -> Response {
         wait_until("enough requests are rejected", || {

@@ -25,7 +25,8 @@ pub fn missing_at<'a>(
     acknowledged.into_iter().filter(is_missing).collect()
 }
 
-/// Returns the id of a delivery whose attempts had different bodies or timestamps.
+/// Returns the id of a delivery whose requests had different bodies or timestamps; `None` if there
+/// is no such delivery.
 pub fn delivery_that_changed(received: &[ReceivedRequest]) -> Option<&str> {
     let mut first: BTreeMap<&str, &ReceivedRequest> = BTreeMap::new();
     let changed = received.iter().find(|request| {

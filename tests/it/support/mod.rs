@@ -1,8 +1,9 @@
 //! The test harness. It runs the real executable in its own directory, and provides scripted
 //! endpoints, clients for the API and the pages, and a browser.
 //!
-//! Only `in_process` runs the program's code, and some tests read the program's route tables. All
-//! other tests see Miniback as its users do.
+//! Tests with `in_process` run the server in the test's process. Some tests read the program's
+//! route tables, and `fuzz_corpus` calls the program's parsers. Most other tests see Miniback as
+//! its users do.
 
 pub mod api;
 pub mod app;

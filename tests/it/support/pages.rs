@@ -30,7 +30,7 @@ impl Visitor {
         }
     }
 
-    /// Gets a page by its path within the program, such as `/login`.
+    /// Requests a page by its path below the base path, such as `/login`.
     #[track_caller]
     pub fn get(&mut self, path: &str) -> Page {
         let path = format!("{}{path}", self.base_path);

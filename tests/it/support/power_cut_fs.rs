@@ -25,7 +25,8 @@ use self::disk::{CutAfter, Disk, Fault, Inode, Node};
 use self::versions::ContentChange;
 use super::wait::wait_until;
 
-/// The kernel can cache everything, because all changes go through the kernel.
+/// How long the kernel can cache names and attributes. All changes go through the kernel, so the
+/// cache is always correct.
 const CACHED: Duration = Duration::from_secs(3600);
 const BLOCK: u32 = 4096;
 /// The size of the disk and its free space, in blocks.

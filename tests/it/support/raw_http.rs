@@ -132,13 +132,14 @@ impl RawConnection {
         }
     }
 
-    /// Reads one byte. Returns `None` at the end of the connection.
+    /// Reads one byte. Returns `None` at the end of the connection or after an error.
     pub fn byte(&mut self) -> Option<u8> {
         let mut byte = [0];
         matches!(self.reader.read(&mut byte), Ok(1)).then_some(byte[0])
     }
 
-    /// Reads all bytes until the connection ends. Returns an error if the server resets it.
+    /// Reads until the connection ends. Returns all bytes, and an error if the server resets the
+    /// connection.
     pub fn read_to_end(&mut self) -> (Vec<u8>, std::io::Result<usize>) {
         let mut bytes = Vec::new();
         let result = self.reader.read_to_end(&mut bytes);

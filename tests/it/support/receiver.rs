@@ -1,8 +1,8 @@
 //! An endpoint on loopback that records every request and responds with the replies of a test's
 //! script.
 //!
-//! It runs one thread per connection and keeps connections open unless a reply says otherwise.
-//! Nothing here depends on timing: a test that needs a late response holds it back with a [`Gate`].
+//! It runs one thread per connection and keeps connections open unless a reply closes them. To hold
+//! a response back, most tests use a [`Gate`], so they don't depend on timing.
 
 mod reply;
 
@@ -119,7 +119,8 @@ impl Receiver {
         Self::script(move |_| replies.pop_front().unwrap_or_else(|| Reply::status(200)))
     }
 
-    /// Starts a receiver that calls `script` for each request to get its reply.
+    /// Starts a receiver that calls `script` for each request and sends the reply that `script`
+    /// returns.
     pub fn script(script: impl FnMut(&ReceivedRequest) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind a free port on loopback");
         Self::on(listener, script)
@@ -165,7 +166,7 @@ impl Receiver {
         received.expect("lock the received requests").clone()
     }
 
-    /// Waits for at least `count` requests and returns all that have arrived.
+    /// Waits for at least `count` requests, and returns all requests that have arrived.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<ReceivedRequest> {
         let received = self.shared.received.lock();
@@ -264,7 +265,8 @@ fn serve_connection(mut stream: TcpStream, connection: usize, shared: &Shared) {
     }
 }
 
-/// Reads one request with a `Content-Length`, or without a body.
+/// Reads a request with a `Content-Length` or without a body. Returns `None` if the connection ends
+/// first, or if the client starts a TLS handshake.
 fn read_request(
     stream: &mut BufReader<TcpStream>,
     connection: usize,

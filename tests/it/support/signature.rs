@@ -15,8 +15,8 @@ pub fn hex_signature(secret: &str, body: &[u8]) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// Verifies a request with the Standard Webhooks library. `secret` is a secret as the API returns
-/// it.
+/// Verifies a request with the Standard Webhooks library. `secret` has the format that the API
+/// returns.
 pub fn verify_standard_webhook(secret: &str, request: &ReceivedRequest) -> Result<(), String> {
     let mut headers = http1::HeaderMap::new();
     for (name, value) in &request.headers {

@@ -98,7 +98,7 @@ impl Certificates {
     }
 
     /// Starts `openssl s_server` with the certificate `name` and additional arguments. The first
-    /// connection with a successful handshake gets a response with status 200.
+    /// connection with a successful handshake receives a response with status 200.
     #[track_caller]
     pub fn serve(&self, name: &str, args: &[&str]) -> TlsEndpoint {
         let port = super::receiver::closed_address().port();

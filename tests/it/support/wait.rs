@@ -1,5 +1,5 @@
-//! Waits for conditions. Tests don't call `sleep`, except in delayed replies and in the tests of
-//! connection deadlines.
+//! Waits for conditions. Only tests of slow or idle connections, and receivers with delayed
+//! replies, call `sleep`.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Calls `check` until it returns a value, and panics after [`DEADLINE`]. `what` completes the
-/// sentence "timed out waiting until".
+/// Calls `check` until it returns a value, and panics after [`DEADLINE`]. In the panic message,
+/// `what` follows "waiting until".
 #[track_caller]
 pub fn wait_until<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
     wait_until_within(DEADLINE, what, check)

@@ -20,8 +20,8 @@ fn read(path: &Path) -> String {
         .unwrap_or_else(|error| panic!("{}: {error} (`tests/run` installs it)", path.display()))
 }
 
-/// A website whose pages are the files in `tests/hostile_pages/pages`, and its own instance of the
-/// program. Each page has a project with its name.
+/// A website whose pages are the files in `tests/hostile_pages/pages`, and the site's own instance
+/// of the program. Each page has a project with the page's name.
 pub struct Site {
     pub app: App,
     pub api: Api,
@@ -51,7 +51,8 @@ impl Site {
                 "/turbo.js" => library("@hotwired/turbo/dist/turbo.es2017-umd.js"),
                 "/htmx.js" => library("htmx.org/dist/htmx.min.js"),
                 _ => match path.strip_suffix(".html") {
-                    // A page in the frame of another page, with that page's project.
+                    // A page in the frame of another page. The inner page uses the outer page's
+                    // project.
                     Some(path) if path.starts_with("/framed/") => html(&page(&url, path, query)),
                     Some(path) => html(&page(&url, &format!("/pages{path}"), &path[1..])),
                     None => Reply::status(404),

@@ -15,7 +15,7 @@ pub fn find<'a>(browser: &'a Browser, role: &str, name: &str) -> PageElement<'a>
     browser.find_in_shadow(HOST, role, name)
 }
 
-/// Evaluates a JavaScript expression in which `root` is the widget's shadow root.
+/// Evaluates a JavaScript expression that can use `root`, the widget's shadow root.
 #[track_caller]
 pub fn eval_in_widget(browser: &Browser, expression: &str) -> Value {
     browser.script(&format!(

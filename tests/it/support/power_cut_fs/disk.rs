@@ -17,8 +17,8 @@ pub const ROOT: u64 = 1;
 /// each file and directory.
 const SURVIVAL: [f64; 5] = [0.0, 0.1, 0.5, 0.9, 1.0];
 
-/// A fault of the disk. With `IgnoresFileSync` or `IgnoresDirectorySync`, a sync of a file or a
-/// directory succeeds but syncs nothing.
+/// A fault of the disk. With `IgnoresFileSync`, syncing a file succeeds but has no effect.
+/// `IgnoresDirectorySync` does the same for directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     None,
@@ -26,7 +26,7 @@ pub enum Fault {
     IgnoresDirectorySync,
 }
 
-/// The point at which the power fails.
+/// The point at which the power fails: after `changes` further changes to the disk.
 #[derive(Clone, Debug)]
 pub struct CutAfter {
     pub changes: usize,
@@ -85,7 +85,7 @@ pub struct Disk {
     fault: Fault,
     rng: Rng,
     cut_after: Option<CutAfter>,
-    /// The content after a power cut; `None` while the power is on.
+    /// The content after a power cut and the dropped changes; `None` while the power is on.
     left: Option<(BTreeMap<u64, Inode>, Dropped)>,
 }
 

@@ -13,7 +13,7 @@ pub trait Change: Clone {
 
     fn apply(&self, content: &mut Self::Content);
 
-    /// Splits the change into parts. A power cut drops or keeps each part.
+    /// Splits the change into parts. A power cut drops or keeps each part independently.
     fn parts(&self) -> Vec<Self> {
         vec![self.clone()]
     }
@@ -134,8 +134,8 @@ impl<C: Change> Versions<C> {
         }
     }
 
-    /// Returns the content after a power cut. Each part of an unsynced change survives with this
-    /// probability.
+    /// Returns the content after a power cut. Each part of an unsynced change survives with the
+    /// probability `survival`.
     pub fn after_cut(&self, rng: &mut Rng, survival: f64) -> Self {
         let mut left = self.synced.clone();
         for part in self.unsynced.iter().flat_map(Change::parts) {
