@@ -3,7 +3,8 @@
 //!
 //! Programs on other ports, paths, and subdomains of the same host can set or delete cookies with
 //! the same name. So each session has a second cookie, whose name contains a tag of this
-//! installation. Over HTTPS, the name has the `__Secure-` prefix, so plain HTTP pages can't set it.
+//! installation. Over HTTPS, the name has the `__Secure-` prefix, so plain HTTP pages can't set
+//! this cookie.
 
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::cookie::{Cookie, SameSite};
