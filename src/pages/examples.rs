@@ -87,7 +87,7 @@ impl Example {
     }
 }
 
-/// All examples, in the order in which pages list them.
+/// All examples, in the order of the lists on pages.
 static EXAMPLES: [Example; 13] = [
     Example {
         key: "express",

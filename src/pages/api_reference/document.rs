@@ -157,7 +157,7 @@ fn parameter_doc(document: &Value, parameter: &Value) -> FieldDoc {
 }
 
 /// Describes the token that a call requires, such as ``Requires a token with the scope `full` ``.
-/// If it requires none, returns `No token required`.
+/// If the call requires no token, returns `No token required`.
 fn describe_permission(security: &Value) -> String {
     let mut scopes = Vec::new();
     let requirements = security.as_array().into_iter().flatten();

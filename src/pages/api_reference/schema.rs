@@ -19,7 +19,7 @@ pub(super) struct FieldDoc {
     pub(super) description: Vec<InlineSegment>,
 }
 
-/// Resolves a `$ref`. Returns the schema and, if it was referenced, its name.
+/// Resolves a schema that can be a `$ref`. Returns the schema and, if it was referenced, its name.
 pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value, Option<&'a str>) {
     let name = schema["$ref"]
         .as_str()

@@ -16,7 +16,8 @@ pub struct StateLabel {
     pub text: String,
     /// A time that is shown after the text, as a relative time.
     pub relative_time: Option<DisplayTime>,
-    /// A time that is shown after the text, as a time of day. The date is added if it isn't today.
+    /// A time that is shown after the text, as a time of day. The date is shown too, unless it is
+    /// today's date.
     pub clock_time: Option<DisplayTime>,
     /// Text that is shown after the time.
     pub detail: String,

@@ -1,4 +1,4 @@
-//! Formats the rows of the CSV export, which people often open directly in a spreadsheet.
+//! Formats the rows of the CSV export, which people often open directly in a spreadsheet program.
 //!
 //! A byte order mark makes Excel read UTF-8. Every field is quoted. An apostrophe is inserted
 //! before text that a spreadsheet would evaluate as a formula (OWASP, "CSV Injection").

@@ -21,7 +21,7 @@ const EXCERPT_CHARS: usize = 400;
 /// If at least this number of characters precedes the first match, the excerpt starts near the
 /// match.
 const MATCH_OFFSET_MAX: usize = 150;
-/// The maximum number of characters before the match in an excerpt that starts near it.
+/// The maximum number of characters before the match in an excerpt that starts near the match.
 const CONTEXT_CHARS: usize = 60;
 
 /// A segment of text: a match of the search, or text outside the matches.
@@ -34,7 +34,8 @@ pub(super) struct ItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
-    /// The page that the feedback is about: its path and query or, for a home page, its host.
+    /// The page that the feedback is about: its path and query or, for a home page, its host and
+    /// port.
     pub(super) page: Vec<TextSegment>,
     pub(super) at: DisplayTime,
     pub(super) details: Option<FeedbackDetails>,

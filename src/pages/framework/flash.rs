@@ -73,8 +73,8 @@ pub struct Flash {
     pub messages: Vec<FlashMessage>,
     pub draft: Option<WebhookDraft>,
     pub test: Option<(WebhookId, TestReport)>,
-    /// Only the page that shows the value removes it, with [`FlashStore::take_reveal`]. A different
-    /// page in another tab can't consume it.
+    /// A value to show once. Only the page that shows the value removes it, with
+    /// [`FlashStore::take_reveal`]. A different page in another tab can't consume the value.
     pub reveal: Option<OneTimeReveal>,
     /// The form that was interrupted by the end of the previous session. Only the form's page
     /// removes it, with [`FlashStore::take_interrupted`].

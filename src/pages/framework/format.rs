@@ -31,7 +31,7 @@ pub struct DisplayTime {
     pub iso: String,
     pub exact: String,
     pub relative: String,
-    /// `14:02 UTC` today, `25 Nov, 14:02 UTC` on other days.
+    /// The time of day, such as `14:02 UTC`, with the date if it isn't today: `25 Nov, 14:02 UTC`.
     pub clock: String,
     /// `14:02:07 UTC`.
     pub with_seconds: String,
