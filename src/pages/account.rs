@@ -36,7 +36,7 @@ struct SessionRow {
     browser: String,
     started: DisplayTime,
     last_seen: DisplayTime,
-    /// Whether this is the current session.
+    /// Whether the session belongs to the browser that requested the page.
     is_current: bool,
 }
 
@@ -83,7 +83,8 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render(StatusCode::OK, &AccountPage::new(&context, None).await?)
 }
 
-/// Changes the user's password and ends all other sessions, if the current password is correct.
+/// Changes the user's password and ends all other sessions, if the current password is correct and
+/// the new password is valid.
 pub(super) async fn set_password(
     context: RequestContext,
     fields: IdempotentForm,

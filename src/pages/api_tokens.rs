@@ -1,6 +1,6 @@
 //! Settings → API tokens: lists, creates, and revokes tokens.
 //!
-//! A new token is shown only once, after it is created, and is never in a URL.
+//! A new token is shown only once, immediately after it is created. URLs never contain it.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};

@@ -1,4 +1,4 @@
-//! Example files from `examples/`, with the texts and commands that pages show for them.
+//! Example files from `examples/`, with the introductions and commands that pages show for them.
 
 use GuideSection::{CommonUses, Verify};
 
@@ -87,7 +87,7 @@ impl Example {
     }
 }
 
-/// All examples, in the order in which pages list them.
+/// All examples, in the order of the lists on pages.
 static EXAMPLES: [Example; 13] = [
     Example {
         key: "express",
@@ -258,8 +258,7 @@ fn escape_for_express(path: &str) -> String {
         .collect()
 }
 
-/// Decodes the path and formats it as a Python string literal, because Flask compares decoded
-/// paths.
+/// Formats the decoded path as a Python string literal. Flask compares decoded paths.
 fn python_string(path: &str) -> String {
     let decoded = percent_encoding::percent_decode_str(path)
         .decode_utf8()
@@ -274,7 +273,7 @@ fn python_string(path: &str) -> String {
 
 /// Returns the name of the route file for `path` in Next.js, which derives routes from directories.
 ///
-/// Next.js ignores directories that start with `_`, so the `_` is percent-encoded.
+/// Next.js ignores directories whose names start with `_`, so this `_` is percent-encoded.
 fn nextjs_route_file(path: &str) -> String {
     let directories = path
         .split('/')

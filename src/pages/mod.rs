@@ -44,7 +44,7 @@ pub struct PageState {
     sign_in_throttle: throttle::SignInThrottle,
     flash: flash::FlashStore,
     password_checks: password_checks::PasswordChecks,
-    /// Signs the cookies of browsers that have signed in before.
+    /// The key that signs the cookies of browsers that have signed in before.
     device_key: hmac::Key,
     cookie_names: session::CookieNames,
     /// Whether the log already contains a warning that a browser dropped a cookie that needs HTTPS.
@@ -55,7 +55,7 @@ pub struct PageState {
 }
 
 impl PageState {
-    /// `device_key` is a stored key of this installation.
+    /// Creates the state. `device_key` is a stored key of this installation.
     pub fn new(clock: Clock, device_key: &[u8]) -> Self {
         let device_key = hmac::Key::new(hmac::HMAC_SHA256, device_key);
         Self {

@@ -37,7 +37,7 @@ type IdPath = web::Path<String>;
 struct PeoplePage {
     layout: Layout,
     add: Option<InvitationForm>,
-    /// The email that was just invited, and the link to share.
+    /// The email of the person who was just invited, and the link to share.
     invited: Option<(String, String)>,
     people: Vec<PersonRow>,
     invitations: Vec<InvitationRow>,

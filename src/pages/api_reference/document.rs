@@ -1,4 +1,4 @@
-//! Converts the OpenAPI document into the contents of the page.
+//! Converts the OpenAPI document into the contents of the API reference.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,8 @@ pub(super) fn contents(document: &Value) -> ReferenceContents {
     let mut introduction = Vec::new();
     let mut overview = Vec::new();
     for paragraph in paragraphs(&document["info"]["description"]) {
-        // A paragraph that starts with a bold title, such as "**Lists**", is a section.
+        // A paragraph that starts with a bold title, such as "**Lists**", is a section of the
+        // overview.
         match paragraph
             .strip_prefix("**")
             .and_then(|rest| rest.split_once("**"))
@@ -40,7 +41,7 @@ pub(super) fn contents(document: &Value) -> ReferenceContents {
     }
 }
 
-/// Collects the error responses that calls share, by status.
+/// Returns the error responses that several calls share, sorted by status.
 fn common_errors(document: &Value) -> Vec<ResponseDoc> {
     let mut errors = BTreeMap::new();
     for (_, methods) in object_entries(&document["paths"]) {
@@ -66,7 +67,7 @@ fn paragraphs(description: &Value) -> Vec<String> {
     paragraphs.filter(|p| !p.is_empty()).collect()
 }
 
-/// Splits a text into plain segments and code segments, which are in backticks.
+/// Splits text at backticks into plain segments and code segments.
 pub(super) fn split_inline_code(text: &str) -> Vec<InlineSegment> {
     let parts = text.split('`').enumerate();
     parts
@@ -155,7 +156,8 @@ fn parameter_doc(document: &Value, parameter: &Value) -> FieldDoc {
     field
 }
 
-/// Describes the required token, if any: ``Requires a token with the scope `full` or `submit` ``.
+/// Describes the token that a call requires, such as ``Requires a token with the scope `full` ``.
+/// If the call requires no token, returns `No token required`.
 fn describe_permission(security: &Value) -> String {
     let mut scopes = Vec::new();
     let requirements = security.as_array().into_iter().flatten();
@@ -247,7 +249,8 @@ fn curl_command(document: &Value, path: &str, method: &str, operation: &Value) -
     lines.join(" \\\n  ")
 }
 
-/// Lists the schemas of objects. Strings and lists are described where they are used.
+/// Returns the documentation of all object schemas. Other schemas are described where they are
+/// used.
 fn schemas(document: &Value) -> Vec<SchemaDoc> {
     let all = object_entries(&document["components"]["schemas"]);
     let objects = all.filter(|(name, schema)| {

@@ -18,7 +18,7 @@ use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use schema::FieldDoc;
 
-/// The page's contents, built from the OpenAPI document on first use.
+/// The contents of the API reference, which are built from the OpenAPI document on first use.
 pub struct ApiReference {
     document: fn() -> Value,
     contents: OnceLock<ReferenceContents>,
@@ -46,13 +46,13 @@ struct ReferenceContents {
     schemas: Vec<SchemaDoc>,
 }
 
-/// A segment of a text: plain, or formatted as code.
+/// A segment of text, which is plain or formatted as code.
 struct InlineSegment {
     text: String,
     is_code: bool,
 }
 
-/// A section of the overview. The overview applies to all calls.
+/// A section of the overview, which applies to all calls.
 struct OverviewSection {
     anchor: String,
     title: String,

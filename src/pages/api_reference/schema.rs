@@ -13,12 +13,13 @@ pub(super) struct FieldDoc {
     pub(super) location: String,
     pub(super) is_required: bool,
     pub(super) value_type: Vec<InlineSegment>,
-    /// The name of the schema of the object or list items, which the page links to.
+    /// The name of the schema that the page links to: the schema of the object or of the list's
+    /// items.
     pub(super) schema: Option<String>,
     pub(super) description: Vec<InlineSegment>,
 }
 
-/// Resolves a `$ref`. Returns the schema and, if it was referenced, its name.
+/// Resolves a schema that can be a `$ref`. Returns the schema and, if it was referenced, its name.
 pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value, Option<&'a str>) {
     let name = schema["$ref"]
         .as_str()
@@ -29,7 +30,7 @@ pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value,
     }
 }
 
-/// Returns the members of an object. Members inherited through `allOf` come last.
+/// Returns the documentation of an object's members. Members inherited through `allOf` come last.
 pub(super) fn field_docs(document: &Value, schema: &Value) -> Vec<FieldDoc> {
     let (schema, _) = resolve(document, schema);
     let empty = Vec::new();
@@ -171,7 +172,8 @@ fn explicit_example(schema: &Value) -> Option<&Value> {
     schema.get("example").or_else(|| schema["examples"].get(0))
 }
 
-/// Returns an example value of a schema. Optional members are included if they have an example.
+/// Returns an example value of a schema. Optional members are included only if they have an
+/// example.
 pub(super) fn example_value(document: &Value, schema: &Value) -> Value {
     if let Some(example) = explicit_example(schema) {
         return example.clone();

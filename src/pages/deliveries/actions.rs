@@ -21,7 +21,8 @@ pub async fn redeliver(
         Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
             return Err(PageError::ItemNotFound);
         }
-        // The page shows the error. After a double submit, the delivery is already pending.
+        // The delivery's page shows the error. For example, after a double submit, the delivery is
+        // already pending.
         Err(error) => error.to_string(),
     };
     Ok(show_message(&context, &path, message))
@@ -43,7 +44,7 @@ pub async fn cancel(
     Ok(show_message(&context, &path, message))
 }
 
-/// Returns `success`, or the reason the delivery can't be changed.
+/// Returns the message for a result: `success`, or the reason that the delivery can't be changed.
 fn pending_delivery_message(
     result: Result<(), PendingDeliveryError>,
     success: &str,

@@ -20,7 +20,7 @@ use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::held_until;
 use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt};
 
-/// Maximum number of bytes of a binary response body that are shown.
+/// Maximum number of bytes shown of a binary response body.
 const HEX_BYTES_SHOWN: usize = 512;
 
 #[derive(Template)]
@@ -28,7 +28,7 @@ const HEX_BYTES_SHOWN: usize = 512;
 struct DeliveryPage {
     layout: Layout,
     webhook: WebhookId,
-    /// Empty if the webhook was deleted.
+    /// The webhook's URL; empty if the webhook was deleted.
     url: String,
     row: DeliveryRow,
     status: StateDescription,
@@ -39,7 +39,8 @@ struct DeliveryPage {
     request: Option<SentRequest>,
 }
 
-/// The state of a delivery as text, such as `Next attempt at 14:05:12 UTC, in 9 s (3 of 4)`.
+/// The state of a delivery, shown as an icon with text such as `Next attempt at 14:05:12 UTC, in 9
+/// s (3 of 4)`.
 struct StateDescription {
     css_class: &'static str,
     icon: &'static str,
@@ -60,8 +61,8 @@ struct AttemptDetails {
     error: String,
     /// Advice for fixing the failure.
     advice: &'static str,
-    /// Whether the status is 401 or 403, which often means that the endpoint uses a different
-    /// secret.
+    /// Whether the status is 401 or 403. These statuses often mean that the endpoint uses a
+    /// different secret.
     is_rejected: bool,
     segments: Vec<TimingSegment>,
     headers: Vec<(String, String)>,
@@ -69,7 +70,7 @@ struct AttemptDetails {
     truncated: bool,
 }
 
-/// One phase of an attempt in the timing bar. `x` and `width` are percentages.
+/// A phase of an attempt in the timing bar. `x` and `width` are percentages of the bar's width.
 struct TimingSegment {
     css_class: &'static str,
     name: &'static str,
@@ -119,7 +120,7 @@ pub async fn show(
     let is_held = webhook
         .as_ref()
         .is_some_and(|webhook| held_until(webhook, now).is_some());
-    // A deleted webhook has no pending deliveries, so the maximum isn't shown.
+    // The maximum is shown only for pending deliveries, and a deleted webhook has none.
     let webhook_max = webhook.as_ref().map_or(1, |webhook| {
         context.app.delivery.max_attempts(webhook.retries)
     });
@@ -247,8 +248,8 @@ impl ResponseBody {
     fn from_bytes(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::Text(text.to_owned()),
-            // The body ends in the middle of a character, for example because the size limit cut
-            // it. It is still text.
+            // The body is text that ends in the middle of a character, for example because it was
+            // truncated.
             Err(error) if error.error_len().is_none() => {
                 Self::Text(String::from_utf8_lossy(bytes).into_owned())
             }

@@ -28,7 +28,7 @@ use crate::store::{DeliveryFilter, PageRequest, RedeliverError};
 
 /// Number of deliveries per page.
 const PAGE_SIZE: usize = 50;
-/// Periods for "Redeliver failed": hours and label.
+/// The periods for "Redeliver failed", each as a number of hours and a label.
 const REDELIVERY_PERIODS: [(u64, &str); 4] = [
     (1, "the last hour"),
     (24, "the last day"),
@@ -52,7 +52,7 @@ struct DeliveriesPage {
 }
 
 impl DeliveriesPage {
-    /// The value and label of each state, and whether the list is filtered by the state.
+    /// Returns the value and label of each state, and whether the list shows only this state.
     fn states(&self) -> Vec<(&'static str, &'static str, bool)> {
         let label = |state| match state {
             DeliveryState::Pending => "Pending",

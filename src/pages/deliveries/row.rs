@@ -7,18 +7,19 @@ use crate::domain::explanation::{format_duration, status_text};
 use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::store::{DeliverySummary, LoggedAttempt};
 
-/// A state, shown as an icon with text and an optional time.
+/// The state of a webhook or delivery, shown as an icon with text and an optional time.
 pub struct StateLabel {
-    /// The CSS class that sets the color. The icon and the text show the same state without the
-    /// color.
+    /// The CSS class that sets the color. The icon and the text convey the state to people who
+    /// can't see colors.
     pub css_class: &'static str,
     pub icon: &'static str,
     pub text: String,
-    /// Shown after the text as a relative time.
+    /// A time that is shown after the text, as a relative time.
     pub relative_time: Option<DisplayTime>,
-    /// Shown after the text as a time of day, with the date unless it is today.
+    /// A time that is shown after the text, as a time of day. The date is shown too, unless it is
+    /// today's date.
     pub clock_time: Option<DisplayTime>,
-    /// Shown after the time.
+    /// Text that is shown after the time.
     pub detail: String,
 }
 
@@ -27,15 +28,15 @@ pub struct DeliveryRow {
     pub id: String,
     pub state: StateLabel,
     pub event: &'static str,
-    /// The number of attempts, such as `1`. Before the first redelivery, a pending delivery shows
-    /// the maximum too: `1 of 4`.
+    /// The number of attempts, such as `1`. A pending delivery that was never redelivered shows the
+    /// maximum too: `1 of 4`.
     pub attempts: String,
     pub response: String,
     pub created_at: DisplayTime,
 }
 
 /// Returns the maximum number of attempts before a delivery fails: 1 for a test, otherwise
-/// `webhook_max`. A redelivery starts the count again.
+/// `webhook_max`. A redelivery restarts the count.
 pub fn max_attempts_of(delivery: &DeliverySummary, webhook_max: usize) -> usize {
     match delivery.event {
         EventType::Test => 1,
@@ -44,7 +45,7 @@ pub fn max_attempts_of(delivery: &DeliverySummary, webhook_max: usize) -> usize 
 }
 
 impl DeliveryRow {
-    /// `max_attempts` is the maximum for the retry policy of the webhook.
+    /// Creates the row. `max_attempts` is the maximum for the webhook's retry policy.
     pub fn new(delivery: &DeliverySummary, max_attempts: usize, now: Timestamp) -> Self {
         let (css_class, icon, text) = match delivery.state {
             DeliveryState::Pending => (

@@ -7,9 +7,9 @@ use crate::store::DeliveryTotals;
 
 /// A webhook's delivery totals as a sentence with links.
 pub struct DeliveryTotalsView {
-    /// `1,204 events`.
+    /// The number of events, such as `1,204 events`.
     pub events: String,
-    /// States with at least one delivery.
+    /// The states with at least one delivery.
     pub states: Vec<StateTotal>,
     /// The number of events minus the number of deliveries in all states; `None` if the difference
     /// is 0.
@@ -21,7 +21,7 @@ pub struct DeliveryTotalsView {
 /// The number of deliveries in one state.
 pub struct StateTotal {
     pub state: &'static str,
-    /// `1,200 delivered`.
+    /// The number and the state, such as `1,200 delivered`.
     pub text: String,
 }
 

@@ -13,7 +13,7 @@ use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{AppliedStatusChange, StatusChange};
 
-/// Returns the path to redirect to after a form: the list or the item's own page.
+/// Returns the path to redirect to after a form is processed: the list, or the item's own page.
 fn return_path(fields: &IdempotentForm) -> String {
     let item = fields.get("return_to_item");
     if is_feedback_id(item) {

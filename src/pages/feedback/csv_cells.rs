@@ -1,11 +1,11 @@
-//! Formats the rows of the CSV export, which people often open directly in a spreadsheet.
+//! Formats the rows of the CSV export, which people often open directly in a spreadsheet program.
 //!
 //! A byte order mark makes Excel read UTF-8. Every field is quoted. An apostrophe is inserted
 //! before text that a spreadsheet would evaluate as a formula (OWASP, "CSV Injection").
 
 use crate::domain::text::is_invisible;
 
-/// UTF-8 byte order mark, at the beginning of the file.
+/// The UTF-8 byte order mark, which is written at the beginning of the file.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Appends a row to the content of a file.
@@ -20,8 +20,8 @@ pub fn write_row<const N: usize>(file: Vec<u8>, cells: [&str; N]) -> Result<Vec<
         .map_err(|error| csv::Error::from(error.into_error()))
 }
 
-/// Inserts an apostrophe wherever a cell could begin with a formula, and before a separator at the
-/// start.
+/// Inserts an apostrophe wherever a spreadsheet could read a formula at the start of a cell. Also
+/// inserts an apostrophe before a separator at the start of the text.
 ///
 /// A cell can begin inside the text. Some spreadsheets separate cells at semicolons, tabs, or line
 /// breaks, and ignore the quotes of a comma-separated file.

@@ -18,12 +18,13 @@ use crate::store::{FeedbackDelivery, StatusHistoryEntry};
 /// The maximum length of a message in the list, in characters. An expanded item shows the whole
 /// message.
 const EXCERPT_CHARS: usize = 400;
-/// If the first match starts at or after this character, the excerpt starts near the match.
+/// If at least this number of characters precedes the first match, the excerpt starts near the
+/// match.
 const MATCH_OFFSET_MAX: usize = 150;
-/// The maximum number of characters before the match in an excerpt that starts near it.
+/// The maximum number of characters before the match in an excerpt that starts near the match.
 const CONTEXT_CHARS: usize = 60;
 
-/// A segment of a text: a match of the search, or the text between matches.
+/// A segment of text: a match of the search, or text outside the matches.
 pub(super) struct TextSegment {
     pub(super) text: String,
     pub(super) is_match: bool,
@@ -33,32 +34,33 @@ pub(super) struct ItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
-    /// The page that the feedback is about: its path and query or, for a home page, its host.
+    /// The page that the feedback is about: its path and query or, for a home page, its host and
+    /// port.
     pub(super) page: Vec<TextSegment>,
     pub(super) at: DisplayTime,
     pub(super) details: Option<FeedbackDetails>,
     /// Whether the item is on its own page instead of in the list.
     pub(super) is_own_page: bool,
     pub(super) is_selected: bool,
-    /// Whether the item shows the confirmation of its deletion.
+    /// Whether the item asks for confirmation of its deletion.
     pub(super) is_confirming_delete: bool,
-    /// The path that expands or collapses the item.
+    /// The path of the link that expands or collapses the item.
     pub(super) path: String,
-    /// The path that shows the confirmation of the deletion.
+    /// The path of the page that asks for confirmation of the deletion.
     pub(super) delete_path: String,
-    /// The path that cancels the deletion.
+    /// The path of the page without this confirmation.
     pub(super) cancel_path: String,
     /// The query string of the list to return to.
     pub(super) back: String,
 }
 
-/// The additional data of an expanded item.
+/// The data that an item shows only if it is expanded or on its own page.
 pub(super) struct FeedbackDetails {
     pub(super) received: String,
     pub(super) reply_url: Option<String>,
     pub(super) metadata: Vec<(String, String)>,
     pub(super) history: Vec<HistoryView>,
-    /// `None` if the user isn't an admin.
+    /// The deliveries of the feedback; `None` if the user isn't an admin.
     pub(super) deliveries: Option<Vec<FeedbackDeliveryView>>,
 }
 
@@ -73,7 +75,7 @@ pub(super) struct HistoryView {
 pub(super) struct FeedbackDeliveryView {
     pub(super) row: DeliveryRow,
     pub(super) path: String,
-    /// Empty if the webhook was deleted.
+    /// The webhook's URL; empty if the webhook was deleted.
     pub(super) url: String,
 }
 
@@ -222,8 +224,9 @@ fn metadata_entries(feedback: &Feedback) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Returns the decoded path and query of a URL, or only the host for a site's home page. The host
-/// of any other page is omitted, because the project usually implies the host.
+/// Returns the decoded path, query, and fragment of a URL or, for a site's home page, its host and
+/// port. The host of any other page is omitted, because the project usually implies the host. An
+/// invalid URL is returned unchanged.
 fn display_path(url: &str) -> String {
     let Ok(parsed) = url::Url::parse(url) else {
         return url.to_owned();

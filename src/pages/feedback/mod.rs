@@ -32,7 +32,7 @@ use crate::store::{FeedbackFilter, Page, PageRequest, SEARCH_COUNT_MAX, StatusCo
 use item::{FeedbackDetails, ItemView};
 
 const PATH: &str = "/feedback";
-/// The number of items on a page.
+/// The maximum number of items on a page.
 const PAGE_SIZE: usize = 25;
 
 /// The query parameters of the list.
@@ -43,7 +43,7 @@ struct ListQuery {
     /// The search text as entered.
     text: String,
     search: Option<SearchQuery>,
-    /// The reason the search text is invalid. If there is a problem, the list is empty.
+    /// The reason the search text is invalid. If the text is invalid, the list is empty.
     problem: Option<SearchError>,
     before: Option<String>,
     open: Option<String>,
@@ -117,8 +117,8 @@ impl ListQuery {
         }
     }
 
-    /// The query string for the same project and search, with the given status, page, and extra
-    /// pair such as `open=ID`.
+    /// Returns a query string with the project and search of this list, and with the given status,
+    /// cursor, and extra pair, such as `open=ID`.
     fn query_for(
         &self,
         status: Option<FeedbackStatus>,
@@ -141,7 +141,7 @@ impl ListQuery {
         serde_urlencoded::to_string(pairs).unwrap_or_default()
     }
 
-    /// The query string of this list, with an extra pair.
+    /// Returns the query string of this list, with an optional extra pair.
     fn query_string(&self, extra: Option<(&str, &str)>) -> String {
         self.query_for(self.status, self.before.as_deref(), extra)
     }
@@ -155,7 +155,7 @@ fn is_feedback_id(text: &str) -> bool {
     text.starts_with("fb_") && parse_ulid(text).is_some()
 }
 
-/// Returns the valid feedback ids among the texts, at most [`PAGE_SIZE`].
+/// Returns the first [`PAGE_SIZE`] valid feedback ids in `texts`.
 fn parse_ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<FeedbackId> {
     texts
         .filter(|id| is_feedback_id(id))
@@ -205,7 +205,7 @@ impl FeedbackPage {
         FeedbackStatus::ALL
     }
 
-    /// The query string of this list, for returning to it after a form is submitted.
+    /// Returns the query string of this list. Forms redirect to it after they are processed.
     fn return_query(&self) -> String {
         self.query.query_string(None)
     }
@@ -240,8 +240,8 @@ impl FeedbackPage {
         self.query.status == Some(*status)
     }
 
-    /// The project whose snippet an empty list shows: the selected project or, without one, the
-    /// first. `None` if there is feedback or a search.
+    /// Returns the project whose snippet an empty list shows: the selected project or, if none is
+    /// selected, the first project. Returns `None` if there is feedback or search text.
     fn snippet_project(&self) -> Option<&Project> {
         let StatusCounts {
             new,
@@ -253,7 +253,8 @@ impl FeedbackPage {
         project.filter(|_| is_empty)
     }
 
-    /// Ids for the delete confirmation above the list. A single item shows its own confirmation.
+    /// Returns the ids for the delete confirmation above the list. If only one item is to be
+    /// deleted, the item itself shows the confirmation.
     fn ids_to_delete(&self) -> &[FeedbackId] {
         match &self.query.delete[..] {
             [_single] => &[],

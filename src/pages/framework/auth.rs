@@ -129,7 +129,8 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     if session.needs_touch
         && let Err(error) = context.app.store.touch_session(session.token_hash).await
     {
-        // Don't fail the request because of this error. The next request tries again.
+        // This error doesn't make the request fail. The next request tries again to record the last
+        // use.
         tracing::warn!(%error, "recording the last use of a session failed");
     }
     request.extensions_mut().insert(Actor {

@@ -75,7 +75,7 @@ impl RequestContext {
         self.session.as_ref()
     }
 
-    /// The signed-in user. Fails on public pages without a session.
+    /// Returns the signed-in user. Fails with [`PageError::SignedOut`] if there is no session.
     pub fn user(&self) -> Result<&User, PageError> {
         self.session
             .as_ref()
@@ -141,14 +141,14 @@ impl RequestContext {
             .map(|(_, value)| value)
     }
 
-    /// Creates the layout, and removes the session's flash data from the store. The messages are in
-    /// the layout; the rest is returned. A background refresh removes nothing.
+    /// Creates the layout, and removes the session's flash data from the store. The layout contains
+    /// the messages; the other data is returned. A background refresh removes nothing.
     pub fn build_layout(
         &self,
         title: &str,
         section: impl Into<Option<NavSection>>,
     ) -> (Layout, Flash) {
-        // Keep the flash data for the next navigation.
+        // During a background refresh, keep the flash data for the next navigation.
         let mut flash = self
             .session
             .as_ref()
@@ -171,7 +171,7 @@ impl RequestContext {
         (layout, flash)
     }
 
-    /// Returns whether the page's script sent the request, after a live update.
+    /// Returns whether the page's script sent the request after a live update.
     pub fn is_background_refresh(&self) -> bool {
         self.request.headers().contains_key(REFRESH_HEADER)
     }
@@ -200,7 +200,8 @@ impl RequestContext {
         flash.take_interrupted(session.token_hash, &url)
     }
 
-    /// The absolute URL of a path: under the base URL or, without one, the request's origin.
+    /// Returns the absolute URL of a path, under the base URL or, without a base URL, under the
+    /// request's origin.
     pub fn absolute_url(&self, path: &str) -> String {
         let own_origin = self.proxies().own_origin(&self.request);
         self.app.urls.absolute(&own_origin, path)

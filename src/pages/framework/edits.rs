@@ -24,7 +24,8 @@ pub struct Edits(Vec<Edit>);
 #[derive(Clone, Debug)]
 struct Edit {
     field: EditField,
-    /// `None` if the form doesn't contain the loaded value. The field then counts as changed.
+    /// The value that the field was loaded with. If the form doesn't contain this value, it is
+    /// `None`, and the field counts as changed.
     loaded: Option<String>,
     submitted: String,
     /// The submitted value in its stored format, such as a normalized URL.
@@ -68,7 +69,7 @@ impl Edits {
         self.0.iter().any(|edit| edit.field.0 == name)
     }
 
-    /// Returns `value` if the person changed this field.
+    /// Returns `value` if the person changed the field `name`.
     pub fn changed<T>(&self, name: &str, value: T) -> Option<T> {
         self.is_changed(name).then_some(value)
     }
@@ -137,8 +138,8 @@ pub(super) fn is_same<'a>(values: impl IntoIterator<Item = &'a str>, loaded: &st
     normalize(values) == normalize([loaded])
 }
 
-/// Joins the values of a field, sorted, with LF line breaks and without trailing whitespace.
-/// Browsers send CR LF, and checkboxes in page order.
+/// Sorts and joins the values of a field, with LF line breaks and without trailing whitespace.
+/// Browsers send CR LF line breaks, and send checkboxes in page order.
 fn normalize<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
     let mut values: Vec<&str> = values.into_iter().collect();
     values.sort_unstable();

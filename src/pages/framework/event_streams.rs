@@ -23,7 +23,7 @@ pub struct EventStreams {
 struct OpenStream {
     session: [u8; 32],
     user: UserId,
-    /// Notified when a newer stream replaces this stream. Its pointer identifies the stream.
+    /// Notified when a newer stream replaces this stream. The pointer also identifies the stream.
     evicted: Arc<Notify>,
 }
 

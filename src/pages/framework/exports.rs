@@ -22,7 +22,7 @@ pub const PIECE_BYTES: usize = 64 * 1024;
 /// Maximum number of exports of a session at a time.
 const EXPORTS_PER_SESSION: usize = 2;
 /// Maximum number of exports of a user at a time. It is below [`EXPORTS_MAX`], so one user can't
-/// block the exports of all others.
+/// block the exports of all other users.
 const EXPORTS_PER_USER: usize = 3;
 /// Maximum number of exports of all users at a time.
 const EXPORTS_MAX: usize = 8;
@@ -37,7 +37,7 @@ type Owner = ([u8; 32], UserId);
 #[derive(Default)]
 pub struct ExportSlots(Arc<Mutex<Vec<Owner>>>);
 
-/// The slot of a running export. Dropping it frees the slot.
+/// A slot that a running export occupies until this value is dropped.
 pub struct ExportSlot {
     owner: Owner,
     running: Arc<Mutex<Vec<Owner>>>,
@@ -129,7 +129,7 @@ where
     })
 }
 
-/// Returns the response that downloads the file.
+/// Returns a response that browsers save as a file.
 pub fn response(
     content_type: &str,
     name: &str,

@@ -73,8 +73,8 @@ pub struct Flash {
     pub messages: Vec<FlashMessage>,
     pub draft: Option<WebhookDraft>,
     pub test: Option<(WebhookId, TestReport)>,
-    /// Only the page that shows the value removes it, with [`FlashStore::take_reveal`]. A different
-    /// page in another tab can't consume it.
+    /// A value to show once. Only the page that shows the value removes it, with
+    /// [`FlashStore::take_reveal`]. A different page in another tab can't consume the value.
     pub reveal: Option<OneTimeReveal>,
     /// The form that was interrupted by the end of the previous session. Only the form's page
     /// removes it, with [`FlashStore::take_interrupted`].
@@ -113,7 +113,8 @@ impl FlashStore {
         );
     }
 
-    /// Removes and returns the session's flash data, except the data for a specific page.
+    /// Removes and returns the session's flash data, except the data that only a specific page may
+    /// take.
     pub fn take(&self, session: [u8; 32]) -> Flash {
         self.take_with(session, |flash| {
             let kept = Flash {
@@ -132,7 +133,7 @@ impl FlashStore {
         })
     }
 
-    /// Removes and returns the reveal if `is_shown` returns true for it.
+    /// Removes and returns the one-time value if `is_shown` returns true for it.
     pub fn take_reveal(
         &self,
         session: [u8; 32],

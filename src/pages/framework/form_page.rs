@@ -23,7 +23,8 @@ pub struct FormPage {
     render: Rc<Render>,
 }
 
-/// The query string that a page uses instead of the request's, stored in the request's extensions.
+/// The query string that a page uses instead of the request's own query string. It is stored in the
+/// request's extensions.
 #[derive(Clone)]
 pub struct FormPageQuery(pub String);
 
@@ -61,7 +62,7 @@ impl FormPage {
         self
     }
 
-    /// The page of the form that the request's route processes, if the route has a form.
+    /// Returns the page of the form that the request's route processes, if the route has a form.
     pub fn of(request: &HttpRequest) -> Option<Self> {
         request.app_data::<Self>().cloned()
     }

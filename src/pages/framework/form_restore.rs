@@ -1,6 +1,6 @@
 //! Fills the form of a rendered page with submitted values.
 //!
-//! It rewrites the HTML, so it works for every form without code in templates and handlers.
+//! This module rewrites the HTML, so templates and handlers need no code for this purpose.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -29,8 +29,8 @@ pub struct Restoration<'a> {
     /// The `action` attribute of the form. The first form with this action is filled.
     pub action: &'a str,
     pub fields: &'a [(String, String)],
-    /// If set, only these fields are filled. Otherwise, all fields are filled, including the hidden
-    /// fields with the loaded values of an edit form.
+    /// The names of the fields to fill. `None` fills all fields except passwords and the hidden
+    /// fields that keep the values of the page.
     pub only: Option<&'a [&'a str]>,
     /// Names of the invalid fields that the notice describes.
     pub invalid: &'a [&'a str],
@@ -183,7 +183,7 @@ impl Restoration<'_> {
         if let Some(values) = self.values(area, position)
             && let Some(value) = values.first()
         {
-            // HTML parsers drop the first line break.
+            // HTML parsers drop a line break at the start of a `<textarea>`.
             area.set_inner_content(&format!("\n{value}"), ContentType::Text);
             self.mark_invalid(area)?;
         }
@@ -226,8 +226,8 @@ impl Restoration<'_> {
         Ok(())
     }
 
-    /// Marks an invalid field, and refers to the notice as its description. Leaves other fields
-    /// unchanged.
+    /// Marks a field as invalid if `invalid` contains its name, and adds the notice to its
+    /// descriptions. Leaves other fields unchanged.
     fn mark_invalid(&self, control: &mut Element<'_, '_>) -> HandlerResult {
         let name = control.get_attribute("name").unwrap_or_default();
         if self.invalid.contains(&name.as_str()) {

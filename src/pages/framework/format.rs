@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
 
-/// The ASCII characters that `mailto_url` encodes, which include all delimiters of a URL. Other
+/// The ASCII characters that `mailto_url` encodes, which include all delimiters of a URL. Non-ASCII
 /// characters are always encoded.
 const EMAIL_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
@@ -24,14 +24,14 @@ pub fn mailto_url(email: &str) -> String {
     }
 }
 
-/// The texts of a `<time>` element. They are in UTC; the page's script converts them to the
-/// browser's time zone.
+/// A time in the formats of a `<time>` element. All formats are in UTC; the page's script converts
+/// them to the browser's time zone.
 #[derive(Clone, Debug)]
 pub struct DisplayTime {
     pub iso: String,
     pub exact: String,
     pub relative: String,
-    /// `14:02 UTC` today, `25 Nov, 14:02 UTC` on other days.
+    /// The time of day, such as `14:02 UTC`, with the date if it isn't today: `25 Nov, 14:02 UTC`.
     pub clock: String,
     /// `14:02:07 UTC`.
     pub with_seconds: String,
@@ -76,8 +76,8 @@ fn clock_time(at: Timestamp, now: Timestamp) -> String {
     at.to_jiff().strftime(format).to_string()
 }
 
-/// The time until `due`, rounded up, such as `in 4 s`, `in 3 min`, or `in 2 h`; `now` if `due` has
-/// passed.
+/// Formats the time until `due`, rounded up, such as `in 4 s`, `in 3 min`, or `in 2 h`; `now` if
+/// `due` has passed.
 pub fn time_until(due: Timestamp, now: Timestamp) -> String {
     match due.since(now) {
         Duration::ZERO => "now".into(),

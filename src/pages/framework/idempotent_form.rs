@@ -1,9 +1,9 @@
 //! Idempotent forms: submitting a form twice has the effect of submitting it once.
 //!
 //! Forms contain a random `submission_key`. If a session sends the same key and fields again within
-//! 10 minutes, the POST waits for the first POST and gets its redirect. If the first POST was
-//! rejected, the form can be sent again. A POST with different fields is a new submission, because
-//! a browser can restore a page with its key. Without a session, every POST is processed.
+//! 10 minutes, the POST waits for the first POST and receives the same redirect. If the first POST
+//! was rejected, the form can be sent again. A POST with different fields is a new submission,
+//! because a browser can restore a page with its key. Without a session, every POST is processed.
 //! [`IdempotentForm`] looks up the key and [`run`] records the redirect, so handlers contain no
 //! code for this. Keys are stored in memory. A form that must not be processed twice even after a
 //! restart uses an idempotency key in the database.
@@ -30,10 +30,11 @@ use crate::server::form_data::FormData;
 use crate::server::tokens;
 
 const LIFETIME: Duration = Duration::from_secs(600);
-/// Maximum number of stored keys. Above it, the oldest key is deleted.
+/// Maximum number of stored keys. At the limit, a new key replaces the oldest key.
 const KEYS_MAX: usize = 1000;
 
-/// The redirect of a successful POST. Locked while a POST is in progress.
+/// The redirect of a successful POST, if there is one. The mutex is locked while a POST is in
+/// progress.
 type Redirect = Arc<AsyncMutex<Option<HeaderValue>>>;
 
 pub struct SubmissionKeys {
@@ -64,7 +65,7 @@ impl SubmissionKeys {
         self.find_or_insert(key).lock_owned().await
     }
 
-    /// Returns the redirect of a submission. Adds the submission if its key wasn't seen before.
+    /// Returns the redirect of a submission. Adds the submission if its key isn't stored.
     fn find_or_insert(&self, key: [u8; 32]) -> Redirect {
         let now = self.clock.monotonic();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +134,7 @@ fn redirect_again(location: HeaderValue) -> Error {
     InternalError::from_response("form submitted twice", response).into()
 }
 
-/// Runs the handler of a form to completion, even if the browser disconnects, and records its
+/// Runs the handler of a form to completion, even if the browser disconnects, and records the
 /// redirect.
 pub async fn run(
     request: ServiceRequest,

@@ -25,7 +25,7 @@ const SECRET_FIELDS: [&str; 3] = ["password", "current", "secret"];
 const CARRIED_PREFIX: &str = "carried.";
 /// The field of the sign-in form with the `action` of the carried form.
 const CARRIED_ACTION: &str = "carried_action";
-/// Fields whose values nobody types, so they aren't listed as text.
+/// Fields whose values people don't type. They aren't listed as typed text.
 const UNTYPED_FIELDS: [&str; 17] = [
     "at_once",
     "back",
@@ -56,7 +56,7 @@ pub struct InterruptedForm {
     pub fields: Vec<(String, String)>,
 }
 
-/// Text to copy from a page that can't show the form.
+/// Text that the person typed, shown for copying if the form can't be shown.
 pub struct TypedText {
     pub label: String,
     pub value: String,
@@ -126,7 +126,7 @@ pub fn typed_texts(fields: &[(String, String)]) -> Vec<TypedText> {
         .collect()
 }
 
-/// Returns a label for a field: `URL`, `Description`.
+/// Returns a label for a field, such as `URL` or `Description`.
 fn label(name: &str) -> String {
     if name == "url" {
         return "URL".to_owned();
@@ -231,7 +231,7 @@ pub fn fill_in_form(response: HttpResponse, context: &RequestContext) -> HttpRes
 pub enum ResumedPage {
     /// The page, with the values of the interrupted form if there is such a form.
     Page(HttpResponse),
-    /// The interrupted form, because it contains typed text and isn't on the page.
+    /// The interrupted form, which contains typed text but isn't on the page.
     Missing(InterruptedForm),
 }
 

@@ -62,8 +62,8 @@ impl Layout {
         }
     }
 
-    /// Shows a database problem to a signed-in user. Admins see the details. Members see only that
-    /// changes can't be saved.
+    /// Shows a database problem to a signed-in user. Admins see the details. Members see a message
+    /// only if changes can't be saved.
     pub fn show_problem(&mut self, problem: &DatabaseProblem) {
         self.problem = match &self.user {
             Some(user) if user.is_admin => Some(problem.to_string()),
@@ -84,8 +84,8 @@ impl Layout {
         html::asset_path(&self.urls, name)
     }
 
-    /// Escapes control characters in a text for an attribute such as `title`, because `<bdi>` can't
-    /// isolate text in attributes.
+    /// Escapes control characters in the text of an attribute such as `title`, because `<bdi>`
+    /// can't isolate text in attributes.
     pub fn escape_attribute<'a>(&self, text: &'a str) -> Cow<'a, str> {
         escape_controls(text)
     }

@@ -246,8 +246,8 @@ impl EventStream {
         }
     }
 
-    /// Returns the names of the subscriptions with changes that weren't sent yet, or all names if
-    /// the last sent change is unknown.
+    /// Returns the names of the subscriptions with changes that haven't been sent yet, or all names
+    /// if the last sent change is unknown.
     fn changed_names(&self) -> BTreeSet<String> {
         let Some(seen) = self.seen else {
             return self.subscriptions.iter().map(Subscription::name).collect();

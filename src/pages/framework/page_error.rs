@@ -37,7 +37,7 @@ pub enum PageError {
         "Somebody else changed this in the meantime. Nothing was saved. To replace their values with yours, save again."
     )]
     Conflict(Vec<FieldConflict>),
-    /// An error that only one page reports.
+    /// An error with its own status, title, and message.
     #[error("{message}")]
     Specific {
         status: StatusCode,
@@ -46,13 +46,13 @@ pub enum PageError {
     },
     #[error("{}", .0.public_message())]
     Store(#[from] StoreError),
-    /// Contains details for the log, which pages don't show.
+    /// Contains details that are logged but not shown on pages.
     #[error("Try again. If the problem persists, see the server log.")]
     Internal(String),
 }
 
 impl PageError {
-    /// An error with status 503 and the generic title.
+    /// Creates an error with status 503 and the generic title.
     pub const fn unavailable(message: &'static str) -> Self {
         Self::Specific {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -117,7 +117,8 @@ impl ResponseError for PageError {
         }
     }
 
-    /// Returns an empty body: the middleware renders the page, because it knows the layout.
+    /// Returns a response without a body. The middleware renders the page, because it has the data
+    /// for the layout.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }

@@ -3,7 +3,8 @@
 //!
 //! Programs on other ports, paths, and subdomains of the same host can set or delete cookies with
 //! the same name. So each session has a second cookie, whose name contains a tag of this
-//! installation. Over HTTPS, the name has the `__Secure-` prefix, so plain HTTP pages can't set it.
+//! installation. Over HTTPS, the name has the `__Secure-` prefix, so plain HTTP pages can't set
+//! this cookie.
 
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::cookie::{Cookie, SameSite};
@@ -84,9 +85,9 @@ pub fn set_cookies(response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
     }
 }
 
-/// Adds the cookies of a new session, and a cookie that marks a sign-in in progress. That cookie
-/// isn't restricted to HTTPS. If the browser returns it without a session cookie, the sign-in has
-/// failed.
+/// Adds the cookies of a new session. Also adds a cookie that marks a sign-in in progress and isn't
+/// restricted to HTTPS. If the browser returns this cookie without a session cookie, the sign-in
+/// has failed.
 pub fn sign_in(context: &RequestContext, response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
     set_cookies(response, cookies);
     set_signing_in_cookie(context, response, CookieDuration::minutes(1));

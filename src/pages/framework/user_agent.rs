@@ -28,8 +28,8 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("Linux", "Linux"),
 ];
 
-/// Returns a name such as `Firefox on Linux`, or an empty string if the browser and the system are
-/// unknown.
+/// Returns a name such as `Firefox on Linux`, or an empty string if neither the browser nor the
+/// system is known.
 pub fn browser_name(user_agent: &str) -> String {
     let find = |known: &[(&str, &'static str)]| {
         known

@@ -13,7 +13,7 @@ pub(super) struct ChecklistItem {
     pub(super) text: String,
     /// A command that tests the connection.
     pub(super) curl: Option<String>,
-    /// Path and label of a link to the page where the problem can be fixed.
+    /// The path and label of a link to a page with details or settings.
     pub(super) link: Option<(String, &'static str)>,
 }
 

@@ -7,14 +7,14 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{DeliveryFilter, PageRequest};
 
-/// The number of a webhook's last deliveries that are checked.
+/// The number of deliveries that are checked for each webhook, newest first.
 const DELIVERIES_CHECKED: usize = 20;
 
 /// A webhook with its checklist.
 pub(super) struct DiagnosedWebhook {
     pub(super) webhook: Webhook,
     pub(super) items: Vec<ChecklistItem>,
-    /// Whether the checklist is expanded. Only the checklist of a single webhook is expanded.
+    /// Whether the checklist is expanded. It is expanded only if the page shows a single webhook.
     pub(super) is_open: bool,
 }
 

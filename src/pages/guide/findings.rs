@@ -15,7 +15,7 @@ use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::DisplayTime;
 use crate::store::{DeliverySummary, LoggedAttempt};
 
-/// The data for the checks: a webhook, its last deliveries, and all projects.
+/// The data for the checks of one webhook.
 pub(super) struct WebhookCheckInput<'a> {
     pub(super) webhook: &'a Webhook,
     /// The last deliveries, newest first.
@@ -362,7 +362,7 @@ fn is_tls_failure(attempt: &LoggedAttempt) -> bool {
     code.starts_with("tls") || code.starts_with("certificate")
 }
 
-/// Returns a description of the failure and how to fix it.
+/// Returns a description of the failure, with advice for fixing it.
 fn describe_failure(attempt: &LoggedAttempt) -> String {
     let code = attempt.error_code.as_deref().unwrap_or_default();
     let error = attempt.error.as_deref().unwrap_or_default();
@@ -371,7 +371,8 @@ fn describe_failure(attempt: &LoggedAttempt) -> String {
         .to_owned()
 }
 
-/// Joins project names: `“Shop”, “Blog”`. After 5 names, gives the number of the others: `3 more`.
+/// Joins project names: `“Shop”, “Blog”`. Lists at most 5 names, followed by the number of other
+/// projects: `3 more`.
 fn join_names(projects: &[&Project]) -> String {
     const NAMES_SHOWN: usize = 5;
     let mut names: Vec<String> = projects

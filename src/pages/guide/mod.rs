@@ -1,6 +1,6 @@
 //! `/docs/webhooks`: the integration guide, which is public.
 //!
-//! For admins, its troubleshooting section contains diagnostics of each webhook. The diagnostics
+//! For admins, the troubleshooting section contains diagnostics of each webhook. The diagnostics
 //! use only the database, so rendering the page sends no requests.
 
 mod checklist;
@@ -33,11 +33,11 @@ struct GuidePage {
     payloads: Vec<ExamplePayload>,
     /// The examples of "Verify the signature", each with its introduction.
     verify_examples: Vec<(&'static Example, &'static str)>,
-    /// The examples of "Common uses".
+    /// The examples of "Common uses", each with its introduction.
     use_examples: Vec<(&'static Example, &'static str)>,
     /// The time limit for an endpoint's response.
     timeout: String,
-    /// The delays before the retries: `1 s, 5 s, and 15 s`.
+    /// The delays of the retry policy `standard`, such as `1 s, 5 s, and 15 s`.
     standard_delays: String,
     patient_delays: String,
     /// The checklist without diagnostics.
@@ -93,7 +93,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render(StatusCode::OK, &page)
 }
 
-/// Joins delays: `1 s, 5 s, and 15 s`. Returns an empty string if there are none.
+/// Joins delays, such as `1 s, 5 s, and 15 s`. Returns an empty string if there are no delays.
 fn join_durations(delays: &[Duration]) -> String {
     let parts: Vec<String> = delays.iter().map(|delay| format_delay(*delay)).collect();
     match parts.split_last() {

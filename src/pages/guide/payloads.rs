@@ -6,7 +6,7 @@ use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use crate::domain::id::{FeedbackId, ProjectId};
 use crate::domain::webhook::Topic;
 
-/// The body of an event, formatted for readability.
+/// An example of an event: its type, a description, and its body as formatted JSON.
 pub(super) struct ExamplePayload {
     pub(super) event: &'static str,
     pub(super) description: &'static str,

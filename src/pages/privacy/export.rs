@@ -58,8 +58,8 @@ pub(super) enum ExportPosition {
     After(Option<String>),
 }
 
-/// Returns the piece at a position, and the next position. A piece is the head of the file, or one
-/// feedback item with its history and deliveries.
+/// Returns the piece at a position, and the next position, which is `None` at the end. A piece is
+/// the head of the file, or one feedback item with its history and deliveries.
 pub(super) async fn next_piece(
     store: &Store,
     email: &str,

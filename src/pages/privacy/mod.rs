@@ -91,7 +91,7 @@ impl SearchResult {
         group_digits(self.count)
     }
 
-    /// The number of items beyond the list; `None` if all are listed.
+    /// Returns the number of items that aren't listed, or `None` if all items are listed.
     fn unlisted_count(&self) -> Option<String> {
         let listed = u64::try_from(self.rows.len()).unwrap_or(u64::MAX);
         let more = self.count.saturating_sub(listed);
@@ -122,7 +122,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render(StatusCode::OK, &PrivacyPage::new(&context, "", None))
 }
 
-/// Handles "Find", and "Erase" before it is confirmed.
+/// Handles "Find", and "Erase" before the erasure is confirmed.
 pub(super) async fn find(
     context: RequestContext,
     fields: IdempotentForm,

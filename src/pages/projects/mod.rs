@@ -1,4 +1,4 @@
-//! Settings → Projects: lists projects with their widget snippets, and edits them.
+//! Settings → Projects: lists and edits projects, and shows their widget snippets.
 //!
 //! Members can view the page; only admins can make changes. Query parameters (`?add`, `?open=ID`,
 //! `?delete=ID`) open forms and rows.
@@ -269,7 +269,7 @@ pub(super) async fn edit(
     Ok(redirect_to_open_row(&context, &id))
 }
 
-/// "Pause" and "Resume".
+/// Handles "Pause" and "Resume".
 pub(super) async fn set_status(
     context: RequestContext,
     id: IdPath,
@@ -348,7 +348,7 @@ async fn update_project(
     }
 }
 
-/// Returns a stored value as the settings form contains it.
+/// Returns a field's stored value in the format of the settings form.
 fn edited_value(project: &Project, name: &str) -> String {
     match name {
         "name" => project.name.clone(),

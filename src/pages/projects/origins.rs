@@ -1,5 +1,5 @@
 //! The widget section of Settings → Projects: the snippet, the origins that use the widget, and
-//! rejected origins, each with a button to allow it.
+//! rejected origins, which admins can allow.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -54,7 +54,7 @@ pub struct ProjectOrigins<'a> {
     project: &'a Project,
     script_url: &'a str,
     form_url: String,
-    /// The origin of the latest feedback.
+    /// The origin of the latest accepted feedback.
     seen: Option<SeenOrigin>,
     rejected: Vec<RejectedOrigin>,
     allow_url: Option<String>,

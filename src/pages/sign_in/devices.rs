@@ -14,7 +14,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::session;
 use crate::server::{cookies, tokens};
 
-/// The lifetime of the cookie in days, the longest that browsers allow.
+/// The lifetime of the cookie in days. Browsers don't allow a longer lifetime.
 const MAX_AGE_DAYS: i64 = 400;
 /// Maximum number of cookie values that are verified for one request.
 const CANDIDATES_MAX: usize = 8;

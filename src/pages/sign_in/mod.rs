@@ -216,8 +216,8 @@ fn local_path_or_home(next: &str) -> &str {
 }
 
 /// Returns whether every browser interprets `path` as a path on this host. With two leading
-/// slashes, a backslash, or a control character, a browser may interpret it as a URL of a different
-/// host.
+/// slashes, a backslash, or a control character, a browser may interpret `path` as a URL of a
+/// different host.
 fn is_local_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")

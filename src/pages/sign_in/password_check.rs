@@ -14,8 +14,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::server::security_events::{self, Actor};
 
-/// The account name for the throttle when a new password is hashed. No user can have it as an
-/// email.
+/// The account name for the throttle when a new password is hashed. No user can have this email.
 const NO_ACCOUNT: &str = " ";
 
 /// The result of checking a password.
@@ -74,7 +73,7 @@ impl PasswordRejection {
     }
 }
 
-/// Rounds up to 1 to 60 seconds, so that a client never tries again too early.
+/// Rounds up to whole seconds, from 1 to 60, so that a client never tries again too early.
 fn whole_seconds(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis().div_ceil(1000))
         .unwrap_or(60)
@@ -82,8 +81,8 @@ fn whole_seconds(wait: Duration) -> u64 {
 }
 
 /// Checks the password of an account. The check takes the same time if there is no such account.
-/// `client` returns the source of the attempt. Its argument is the user with that email, if there
-/// is one.
+/// `client` returns the source of the attempt. The argument of `client` is the user with this
+/// email, if such a user exists.
 pub async fn verify_password(
     context: &RequestContext,
     email: &str,

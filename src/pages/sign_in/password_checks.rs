@@ -25,7 +25,7 @@ pub struct PasswordChecks {
 struct QueuePlace {
     site: Site,
     is_guaranteed: bool,
-    /// Notified when another site gets this place.
+    /// Notified when this place is given to another site.
     evicted: Notify,
 }
 
@@ -63,8 +63,8 @@ impl PasswordChecks {
         Ok(Permit { _running: running })
     }
 
-    /// Takes a place in the queue. If the queue is full, the newest place of the site with the most
-    /// places is reassigned. Fails if this site would then have more places than the other site.
+    /// Enters the queue. If the queue is full, `site` receives the newest place of the site with
+    /// the most places. Fails if `site` would then have more places than that site.
     fn enter_queue(&self, site: Site, is_guaranteed: bool) -> Result<QueuePlaceGuard<'_>, Busy> {
         let mut waiting = lock(&self.waiting);
         let count_of = |site| {
@@ -97,7 +97,7 @@ impl PasswordChecks {
     }
 }
 
-/// Frees the place on drop.
+/// Frees a place in the queue on drop.
 struct QueuePlaceGuard<'a>(Arc<QueuePlace>, &'a Mutex<Vec<Arc<QueuePlace>>>);
 
 impl Drop for QueuePlaceGuard<'_> {

@@ -54,7 +54,7 @@ impl SetupPage {
     }
 }
 
-/// Shows the form. Opening the link doesn't use it up.
+/// Shows the setup form. Opening the link doesn't use it up.
 pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let token = context.query_param("token").unwrap_or_default();
     check_link(&context, &token).await?;

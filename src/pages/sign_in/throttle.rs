@@ -1,10 +1,10 @@
 //! Limits the rate of password checks after failures. No account is ever locked permanently.
 //!
-//! A wait guarantees a check: if a client tries again within 60 s after its wait, its password is
-//! checked, regardless of other clients. Each client therefore has its own wait, which doubles with
-//! each of its own failures. The failures of other clients on the same account raise the first wait
-//! of a new client. They can also make waits begin at a client's first failure instead of its
-//! fifth. Rejected attempts don't count as failures.
+//! A check is guaranteed after a wait: if a client tries again within 60 s after its wait, its
+//! password is checked, regardless of other clients. Each client therefore has its own wait, which
+//! doubles with each of its own failures. The failures of other clients on the same account raise
+//! the first wait of a new client. They can also make waits begin at a client's first failure
+//! instead of its fifth. Rejected attempts don't count as failures.
 
 mod client;
 mod client_table;
@@ -20,16 +20,16 @@ pub use client::{Client, Site};
 use client_table::{ClientTable, RetryWindow};
 use failure_counts::FailureCounts;
 
-/// Clients have to wait from this number of failures, of the client or on the account.
+/// The number of failures, of a client or on an account, from which clients have to wait.
 const THROTTLED_FROM: u32 = 5;
-/// The same limit for the failures of a site. It is higher, because unrelated clients can share a
-/// site.
+/// The number of failures of a site from which clients have to wait. It is higher, because
+/// unrelated clients can share a site.
 const SITE_THROTTLED_FROM: u32 = 20;
 /// The maximum wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The wait of a client that was rejected because too many other checks are waiting.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
-/// Failures expire after this time without another failure.
+/// The time after which failures expire if no other failure follows.
 const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Clone)]
@@ -92,8 +92,8 @@ impl SignInThrottle {
 }
 
 impl ThrottleState {
-    /// Returns whether the account or the site has so many failures that the client's next failure
-    /// makes it wait, even if it is its first.
+    /// Returns whether the failures of the account or the site make the client wait after its next
+    /// failure, even if that is its first failure.
     fn is_next_failure_throttled(&self, client: Client, account: &str, now: Duration) -> bool {
         self.accounts.is_next_failure_throttled(&account, now)
             || self.sites.is_next_failure_throttled(&client.site(), now)
@@ -145,8 +145,8 @@ impl Attempt {
         Ok(())
     }
 
-    /// Decides again when the check is about to begin, because other attempts may have failed while
-    /// this attempt waited for a permit. The error is the time that the client has to wait.
+    /// Decides again whether the password may be checked, because other attempts may have failed
+    /// while this attempt waited for a permit. The error is the time that the client has to wait.
     pub fn recheck(&mut self) -> Result<(), Duration> {
         if self.is_guaranteed || self.is_reserved {
             return Ok(());
@@ -208,7 +208,8 @@ impl Attempt {
             return None;
         }
         let client = state.clients.entry(self.client, now)?;
-        // Other attempts of the client may have received a shorter or longer `Retry-After`.
+        // Other attempts of the client may have received a shorter or longer `Retry-After`, so the
+        // new window includes these times.
         let (mut due, mut until) = (now + wait, RetryWindow::new(now + wait, false).until);
         if let Some(window) = client.retry_window.filter(|window| now <= window.until) {
             due = due.min(window.due.max(now));

@@ -80,11 +80,12 @@ impl SignatureCheckForm {
 
 /// The result of the check.
 struct DiagnosisView {
-    /// Different for each result, so that the page's script moves the focus to the new result.
+    /// The HTML id of the result. It is different for each result, so that the page's script moves
+    /// the focus to the new result.
     id: String,
     diagnosis: Diagnosis,
     /// The ids of the delivery's webhook and of the delivery; `None` if the delivery isn't in the
-    /// log.
+    /// delivery log.
     delivery: Option<(String, String)>,
     /// Whether the delivery belongs to a different webhook, whose secret signed it.
     is_other_webhook: bool,

@@ -4,19 +4,20 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// Accepts base64 with or without padding.
+/// A base64 decoder that accepts input with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Header names and values, in the order in which they were pasted.
+/// Header names and values, in the order of their priority.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct PastedHeaders(Vec<(String, String)>);
 
 impl PastedHeaders {
-    /// Parses `Name: value` lines, the output of `curl -v` and PHP, `-H` options of curl, objects
-    /// in JavaScript, JSON, and Python, and lists of pairs.
+    /// Parses `Name: value` lines, header lines of `curl -v`, `-H` options of curl, and arrays that
+    /// PHP's `print_r` prints. Also parses objects in JavaScript, JSON, and Python, and lists of
+    /// pairs.
     pub fn parse(text: &str) -> Self {
         let lines = parse_lines(text);
         if !text.contains(['{', '(', '[']) {
@@ -116,7 +117,8 @@ fn tokenize(text: &str) -> Vec<HeaderToken> {
     tokens
 }
 
-/// Finds `name: value`, `name: [value]`, `(name, value)`, and `[name, value]`, at any depth.
+/// Returns the pairs in the formats `name: value`, `name: [value]`, `(name, value)`, and `[name,
+/// value]`, at any depth.
 fn parse_tokens(tokens: &[HeaderToken]) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for index in 0..tokens.len() {

@@ -33,7 +33,7 @@ pub async fn add(
         Err(error) => return reject_draft(&context, &fields, error).await,
     };
     let request_hash = tokens::sha256(fields.get("url"));
-    // A double submit has the same key. A different URL has a different key.
+    // A double submit has the same key. A submission with a different URL has a different key.
     let key = Some(fields.get("key")).filter(|key| !key.is_empty());
     let key = key.map(|key| format!("{key} {}", hex::encode(request_hash)));
     let owner = context.user()?.id.as_str().to_owned();
@@ -92,7 +92,7 @@ pub async fn test_draft(
     Ok(context.redirect(&format!("{PATH}?{add}")))
 }
 
-/// The "Enabled" switch.
+/// Handles the "Enabled" switch.
 pub async fn set_enabled(
     context: RequestContext,
     id: IdPath,
@@ -120,7 +120,7 @@ pub async fn set_enabled(
     Ok(context.redirect(&format!("{PATH}#{}", webhook.id)))
 }
 
-/// "Test" of a saved webhook.
+/// Handles "Test" of a saved webhook.
 pub async fn test(
     context: RequestContext,
     id: IdPath,
@@ -140,7 +140,8 @@ pub async fn test(
     Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
-/// Returns the current secret as plain text, so that the user can copy it without displaying it.
+/// Returns the current secret as plain text, so that the user can copy the secret without revealing
+/// it on the page.
 pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let secrets = context.webhook_secrets(id).await?;
@@ -179,7 +180,7 @@ pub async fn rotate(
     Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")))
 }
 
-/// "Switch now": ends an overlap.
+/// Handles "Switch now": ends the overlap after a rotation.
 pub async fn switch_now(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     context
@@ -192,7 +193,7 @@ pub async fn switch_now(context: RequestContext, id: IdPath) -> Result<HttpRespo
     Ok(redirect_to_open_row(&context, &id))
 }
 
-/// "Delete" in the confirmation.
+/// Handles "Delete" in the confirmation.
 pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     // Deleting an already deleted webhook (a double submit) succeeds.
     context

@@ -34,7 +34,7 @@ pub(super) struct SettingsForm {
     pub(super) headers: FormField,
 }
 
-/// Returns a stored value as the settings form contains it.
+/// Returns a field's stored value in the format of the settings form.
 fn edited_value(webhook: &Webhook, name: &str) -> String {
     match name {
         "url" => webhook.url.as_str().to_owned(),
@@ -63,7 +63,7 @@ pub(super) fn loaded_topics(webhook: &Webhook) -> Vec<LoadedValue> {
 struct SettingsEdits {
     edits: Edits,
     headers: String,
-    /// Empty if the form doesn't contain it.
+    /// The version of the headers when the form was loaded; empty if the form doesn't contain it.
     headers_version: String,
     versions: Versions,
 }
@@ -187,7 +187,7 @@ async fn check_settings(
     })
 }
 
-/// Returns the error that shows both values of each field. Projects are shown by name.
+/// Returns the error for the conflicts, with project names instead of project ids.
 async fn conflict(
     context: &RequestContext,
     mut conflicts: Vec<FieldConflict>,

@@ -16,7 +16,7 @@ use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::navigation::NavSection;
 use crate::pages::framework::page_error::PageError;
 
-/// The receiver's port if a reverse proxy forwards requests to it.
+/// The port of a receiver behind a reverse proxy.
 const DEFAULT_PORT: u16 = 3000;
 
 #[derive(Template)]
@@ -67,8 +67,8 @@ impl EndpointCodePage {
         format!("{PATH}/{}/{action}", self.webhook.id)
     }
 
-    /// Returns whether the framework redirects requests to the webhook's path, which makes
-    /// deliveries fail. Next.js redirects paths with a trailing slash.
+    /// Returns whether the framework redirects the webhook's requests, so that deliveries fail.
+    /// Next.js redirects paths with a trailing slash.
     fn is_redirected(&self) -> bool {
         let selected = self.selected.as_ref();
         selected.is_some_and(|selected| selected.example.key == "nextjs")
@@ -103,8 +103,8 @@ pub async fn show(
     render(StatusCode::OK, &page)
 }
 
-/// Returns the example for a `?with=` value, or the first example without a value. Returns `None`
-/// for `miniback listen`.
+/// Returns the example for a `?with=` value, or the first example if there is no value. Returns
+/// `None` for `miniback listen`.
 fn select_example(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample>, PageError> {
     if key == Some(LISTEN_TAB.0) {
         return Ok(None);
@@ -121,7 +121,8 @@ fn select_example(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample
     }))
 }
 
-/// Returns whether the webhook's URL is a plain HTTP port of this machine, without a reverse proxy.
+/// Returns whether the webhook sends plain HTTP requests to this machine. The receiver then needs
+/// no reverse proxy.
 fn is_local(url: &EndpointUrl) -> bool {
     let addresses = addresses_without_dns(url).unwrap_or_default();
     url.scheme() == Scheme::Http && addresses.iter().any(|address| address.ip().is_loopback())

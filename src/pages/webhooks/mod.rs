@@ -48,7 +48,7 @@ struct NotificationsPage {
     add: Option<AddWebhookForm>,
     rows: Vec<WebhookRow>,
     alerts: Option<AlertsView>,
-    /// `3 retries over 21 seconds`.
+    /// The retries of the policy `standard`, such as `3 retries over 21 seconds`.
     standard_retries: String,
     patient_retries: String,
 }
@@ -57,7 +57,8 @@ struct NotificationsPage {
 struct AlertsView {
     host: String,
     is_secret_generated: bool,
-    /// `None` until "Reveal" is pressed. Only a generated secret can be revealed.
+    /// The secret that signs alerts; `None` until "Reveal" is pressed. Only a generated secret can
+    /// be revealed.
     secret: Option<String>,
 }
 

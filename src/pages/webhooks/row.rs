@@ -29,7 +29,7 @@ const SPARKLINE_DELIVERIES: usize = 50;
 /// Maximum length of the response body in a test result, in characters.
 const BODY_CHARS_SHOWN: usize = 500;
 
-/// The open sections of a webhook's row.
+/// Whether each section of a webhook's row is open.
 pub(super) struct OpenSections {
     pub(super) details: bool,
     pub(super) secret: bool,
@@ -99,8 +99,8 @@ pub struct TestReportView {
     pub advice: &'static str,
     pub duration: String,
     pub body: String,
-    /// Whether the status is 401 or 403, which often means that the endpoint uses a different
-    /// secret.
+    /// Whether the status is 401 or 403. These statuses often mean that the endpoint uses a
+    /// different secret.
     pub is_rejected: bool,
 }
 

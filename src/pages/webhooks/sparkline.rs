@@ -19,14 +19,14 @@ pub(super) struct SparklinePath {
 }
 
 impl Sparkline {
-    /// Height of the chart, which the template uses too.
+    /// Height of the chart. The template uses the same value.
     const HEIGHT: u32 = 16;
 
     /// Minimum number of deliveries for a chart.
     const MIN_DELIVERIES: usize = 5;
 
-    /// Draws `deliveries`, which are sorted newest first, from oldest to newest. Returns `None` if
-    /// there are fewer than [`MIN_DELIVERIES`](Self::MIN_DELIVERIES).
+    /// Draws the deliveries from oldest to newest. `deliveries` is sorted newest first. Returns
+    /// `None` if there are fewer than [`MIN_DELIVERIES`](Self::MIN_DELIVERIES).
     pub(super) fn new(deliveries: &[DeliverySummary]) -> Option<Self> {
         if deliveries.len() < Self::MIN_DELIVERIES {
             return None;

@@ -15,8 +15,8 @@ pub enum Client {
     Known(u64),
 }
 
-/// A group of clients that may belong to one person: the /48 prefix of IPv6 addresses. Each other
-/// client is a separate group.
+/// A group of clients that may belong to one person: all IPv6 clients of a /48 prefix. An IPv4
+/// client or a known client is a separate group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Site(Client);
 
@@ -46,9 +46,9 @@ impl Client {
         })
     }
 
-    /// Returns the client's network: at level 0 an IPv4 /16 or IPv6 /32, at level 1 a /24 or /48.
-    /// Networks share the table of clients fairly, because one person can have many clients in a
-    /// network.
+    /// Returns the client's network: at level 0 an IPv4 /16 or IPv6 /32, at level 1 a /24 or /48. A
+    /// known client is its own network. Eviction from the client table is decided by network,
+    /// because one person can have many clients in a network.
     pub const fn network(self, level: usize) -> Self {
         match (self, level) {
             (Self::Ipv4(address), 0) => Self::Ipv4(address >> 16 << 16),

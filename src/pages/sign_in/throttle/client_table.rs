@@ -1,11 +1,11 @@
-//! The clients that have failed or have to wait, and the `Retry-After` times that they received.
+//! The clients with failed attempts or a wait, and the `Retry-After` times that they received.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{FORGET_AFTER, THROTTLED_FROM, WAIT_MAX, client::Client};
 
-/// Maximum number of clients, which use about 4 MB of memory.
+/// Maximum number of clients. A full table uses about 4 MB of memory.
 pub const CLIENTS_MAX: usize = 20_000;
 /// The time that a `Retry-After` stays valid after its due time. Clients can rely on 60 s; the
 /// other 5 s allow for slow connections.
@@ -14,8 +14,8 @@ const RETRY_WINDOW: Duration = Duration::from_secs(65);
 #[derive(Clone, Debug, Default)]
 pub struct ClientState {
     pub failures: u32,
-    /// The wait after the last failure; zero if there was none. The next wait is twice as long, up
-    /// to the maximum.
+    /// The wait after the last failure; zero if there was no wait. The next wait is twice as long,
+    /// up to the maximum.
     pub wait: Duration,
     /// Whether the client has already waited, so it has no first wait anymore.
     pub has_waited: bool,
@@ -23,7 +23,7 @@ pub struct ClientState {
     pub last: Duration,
 }
 
-/// The time for a new attempt of a client that received `Retry-After`. From `due` to `until`, a
+/// The period for a new attempt of a client that received `Retry-After`. From `due` to `until`, a
 /// check of its password is guaranteed. Both are monotonic times.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryWindow {
@@ -63,8 +63,8 @@ impl ClientState {
     }
 }
 
-/// A table of limited size. Clients of large networks can't evict clients of small networks that
-/// have a valid `Retry-After`.
+/// The states of at most [`CLIENTS_MAX`] clients. If all clients have a valid `Retry-After`, only
+/// clients of the largest network are evicted.
 #[derive(Default)]
 pub struct ClientTable(HashMap<Client, ClientState>);
 
@@ -106,8 +106,8 @@ impl ClientTable {
         !candidates.is_empty()
     }
 
-    /// Returns the clients of the network that has the most clients. Ignores known clients. Returns
-    /// an empty list if each network has only one client.
+    /// Returns the clients of the largest level 1 network within the largest level 0 network.
+    /// Ignores known clients. Returns an empty list if each level 0 network has only one client.
     fn clients_of_largest_network(&self) -> Vec<(Client, Duration)> {
         let mut candidates = self.clients(|client, _| !client.is_known());
         for level in 0..Client::NETWORK_LEVELS {

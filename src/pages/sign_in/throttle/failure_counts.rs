@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use super::{FORGET_AFTER, WAIT_MAX};
 
-/// Maximum number of counts. Above it, the lowest counts are evicted, so that many failures on
+/// Maximum number of counts. At the limit, the lowest counts are evicted, so that many failures on
 /// other accounts don't reset the count of one account.
 const COUNTS_MAX: usize = 10_000;
 
-/// Counts by key. Only a keyed hash of the key is stored, which limits the memory per count.
+/// Failure counts by key. Only a keyed hash of the key is stored, which limits the memory per
+/// count.
 pub struct FailureCounts {
     /// The number of failures at which clients have to wait.
     throttled_from: u32,
@@ -45,7 +46,7 @@ impl FailureCounts {
         (failures.saturating_add(more) + 1).saturating_sub(self.throttled_from)
     }
 
-    /// Returns whether the next failure on this account or of this site makes its client wait.
+    /// Returns whether the next failure on this account or of this site makes the client wait.
     pub fn is_next_failure_throttled(&self, key: &impl Hash, now: Duration) -> bool {
         self.over_limit(key, now, 1) > 0
     }

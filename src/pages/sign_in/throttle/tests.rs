@@ -1,4 +1,4 @@
-//! Tests with a manual clock, in which attackers and the owner of an account try to sign in.
+//! Tests of sign-ins by attackers and by the owner of an account, with a manual clock.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -186,12 +186,12 @@ fn strangers_cannot_evict_a_retry_window_from_the_table() {
 #[derive(Clone, Debug)]
 struct Attack {
     addresses: u32,
-    /// Whether the IP addresses are IPv6 /64 prefixes of one /48 prefix.
+    /// Whether the attempts come from IPv6 /64 prefixes of one /48 prefix. Otherwise, they come
+    /// from IPv4 addresses.
     is_ipv6: bool,
     interval: Duration,
     at_once: u32,
-    /// Whether attackers wait for `Retry-After`. Otherwise, each attempt comes from the next IP
-    /// address.
+    /// Whether attackers don't use an IP address again until its `Retry-After` has passed.
     waits_for_retry_after: bool,
 }
 
