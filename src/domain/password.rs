@@ -15,7 +15,7 @@ use crate::random;
 /// Length of new salts, in bytes.
 const SALT_LEN: usize = 16;
 
-/// Hashing failed.
+/// The error when a password can't be hashed.
 #[derive(Debug, thiserror::Error)]
 #[error("the password can’t be hashed; report this as a bug")]
 pub struct HashError(argon2::password_hash::Error);
@@ -72,7 +72,8 @@ pub(super) fn normalize_password(password: &str) -> Cow<'_, str> {
     }
 }
 
-/// Parses a stored hash, and returns its salt, parameters, and expected output.
+/// Parses a stored hash, and returns its salt, parameters, and expected output. Returns `None` if
+/// the hash isn't a complete Argon2id hash of version 0x13.
 fn parse(stored: &str) -> Option<(Salt, Params, Output)> {
     let hash = PasswordHash::new(stored).ok()?;
     if hash.algorithm != Algorithm::Argon2id.ident() || hash.version != Some(Version::V0x13.into())

@@ -43,7 +43,7 @@ pub struct SearchQuery {
     words: Vec<Vec<char>>,
 }
 
-/// The reason a query is rejected. The message is for the person who entered it.
+/// The reason a query is rejected. The message is for the person who entered the query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SearchError {
     TooLong,
@@ -95,7 +95,7 @@ impl SearchQuery {
         &self.text
     }
 
-    /// Returns the n-grams that a text must contain to match; only some of them for a long query.
+    /// Returns n-grams that a text must contain to match the query, at most [`NGRAMS_MAX`].
     pub fn ngrams(&self) -> BTreeSet<Ngram> {
         let mut ngrams = BTreeSet::new();
         for word in &self.words {
@@ -157,8 +157,8 @@ impl SearchQuery {
     }
 }
 
-/// Normalizes a word or phrase of a query, and trims it. An email is first cleaned like a stored
-/// email.
+/// Normalizes and trims a word or phrase of a query. A word that contains `@` is first cleaned like
+/// a stored email.
 fn normalize_word(word: &str) -> Vec<char> {
     let normalized = match word.contains(['@', '＠']) {
         true => NormalizedText::new(clean_email(word).as_str()),
