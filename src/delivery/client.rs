@@ -68,7 +68,8 @@ impl HttpSender {
         }
     }
 
-    /// Creates a client for `url`. Call this, and use the client, within an actix runtime.
+    /// Creates a client for `url`. Call this function and use the client only within an actix
+    /// runtime.
     pub fn client_for(&self, url: &EndpointUrl) -> EndpointClient {
         let url = Rc::new(url.clone());
         EndpointClient {

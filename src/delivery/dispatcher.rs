@@ -27,10 +27,11 @@ use crate::domain::id::WebhookId;
 use crate::domain::retry::RetrySchedule;
 use crate::store::{DeliveryUpdate, DueBatches, FinishedAttempt, Store, StoreError, WebhookBatch};
 
-/// The maximum total number of slots in use. A webhook without a slot in use can use one even if
-/// this limit is reached.
+/// The maximum total number of slots in use. Even if this limit is reached, each webhook can use
+/// one slot.
 const IN_FLIGHT_MAX: usize = 512;
-/// The number of attempts waiting to be recorded from which no new attempts are started.
+/// The maximum number of attempts waiting to be recorded. No attempts are started while this limit
+/// is reached.
 const UNRECORDED_MAX: usize = 1024;
 /// The delay before a retry after a failed read or recording.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);

@@ -165,9 +165,10 @@ impl EndpointQueue {
         self.slots_in_use
     }
 
-    /// Returns the next delivery and occupies a slot for it, if both are available. Returns `None`
-    /// while a requested hold isn't recorded yet. `free` is the number of free slots for all
-    /// webhooks. Each webhook always gets its first slot, so other webhooks can't block it.
+    /// Returns the next delivery with its endpoint and client, and occupies a slot, if a delivery
+    /// and a slot are available. Returns `None` while a requested hold isn't recorded yet. `free`
+    /// is the number of free slots for all webhooks. A webhook without a slot in use ignores
+    /// `free`, so other webhooks can't block it.
     pub(super) fn next_attempt(
         &mut self,
         free: usize,

@@ -1,4 +1,4 @@
-//! Test events: one signed attempt whose result is returned to the caller.
+//! Sends test events, each in one signed attempt, and returns the result to the caller.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub struct TestReport {
 
 impl DispatcherHandle {
     /// Tests a saved webhook, enabled or not, and records the test in the delivery log. Returns
-    /// `None` if the webhook was deleted in the meantime.
+    /// `None` if the webhook has been deleted.
     pub async fn test_webhook(
         &self,
         webhook: &Webhook,

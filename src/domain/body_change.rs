@@ -66,7 +66,7 @@ impl BodyChange {
         }
     }
 
-    /// Returns how to fix the cause of the change.
+    /// Returns advice on how to fix the cause of the change.
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Empty => {

@@ -168,7 +168,8 @@ impl EgressPolicy {
     }
 
     /// Checks a URL without DNS. If the IP addresses of its host are known without a lookup, checks
-    /// these IP addresses. Otherwise, checks only the scheme.
+    /// these IP addresses. Otherwise, checks only the scheme, unless a value of `--allow-target`
+    /// could allow the URL.
     pub fn check_url(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
         match addresses_without_dns(url) {
             Some(addresses) => self.check_addresses(url, &addresses),

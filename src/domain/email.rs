@@ -37,8 +37,8 @@ pub fn check_email(text: &str) -> Result<String, EmailError> {
 }
 
 /// Returns an email without differences that come from typing or pasting: surrounding white space,
-/// invisible characters, decomposed and full-width characters, and a trailing dot. Decodes `xn--`
-/// domains, which browsers send.
+/// invisible characters, decomposed and full-width characters, ideographic full stops, and a
+/// trailing dot. Decodes `xn--` domains, which browsers send.
 ///
 /// Everything else is unchanged, including upper case.
 pub(super) fn clean_email(text: &str) -> String {
@@ -53,7 +53,8 @@ pub(super) fn clean_email(text: &str) -> String {
 
 /// Returns the normalized form of an email. Use it to look up and compare emails.
 ///
-/// Case is ignored, because people don't remember it. `müller.de` equals `xn--mller-kva.de`.
+/// Case is ignored, because people don't remember which letters are upper case. `müller.de` equals
+/// `xn--mller-kva.de`.
 pub fn normalize_email(email: &str) -> String {
     // NFKC converts some compatibility characters to an `@` or a dot.
     let email = clean_email(&email.nfkc().collect::<String>());

@@ -169,7 +169,7 @@ impl NewFeedback {
     }
 }
 
-/// The user who changes a status.
+/// The user who changes a status, and the API token if the change was made through the API.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub email: String,

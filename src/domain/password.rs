@@ -35,8 +35,8 @@ pub fn hash(password: &str) -> Result<String, HashError> {
     Ok(hash.to_string())
 }
 
-/// Returns whether `password` matches the stored hash. Without a hash (an unknown account), it
-/// takes the same time and returns false.
+/// Returns whether `password` matches the stored hash. Without a hash (an unknown account), returns
+/// false after the same time.
 pub fn verify(password: &str, stored: Option<&str>) -> bool {
     let parsed = stored.and_then(parse);
     let (salt, params, expected) = match &parsed {

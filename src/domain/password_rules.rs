@@ -15,11 +15,11 @@ pub const PASSWORD_MAX_BYTES: usize = 256;
 /// passwords, which people extend. `NOTICE` describes their origin.
 const COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
 const PROGRAM_NAME: &str = "miniback";
-/// The maximum total length of the characters around a common password, such as `2026!` in
-/// `password2026!`, in bytes. Comparisons with common passwords ignore these characters.
+/// The maximum total length, in bytes, of the extra characters that a comparison with common
+/// passwords ignores, such as `2026!` in `password2026!`.
 const AFFIX_MAX_BYTES: usize = 6;
-/// The minimum average length of the runs of equal or neighboring characters in a predictable text,
-/// in characters.
+/// The minimum average length, in characters, of the runs of equal or neighboring characters in a
+/// predictable password.
 const RUN_LENGTH_MIN: usize = 4;
 /// Characters that follow each other in the alphabet or on keyboards.
 const ROWS: [&str; 7] = [

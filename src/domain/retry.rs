@@ -14,7 +14,7 @@ const PATIENT_DELAYS: [Duration; 6] = [
     Duration::from_secs(6 * 3600),
     Duration::from_secs(24 * 3600),
 ];
-/// The maximum length of a hold. A longer `Retry-After` is shortened to it.
+/// The maximum length of a hold. A longer `Retry-After` is shortened to this length.
 const HOLD_MAX: Duration = Duration::from_secs(3600);
 
 /// The first retry delays, which both retry policies start with. Deliveries use `--retry-delays`.

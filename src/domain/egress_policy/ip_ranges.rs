@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// The reason an IP address isn't globally reachable. Errors show it in parentheses after “10.0.0.5
-/// isn’t public”.
+/// The reason an IP address isn't globally reachable. Error messages contain the reason in
+/// parentheses after “10.0.0.5 isn’t public”.
 pub type NonGlobalReason = &'static str;
 
 const IPV4_RANGES: [(Ipv4Net, NonGlobalReason); 17] = [

@@ -129,8 +129,8 @@ fn fold_punctuation(c: char) -> Option<char> {
     }
 }
 
-/// Returns whether words in the letter's script aren't separated by spaces: Thai, Lao, Burmese,
-/// Khmer, Chinese, and Japanese. Includes Korean, where a syllable can be a word.
+/// Returns whether the letter's script is written without spaces between words: Thai, Lao, Burmese,
+/// Khmer, Chinese, and Japanese. Also returns true for Korean, where a syllable can be a word.
 fn is_unspaced_script(letter: char) -> bool {
     matches!(letter, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
         | '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
