@@ -99,7 +99,7 @@ async fn send_due_alerts(
     }
 }
 
-/// Sends an alert. Returns the error code, or `None` if the alert arrived.
+/// Sends an alert. Returns the error code, or `None` if the endpoint accepted the alert.
 async fn send(
     clock: &Clock,
     handle: &DispatcherHandle,

@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    /// Decodes strict chunks.
+    /// Decodes chunks in the strict syntax.
     fn content(mut encoded: &[u8]) -> Vec<u8> {
         let mut content = Vec::new();
         loop {

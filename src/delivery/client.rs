@@ -37,8 +37,8 @@ use crate::domain::explanation;
 #[cfg(test)]
 mod tests;
 
-/// The maximum idle time after which a connection can be reused. Node closes idle connections after
-/// 5 s, and the second retry also starts after 5 s, so this time must be shorter.
+/// The maximum idle time after which a connection can be reused. Node.js closes idle connections
+/// after 5 s, and the second retry also starts after 5 s, so this time must be shorter.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
 /// Creates clients for endpoints. All clients share the settings of their sender.
@@ -58,7 +58,8 @@ pub struct EndpointClient {
 }
 
 impl HttpSender {
-    /// `timeout` is the time limit of an attempt, including reading the response body.
+    /// Creates a sender. `timeout` is the time limit of an attempt, including reading the response
+    /// body.
     pub fn new(tls: Arc<ClientConfig>, policy: Arc<EgressPolicy>, timeout: Duration) -> Self {
         Self {
             tls,
@@ -67,7 +68,8 @@ impl HttpSender {
         }
     }
 
-    /// Creates a client for `url`. Call this, and use the client, within an actix runtime.
+    /// Creates a client for `url`. Call this function and use the client only within an actix
+    /// runtime.
     pub fn client_for(&self, url: &EndpointUrl) -> EndpointClient {
         let url = Rc::new(url.clone());
         EndpointClient {

@@ -41,7 +41,7 @@ pub enum ConnectError {
     Tls {
         #[source]
         error: io::Error,
-        /// The first bytes that the endpoint sent.
+        /// The first bytes that the endpoint sent, at most 20.
         received: Vec<u8>,
     },
 }
@@ -56,8 +56,8 @@ pub async fn resolve(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// Checks whether a URL can be saved. A host that can't be resolved yet is accepted. Each
-/// connection is checked again.
+/// Checks whether a URL can be saved. Accepts a host name that doesn't resolve within 1 s, because
+/// each connection is checked again.
 pub async fn check_before_save(
     policy: &EgressPolicy,
     url: &EndpointUrl,
@@ -90,8 +90,8 @@ pub async fn connect(
         .await
         .ok_or(ConnectError::NameWithoutAddress)?
         .map_err(ConnectError::Tcp)?;
-    // Disable Nagle's algorithm, because a request is one write followed by a wait. This fails only
-    // if the connection has been reset, and then the next write reports the error.
+    // Disable Nagle's algorithm, because a request is one write followed by a wait. The call fails
+    // only if the connection has been reset. In that case, the next write reports the error.
     let _ = tcp.set_nodelay(true);
 
     let transport = match url.scheme() {
@@ -121,7 +121,7 @@ fn server_name(url: &EndpointUrl) -> io::Result<ServerName<'static>> {
     }
 }
 
-/// Converts a DNS error. Only the text of `getaddrinfo`'s error distinguishes its causes.
+/// Converts an error of `getaddrinfo`. Only the error's text distinguishes the causes.
 fn dns_error(error: io::Error) -> ConnectError {
     const NOT_FOUND: [&str; 4] = [
         "Name or service not known",

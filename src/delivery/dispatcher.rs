@@ -2,7 +2,7 @@
 //!
 //! Reads, attempts, and recordings run concurrently, each as a task that ends with a
 //! [`Completion`]. The loop never waits for one particular task. Attempts that end during a
-//! recording are recorded together in the next commit.
+//! recording are collected for the next commit.
 
 mod recording;
 
@@ -27,10 +27,11 @@ use crate::domain::id::WebhookId;
 use crate::domain::retry::RetrySchedule;
 use crate::store::{DeliveryUpdate, DueBatches, FinishedAttempt, Store, StoreError, WebhookBatch};
 
-/// The maximum number of slots in use for all webhooks. Each webhook gets its first slot even if
-/// this limit is reached.
+/// The maximum total number of slots in use. Even if this limit is reached, each webhook can use
+/// one slot.
 const IN_FLIGHT_MAX: usize = 512;
-/// Sending stops when this many attempts are waiting to be recorded.
+/// The maximum number of attempts waiting to be recorded. No attempts are started while this limit
+/// is reached.
 const UNRECORDED_MAX: usize = 1024;
 /// The delay before a retry after a failed read or recording.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -44,8 +45,8 @@ pub(super) struct Dispatcher {
     tasks: FuturesUnordered<LocalBoxFuture<'static, Completion>>,
     /// Attempts that have ended and aren't being recorded yet.
     unrecorded: Vec<FinishedAttempt>,
-    /// The state of reading healthy webhooks. Their reads are separate and come first, so that the
-    /// other webhooks don't delay their deliveries.
+    /// The state of reads for healthy webhooks. These reads are separate and come first, so that
+    /// other webhooks don't delay the deliveries of healthy webhooks.
     healthy: ReadState,
     unproven: ReadState,
     is_recording: bool,
@@ -54,7 +55,7 @@ pub(super) struct Dispatcher {
     is_recording_stalled: bool,
     /// Whether recording has stalled for a reason other than a full disk.
     is_failing: bool,
-    /// The time of the next read. An event can trigger an earlier read.
+    /// The time of the next scheduled read. A wake-up can trigger an earlier read.
     next_read_at: Option<Timestamp>,
     /// The outbox generation of the last read.
     generation: u64,
@@ -75,13 +76,14 @@ enum Completion {
 /// A group of webhooks whose deliveries are read together.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum HealthGroup {
-    /// The last attempt succeeded.
+    /// Webhooks whose last attempt succeeded.
     Healthy,
-    /// The last attempt failed, or there was no attempt yet.
+    /// Webhooks whose last attempt failed, and webhooks without an attempt since their queue was
+    /// created.
     Unproven,
 }
 
-/// The state of reading one group.
+/// The state of reads for one group.
 #[derive(Default)]
 struct ReadState {
     /// Whether the group must be read.
@@ -171,8 +173,9 @@ impl Dispatcher {
         }
     }
 
-    /// Starts attempts of the deliveries that were read ahead, while there are free slots. Discards
-    /// these deliveries instead if the outbox generation has changed.
+    /// Starts attempts of the deliveries that were read ahead, while there are free slots and
+    /// outcomes can be recorded. Discards these deliveries instead if the outbox generation has
+    /// changed.
     fn start_attempts(&mut self) {
         let is_paused = self.is_recording_stalled || !self.store.is_writable();
         if is_paused || self.unrecorded.len() >= UNRECORDED_MAX {

@@ -5,8 +5,8 @@
 //! flight. Reads of the outbox skip claimed deliveries.
 //!
 //! An attempt occupies a *slot*. A successful attempt frees its slot at once. A failed attempt
-//! frees it when the failure is recorded, because only then do its consequences apply, such as a
-//! hold.
+//! frees its slot when the failure is recorded, because consequences such as a hold apply only
+//! then.
 
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
@@ -20,14 +20,16 @@ use crate::store::{BatchRequest, DueDelivery, EndpointConfig, WebhookBatch};
 
 /// The maximum number of slots of one webhook.
 const SLOTS_MAX: usize = 16;
-/// A new queue starts with this many slots and gains one slot per success. If the endpoint hangs,
-/// each slot is occupied for the whole timeout and delays other webhooks.
+/// The number of slots of a new queue. Each success adds a slot. If the endpoint hangs, each slot
+/// is occupied for the whole timeout and delays other webhooks.
 const SLOTS_INITIAL: usize = 2;
 /// The number of slots after a timeout. Each success adds a slot again.
 const SLOTS_AFTER_TIMEOUT: usize = 1;
-/// The maximum number of deliveries read ahead, so that the outbox isn't queried for each delivery.
+/// The maximum number of deliveries read ahead for one webhook. Reading ahead avoids a query for
+/// each delivery.
 const READ_AHEAD: usize = 64;
-/// A queue unused for this long is dropped, and with it any sockets that the endpoint has closed.
+/// The idle time after which a queue and its connections are dropped. The endpoint may have closed
+/// these connections.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
 
 pub(super) struct EndpointQueue {
@@ -84,14 +86,15 @@ impl EndpointQueue {
     }
 
     /// Returns the request for the next read. Its limit is 0 if `is_included` is false, a read is
-    /// running, or the buffer is full. Otherwise, marks a read as running.
+    /// running, or the maximum number of deliveries is read ahead. Otherwise, marks a read as
+    /// running.
     pub(super) fn batch_request(&mut self, is_included: bool) -> BatchRequest {
         if !is_included || self.is_reading {
             self.has_more |= is_included;
             return BatchRequest::default();
         }
         let limit = self.read_ahead().saturating_sub(self.ready.len());
-        // A full buffer means that more deliveries may be due.
+        // If the maximum number is read ahead, more deliveries may be due.
         self.has_more |= limit == 0;
         self.is_reading = limit > 0;
         BatchRequest {
@@ -138,8 +141,8 @@ impl EndpointQueue {
         self.claimed.contains(&delivery.ulid()) && self.ready.iter().all(|due| due.id != *delivery)
     }
 
-    /// Returns whether a read is necessary: the read-ahead buffer is nearly empty, more deliveries
-    /// are due, and no read is running.
+    /// Returns whether a read is necessary: more deliveries are due, no read is running, and fewer
+    /// deliveries are read ahead than the concurrency limit.
     pub(super) fn needs_refill(&self) -> bool {
         self.has_more && !self.is_reading && self.ready.len() < self.concurrency_limit
     }
@@ -162,9 +165,10 @@ impl EndpointQueue {
         self.slots_in_use
     }
 
-    /// Returns the next delivery and occupies a slot for it, if both are available. Returns `None`
-    /// while a requested hold isn't recorded yet. `free` is the number of free slots for all
-    /// webhooks. Each webhook always gets its first slot, so other webhooks can't block it.
+    /// Returns the next delivery with its endpoint and client, and occupies a slot, if a delivery
+    /// and a slot are available. Returns `None` while a requested hold isn't recorded yet. `free`
+    /// is the number of free slots for all webhooks. A webhook without a slot in use ignores
+    /// `free`, so other webhooks can't block it.
     pub(super) fn next_attempt(
         &mut self,
         free: usize,
@@ -189,7 +193,7 @@ impl EndpointQueue {
     }
 
     /// Handles a failed attempt, which keeps its slot until it is recorded. A timeout reduces the
-    /// number of slots. A requested hold stops sending.
+    /// number of slots. A requested hold stops sending until the attempt is recorded.
     pub(super) fn on_attempt_failed(&mut self, timed_out: bool, requests_hold: bool) {
         if timed_out {
             self.concurrency_limit = SLOTS_AFTER_TIMEOUT;

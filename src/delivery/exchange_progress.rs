@@ -1,4 +1,4 @@
-//! The state of the current exchange. The connection reports it through [`PROGRESS`], because awc
+//! The state of the current exchange, which the connection reports through [`PROGRESS`]. awc
 //! reports neither whether a connection was reused nor whether any byte of a response arrived.
 
 use std::cell::{Cell, RefCell};
@@ -39,7 +39,7 @@ impl ExchangeProgress {
         }
     }
 
-    /// Returns whether the connection served an earlier exchange.
+    /// Returns whether the exchange didn't open a new connection.
     pub fn is_reused(&self) -> bool {
         !self.is_new.get()
     }
@@ -91,7 +91,8 @@ impl ExchangeProgress {
         self.phase.set(Some((phase, Instant::now())));
     }
 
-    /// Ends the current phase, records its duration, and returns it.
+    /// Ends the current phase, records its duration, and returns the phase. Returns `None` if there
+    /// is no current phase.
     pub fn end_phase(&self) -> Option<AttemptPhase> {
         let (phase, started) = self.phase.take()?;
         let mut timings = self.timings.get();

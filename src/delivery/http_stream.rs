@@ -31,7 +31,7 @@ pub struct HttpStream {
     head_reader: Option<HeadReader>,
     /// Set while a chunked body is read.
     chunk_reader: Option<ChunkReader>,
-    /// Bytes for awc.
+    /// Bytes that awc hasn't read yet.
     unread: Vec<u8>,
     /// The error in a chunked body. awc receives it after the valid bytes.
     body_error: Option<ChunkError>,
@@ -219,12 +219,12 @@ impl AsyncWrite for HttpStream {
             let _ = PROGRESS.try_with(|p| p.begin_phase(AttemptPhase::Send));
         }
         match self.poll_write_transport(cx, buf) {
-            // Not a failure yet: the response may have arrived before the endpoint closed the
-            // connection.
+            // This isn't a failure yet. The response may have arrived before the endpoint closed
+            // the connection.
             Poll::Ready(Err(error)) if is_closed(&error) => self.is_write_closed = true,
             Poll::Pending => {
-                // Set this before reading: `on_final_head` uses it to make awc close the
-                // connection.
+                // Set the flag before reading, because `on_final_head` uses it to make awc close
+                // the connection.
                 self.is_write_closed = true;
                 let early = self.poll_early_response(cx);
                 self.is_write_closed = early.is_ready();

@@ -1,4 +1,4 @@
-//! All requests to endpoints: deliveries, test events, and alerts.
+//! Sends all requests to endpoints: deliveries, test events, and alerts.
 //!
 //! A commit that creates due deliveries wakes the [`dispatcher`]. The dispatcher reads and signs
 //! ([`request`]) the due deliveries, and sends them ([`client`]) over connections from
@@ -56,7 +56,7 @@ pub struct DeliverySettings {
     pub schedule: RetrySchedule,
 }
 
-/// Commands to the dispatcher.
+/// A command to the dispatcher.
 enum DispatcherCommand {
     /// Sends a request that isn't in the outbox, and replies with the result.
     Send {
@@ -64,9 +64,10 @@ enum DispatcherCommand {
         request: SignedRequest,
         reply: oneshot::Sender<AttemptResult>,
     },
-    /// Replies whether attempts can be recorded. A full disk doesn't count as a failure.
+    /// Reports whether attempts can be recorded. Also reports true if only a full disk prevents
+    /// recording.
     CheckHealth(oneshot::Sender<bool>),
-    /// Replies whether the delivery's attempt has started and isn't recorded yet.
+    /// Reports whether an attempt of the delivery is in flight.
     CheckInFlight(DeliveryId, oneshot::Sender<bool>),
     Stop,
 }
@@ -114,8 +115,8 @@ pub fn start(
     })
 }
 
-/// Connects to an endpoint, including TLS, without sending a request. Call it within an actix
-/// runtime.
+/// Connects to an endpoint, including TLS, without sending a request. Must be called within an
+/// actix runtime.
 pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(), Outcome> {
     let sender = client::HttpSender::new(
         settings.tls.clone(),
@@ -142,13 +143,13 @@ impl DispatcherHandle {
         self.timeout
     }
 
-    /// Returns the delay before each retry, measured from the previous failure.
+    /// Returns the delay before each retry, without jitter, measured from the previous failure.
     pub fn retry_delays(&self, retries: RetryPolicy) -> Vec<Duration> {
         self.schedule.delays(retries)
     }
 
-    /// Returns whether the dispatcher responds within 2 s and can record attempts. A full disk
-    /// isn't a failure of the dispatcher.
+    /// Returns whether the dispatcher responds within 2 s and can record attempts. Also returns
+    /// true if only a full disk prevents recording.
     pub async fn is_alive(&self) -> bool {
         let (reply, response) = oneshot::channel();
         let check = async {
@@ -163,7 +164,7 @@ impl DispatcherHandle {
             .unwrap_or(false)
     }
 
-    /// Requests the next attempt of a pending delivery now, even during a hold. Fails if an attempt
+    /// Requests an immediate attempt of a pending delivery, even during a hold. Fails if an attempt
     /// is in flight.
     pub async fn retry(&self, id: DeliveryId) -> Result<(), PendingDeliveryError> {
         let (reply, response) = oneshot::channel();

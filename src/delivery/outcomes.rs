@@ -105,7 +105,7 @@ pub(super) fn from_connect_error(
 
 fn from_tcp_error(failure: &TcpError, timeout: Duration, progress: &ExchangeProgress) -> Outcome {
     use io::ErrorKind as Kind;
-    // Linux: ENFILE (23) and EMFILE (24).
+    // On Linux, ENFILE is 23 and EMFILE is 24.
     if matches!(failure.error.raw_os_error(), Some(23 | 24)) {
         return Outcome::Unreachable(UnreachableCause::TooManyFiles);
     }

@@ -6,8 +6,8 @@ use crate::domain::signature;
 use crate::domain::webhook::{CustomHeaders, Secrets};
 
 const USER_AGENT: &str = "Miniback-Webhook/1.0";
-/// Replaces the values of custom headers in the delivery log. Miniback never shows these values,
-/// because they can be secrets.
+/// The replacement for the values of custom headers in the delivery log. Miniback never shows these
+/// values, because they can be secrets.
 const MASKED_VALUE: &str = "••••••";
 
 /// The data that a request is built from.

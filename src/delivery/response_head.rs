@@ -4,14 +4,14 @@
 //! awc must never receive an interim response, because it mistakes an interim response for the
 //! final response. It would then read the final response as the response to the next delivery.
 //!
-//! awc also never receives the original head. It receives a new head with the framing that
+//! awc also never receives the original head. Instead, it receives a new head with the framing that
 //! [`parser`] found.
 
 mod parser;
 
 pub use parser::{Framing, ParsedHead};
 
-/// The maximum size of all heads of one response, including interim heads.
+/// The maximum total size of all heads of one response, including interim heads.
 pub const HEADS_MAX_BYTES: usize = 128 * 1024;
 
 /// The reason the received bytes aren't a valid response head.
@@ -51,7 +51,7 @@ pub struct HeadReader {
     buffer: Vec<u8>,
     /// The number of bytes in `buffer` that have been searched for the end of the head.
     searched: usize,
-    /// The number of bytes dropped so far.
+    /// The number of bytes of interim heads and empty lines that have been dropped.
     dropped: usize,
 }
 
@@ -88,7 +88,7 @@ impl HeadReader {
             if self.dropped + end > HEADS_MAX_BYTES {
                 return Err(self.size_error());
             }
-            // 101 is final, because the connection then leaves HTTP.
+            // A 101 is final, because no further HTTP response follows it.
             if !matches!(parser::status(&self.buffer[..end])?, 100 | 102..200) {
                 let head = parser::parse(&self.buffer[..end])?;
                 let rest = self.buffer.split_off(end);
@@ -99,12 +99,14 @@ impl HeadReader {
         }
     }
 
-    /// Returns the error for a connection that closes now, or `None` if it closes between heads.
+    /// Returns the error for a connection that is closed in the middle of a head. Returns `None` if
+    /// no head has started.
     pub fn on_eof(&self) -> Option<HeadError> {
         (!self.buffer.is_empty()).then_some(HeadError::Truncated)
     }
 
-    /// Returns the error for heads that are too large together.
+    /// Returns the error for heads that exceed [`HEADS_MAX_BYTES`]: [`HeadError::EndlessInterim`]
+    /// if more than half of the limit was dropped.
     fn size_error(&self) -> HeadError {
         if self.dropped > HEADS_MAX_BYTES / 2 {
             HeadError::EndlessInterim
@@ -113,8 +115,8 @@ impl HeadReader {
         }
     }
 
-    /// Finds the end of the head, after its first empty line. Lines may end with a bare line feed,
-    /// which awc accepts too.
+    /// Returns the position after the first empty line, where the head ends. Lines can end with a
+    /// bare line feed, which awc accepts too.
     fn find_head_end(&mut self) -> Option<usize> {
         let from = self.searched.saturating_sub(2);
         let ends = |i: &usize| {

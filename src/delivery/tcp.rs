@@ -22,9 +22,9 @@ pub struct TcpError {
     pub error: io::Error,
 }
 
-/// Connects to the first IP address that accepts. Tries the next IP address after
-/// [`CONNECTION_ATTEMPT_DELAY`], or immediately after a failure, while the earlier attempts
-/// continue. After a success, the other attempts are dropped. The caller enforces the deadline.
+/// Connects to the first IP address that accepts the connection. Tries the next IP address after
+/// [`CONNECTION_ATTEMPT_DELAY`], or immediately after a failure, while earlier attempts continue.
+/// After a success, the other attempts are dropped. The caller enforces the deadline.
 ///
 /// Returns `None` if there is no IP address.
 pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<Result<TcpStream, TcpError>> {

@@ -1,4 +1,4 @@
-//! Test events: one signed attempt whose result is returned to the caller.
+//! Sends test events, each in one signed attempt, and returns the result to the caller.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub struct TestReport {
 
 impl DispatcherHandle {
     /// Tests a saved webhook, enabled or not, and records the test in the delivery log. Returns
-    /// `None` if the webhook was deleted in the meantime.
+    /// `None` if the webhook has been deleted.
     pub async fn test_webhook(
         &self,
         webhook: &Webhook,
@@ -109,7 +109,7 @@ struct TestRequest<'a> {
     headers: &'a CustomHeaders,
 }
 
-/// The body, the headers for the log, and the result of a test.
+/// The body, the request headers for the delivery log, and the result of a test.
 type SentTest = (Vec<u8>, Vec<(String, String)>, AttemptResult);
 
 impl TestReport {
@@ -126,12 +126,12 @@ impl TestReport {
         }
     }
 
-    /// Returns how to fix the failure. Empty after a success.
+    /// Returns the likely cause of the failure and how to fix it; empty after a success.
     pub fn advice(&self) -> &'static str {
         self.hint.unwrap_or_else(|| self.outcome.advice())
     }
 
-    /// Returns the summary of the outcome and the advice as one text.
+    /// Returns the summary of the outcome, followed by the advice.
     pub fn explanation(&self) -> String {
         format!("{} {}", self.outcome.summary(), self.advice())
             .trim_end()

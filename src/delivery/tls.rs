@@ -87,8 +87,8 @@ fn add_ca_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
     )
 }
 
-/// A specific reason for rejecting a certificate or handshake, which the TLS library doesn't
-/// report.
+/// The reason for rejecting a certificate or handshake, if the TLS library reports only a general
+/// error.
 #[derive(Debug, thiserror::Error)]
 pub enum RejectedCertificate {
     #[error("the certificate is self-signed")]
@@ -134,7 +134,7 @@ impl CertificateVerifier {
             {
                 RejectedCertificate::SelfSigned.into()
             }
-            // The TLS library reports a key that it doesn't accept as an invalid signature.
+            // If the TLS library doesn't accept a key, it reports an invalid signature.
             Error::InvalidCertificate(CertificateError::BadSignature)
                 if has_short_key(end_entity)
                     || intermediates.iter().any(has_short_key)
@@ -262,7 +262,7 @@ fn has_short_key(certificate: &CertificateDer<'_>) -> bool {
 }
 
 /// Returns whether a public key (SubjectPublicKeyInfo) is an RSA key with fewer than 2,048 bits,
-/// which ring doesn't accept. The encoding of a key with 2,048 bits has about 290 bytes.
+/// which ring doesn't accept. The encoding of a key with 2,048 bits is about 290 bytes long.
 fn is_short_rsa_key(public_key: &[u8]) -> bool {
     const RSA_ENCRYPTION: [u8; 11] = [
         0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
@@ -291,8 +291,8 @@ impl ResolvesClientCert for NoClientCertificate {
 /// The maximum number of bytes that [`FirstBytes`] records.
 const RECORDED_BYTES_MAX: usize = 20;
 
-/// A TCP connection that records the first bytes that it receives. They show which protocol the
-/// port uses.
+/// A TCP connection that records the first bytes that it receives. These bytes show which protocol
+/// the port uses.
 pub struct FirstBytes {
     tcp: TcpStream,
     received: Vec<u8>,
@@ -307,7 +307,7 @@ impl FirstBytes {
 /// A failed handshake.
 pub struct HandshakeError {
     pub error: io::Error,
-    /// The first bytes that the endpoint sent.
+    /// The first bytes that the endpoint sent, at most [`RECORDED_BYTES_MAX`].
     pub received: Vec<u8>,
 }
 

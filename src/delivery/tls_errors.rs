@@ -48,7 +48,8 @@ pub(super) fn inner_tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Recognizes another protocol by the first bytes that the endpoint sent.
+/// Recognizes a protocol other than TLS by the first bytes that the endpoint sent. Returns
+/// [`TlsProblem::Other`] if there are no bytes or if they start a TLS record.
 fn protocol_problem(received: &[u8]) -> TlsProblem {
     match received {
         // TLS records: change cipher spec, alert, handshake, and application data.
@@ -175,8 +176,8 @@ fn other_problem(error: &(dyn std::error::Error + 'static)) -> CertificateProble
     }
 }
 
-/// Returns the hash function of a signature algorithm if it is outdated. `id` contains the
-/// algorithm's object identifier in DER.
+/// Returns the hash function of a signature algorithm if the hash function is insecure. `id`
+/// contains the algorithm's object identifier in DER.
 fn weak_algorithm(id: &[u8]) -> Option<&'static str> {
     const RSA_MD5: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x04];
     const RSA_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05];

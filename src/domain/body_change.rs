@@ -1,4 +1,4 @@
-//! Detects and reverses common changes to a body between its sending and its verification.
+//! Detects and reverses common changes that happen to a body before an endpoint verifies it.
 //!
 //! If the sent body is known, it is compared with the received body. Otherwise, each change is
 //! reversed in turn, and the result is checked against the signature.
@@ -66,7 +66,7 @@ impl BodyChange {
         }
     }
 
-    /// Returns how to fix the cause of the change.
+    /// Returns advice on how to fix the cause of the change.
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Empty => {

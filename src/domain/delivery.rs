@@ -153,8 +153,8 @@ pub struct Timeout {
 }
 
 impl Timeout {
-    /// Returns the phase that used the most time. It caused the timeout, even if the time limit
-    /// expired in a later phase.
+    /// Returns the phase that used the most time. Timeouts are attributed to this phase, even if
+    /// the time limit expired in a later phase.
     pub fn slowest_phase(&self) -> AttemptPhase {
         let duration = |phase: AttemptPhase| phase.duration(&self.timings).unwrap_or_default();
         [

@@ -33,7 +33,8 @@ pub struct SentDelivery<'a> {
     pub attempts: &'a [i64],
 }
 
-/// The result of a diagnosis: the most useful finding, advice, and the individual checks.
+/// The result of a diagnosis: whether the delivery is valid, the most useful finding, advice, the
+/// first difference in the body, and the individual checks.
 #[derive(Debug)]
 pub struct Diagnosis {
     pub valid: bool,
@@ -205,7 +206,8 @@ fn summarize(
     )
 }
 
-/// Explains why no active secret signed the received body.
+/// Explains why no active secret signed the received body. Returns the same values as
+/// [`summarize`].
 fn explain_mismatch(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,

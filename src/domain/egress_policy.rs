@@ -25,8 +25,8 @@ pub const LOCALHOST: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// The reason a target isn't allowed. The message is for the person who entered the URL. It
-/// contains the option that allows the target, if there is such an option.
+/// The reason a target isn't allowed. The message is for the person who entered the URL. The
+/// message contains the option that allows the target, if there is such an option.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EgressDenied {
     #[error(
@@ -167,8 +167,9 @@ impl EgressPolicy {
         }
     }
 
-    /// Checks a URL without DNS: the IP addresses of its host if they are known without a lookup,
-    /// and otherwise only the scheme.
+    /// Checks a URL without DNS. If the IP addresses of its host are known without a lookup, checks
+    /// these IP addresses. Otherwise, checks only the scheme, unless a value of `--allow-target`
+    /// could allow the URL.
     pub fn check_url(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
         match addresses_without_dns(url) {
             Some(addresses) => self.check_addresses(url, &addresses),
@@ -206,8 +207,8 @@ impl EgressPolicy {
         if self.allow.iter().any(|a| a.allows(url, address)) {
             return Ok(());
         }
-        // This applies only if the URL itself contains localhost or a loopback address. Any other
-        // name that resolves to loopback is rejected below.
+        // The exception for localhost applies only if the URL itself contains `localhost` or a
+        // loopback address. Any other name that resolves to loopback is rejected below.
         if is_localhost(url) && address.ip().is_loopback() {
             return if self.deny_localhost {
                 Err(EgressDenied::LocalhostDenied {
@@ -308,7 +309,7 @@ fn is_localhost(url: &EndpointUrl) -> bool {
     }
 }
 
-/// Returns the host in the format that `--allow-target` accepts.
+/// Returns the host of a URL in the format that `--allow-target` accepts.
 fn allow_target_value(url: &EndpointUrl) -> String {
     match url.host() {
         Host::Name(name) => name,

@@ -8,7 +8,7 @@ use super::text::is_invisible;
 /// The longest email, in bytes: the limit of a path in RFC 5321, minus its angle brackets.
 pub const EMAIL_MAX_BYTES: usize = 254;
 
-/// The reason an email is invalid. The message is for the person who entered it.
+/// The reason an email is invalid. The message is for the person who entered the email.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EmailError {
     #[error("Invalid email address.")]
@@ -37,8 +37,8 @@ pub fn check_email(text: &str) -> Result<String, EmailError> {
 }
 
 /// Returns an email without differences that come from typing or pasting: surrounding white space,
-/// invisible characters, decomposed and full-width characters, and a trailing dot. Decodes `xn--`
-/// domains, which browsers send.
+/// invisible characters, decomposed and full-width characters, ideographic full stops, and a
+/// trailing dot. Decodes `xn--` domains, which browsers send.
 ///
 /// Everything else is unchanged, including upper case.
 pub(super) fn clean_email(text: &str) -> String {
@@ -53,9 +53,10 @@ pub(super) fn clean_email(text: &str) -> String {
 
 /// Returns the normalized form of an email. Use it to look up and compare emails.
 ///
-/// Case is ignored, because people don't remember it. `müller.de` equals `xn--mller-kva.de`.
+/// Case is ignored, because people don't remember which letters are upper case. `müller.de` equals
+/// `xn--mller-kva.de`.
 pub fn normalize_email(email: &str) -> String {
-    // A compatibility character can stand for an `@` or a dot.
+    // NFKC converts some compatibility characters to an `@` or a dot.
     let email = clean_email(&email.nfkc().collect::<String>());
     let fold = |text: &str| {
         let folded: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
@@ -78,7 +79,7 @@ fn to_half_width(c: char) -> char {
     }
 }
 
-/// Replaces ideographic full stops, removes the dot of the DNS root, and decodes `xn--` labels. If
+/// Replaces ideographic full stops with dots, removes a trailing dot, and decodes `xn--` labels. If
 /// a label is invalid, no label is decoded.
 fn clean_domain(domain: &str) -> String {
     let mut domain = domain.replace(['\u{3002}', '\u{ff61}'], ".");
@@ -102,7 +103,7 @@ fn clean_domain(domain: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Spellings of one email in each row.
+    /// Each row contains spellings of one email.
     const EQUIVALENT: [&[&str]; 5] = [
         &[
             "ada@müller.de",

@@ -29,7 +29,7 @@ impl Scheme {
 
 /// The host of a URL: a name or an IP address, normalized.
 ///
-/// A name is lowercase ASCII without a trailing dot; an internationalized name has its `xn--` form.
+/// A name is lowercase ASCII without a trailing dot. An internationalized name is in `xn--` format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
     Name(String),
@@ -49,7 +49,8 @@ pub struct EndpointUrl {
     path_and_query: String,
 }
 
-/// The reason a string isn't a valid webhook URL. The message is for the person who entered it.
+/// The reason a string isn't a valid webhook URL. The message is for the person who entered the
+/// URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointUrlError {
     #[error("Enter the URL to send events to.")]
@@ -170,8 +171,8 @@ impl EndpointUrl {
         }
     }
 
-    /// Returns whether both URLs lead to the same request. Differences in spelling and in the
-    /// fragment don't matter.
+    /// Returns whether both URLs lead to the same request. Ignores the fragment and differences
+    /// that parsing removes, such as the case of the host.
     pub fn is_equivalent(&self, other: &Self) -> bool {
         self.scheme() == other.scheme()
             && self.host_header() == other.host_header()
@@ -184,8 +185,8 @@ impl EndpointUrl {
         format!("{}:{}", self.host_text, self.port)
     }
 
-    /// Returns the path and query for the request line. Omits the fragment, and percent-encodes all
-    /// characters that RFC 3986 doesn't allow.
+    /// Returns the path and query for the request line, without the fragment. Characters that RFC
+    /// 3986 doesn't allow are percent-encoded, except square brackets.
     pub fn path_and_query(&self) -> &str {
         &self.path_and_query
     }
@@ -209,8 +210,8 @@ fn split_scheme(original: &str) -> Result<(Scheme, &str), EndpointUrlError> {
     }
 }
 
-/// Converts a host name to lower case without its trailing dot. Returns `None` for a name that DNS
-/// and TLS don't support; the WHATWG rules accept more, such as `a"b`.
+/// Converts a host name to lower case, and removes a trailing dot. Returns `None` for a name that
+/// DNS and TLS don't support; the WHATWG rules accept more, such as `a"b`.
 pub(super) fn normalize_host(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_valid_label = |label: &str| {

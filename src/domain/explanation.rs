@@ -75,7 +75,7 @@ impl Outcome {
         self.code().map_or("", |code| advice(code, status))
     }
 
-    /// Returns the summary and the advice as one text.
+    /// Returns the summary, followed by the advice.
     pub fn explanation(&self) -> String {
         format!("{} {}", self.summary(), self.advice())
             .trim_end()
@@ -213,7 +213,7 @@ pub fn test_advice(status: u16, body: &[u8]) -> Option<&'static str> {
     )
 }
 
-/// Terms in programs' messages about missing values, in lower case.
+/// Lowercase terms that programs use in error messages about missing values.
 const MISSING_VALUE_TERMS: [&str; 14] = [
     "undefined",
     "null",

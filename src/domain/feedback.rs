@@ -59,7 +59,7 @@ impl fmt::Display for FeedbackStatus {
     }
 }
 
-/// The error for a text that isn't a feedback status.
+/// The error for a string that isn't a feedback status.
 #[derive(Debug, thiserror::Error)]
 #[error("The status must be NEW, REVIEWED, or RESOLVED.")]
 pub struct ParseStatusError;
@@ -95,8 +95,8 @@ pub struct Feedback {
 }
 
 impl Feedback {
-    /// Returns the approximate size of all texts in bytes, without JSON syntax. Metadata counts as
-    /// 1 KiB.
+    /// Returns the approximate size of the message, email, page URL, and metadata, in bytes.
+    /// Metadata counts as 1 KiB, regardless of its size.
     pub fn text_bytes(&self) -> usize {
         let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let metadata = self.metadata.as_ref().map_or(0, |_| METADATA_MAX_BYTES / 4);
@@ -104,7 +104,7 @@ impl Feedback {
     }
 }
 
-/// The OpenAPI schema of metadata.
+/// Returns the OpenAPI schema of metadata.
 pub fn metadata_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
@@ -125,7 +125,7 @@ pub struct ProjectSummary {
     pub slug: String,
 }
 
-/// Feedback as sent by a client, not validated yet.
+/// Feedback from a client, before validation.
 pub struct RawFeedback {
     /// The project's id or slug.
     pub project: String,
@@ -147,8 +147,8 @@ pub struct NewFeedback {
 }
 
 impl NewFeedback {
-    /// Validates all fields except `project`. `metadata_field` is the name of the metadata in the
-    /// request.
+    /// Validates all fields except `project`. `metadata_field` is the name of the metadata field in
+    /// the request, for errors.
     pub fn check(raw: RawFeedback, metadata_field: &str) -> Result<Self, ValidationErrors> {
         let (message, email, url, metadata) = check_all((
             check("message", check_message(raw.message)),
@@ -169,7 +169,7 @@ impl NewFeedback {
     }
 }
 
-/// The user who changes a status.
+/// The user who changes a status, and the API token if the change was made through the API.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub email: String,
@@ -177,7 +177,8 @@ pub struct Actor {
     pub token: Option<String>,
 }
 
-/// The reason a field of new feedback is invalid. The message is for the person who sent it.
+/// The reason a field of new feedback is invalid. The error message is for the person who submits
+/// the feedback.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedbackError {
     #[error("Enter a message.")]

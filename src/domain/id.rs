@@ -1,4 +1,5 @@
-//! Ids: a short prefix, `_`, and a ULID (26 letters and digits). They sort in order of creation.
+//! Ids: a short prefix, `_`, and a ULID (26 letters and digits). Ids of one type sort in order of
+//! creation.
 //!
 //! Slugs can't contain an underscore, so an id is never mistaken for a slug. The store's writer
 //! owns the only [`IdSequence`], so the order of ids is the order of commits.
@@ -21,7 +22,8 @@ pub struct IdSequence {
 }
 
 impl IdSequence {
-    /// Continues after `last`, the greatest ULID so far; `None` for a new database.
+    /// Creates a sequence that continues after `last`, the greatest ULID so far. In a new database,
+    /// `last` is `None`.
     pub fn after(last: Option<Ulid>) -> Self {
         Self {
             last: last.unwrap_or(Ulid::nil()),
@@ -67,7 +69,7 @@ pub fn parse_ulid(id: &str) -> Option<Ulid> {
     (ulid.array_to_str(&mut canonical) == text).then_some(ulid)
 }
 
-/// The OpenAPI schema of an id. A ULID is base32 without the letters I, L, O, and U.
+/// Returns the OpenAPI schema of an id. A ULID is base32 without the letters I, L, O, and U.
 fn id_schema(prefix: &str) -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(Type::String)

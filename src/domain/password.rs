@@ -15,7 +15,7 @@ use crate::random;
 /// Length of new salts, in bytes.
 const SALT_LEN: usize = 16;
 
-/// Hashing failed.
+/// The error when a password can't be hashed.
 #[derive(Debug, thiserror::Error)]
 #[error("the password can’t be hashed; report this as a bug")]
 pub struct HashError(argon2::password_hash::Error);
@@ -35,8 +35,8 @@ pub fn hash(password: &str) -> Result<String, HashError> {
     Ok(hash.to_string())
 }
 
-/// Returns whether `password` matches the stored hash. Without a hash (an unknown account), it
-/// takes the same time and returns false.
+/// Returns whether `password` matches the stored hash. Without a hash (an unknown account), returns
+/// false after the same time.
 pub fn verify(password: &str, stored: Option<&str>) -> bool {
     let parsed = stored.and_then(parse);
     let (salt, params, expected) = match &parsed {
@@ -72,7 +72,8 @@ pub(super) fn normalize_password(password: &str) -> Cow<'_, str> {
     }
 }
 
-/// Parses a stored hash, and returns its salt, parameters, and expected output.
+/// Parses a stored hash, and returns its salt, parameters, and expected output. Returns `None` if
+/// the hash isn't a complete Argon2id hash of version 0x13.
 fn parse(stored: &str) -> Option<(Salt, Params, Output)> {
     let hash = PasswordHash::new(stored).ok()?;
     if hash.algorithm != Algorithm::Argon2id.ident() || hash.version != Some(Version::V0x13.into())

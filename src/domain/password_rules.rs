@@ -1,4 +1,4 @@
-//! Rules for new passwords: 12 to 256 bytes, and not a password that attackers try first.
+//! Rules for new passwords: 12 to 256 bytes, and no password that attackers guess first.
 //!
 //! NIST SP 800-63B, 3.1.1.2, requires a comparison with common and expected passwords, and advises
 //! against all other rules, such as required digits.
@@ -15,11 +15,11 @@ pub const PASSWORD_MAX_BYTES: usize = 256;
 /// passwords, which people extend. `NOTICE` describes their origin.
 const COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
 const PROGRAM_NAME: &str = "miniback";
-/// The maximum length of the extra characters, in bytes, that are ignored when a password is
-/// compared with common passwords, as in `password2026!`.
+/// The maximum total length, in bytes, of the extra characters that a comparison with common
+/// passwords ignores, such as `2026!` in `password2026!`.
 const AFFIX_MAX_BYTES: usize = 6;
-/// A password is predictable if its runs of equal or neighboring characters have at least this
-/// average length.
+/// The minimum average length, in characters, of the runs of equal or neighboring characters in a
+/// predictable password.
 const RUN_LENGTH_MIN: usize = 4;
 /// Characters that follow each other in the alphabet or on keyboards.
 const ROWS: [&str; 7] = [
@@ -105,8 +105,9 @@ fn is_email_or_local_part(word: &str, email: &str) -> bool {
     !email.is_empty() && (normalize_email(word) == email || word == local_part)
 }
 
-/// Returns whether `test` returns true for the password or a variant of it. A variant omits a few
-/// characters or predictable sequences at the ends, or replaces symbols by similar letters.
+/// Returns whether `test` returns true for the password or a variant. A variant omits a few
+/// characters or predictable sequences at the ends, replaces digits and symbols with similar
+/// letters, or both.
 fn is_variant(password: &str, test: impl Fn(&str) -> bool) -> bool {
     let is_affix = |c: char| !c.is_alphabetic();
     let word = password.trim_matches(is_affix);
@@ -132,7 +133,8 @@ fn replace_symbols(text: &str) -> String {
         .collect()
 }
 
-/// Returns the shortest text whose repetition results in `text`.
+/// Returns the shortest prefix of `text` that, repeated, equals `text`. Returns `text` if no part
+/// is repeated.
 fn shortest_unit(text: &str) -> &str {
     (1..text.len())
         .filter(|len| text.len().is_multiple_of(*len) && text.is_char_boundary(*len))
@@ -141,8 +143,8 @@ fn shortest_unit(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// Returns whether the runs of the text have an average length of at least [`RUN_LENGTH_MIN`], as
-/// in `123456` or `aaaa`.
+/// Returns whether the runs of equal or neighboring characters have an average length of at least
+/// [`RUN_LENGTH_MIN`], as in `123456` or `aaaa`.
 fn is_predictable(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let steps: Vec<_> = chars

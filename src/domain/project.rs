@@ -53,7 +53,8 @@ pub struct Project {
     pub created_at: Timestamp,
 }
 
-/// The reason a slug or a list of origins is invalid. The message is for the person who entered it.
+/// The reason a slug or a list of origins is invalid. The message is for the person who entered the
+/// slug or list.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     #[error("A slug has 1 to {SLUG_MAX_BYTES} characters: a to z, 0 to 9, and hyphens.")]
@@ -80,9 +81,10 @@ pub fn check_slug(text: String) -> Result<String, ProjectError> {
     }
 }
 
-/// Generates a slug from a name. Transliterates letters of other alphabets, converts all letters to
-/// lower case, and drops apostrophes. Replaces each run of other characters by a hyphen. Returns
-/// `project` if no characters are left. Leaves room for a suffix such as `-2`.
+/// Generates a slug from a name. Transliterates letters to ASCII, converts them to lower case, and
+/// drops apostrophes and invisible characters. Replaces each run of other characters with a hyphen,
+/// except at the start and the end. Returns `project` if no characters are left. Leaves room for a
+/// suffix such as `-2`.
 pub fn slug_from_name(name: &str) -> String {
     let composed: String = name.chars().filter(|c| !is_invisible(*c)).nfc().collect();
     let mut slug = String::new();

@@ -79,7 +79,7 @@ impl FromStr for RateLimit {
     }
 }
 
-/// Formats the limit as the options accept it: `10/1m`.
+/// Formats the limit in the format that the options accept: `10/1m`.
 impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let period = humantime::format_duration(self.period).to_string();

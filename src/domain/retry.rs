@@ -14,7 +14,7 @@ const PATIENT_DELAYS: [Duration; 6] = [
     Duration::from_secs(6 * 3600),
     Duration::from_secs(24 * 3600),
 ];
-/// The maximum length of a hold. A longer `Retry-After` is shortened to it.
+/// The maximum length of a hold. A longer `Retry-After` is shortened to this length.
 const HOLD_MAX: Duration = Duration::from_secs(3600);
 
 /// The first retry delays, which both retry policies start with. Deliveries use `--retry-delays`.
@@ -41,8 +41,8 @@ impl RetrySchedule {
         [&self.0, patient].concat()
     }
 
-    /// Returns the delay before the next attempt, after `failed_attempts` in this round, or `None`
-    /// if there are no retries left.
+    /// Returns the delay before the next attempt, or `None` if there are no retries left.
+    /// `failed_attempts` is the number of failed attempts in this round.
     ///
     /// `jitter` (0 to 1) extends the additional delays of `patient` by up to 10%, so that
     /// deliveries that failed together aren't retried together. The standard delays are exact.
@@ -65,8 +65,8 @@ impl RetrySchedule {
 
 /// Parses the `Retry-After` of a 429 or 503: seconds or a date (RFC 9110, section 10.2.3).
 ///
-/// Returns the length of the hold, at most 1 h, and `None` for another status, an invalid value, or
-/// a past time.
+/// Returns the length of the hold, at most 1 h. Returns `None` for another status, an invalid
+/// value, 0 seconds, or a date that isn't in the future.
 pub fn hold_length(status: u16, retry_after: &str, now: Timestamp) -> Option<Duration> {
     if !matches!(status, 429 | 503) {
         return None;

@@ -2,11 +2,12 @@
 //!
 //! Letters match regardless of case, accents, and width. Typographic quotes, apostrophes, and
 //! dashes match their keyboard equivalents (see `normalized_text`). A word of three or more
-//! characters matches anywhere. A shorter word matches at the start of a word, or anywhere in a
-//! script without spaces. Words in quotes must be adjacent.
+//! characters matches anywhere, even inside a longer word. A shorter word matches at the start of a
+//! word, or anywhere in a script without spaces. Words in quotes must be adjacent and in the same
+//! order.
 //!
-//! The store indexes texts by [`ngrams`], pieces of one to three characters. A text that matches a
-//! query contains all n-grams of the query. The index returns candidates, which are then compared
+//! The store indexes texts by [`ngrams`], pieces of one to three characters. Feedback that matches
+//! a query contains all n-grams of the query. The index returns candidates, which are then compared
 //! in full.
 
 mod normalized_text;
@@ -23,7 +24,8 @@ pub const QUERY_MAX_CHARS: usize = 200;
 pub const WORDS_MAX: usize = 16;
 /// Maximum number of highlights per text.
 const HIGHLIGHTS_MAX: usize = 200;
-/// Maximum length of an n-gram. Shorter n-grams exist only at the start of a word.
+/// Maximum length of an n-gram, in characters. Shorter n-grams exist only where a short word can
+/// match (see `is_word_start`).
 const NGRAM_CHARS: usize = 3;
 /// Maximum number of n-grams per query. More n-grams would barely reduce the candidates.
 const NGRAMS_MAX: usize = 24;
@@ -43,7 +45,7 @@ pub struct SearchQuery {
     words: Vec<Vec<char>>,
 }
 
-/// The reason a query is rejected. The message is for the person who entered it.
+/// The reason a query is rejected. The message is for the person who entered the query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SearchError {
     TooLong,
@@ -95,7 +97,7 @@ impl SearchQuery {
         &self.text
     }
 
-    /// Returns the n-grams that a text must contain to match; only some of them for a long query.
+    /// Returns n-grams that feedback must contain to match the query, at most [`NGRAMS_MAX`].
     pub fn ngrams(&self) -> BTreeSet<Ngram> {
         let mut ngrams = BTreeSet::new();
         for word in &self.words {
@@ -157,8 +159,8 @@ impl SearchQuery {
     }
 }
 
-/// Normalizes a word or phrase of a query, and trims it. An email is first cleaned like a stored
-/// email.
+/// Normalizes and trims a word or phrase of a query. A word that contains `@` is first cleaned like
+/// a stored email.
 fn normalize_word(word: &str) -> Vec<char> {
     let normalized = match word.contains(['@', '＠']) {
         true => NormalizedText::new(clean_email(word).as_str()),

@@ -11,7 +11,7 @@ const CUSTOM_SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 16..=128;
 /// The prefix of secrets in the format of Standard Webhooks.
 const PREFIX: &str = "whsec_";
 
-/// A signing secret. Its `Debug` output hides the value, so the secret can't be logged.
+/// A signing secret. Its `Debug` output hides the value, to keep secrets out of the log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

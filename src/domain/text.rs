@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Returns whether a character is invisible: the default-ignorable code points of Unicode, such as
-/// the zero-width space, and letters that are blank.
+/// Returns whether a character is invisible: a default-ignorable code point of Unicode, such as the
+/// zero-width space, or another character that looks blank. White space isn't included.
 pub fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -20,18 +20,18 @@ pub fn has_visible_char(text: &str) -> bool {
         .any(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(c))
 }
 
-/// Escapes the characters that can make a text misleading in a terminal or a tooltip. These are
+/// Escapes the characters that can make text misleading in a terminal or a tooltip. These are
 /// control characters, line separators, invisible format characters, and controls of the text
 /// direction.
 ///
 /// Doesn't escape joiners and variation selectors, because emoji and several scripts need them.
 pub fn escape_controls(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_disguising) {
+    if !text.contains(is_misleading) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        match is_disguising(c) {
+        match is_misleading(c) {
             true => escaped.extend(c.escape_default()),
             false => escaped.push(c),
         }
@@ -39,7 +39,7 @@ pub fn escape_controls(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-fn is_disguising(c: char) -> bool {
+fn is_misleading(c: char) -> bool {
     let is_joiner = matches!(c, '\u{200c}' | '\u{200d}');
     c.is_control()
         || matches!(

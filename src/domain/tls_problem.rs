@@ -30,7 +30,7 @@ pub enum TlsProblem {
 /// The reason a certificate was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateProblem {
-    /// `at` is the end of the validity, and `now` is the time on this machine.
+    /// `at` is the end of the validity period, and `now` is the time on this machine.
     Expired {
         at: Option<Timestamp>,
         now: Option<Timestamp>,
@@ -41,29 +41,30 @@ pub enum CertificateProblem {
     },
     /// Contains the names and IP addresses that the certificate covers.
     WrongName(Vec<String>),
-    /// There is no subject alternative name. The common name doesn't count.
+    /// The certificate has no subject alternative name. The common name is ignored.
     NoAlternativeName,
     UnknownIssuer,
     SelfSigned,
-    /// It is a CA certificate.
+    /// The certificate is a CA certificate.
     IsCa,
-    /// It was issued by a certificate that isn't a CA certificate.
+    /// The certificate was issued by a certificate that isn't a CA certificate.
     IssuerIsNotCa,
-    /// It isn't an X.509 version 3 certificate.
+    /// The certificate isn't an X.509 version 3 certificate.
     OldVersion,
-    /// It was signed with an outdated algorithm, such as SHA-1.
+    /// The certificate was signed with an insecure algorithm, such as SHA-1. Contains the name of
+    /// the algorithm.
     WeakSignature(&'static str),
     UnsupportedSignature,
     /// An RSA key in the chain has fewer than 2,048 bits.
     ShortKey,
     InvalidSignature,
-    /// Its issuer has the name of a trusted CA, but another key.
+    /// The issuer has the name of a trusted CA, but a different key.
     OtherIssuerKey,
     /// The endpoint doesn't use the private key of the certificate.
     KeyMismatch,
-    /// Its extended key usage excludes servers.
+    /// The extended key usage of the certificate excludes servers.
     WrongPurpose,
-    /// It violates a restriction of its issuer.
+    /// The certificate violates a restriction in its issuer's certificate.
     NotPermittedByIssuer,
     Unreadable,
     /// Any other reason. The details are in the log.
@@ -217,7 +218,7 @@ fn describe_machine_date(now: Option<Timestamp>) -> String {
     })
 }
 
-/// Joins names: `a.example and b.example`. Shortens long lists.
+/// Joins names: `a.example and b.example`. Lists at most 5 names, and the number of the others.
 fn list_names(names: &[String]) -> String {
     const NAMES_SHOWN: usize = 5;
     let (shown, rest) = names.split_at(names.len().min(NAMES_SHOWN));

@@ -1,4 +1,4 @@
-//! [`ValidationErrors`]: invalid input, reported by field.
+//! Validates input, and reports errors by field.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -23,7 +23,7 @@ pub struct FieldError {
 pub struct ValidationErrors(pub Vec<FieldError>);
 
 impl ValidationErrors {
-    /// Creates a single error.
+    /// Creates the errors of a request with one invalid field.
     pub fn for_field(field: &str, message: impl Display) -> Self {
         Self(vec![FieldError {
             field: field.to_owned(),
@@ -31,7 +31,7 @@ impl ValidationErrors {
         }])
     }
 
-    /// Returns the first message about `field`.
+    /// Returns the first message for `field`.
     pub fn message_for(&self, field: &str) -> Option<&str> {
         self.0
             .iter()
@@ -40,7 +40,7 @@ impl ValidationErrors {
     }
 }
 
-/// The reason a single-line text is invalid. The message is for the person who entered it.
+/// The reason a single-line text is invalid. The message is for the person who entered the text.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct LineError(String);
@@ -69,7 +69,7 @@ pub fn check_line(
     }))
 }
 
-/// Returns the value, or the error of `field`.
+/// Returns the value, or converts the error to a validation error for `field`.
 pub fn check<T, E: Display>(field: &str, result: Result<T, E>) -> Result<T, ValidationErrors> {
     result.map_err(|error| ValidationErrors::for_field(field, error))
 }

@@ -51,7 +51,7 @@ macro_rules! topics {
                 }
             }
 
-            /// Returns a text that describes when the event occurs.
+            /// Returns a description of when the event occurs.
             pub const fn description(self) -> &'static str {
                 match self {
                     $(Self::$variant => $description,)+
@@ -106,8 +106,8 @@ impl RetryPolicy {
     }
 }
 
-/// Custom request headers by name, capitalized as the user entered them. The values are never
-/// displayed again.
+/// Custom request headers by name. The names keep the capitalization that the user entered. The
+/// values aren't displayed after they are saved.
 pub type CustomHeaders = BTreeMap<String, String>;
 
 /// A stored webhook without its [`Secrets`].
@@ -186,7 +186,8 @@ pub struct WebhookPatch {
     pub headers: Option<BTreeMap<String, Option<String>>>,
 }
 
-/// The reason a setting of a webhook is invalid. The message is for the person who entered it.
+/// The reason a setting of a webhook is invalid. The message is for the person who entered the
+/// setting.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WebhookError {
     #[error("A webhook can have at most {HEADERS_MAX} headers.")]
@@ -231,7 +232,8 @@ pub fn normalize_topics(list: &[Topic]) -> Vec<Topic> {
         .collect()
 }
 
-/// Checks the number, names, and values of custom headers. The value `None` keeps the stored value.
+/// Checks the number, names, and values of custom headers. The value `None` means the stored value,
+/// which isn't checked again.
 pub fn check_headers(headers: &BTreeMap<String, Option<String>>) -> Result<(), WebhookError> {
     if headers.len() > HEADERS_MAX {
         return Err(WebhookError::TooManyHeaders);

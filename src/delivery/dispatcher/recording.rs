@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Completion, Dispatcher, STORE_RETRY_DELAY};
 use crate::store::{DeliveryUpdate, FinishedAttempt, StoreError};
 
-/// The maximum number of attempts in one commit, so that other writes don't wait long.
+/// The maximum number of attempts in one commit. Larger commits would delay other writes.
 const BATCH_MAX: usize = 128;
 
 impl Dispatcher {

@@ -1,14 +1,15 @@
 //! Parses a response head leniently, and decides how its body ends (RFC 9112).
 //!
-//! A recipient may recover from most deviations (RFC 9110, section 2.4). Only a response whose end
-//! is ambiguous is rejected, because the next response on the connection could be misread.
+//! A recipient may recover from most deviations (RFC 9110, section 2.4). Only invalid status lines
+//! and invalid or ambiguous framing are rejected. If the end of a response is ambiguous, the next
+//! response on the connection could be misread.
 
 use super::HeadError;
 
 #[cfg(test)]
 mod tests;
 
-/// A parsed head.
+/// A parsed response head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ParsedHead {
     pub status: u16,
@@ -41,7 +42,8 @@ pub fn parse(head: &[u8]) -> Result<ParsedHead, HeadError> {
     let framing = body_framing(status, is_http_1_0, &headers)?;
     let options: Vec<String> = list_items(&headers, "connection").collect();
     let has = |option: &str| options.iter().any(|o| o == option);
-    // The status allows no body, but the headers announce one. Don't rely on the bytes that follow.
+    // The status allows no body, but the headers announce a body. Don't reuse the connection,
+    // because the next bytes could be this body.
     let is_contradictory = framing == Framing::Empty
         && values(&headers, "content-length")
             .chain(values(&headers, "transfer-encoding"))
@@ -66,7 +68,7 @@ pub fn status(head: &[u8]) -> Result<u16, HeadError> {
 }
 
 impl ParsedHead {
-    /// Returns a head that contains only what awc needs.
+    /// Returns the head for awc: the status, and only the headers for framing and connection reuse.
     pub fn for_awc(&self) -> Vec<u8> {
         // Without a length, awc reads until the end of the connection only for HTTP/1.0. For
         // HTTP/1.1 it assumes an empty body and reuses the connection.

@@ -1,5 +1,4 @@
-//! Tests that changes are detected by comparison with the sent body, and reversed without the sent
-//! body.
+//! Tests that changes are detected when the sent body is known, and reversed when it is unknown.
 
 use super::*;
 

@@ -40,8 +40,8 @@ pub(super) fn check_body(
     }
 }
 
-/// Checks one signature header. `is_supported` is false if the secret can't create this kind of
-/// signature.
+/// Checks one signature header. `is_supported` is false if the current secret can't create this
+/// kind of signature.
 pub(super) fn check_signature(
     name: &'static str,
     is_present: bool,

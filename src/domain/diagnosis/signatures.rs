@@ -68,7 +68,7 @@ impl<'a> ReceivedSignatures<'a> {
         }
     }
 
-    /// Returns the secret that created one of the hex signatures of `body`.
+    /// Returns the active secret for which a received hex signature of `body` is valid.
     pub(super) fn hex_signing_secret(&self, body: &[u8]) -> Option<SigningSecret> {
         let received: Vec<Vec<u8>> = [&self.hex, &self.next_hex]
             .into_iter()
@@ -82,7 +82,7 @@ impl<'a> ReceivedSignatures<'a> {
         })
     }
 
-    /// Returns the secret that created one of the signatures in `webhook-signature`.
+    /// Returns the active secret for which a signature of `body` in `webhook-signature` is valid.
     pub(super) fn standard_signing_secret(&self, body: &[u8]) -> Option<SigningSecret> {
         let (id, timestamp, received) =
             (self.id.as_ref()?, self.timestamp?, self.standard.as_ref()?);
@@ -94,7 +94,8 @@ impl<'a> ReceivedSignatures<'a> {
         })
     }
 
-    /// Returns the secret that created any signature of `body`, hex or standard.
+    /// Returns the active secret for which any received signature of `body`, hex or standard, is
+    /// valid.
     pub(super) fn any_signing_secret(&self, body: &[u8]) -> Option<SigningSecret> {
         self.hex_signing_secret(body)
             .or_else(|| self.standard_signing_secret(body))
@@ -107,8 +108,8 @@ impl<'a> ReceivedSignatures<'a> {
             .map(|(signer, _)| *signer)
     }
 
-    /// Returns whether `webhook-signature` is present, but no active secret created it. Returns
-    /// false if no active secret is in the format of Standard Webhooks.
+    /// Returns whether `webhook-signature` is present, but isn't a signature of `body` by an active
+    /// secret. Returns false if no active secret is in the format of Standard Webhooks.
     pub(super) fn has_standard_mismatch(&self, body: &[u8]) -> bool {
         self.standard.is_some()
             && self

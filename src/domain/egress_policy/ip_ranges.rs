@@ -10,7 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// The text in parentheses after “10.0.0.5 isn’t public”.
+/// The reason an IP address isn't globally reachable. Error messages contain the reason in
+/// parentheses after “10.0.0.5 isn’t public”.
 pub type NonGlobalReason = &'static str;
 
 const IPV4_RANGES: [(Ipv4Net, NonGlobalReason); 17] = [
@@ -53,7 +54,7 @@ const IPV4_RANGES: [(Ipv4Net, NonGlobalReason); 17] = [
     v4([240, 0, 0, 0], 4, "reserved, 240.0.0.0/4"),
 ];
 
-/// If several rows contain an IP address, the first row applies.
+/// IPv6 ranges and the reasons. If several rows contain an IP address, the first row applies.
 const IPV6_RANGES: [(Ipv6Net, NonGlobalReason); 16] = [
     (net(Ipv6Addr::UNSPECIFIED, 128), "unspecified"),
     (net(Ipv6Addr::LOCALHOST, 128), "loopback"),
@@ -123,7 +124,7 @@ const LOOPBACK: [IpNet; 5] = [
     IpNet::V6(net(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x7f00, 0), 104)),
 ];
 
-/// Returns whether a network contains IP addresses of the loopback interface.
+/// Returns whether a network contains IP addresses that reach the loopback interface.
 pub fn overlaps_loopback(network: IpNet) -> bool {
     LOOPBACK
         .iter()
@@ -139,7 +140,7 @@ pub fn non_global_reason(ip: IpAddr) -> Option<NonGlobalReason> {
             .map(|(_, reason)| *reason),
         IpAddr::V6(v6) => {
             // The lower half of an ISATAP address (RFC 5214) contains the IPv4 address of a tunnel.
-            // The upper half can be any network.
+            // The upper half can be any prefix.
             let is_isatap = matches!(v6.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, _, _]);
             if is_isatap && non_global_reason(last_four_bytes(v6).into()).is_some() {
                 return Some("ISATAP tunnel to an IPv4 address that isn’t public");

@@ -1,8 +1,8 @@
-//! Normalizes texts and queries, so that a search can compare them.
+//! Normalizes texts and queries for comparison in a search.
 //!
-//! A search ignores case, accents, points of Hebrew and Arabic, compatibility forms such as
-//! full-width letters, amounts of white space, and invisible characters. It treats typographic and
-//! plain quotes, apostrophes, and dashes as equal.
+//! A search ignores case, accents, Hebrew and Arabic vowel points, the amount of white space, and
+//! invisible characters. It also ignores compatibility differences, such as the width of letters.
+//! It treats typographic and plain quotes, apostrophes, and dashes as equal.
 
 use std::ops::Range;
 
@@ -38,7 +38,8 @@ impl NormalizedText {
         normalized
     }
 
-    /// Adds a part of a decomposed character.
+    /// Adds one character of a decomposition, or its equivalent in basic letters. Ignores accents
+    /// and invisible characters.
     fn push_letter(&mut self, part: char, range: Range<usize>) {
         if is_accent(part) || is_invisible(part) || part == TATWEEL {
             self.extend_last(range.end);
@@ -97,11 +98,11 @@ impl NormalizedText {
     }
 }
 
-/// A line that lengthens the connection between two Arabic letters and has no meaning.
+/// An Arabic character that only stretches the connection between two letters.
 const TATWEEL: char = '\u{640}';
 
-/// Returns whether a character is an accent, or a point of Hebrew or Arabic. Vowel signs of Indic
-/// scripts aren't included, because they act as letters.
+/// Returns whether a character is an accent, or a Hebrew or Arabic vowel point. Vowel signs of
+/// Indic scripts aren't included, because they act as letters.
 fn is_accent(c: char) -> bool {
     matches!(canonical_combining_class(c), 10..=36 | 200..=240)
 }
@@ -115,7 +116,8 @@ pub(super) fn is_double_quote(c: char) -> bool {
     )
 }
 
-/// Returns the keyboard equivalent of a typographic quote, apostrophe, or dash.
+/// Returns the keyboard equivalent of a typographic quote, apostrophe, or dash. Returns `None` for
+/// any other character.
 fn fold_punctuation(c: char) -> Option<char> {
     match c {
         '‘' | '’' | '‚' | '‛' | '′' | '‵' | '´' | '`' | 'ʹ' | 'ʻ' | 'ʼ' | 'ʽ' | '՚' | '׳'
@@ -127,8 +129,8 @@ fn fold_punctuation(c: char) -> Option<char> {
     }
 }
 
-/// Returns whether words in the letter's script aren't separated by spaces: Thai, Lao, Burmese,
-/// Khmer, Chinese, and Japanese. Includes Korean, where a syllable can be a word.
+/// Returns whether the letter's script is written without spaces between words: Thai, Lao, Burmese,
+/// Khmer, Chinese, and Japanese. Also returns true for Korean, where a syllable can be a word.
 fn is_unspaced_script(letter: char) -> bool {
     matches!(letter, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
         | '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')

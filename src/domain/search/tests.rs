@@ -110,7 +110,7 @@ fn highlights_whole_matches() {
     assert_eq!(highlighted("else", "nothing"), "nothing");
 }
 
-/// Spellings of one text in each row.
+/// Each row contains spellings of one text.
 const EQUIVALENT: [&[&str]; 17] = [
     &[
         "doesn't",

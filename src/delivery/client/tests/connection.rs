@@ -1,4 +1,4 @@
-//! Connections: reuse, resending, timeouts, and the egress policy.
+//! Tests of connections: reuse, resending, timeouts, and the egress policy.
 
 use super::server::hang;
 use super::*;

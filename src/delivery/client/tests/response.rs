@@ -1,4 +1,4 @@
-//! Responses: status, headers, and body.
+//! Tests of responses: status, headers, and body.
 
 use super::server::hang;
 use super::*;

@@ -40,7 +40,7 @@ impl Server {
         Self::with_chain(bind, (vec![certificate], key), respond)
     }
 
-    /// Starts a server with a certificate chain and a private key, which don't have to match.
+    /// Starts a TLS server with a certificate chain and a private key, which don't have to match.
     pub fn with_chain(
         bind: &str,
         (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
@@ -104,7 +104,8 @@ impl Server {
     }
 }
 
-/// Reads one request with its body. Returns `None` if the connection ends before that.
+/// Reads one request with its body. Returns `None` if the connection ends before the request is
+/// complete.
 fn read_request(peer: &mut dyn Peer) -> Option<String> {
     let mut received = Vec::new();
     let mut buffer = [0; 4096];

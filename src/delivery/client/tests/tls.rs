@@ -1,4 +1,4 @@
-//! TLS connections and certificates.
+//! Tests of TLS connections and certificates.
 
 use std::io::Write;
 
@@ -60,7 +60,7 @@ impl TestCa {
     }
 
     /// Issues a certificate for `names`, with a new key. `days` contains the start and the end of
-    /// its validity, in days from now.
+    /// the validity period, in days from now.
     fn issue(
         &self,
         names: &[&str],
@@ -111,8 +111,8 @@ async fn accepts_ca_file_certificates_for_names_and_ip_addresses() {
             "{host}"
         );
     }
-    // The client tries 127.0.0.1 first for `localhost`. Another test may listen there on this port,
-    // so find a port that is free there.
+    // For `localhost`, the client tries 127.0.0.1 first. Another test may listen on the same port
+    // of 127.0.0.1, so find a port that is free on 127.0.0.1 too.
     let server = loop {
         let server = Server::with_tls("[::1]:0", valid(), respond_ok);
         if std::net::TcpStream::connect(("127.0.0.1", server.address.port())).is_err() {

@@ -1,9 +1,9 @@
-//! Tables of accepted and rejected response heads.
+//! Tests of accepted and rejected response heads.
 
 use super::Framing::{Chunked, Empty, Length, UntilClose};
 use super::*;
 
-/// Parses a head. `|` is a line end.
+/// Parses a head. In `text`, `|` stands for a line end.
 fn parsed(text: &str) -> Result<ParsedHead, HeadError> {
     parse(text.replace('|', "\r\n").as_bytes())
 }

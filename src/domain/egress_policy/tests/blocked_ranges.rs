@@ -1,4 +1,5 @@
-//! IP ranges in every notation, host names, and localhost, without `--allow-target`.
+//! Tests of blocked IP addresses in every notation, host names, and localhost, without
+//! `--allow-target`.
 
 use super::*;
 

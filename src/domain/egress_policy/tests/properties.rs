@@ -1,4 +1,4 @@
-//! Properties that hold for all IP addresses.
+//! Tests of properties that hold for all IP addresses.
 
 use proptest::prelude::*;
 
