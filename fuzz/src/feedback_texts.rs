@@ -71,7 +71,7 @@ pub fn slug(data: &[u8]) -> bool {
     slug != "project"
 }
 
-/// Fuzzes the CSV export. Input: two cells, the first line and the rest.
+/// Fuzzes the CSV export. Input: the first line is one cell, and the rest is another cell.
 pub fn csv_cells(data: &[u8]) -> bool {
     let text = text(data);
     let (first, second) = first_line(&text);
