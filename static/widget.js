@@ -209,7 +209,7 @@
     // Outside <body>, layouts and effects don't affect the element. It also remains if <body> is
     // replaced.
     const { documentElement } = document;
-    if (!documentElement) return; // `observer` calls again when there is a new root element
+    if (!documentElement) return; // `observer` waits for a new root element
     if (host.parentNode != documentElement) documentElement.append(host);
     try { launcher.showPopover(); } catch {} // already shown, or not supported
     update();

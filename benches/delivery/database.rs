@@ -24,7 +24,7 @@ const FIRST_ROW_TIME: i64 = 1_735_689_600_000;
 const FEEDBACK_INTERVAL_MS: i64 = 2_000;
 /// The number of feedback items per commit when filling a database.
 const COMMIT_SIZE: usize = 10_000;
-/// Of this many finished deliveries, one has failed.
+/// One in this many finished deliveries has failed.
 const FAILURE_INTERVAL: usize = 100;
 
 const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)
@@ -161,7 +161,7 @@ fn project(connection: &Connection) -> Result<ProjectSummary, Error> {
     })?)
 }
 
-/// Opens a database to fill it quickly. A power failure during this can damage the file.
+/// Opens a database to fill it quickly. A power failure can then damage the file.
 fn open_for_filling(path: &Path) -> Result<Connection, Error> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "OFF")?;

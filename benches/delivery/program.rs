@@ -263,7 +263,7 @@ pub fn string_value(value: &Value) -> Result<String, Error> {
 }
 
 /// Waits until the log contains the socket address, and returns the address and the log. A thread
-/// continues to read standard error, so that writing to it never blocks the program.
+/// continues to read standard error, so that a full pipe never blocks the program.
 fn wait_until_listening(stderr: ChildStderr) -> Result<(SocketAddr, Log), Error> {
     let log = Log::default();
     let lines = Arc::clone(&log);

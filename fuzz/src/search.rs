@@ -51,8 +51,8 @@ pub fn search(data: &[u8]) -> bool {
     is_match
 }
 
-/// Checks that `text`, used as a query, matches itself. Without quotation marks, it must also match
-/// if its words are in reverse order.
+/// Checks that `text`, used as a query, matches itself. Without quotation marks, the query must
+/// also match the words in reverse order.
 fn check_phrase(text: &str) {
     // Skip `text` if it is too long for a query. Also skip it if it contains an email, because a
     // query normalizes emails.

@@ -62,7 +62,7 @@ function subscribe() {
   if (!query) return;
   const opened = source = new EventSource(new URL(`../live?since=${lastChange}${query}`, script));
   source.addEventListener("changed", refresh);
-  source.addEventListener("ended", () => { // the focus listener below reconnects
+  source.addEventListener("ended", () => { // the `focus` listener below reconnects
     opened.close();
     refresh();
   });

@@ -5,8 +5,8 @@
 // request.
 let queue = Promise.resolve();
 let currentPath = location.pathname + location.search;
-let isLeaving = false; // whether the page is left on purpose, so the browser doesn't ask first
-let navigationStart = 0; // when the browser last began to leave the page (this aborts requests)
+let isLeaving = false; // whether this script leaves the page, so the browser doesn't ask the user
+let navigationStart = 0; // time of the last `beforeunload`; leaving the page aborts requests
 
 function setBusy(request, isBusy) {
   const control = request.submitter ?? request.link;
@@ -171,5 +171,5 @@ addEventListener("pageshow", (event) => {
 });
 addEventListener("beforeunload", (event) => {
   navigationStart = Date.now();
-  if (!isLeaving && hasUnsavedInput()) event.preventDefault(); // the browser asks first
+  if (!isLeaving && hasUnsavedInput()) event.preventDefault(); // the browser asks the user
 });

@@ -15,7 +15,7 @@ document.documentElement.classList.add("js");
 const script = document.currentScript.src;
 // Requests in flight: {form or link, submitter, method, url, body, target, replace}.
 const inFlight = new Set();
-let lastChange = document.body.dataset.lastChange; // number of the latest change shown here
+let lastChange = document.body.dataset.lastChange; // number of the latest change shown on the page
 
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const textOf = (element) => element.textContent.trim().replace(/\s+/g, " ");

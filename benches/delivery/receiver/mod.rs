@@ -90,8 +90,8 @@ impl Receiver {
     }
 
     /// Waits until `count` deliveries have arrived since the last [`Self::take_arrivals`], or until
-    /// the timeout. In the returned counts, only `arrived` excludes earlier requests. Fails if a
-    /// request was malformed or had a wrong signature.
+    /// the timeout. Returns `arrived` counted from that call, and the other counts from the start
+    /// of the process. Fails if a request was malformed or had a wrong signature.
     pub fn wait(&mut self, count: usize, timeout: Duration) -> Result<Counts, Error> {
         let millis = u64::try_from(timeout.as_millis())?;
         self.helper

@@ -14,8 +14,8 @@ use crate::{Error, database, system};
 
 /// The approximate number of points in the plot.
 const POINTS: usize = 50;
-/// The time before the three pages are requested again, in milliseconds. At this interval, the
-/// requests don't noticeably slow down the deliveries.
+/// The time between two requests for the same page, in milliseconds. At this interval, the requests
+/// don't noticeably slow down the deliveries.
 const PAGE_INTERVAL: u64 = 500;
 const QUICK_PAGE_INTERVAL: u64 = 50;
 

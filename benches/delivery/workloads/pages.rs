@@ -15,7 +15,7 @@ use crate::receiver::Receiver;
 use crate::{Error, database, sample, system};
 
 const WEBHOOKS: usize = 5;
-/// A retention period so long that no row expires. The times of rows can be years ago.
+/// A retention period so long that no row expires. Rows can be years old.
 const KEEP_ALL: &str = "36500d";
 /// The number of times that each page is fetched, unless [`FETCH_TIME`] passes first.
 const FETCHES: usize = 200;
