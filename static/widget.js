@@ -3,7 +3,7 @@
 // to submit feedback.
 //
 // It doesn't trust the page. The page can remove the widget, replace global functions, load the
-// script in any way and repeatedly, and have any styles and policies. The widget uses a shadow
+// script repeatedly and in any way, and have any styles and policies. The widget uses a shadow
 // root, no inline styles, no HTML from strings, and no form submission. Storage is optional.
 "use strict";
 (() => {
@@ -209,7 +209,7 @@
     // Outside <body>, layouts and effects don't affect the element. It also remains if <body> is
     // replaced.
     const { documentElement } = document;
-    if (!documentElement) return; // until the page has a new root element
+    if (!documentElement) return; // `observer` waits for a new root element
     if (host.parentNode != documentElement) documentElement.append(host);
     try { launcher.showPopover(); } catch {} // already shown, or not supported
     update();

@@ -1,8 +1,8 @@
-//! Baselines, measured on the same machine as the workloads: the minimum cost of a delivery and of
-//! its rows.
+//! Measures baselines on the same machine as the workloads: sent requests, inserted rows, and
+//! durable commits. Also runs the bare actix-web server of the idle workload.
 //!
-//! In the bare loop, one thread sends the same signed request to the receiver with awc, as fast as
-//! possible and without a database.
+//! The bare loop repeatedly sends the same signed request to the receiver, as fast as possible. It
+//! uses one thread and awc, but no database.
 
 use std::cell::Cell;
 use std::io::{BufReader, stdin, stdout};
@@ -23,7 +23,8 @@ use crate::{Error, database, protocol, sample};
 pub const POST_LOOP_ROLE: &str = "__posts";
 pub const WEB_SERVER_ROLE: &str = "__web";
 
-/// Miniback's maximum number of attempts in flight per webhook.
+/// The number of requests in flight in the bare loop of W1 and W2. Miniback's limit per webhook is
+/// the same.
 pub const IN_FLIGHT: usize = 16;
 
 /// The result of the bare loop.
@@ -138,7 +139,7 @@ pub fn measure_rows(bench: &Bench) -> Result<f64, Error> {
     database::rows_per_second(&path, bench.baseline_time())
 }
 
-/// Measures the durations of durable commits of one row each.
+/// Measures how long a durable commit of one row takes.
 pub fn measure_commits(bench: &Bench) -> Result<Durations, Error> {
     let dir = bench.new_dir()?;
     let path = bench.empty_database(dir.path())?;

@@ -8,15 +8,15 @@ use tempfile::TempDir;
 use crate::Error;
 use crate::program::Program;
 
-/// The prefix of the names of temporary directories. The id of the owner's process follows it.
+/// The first part of a temporary directory's name. The process id of the benchmark follows.
 const RUN_PREFIX: &str = "run-";
 
 /// The settings of a benchmark.
 pub struct Bench {
     /// The parent of all data directories.
     pub dir: PathBuf,
-    /// Whether counts are so small that each workload takes only seconds. Such a run checks that
-    /// everything works.
+    /// Whether to use small counts, so that each workload takes only seconds. Such a run only
+    /// checks that everything works.
     pub quick: bool,
     /// The factor for the number of stored rows in W5 and W6.
     pub scale: f64,
@@ -54,13 +54,13 @@ impl Bench {
         if self.quick { quick } else { full }
     }
 
-    /// Like [`Self::count`], with `full` multiplied by `scale`.
+    /// Like [`Self::count`], with `full` multiplied by `scale`, but at least `quick`.
     pub fn scaled(&self, full: usize, quick: usize) -> usize {
         let scaled = (full as f64 * self.scale) as usize;
         self.count(scaled.max(quick), quick)
     }
 
-    /// Returns the duration of the measurement of each baseline.
+    /// Returns how long to measure each baseline.
     pub fn baseline_time(&self) -> Duration {
         Duration::from_millis(self.time(3000, 200))
     }

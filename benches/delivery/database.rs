@@ -1,8 +1,8 @@
-//! Fills databases with backlogs and histories, and measures the baseline for inserting rows. All
-//! SQL of the benchmark is in this module.
+//! Fills databases with backlogs and histories, and measures the baselines for inserted rows and
+//! for commits. All SQL of the benchmark is in this module.
 //!
-//! The program itself creates the file with its schema, a project, and webhooks. Ids and times are
-//! computed from a row's index, so that rows that retention deleted can be inserted again.
+//! The program itself creates the file, its schema, a project, and webhooks. Ids and times are
+//! computed from a row's index. After retention deletes rows, the same rows can be inserted again.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ const FIRST_ROW_TIME: i64 = 1_735_689_600_000;
 const FEEDBACK_INTERVAL_MS: i64 = 2_000;
 /// The number of feedback items per commit when filling a database.
 const COMMIT_SIZE: usize = 10_000;
-/// The interval between failed deliveries: one of this many deliveries has failed.
+/// One in this many finished deliveries has failed.
 const FAILURE_INTERVAL: usize = 100;
 
 const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)
@@ -39,7 +39,7 @@ const INSERT_ATTEMPT: &str =
     request_headers, response_headers, response_body, response_truncated, waiting_us)
     VALUES (?1, 1, ?2, 400, ?3, ?4, ?5, ?6, '[]', x'', 0, 300)";
 
-/// Returns the time of the feedback with this index, in milliseconds since the Unix epoch.
+/// Returns the creation time of the feedback with this index, in milliseconds since the Unix epoch.
 pub fn time_of(index: usize) -> i64 {
     FIRST_ROW_TIME + index as i64 * FEEDBACK_INTERVAL_MS
 }
@@ -161,7 +161,7 @@ fn project(connection: &Connection) -> Result<ProjectSummary, Error> {
     })?)
 }
 
-/// Opens a database for filling. A crash can lose rows, but then the database is filled again.
+/// Opens a database to fill it quickly. A power failure can then damage the file.
 fn open_for_filling(path: &Path) -> Result<Connection, Error> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "OFF")?;
@@ -170,8 +170,8 @@ fn open_for_filling(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Calls `insert` for each index from `from` to `to` (exclusive), with [`COMMIT_SIZE`] calls per
-/// transaction.
+/// Calls `insert` for each index in `from..to`, with [`COMMIT_SIZE`] calls per transaction. Then
+/// checkpoints the WAL.
 fn insert_in_batches(
     connection: &Connection,
     from: usize,
@@ -199,7 +199,8 @@ pub fn build_backlog(path: &Path, webhook: &str, count: usize) -> Result<(), Err
     update_counters(&connection)
 }
 
-/// Updates the counters that the program maintains in addition to the rows.
+/// Recomputes the delivery totals and the feedback counts, which the program stores in addition to
+/// the rows.
 fn update_counters(connection: &Connection) -> Result<(), Error> {
     Ok(connection.execute_batch(
         "UPDATE delivery_totals AS a SET deleted = 0, canceled = 0,
@@ -227,7 +228,7 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
         rows.feedback(index, FeedbackStatus::ALL[index % 10 % 3])
     })?;
     // Retention deletes the oldest rows first. The event of the first remaining delivery may have
-    // lost some deliveries, so delete its other deliveries and insert all of them again.
+    // lost some deliveries, so delete its remaining deliveries and insert all of them again.
     let first = query_number("SELECT created_at FROM deliveries ORDER BY id LIMIT 1").optional()?;
     let is_missing = |index: &usize| first.is_none_or(|first| time_of(*index) <= first);
     let missing = (0..count).take_while(is_missing).count();
@@ -323,7 +324,7 @@ pub fn rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
     Ok(index as f64 * 4.0 / started.elapsed().as_secs_f64())
 }
 
-/// Measures the durations of commits of one row each.
+/// Measures how long a commit of one row takes.
 pub fn commit_times(path: &Path, time: Duration) -> Result<Durations, Error> {
     let connection = open_durable(path)?;
     let mut rows = Rows::new(&connection, sample::project())?;

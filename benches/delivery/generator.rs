@@ -2,8 +2,8 @@
 //! process.
 //!
 //! Without a rate, each connection sends its next request when the previous request is
-//! acknowledged. With a rate, each request has a planned time that doesn't depend on earlier
-//! requests. Slow responses then don't reduce the planned load.
+//! acknowledged. With a rate, each request has a planned time, which doesn't depend on earlier
+//! responses. If every connection is still waiting for a response, the next request is sent late.
 
 use std::cell::{Cell, RefCell};
 use std::io::{BufReader, stdin, stdout};

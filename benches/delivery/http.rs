@@ -1,5 +1,5 @@
-//! Minimal HTTP/1.1 for the generator and the receiver, which compete with the program for CPU
-//! time. The module supports only messages with `Content-Length`, in a reused buffer.
+//! A minimal implementation of HTTP/1.1 for the generator and the receiver. It uses little CPU
+//! time, because both compete with the program for the CPU. It doesn't support chunked bodies.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -8,7 +8,7 @@ use std::pin::Pin;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Bytes that were read but not yet consumed.
+/// A reused buffer of 32 KiB for bytes that were read but not yet consumed.
 pub struct Buffer {
     bytes: Vec<u8>,
     filled: usize,
@@ -34,8 +34,8 @@ impl Buffer {
         if self.filled == self.bytes.len() {
             return Err(io::Error::other("the message is too long"));
         }
-        // Poll instead of waiting for readiness: a short read then tells tokio that the socket is
-        // empty, which saves another read.
+        // Use `poll_read` instead of `try_read`: after a short read, tokio then knows that the
+        // socket is empty. This saves another read.
         let mut space = ReadBuf::new(&mut self.bytes[self.filled..]);
         poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut space)).await?;
         let read = space.filled().len();
@@ -43,7 +43,8 @@ impl Buffer {
         Ok(read > 0)
     }
 
-    /// Returns the first message if all its bytes were read.
+    /// Returns the first message if all its bytes were read. Without `Content-Length`, its body is
+    /// empty.
     pub fn message(&self) -> Option<Message<'_>> {
         let bytes = &self.bytes[..self.filled];
         let head_len = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
@@ -66,7 +67,7 @@ impl Buffer {
     }
 }
 
-/// Returns the value of a header. `name` is in lowercase.
+/// Returns the value of a header. The name isn't case-sensitive.
 pub fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     head.split(|byte| *byte == b'\n').find_map(|line| {
         let (found, value) = line.split_at_checked(name.len())?;

@@ -138,8 +138,8 @@ fn run(options: Options) -> Result<(), Error> {
     Err(format!("failed: {}", failed.join(", ")).into())
 }
 
-/// Runs a workload `runs` times. After a failure, skips its remaining runs, but not other
-/// workloads.
+/// Runs a workload `runs` times and returns the results. If a run fails, adds the workload's key to
+/// `failed` and skips the remaining runs.
 fn run_repeatedly(
     bench: &Bench,
     workload: &Workload,

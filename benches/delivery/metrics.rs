@@ -70,7 +70,8 @@ impl Run {
         self.notes.push(note.into());
     }
 
-    /// Records the program's CPU seconds per 1,000 deliveries, in total and by thread.
+    /// Records the program's CPU seconds per 1,000 deliveries: in total, in user and system mode,
+    /// and by thread.
     pub fn record_cpu(&mut self, spent: &UsageDelta, count: usize, goal: &'static str) {
         let thousands = count as f64 / 1000.0;
         let cpu = spent.cpu() / thousands;

@@ -1,5 +1,5 @@
-//! The plot: the CPU cost of a delivery by thread, compared with the bare loop, and the rate of a
-//! draining backlog.
+//! Draws the plot, which has two panels. The first compares the CPU cost of a delivery, by thread,
+//! with the bare loop. The second shows the delivery rate while a backlog drains.
 
 use std::fmt::Write;
 
@@ -164,7 +164,7 @@ fn color(names: &[&str], name: &str) -> &'static str {
     }
 }
 
-/// Draws the rate of a draining backlog over the number of pending deliveries.
+/// Draws the delivery rate against the number of pending deliveries, while a backlog drains.
 fn draw_drain(svg: &mut String, reports: &[WorkloadReport], y: f64) {
     let curve = reports
         .iter()

@@ -16,10 +16,10 @@ use crate::Error;
 use crate::protocol::{self, Record};
 use crate::system::Usage;
 
-/// The role that executes another program.
+/// The role of a process that replaces itself with another program.
 pub const EXEC_ROLE: &str = "__exec";
 
-/// A child process that is killed when this guard is dropped.
+/// Kills a child process when dropped.
 pub struct ChildGuard(pub Child);
 
 impl ChildGuard {
@@ -31,7 +31,7 @@ impl ChildGuard {
         Usage::of(self.pid())
     }
 
-    /// Sends `SIGTERM` and waits for the process to exit.
+    /// Sends `SIGTERM` and waits for the process to exit. Fails after `timeout`.
     pub fn stop(mut self, timeout: Duration) -> Result<(), Error> {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         kill_process(pid.ok_or("invalid process id")?, Signal::TERM)?;
@@ -77,8 +77,8 @@ pub fn die_with_parent() {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
 }
 
-/// A child process with this executable in another role. It communicates over pipes, as described
-/// in [`protocol`].
+/// A child process that runs this executable in another role. It communicates over pipes, as
+/// described in [`protocol`].
 pub struct Helper {
     pub process: ChildGuard,
     input: ChildStdin,
@@ -86,7 +86,7 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// Starts a helper in `role` and sends `settings` to it.
+    /// Starts a process in the role `role` and sends `settings` to it.
     pub fn start(role: &str, settings: &impl Serialize) -> Result<Self, Error> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(role)

@@ -230,7 +230,7 @@ impl Program {
         })
     }
 
-    /// Creates a request for a page, with the session's cookie.
+    /// Creates a request for a page, with the session cookie if the client is signed in.
     fn get(&self, path: &str) -> ClientRequest {
         let request = self.client.get(format!("http://{}{path}", self.address));
         match &self.cookie {
@@ -239,8 +239,8 @@ impl Program {
         }
     }
 
-    /// Sends the request that `send` creates, and reads the whole response. awc creates requests
-    /// only within a runtime.
+    /// Calls `send` and reads the whole response. awc can create requests only within a runtime, so
+    /// this function calls `send` there.
     fn read(&self, send: impl FnOnce() -> SendClientRequest) -> Result<Response, Error> {
         self.runtime.block_on(async {
             let mut response = send().await.map_err(|error| error.to_string())?;
@@ -262,8 +262,8 @@ pub fn string_value(value: &Value) -> Result<String, Error> {
     Ok(text.to_owned())
 }
 
-/// Waits for the socket address in the log, and returns it with the log. A thread continues to read
-/// the log, so that the program never blocks on it.
+/// Waits until the log contains the socket address, and returns the address and the log. A thread
+/// continues to read standard error, so that a full pipe never blocks the program.
 fn wait_until_listening(stderr: ChildStderr) -> Result<(SocketAddr, Log), Error> {
     let log = Log::default();
     let lines = Arc::clone(&log);
@@ -271,7 +271,7 @@ fn wait_until_listening(stderr: ChildStderr) -> Result<(SocketAddr, Log), Error>
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Some(address) = parse_listening_line(&line) {
-                // Fails if this function has timed out.
+                // Sending fails if this function has timed out.
                 let _ = sender.send(address);
             }
             let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -290,7 +290,7 @@ fn wait_until_listening(stderr: ChildStderr) -> Result<(SocketAddr, Log), Error>
     }
 }
 
-/// Returns the socket address in the `listening` line of the log.
+/// Returns the socket address in a `listening` line, or `None` if this is another line of the log.
 fn parse_listening_line(line: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let url = line["url"]

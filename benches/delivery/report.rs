@@ -1,5 +1,5 @@
-//! Reports as tables for people and as JSON for programs. Each metric has the minimum, median, and
-//! maximum of all runs.
+//! Formats the results of workloads as Markdown tables and as JSON. Both contain the minimum,
+//! median, and maximum of each metric over all runs.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub struct WorkloadReport {
     runs: Vec<Run>,
 }
 
-/// One line of the table.
+/// A metric with its values, for one row of the table.
 struct Row<'a> {
     metric: &'a Metric,
     /// One value per run.
@@ -62,7 +62,8 @@ impl WorkloadReport {
         rows
     }
 
-    /// Returns the CPU seconds per 1,000 deliveries by thread: the median of all runs.
+    /// Returns the CPU seconds per 1,000 deliveries of each thread, in descending order. Each
+    /// number is the median of all runs.
     pub fn threads(&self) -> Vec<(String, f64)> {
         let mut all: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         for (name, cpu) in self.runs.iter().flat_map(|run| &run.threads) {
@@ -209,7 +210,7 @@ fn align_table(cells: &[[String; 6]]) -> Vec<String> {
     lines
 }
 
-/// Formats a number with about three significant digits.
+/// Formats a number with up to four decimals. Larger numbers have fewer decimals.
 pub fn format_number(value: f64) -> String {
     let size = value.abs();
     if size >= 100.0 || value.fract() == 0.0 {

@@ -1,5 +1,5 @@
-//! Sample feedback and the deliveries that it causes. A message depends only on its index. Messages
-//! differ enough that searches find some of them.
+//! Sample feedback and sample deliveries. A message depends only on its index. Messages contain
+//! different words, so that a search can find some of them.
 
 use std::fmt::Write;
 
@@ -10,14 +10,15 @@ use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use miniback::domain::id::{FeedbackId, ProjectId};
 use sha2::Sha256;
 
-/// The maximum length of a message in bytes. The body of an event is then about 450 bytes long.
+/// The maximum length of a message in bytes. With this length, the body of an event has about 450
+/// bytes.
 const MESSAGE_LEN: usize = 173;
 
-/// Occurs only in the message with the index [`RARE_INDEX`].
+/// A word in only one message, which has the index [`RARE_INDEX`].
 pub const RARE_WORD: &str = "quetzal";
-/// Occurs in many messages.
+/// A word in many messages.
 pub const COMMON_WORD: &str = "button";
-/// Occurs in no message.
+/// A word that isn't in any message.
 pub const ABSENT_WORD: &str = "zeppelin";
 const RARE_INDEX: usize = 1234;
 
@@ -40,7 +41,7 @@ pub fn message(index: usize) -> String {
     }
     let mut state = index as u64;
     while text.len() < MESSAGE_LEN {
-        // Use SplitMix64, so that neighboring indexes get different words.
+        // Use SplitMix64, so that messages with consecutive indexes contain different words.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -81,7 +82,7 @@ pub fn feedback(
     }
 }
 
-/// Returns the body of an event, as Miniback sends it.
+/// Returns the body of a `feedback.created` event, as Miniback sends it.
 pub fn event_body() -> String {
     let id = "fb_01K8X2Y3Z4A5B6C7D8E9F0G1H2".to_owned();
     let created_at = Timestamp::from_millis(1_735_689_600_000);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 
-/// Returns the nanoseconds of the machine's monotonic clock.
+/// Returns the time of the machine's monotonic clock, in nanoseconds.
 pub fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
@@ -107,7 +107,7 @@ impl Usage {
 }
 
 /// Reads the name of a process or thread, and its user and system CPU seconds. In the file, the
-/// name is in parentheses and can contain any character except a newline.
+/// name is in parentheses and can itself contain parentheses.
 fn read_cpu_times(path: &str) -> Result<(String, f64, f64), Error> {
     let text = fs::read_to_string(path)?;
     let malformed = || format!("unexpected format of {path}");
@@ -125,8 +125,7 @@ fn read_cpu_times(path: &str) -> Result<(String, f64, f64), Error> {
     Ok((name.to_owned(), user, system))
 }
 
-/// Returns a description of one of Miniback's threads, or the name unchanged if the thread isn't
-/// known.
+/// Returns a description of a thread of Miniback, or the unchanged name of any other thread.
 fn describe_thread(name: String) -> String {
     match name.as_str() {
         "writer" => "store writer".into(),

@@ -47,8 +47,8 @@ fn check_difference(sent: &[u8], received: &[u8]) {
     }
 }
 
-/// Checks that verification and diagnosis find a request valid if, and only if, its body is the
-/// sent body.
+/// Checks that verification and diagnosis accept a signed request if, and only if, the received
+/// body is the sent body.
 fn check_signed(sent: &[u8], received: &[u8], change: Option<BodyChange>) {
     let secret = Secret::from_random([7; 32]);
     let header = |name: &str| match name {
@@ -97,8 +97,7 @@ fn check_signed(sent: &[u8], received: &[u8], change: Option<BodyChange>) {
     }
 }
 
-/// Checks that every header value is handled, and that no request is valid without the right
-/// signature.
+/// Checks that a request is invalid if all its headers have the same arbitrary value.
 fn check_header(body: &[u8], value: &str) {
     let secrets = Secrets {
         current: Secret::from_random([7; 32]),

@@ -71,7 +71,8 @@ pub fn slug(data: &[u8]) -> bool {
     slug != "project"
 }
 
-/// Fuzzes the CSV export. Input: two cells, the first line and the rest.
+/// Fuzzes the CSV export. Input: two cells. The first line is the first cell, and the rest is the
+/// second cell.
 pub fn csv_cells(data: &[u8]) -> bool {
     let text = text(data);
     let (first, second) = first_line(&text);

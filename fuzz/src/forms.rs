@@ -57,8 +57,8 @@ fn read_form(body: &[u8], size: usize) -> Result<FormData, FormError> {
     Ok(form)
 }
 
-/// A page with two forms. The first form has every kind of control, and the second form must not
-/// change.
+/// A page with two forms. The first form has several kinds of controls, and the second form must
+/// not change.
 const PAGE: &str = r#"<!DOCTYPE html><html><body><div id="messages"></div>
 <form class="card" action="/save" id="main" method="post">
 <input name="name" value="stored"><textarea name="text">stored</textarea>
@@ -69,7 +69,7 @@ const PAGE: &str = r#"<!DOCTYPE html><html><body><div id="messages"></div>
 </body></html>"#;
 
 /// Fuzzes the restoration of submitted values in a page. Input: the encoded fields of a form. The
-/// page must contain their values, except for passwords.
+/// controls in the page must have these values, except for passwords.
 pub fn form_restore(data: &[u8]) -> bool {
     let Ok(fields) = serde_urlencoded::from_bytes::<Vec<(String, String)>>(data) else {
         return false;

@@ -67,7 +67,8 @@ fn read<T: DeserializeOwned + 'static>(body: &[u8]) -> Result<T, Problem> {
     block_on(Json::<T>::from_request(&request, &mut payload)).map(|Json(value)| value)
 }
 
-/// Returns the numbers in a JSON text. `1E5` and `1e5` become `1e+5`, as `serde_json` writes them.
+/// Returns the numbers in `json`, as text. `1E5` and `1e5` become `1e+5`, as `serde_json` writes
+/// them.
 fn numbers(json: &str) -> Vec<String> {
     let (mut numbers, mut number) = (Vec::new(), String::new());
     let (mut is_string, mut is_escaped) = (false, false);

@@ -30,7 +30,7 @@ pub fn pasted_request(data: &[u8]) -> bool {
     !headers.is_empty() && is_decoded
 }
 
-/// Checks that a header is found in the output formats of common programs.
+/// Checks that a header is found in the formats that common programs print.
 fn check_formats(text: &str) {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || "+/=,:.-_".contains(*c);
     let value: String = text.chars().filter(is_plain).take(80).collect();

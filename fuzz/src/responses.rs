@@ -48,7 +48,7 @@ pub fn response_head(data: &[u8]) -> bool {
         assert!(!name.is_empty());
         header_bytes += name.len() + value.len();
     }
-    // A Latin-1 character takes up to two bytes in UTF-8.
+    // A Latin-1 character has one or two bytes in UTF-8.
     assert!(header_bytes <= 2 * used);
     if head.framing == Framing::UntilClose {
         assert!(!head.keep_alive);
@@ -64,7 +64,7 @@ pub fn response_head(data: &[u8]) -> bool {
     true
 }
 
-/// The content decoded from chunks, and the number of bytes read.
+/// The content decoded from chunks, the number of bytes read, and whether the body is complete.
 #[derive(Debug, PartialEq, Eq)]
 struct Decoded {
     used: usize,

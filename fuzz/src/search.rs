@@ -1,4 +1,4 @@
-//! A fuzz target for search queries and the texts that they match.
+//! A fuzz target for search queries and the feedback that they match.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::support::{first_line, text};
 
 const HIGHLIGHTS_MAX: usize = 200;
 
-/// Fuzzes the search. Input: a query in the first line, then a text.
+/// Fuzzes the search. Input: a query in the first line, then the text to search.
 pub fn search(data: &[u8]) -> bool {
     let text = text(data);
     let (query, text) = first_line(&text);
@@ -51,10 +51,11 @@ pub fn search(data: &[u8]) -> bool {
     is_match
 }
 
-/// Checks that a text matches itself as a query, also with its words in reverse order.
+/// Checks that `text`, used as a query, matches itself. Without quotation marks, the query must
+/// also match the words in reverse order.
 fn check_phrase(text: &str) {
-    // Skip texts that are too long for a query. Skip texts with an email, because a query
-    // normalizes emails.
+    // Skip `text` if it is too long for a query. Also skip it if it contains an email, because a
+    // query normalizes emails.
     if text.chars().count() >= QUERY_MAX_CHARS - 1 || text.contains(['@', '＠']) {
         return;
     }

@@ -1,4 +1,4 @@
-//! Functions that the targets share: they split a fuzzer's bytes into inputs, and run futures.
+//! Functions that the targets share. They split a fuzzer's bytes into inputs, and run futures.
 
 use std::borrow::Cow;
 use std::future::Future;

@@ -33,14 +33,15 @@ pub fn endpoint_url(data: &[u8]) -> bool {
         Scheme::Https => "https",
     };
     let normalized = format!("{scheme}://{host}{path}");
-    // Percent-encoding makes a URL longer.
+    // Skip a URL that percent-encoding has made too long.
     if normalized.len() <= URL_MAX_CHARS {
         let normalized = EndpointUrl::parse(&normalized).expect("the normalized URL is valid");
         assert!(normalized.is_equivalent(&url), "{normalized:?} {url:?}");
         assert_eq!(normalized.host(), url.host());
     }
 
-    // Without options, webhooks need HTTPS and a public IP address, or localhost with any scheme.
+    // By default, a webhook's URL needs HTTPS and a public IP address. Localhost is allowed with
+    // any scheme.
     let is_allowed = EgressPolicy::default().check_url(&url).is_ok();
     match url.host() {
         Host::Name(name) => {

@@ -113,7 +113,7 @@ fn try_print(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Logs a security event to standard error, in the format that `serve` uses.
+/// Logs a security event to standard error, in the default format of `serve`.
 fn log_security_event(event: &str, subject: &str) {
     logging::start(LogOptions { log_format: None }.format(), LevelFilter::INFO);
     security_events::log_local(event, subject, "command_line");

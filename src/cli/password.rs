@@ -7,7 +7,7 @@ use crate::domain::password;
 use crate::domain::password_rules::check_password;
 use crate::io_errors::small_files;
 
-/// Reads a new password for the account with this email, and returns its hash.
+/// Reads a new password for the user with this email, and returns the password's hash.
 pub(super) fn read_and_hash(email: &str) -> Result<String, CommandError> {
     let password = if std::io::stdin().is_terminal() {
         prompt(email)?

@@ -27,7 +27,7 @@ pub use options::{
 pub use values::{RetryDelays, parse_base_url};
 pub use variables::{describe_ignored_variables, set_variables};
 
-/// A result of [`parse`] without a command to run.
+/// The result of [`parse`] if there is no command to run.
 #[derive(Debug)]
 pub enum ConfigError {
     /// The requested help or version. Print it and exit with 0.

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::io_errors::small_files;
 
-/// The delays of `--retry-delays`.
+/// The delays of `--retry-delays`: at most 20; empty for `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryDelays(pub Vec<Duration>);
 

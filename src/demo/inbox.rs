@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::clock::Timestamp;
 
 const REQUESTS_MAX: usize = 100;
-/// The maximum length of the message on a request's card.
+/// The maximum length of the message on a request's card, in characters.
 const EXCERPT_CHARS: usize = 240;
 
 pub(super) struct Inbox {

@@ -4,8 +4,8 @@
 //! deliveries. [`samples`] fills an empty installation through the API. This module uses Miniback
 //! only through its public interface, as a customer's code would.
 //!
-//! Start order: bind both listeners (each server needs the URL of the other), start the receiver,
-//! create the samples, start the site.
+//! Start order: bind both listeners, start the receiver, create the samples, start the site. The
+//! listeners are bound first, because each server needs the other server's URL.
 
 pub mod api;
 mod inbox;

@@ -1,9 +1,10 @@
 //! The demo's receiver: an endpoint as a customer would write it, and a page that shows the
 //! received requests.
 //!
-//! It verifies `X-Miniback-Signature` over the raw body, responds with 204 or 401, and stores the
-//! last 100 requests in memory ([`super::inbox`]). Its page updates over server-sent events, and
-//! after a disconnect it catches up with `Last-Event-ID`.
+//! The endpoint verifies `X-Miniback-Signature` over the raw body, responds with 204 or 401, and
+//! stores the last 100 requests in memory ([`super::inbox`]). Server-sent events update the page.
+//! After a disconnect, the page receives the missed events, because the browser sends
+//! `Last-Event-ID`.
 
 use std::io;
 use std::net::TcpListener;
@@ -101,7 +102,7 @@ async fn receive(
         .iter()
         .map(|(name, value)| (name.to_string(), header_text(value)))
         .collect();
-    // The map is unordered. Sort the headers by name, with Miniback's headers first.
+    // The header map is unordered. Sort the headers by name, with Miniback's headers first.
     headers.sort_by_key(|(name, _)| {
         let rank = ["x-miniback-", "webhook-"]
             .iter()
@@ -137,7 +138,7 @@ struct ReceiverPage {
     newest_first: Vec<std::sync::Arc<ReceivedRequest>>,
 }
 
-/// One request on the page and in the event stream.
+/// The card of one request, on the page and in the event stream.
 #[derive(Template)]
 #[template(path = "demo/received.html")]
 struct RequestCard<'a> {
@@ -175,7 +176,7 @@ async fn not_found() -> HttpResponse {
 
 #[derive(Deserialize)]
 struct EventsQuery {
-    /// The id of the newest event on the rendered page. A reconnecting browser sends
+    /// The id of the newest request on the rendered page. A reconnecting browser sends
     /// `Last-Event-ID` instead.
     after: Option<String>,
 }
@@ -201,7 +202,7 @@ fn event_stream(
         None => Some(0),
     };
     let Some(last_number) = last_number else {
-        // The page is from an earlier run of the demo and must reload.
+        // The page is from an earlier run of the demo, so it must be reloaded.
         let reset = web::Bytes::from_static(b"event: reset\ndata: restarted\n\n");
         return stream::iter([Ok(reset)]).left_stream();
     };

@@ -51,7 +51,8 @@ pub(super) fn listener_url(listener: &TcpListener) -> io::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-/// Returns an origin and, if its host is a loopback IP address, the same origin with `localhost`.
+/// Returns an origin and, if its host is a loopback IP address, the same origin with `localhost` as
+/// the host. A space separates the origins.
 pub(super) fn origin_aliases(url: &str) -> String {
     match url.strip_prefix("http://").map(str::parse::<SocketAddr>) {
         Some(Ok(address)) if address.ip().is_loopback() => {
@@ -61,8 +62,8 @@ pub(super) fn origin_aliases(url: &str) -> String {
     }
 }
 
-/// Returns middleware that adds the headers of every response. `policy` is the
-/// Content-Security-Policy.
+/// Returns middleware that adds security headers and `Cache-Control` to every response. `policy` is
+/// the Content-Security-Policy.
 pub(super) fn page_headers(policy: &str) -> DefaultHeaders {
     DefaultHeaders::new()
         .add(("Content-Security-Policy", policy))

@@ -1,4 +1,5 @@
-// Copies the text of an element (`data-copy`) or of a URL (`data-copy-from`) to the clipboard.
+// Copies the text of an element (`data-copy`), or the text that a URL returns (`data-copy-from`),
+// to the clipboard.
 
 addEventListener("click", ({ target }) => {
   const button = target.closest("button[data-copy], button[data-copy-from]");

@@ -62,7 +62,7 @@ function subscribe() {
   if (!query) return;
   const opened = source = new EventSource(new URL(`../live?since=${lastChange}${query}`, script));
   source.addEventListener("changed", refresh);
-  source.addEventListener("ended", () => { // reconnects when the user returns to the page
+  source.addEventListener("ended", () => { // the `focus` listener below reconnects
     opened.close();
     refresh();
   });
@@ -85,7 +85,7 @@ async function refresh() {
     const response = await fetch(path,
       { headers: { "Miniback-Refresh": "live" }, signal: AbortSignal.timeout(30000) });
     const page = await parsePage(response);
-    if (response.redirected) { // signed out: leave the page, unless that would lose typed text
+    if (response.redirected) { // signed out: leave the page, unless typed text would be lost
       if (!all("input, textarea, select").some(isDirty)) location.assign(response.url);
     } else if (response.status >= 500) throw new Error("the server is unavailable");
     else if (path === location.pathname + location.search && response.ok

@@ -5,7 +5,7 @@ function announce(...texts) {
   const announcer = document.getElementById("announcer");
   const text = [...new Set(texts)].filter(Boolean).join(" ");
   if (!announcer || !text) return;
-  announcer.textContent = ""; // so the same text is announced again
+  announcer.textContent = ""; // otherwise, the same text isn't announced again
   setTimeout(() => { announcer.textContent = text; }, 60);
 }
 

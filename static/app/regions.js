@@ -47,8 +47,8 @@ const structure = (root) => [
 // The control that opened the form or confirmation that has the focus.
 let opener;
 
-// The server detects conflicting changes by another user from the values that the form was loaded
-// with. Therefore, these values are restored together with unsaved input.
+// Restores the values that a form was loaded with, for a field with unsaved input. From these
+// values, the server detects conflicting changes by another user.
 function keepLoadedValues(field, newField) {
   const loaded = ({ form, name }) => [...form?.elements ?? []]
     .filter((element) => element.name.startsWith(`loaded.${name}`));

@@ -1,11 +1,12 @@
-// Sends the requests of forms and links with `data-enhance`, and handles back and forward.
+// Sends the requests of forms and links with `data-enhance`, and handles the browser's Back and
+// Forward buttons.
 
 // Requests for the whole page run one at a time, so the page shows the response to the last
 // request.
 let queue = Promise.resolve();
 let currentPath = location.pathname + location.search;
-let isLeaving = false; // whether the page is left on purpose, so the browser doesn't ask
-let navigationStart = 0; // when the browser last began to leave the page, which aborts requests
+let isLeaving = false; // whether this script leaves the page, so the browser doesn't ask the user
+let navigationStart = 0; // time of the last `beforeunload`; leaving the page aborts requests
 
 function setBusy(request, isBusy) {
   const control = request.submitter ?? request.link;
@@ -98,7 +99,8 @@ async function send(request) {
     }
     replaceRegions(page, request, !response.ok);
   } catch {
-    // Ignore the error if the browser has just begun to leave the page, which aborts requests.
+    // Ignore the error if the browser has just begun to leave the page, because this aborts
+    // requests.
     if (Date.now() - navigationStart > 3000) {
       if (request.method === "post" || hasUnsavedInput()) {
         showFailure(request, "No connection to the server. Your text is still here.");
@@ -114,7 +116,7 @@ async function send(request) {
 function start(request) {
   inFlight.add(request);
   setBusy(request, true);
-  if (request.target) send(request); // requests for one region don't block others
+  if (request.target) send(request); // a request for one region doesn't block others
   else queue = queue.then(() => send(request));
 }
 
@@ -169,5 +171,5 @@ addEventListener("pageshow", (event) => {
 });
 addEventListener("beforeunload", (event) => {
   navigationStart = Date.now();
-  if (!isLeaving && hasUnsavedInput()) event.preventDefault(); // the browser asks
+  if (!isLeaving && hasUnsavedInput()) event.preventDefault(); // the browser asks the user
 });

@@ -1,4 +1,5 @@
-// The script of all pages, in parts that share one scope; `src/server/static_files.rs` joins them.
+// The script of all pages, in several files that share one scope. `src/server/static_files.rs`
+// joins the files.
 //
 // Pages also work without the script. With the script, a form or link updates the page in place.
 // The script sends the request, and replaces regions of the page with the matching regions of the
@@ -7,14 +8,14 @@
 // Every page needs `<main id="main" data-region>`, `#announcer` outside of <main>, and the
 // Content-Security-Policy `connect-src 'self'`.
 //
-// This part contains the code that the other parts share.
+// This file contains the code that the other files share.
 
 document.documentElement.classList.add("js");
 
 const script = document.currentScript.src;
 // Requests in flight: {form or link, submitter, method, url, body, target, replace}.
 const inFlight = new Set();
-let lastChange = document.body.dataset.lastChange; // the number of the latest change on this page
+let lastChange = document.body.dataset.lastChange; // number of the latest change shown on the page
 
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const textOf = (element) => element.textContent.trim().replace(/\s+/g, " ");

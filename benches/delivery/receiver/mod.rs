@@ -1,5 +1,5 @@
-//! The receiver: 128 endpoints in a separate process. This module controls the process; `server`
-//! runs in it.
+//! The receiver: 128 endpoints in a separate process. This module starts and controls the process;
+//! the module `server` contains the code of the process.
 
 mod server;
 
@@ -18,7 +18,7 @@ pub const ROLE: &str = "__receiver";
 
 /// The number of endpoints: `/w/0` to `/w/127`.
 const ENDPOINTS: usize = 128;
-/// The endpoint for the bare loop.
+/// The number of the endpoint that the bare loop sends requests to.
 pub const BASELINE_ENDPOINT: usize = ENDPOINTS - 1;
 
 #[derive(Serialize, Deserialize)]
@@ -29,7 +29,7 @@ enum Command {
     Hang(usize),
     /// Starts listening. Before that, connections are refused.
     Listen,
-    /// Replies with [`Counts`] when this many deliveries have arrived in total, or after this many
+    /// Responds with [`Counts`] when this many deliveries have arrived in total, or after this many
     /// milliseconds.
     Wait(usize, u64),
     TakeArrivals,
@@ -38,7 +38,7 @@ enum Command {
 /// Counters of the requests received so far.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Counts {
-    /// Deliveries that got a response.
+    /// Deliveries that received a response.
     pub arrived: usize,
     /// Requests to hanging endpoints.
     pub hanging: usize,
@@ -46,7 +46,7 @@ pub struct Counts {
     pub checked: usize,
     /// Requests whose signature was checked and was wrong.
     pub invalid: usize,
-    /// Requests that weren't deliveries.
+    /// Requests that weren't deliveries to one of the endpoints.
     pub malformed: usize,
     /// Total size of the bodies of arrived deliveries.
     pub body_bytes: u64,
@@ -90,7 +90,8 @@ impl Receiver {
     }
 
     /// Waits until `count` deliveries have arrived since the last [`Self::take_arrivals`], or until
-    /// the timeout. Fails if a request was malformed or had a wrong signature.
+    /// the timeout. Returns `arrived` counted from that call, and the other counts from the start
+    /// of the process. Fails if a request was malformed or had a wrong signature.
     pub fn wait(&mut self, count: usize, timeout: Duration) -> Result<Counts, Error> {
         let millis = u64::try_from(timeout.as_millis())?;
         self.helper

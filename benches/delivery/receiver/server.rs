@@ -1,4 +1,4 @@
-//! The receiver's process: one thread records requests and responds with 204, another thread
+//! The receiver's process. One thread records requests and responds with 204. Another thread
 //! executes commands.
 
 use std::io::{BufReader, stdin, stdout};
@@ -17,7 +17,7 @@ use crate::protocol::{self, Arrival};
 use crate::{Error, process, sample, system};
 
 const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
-/// The interval between checked signatures: one of this many requests is checked.
+/// One in this many deliveries has its signature checked.
 const CHECK_INTERVAL: usize = 100;
 
 struct Endpoint {
@@ -71,7 +71,7 @@ pub fn run() -> Result<(), Error> {
     protocol::write_line(&mut stdout(), &socket.local_addr()?.port())?;
     let controlled = Arc::clone(&receiver);
     std::thread::spawn(move || {
-        // The parent closes the pipe at the end of the run.
+        // This call returns when the parent closes the pipe, at the end of the run.
         let result = controlled.run_commands(commands);
         std::process::exit(i32::from(result.is_err()));
     });
@@ -185,7 +185,7 @@ fn parse_delivery(message: &Message<'_>, at: u64) -> Option<(usize, Arrival)> {
     Some((webhook, arrival))
 }
 
-/// Returns the 128-bit number of a ULID.
+/// Parses a ULID as a 128-bit number.
 pub fn ulid_number(ulid: &[u8]) -> Option<u128> {
     let text = std::str::from_utf8(ulid).ok()?;
     Ulid::from_string(text).ok().map(|ulid| ulid.0)

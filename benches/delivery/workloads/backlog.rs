@@ -1,4 +1,4 @@
-//! W5: an endpoint becomes available again, with a million pending deliveries. Measures whether the
+//! W5: an endpoint with a million pending deliveries becomes available again. Measures whether the
 //! cost of a delivery grows with the backlog.
 
 use std::collections::HashSet;
@@ -14,8 +14,8 @@ use crate::{Error, database, system};
 
 /// The approximate number of points in the plot.
 const POINTS: usize = 50;
-/// The time between page requests, in milliseconds. With this interval, the requests don't
-/// noticeably slow down the deliveries.
+/// The time between two requests for the same page, in milliseconds. At this interval, the requests
+/// don't noticeably slow down the deliveries.
 const PAGE_INTERVAL: u64 = 500;
 const QUICK_PAGE_INTERVAL: u64 = 50;
 
@@ -101,8 +101,8 @@ fn measure(
     Ok(())
 }
 
-/// Records the rates of the whole drain, its first tenth, and its last tenth, and the curve for the
-/// plot.
+/// Records the delivery rates of the whole drain, of its first tenth, and of its last tenth. Also
+/// records the curve for the plot.
 fn record_rates(run: &mut Run, arrivals: &[Arrival], count: usize) {
     let tenth = arrivals.len() / 10;
     let first = rate(&arrivals[..tenth]);

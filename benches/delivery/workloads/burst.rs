@@ -1,4 +1,4 @@
-//! W1 and W2: as much feedback as the program accepts, with one webhook or with five.
+//! W1 and W2: feedback as fast as the program accepts it, with one webhook (W1) or five (W2).
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::{Error, baselines, generator, system};
 /// fill caches.
 const WARM_UP: usize = 500;
 
-/// Goals for the report. An empty string means no goal, and a second number is a later goal.
+/// Goals for the report. An empty string means no goal. A second number is a goal for later.
 struct Goals {
     /// Deliveries per second, divided by requests per second of the bare loop.
     share: &'static str,
     /// CPU seconds of the program per 1,000 deliveries.
     cpu: &'static str,
-    /// The 99th percentile in milliseconds.
+    /// The 99th percentile of the acceptance times, in milliseconds.
     acceptance: &'static str,
 }
 
@@ -126,8 +126,8 @@ fn run_burst(bed: &mut TestBed, count: usize, warm_up: usize) -> Result<Burst, E
     })
 }
 
-/// Records the rates and compares them with the bare loop and with inserting `rows` rows per
-/// second.
+/// Records the rates, and compares them with two baselines: the bare loop, and `rows` inserted rows
+/// per second.
 fn record_throughput(
     run: &mut Run,
     burst: &Burst,
@@ -146,7 +146,8 @@ fn record_throughput(
     let share = delivered / posts.per_second;
     run.record_with_goal("delivered ÷ bare loop", "", share, goals.share);
     run.record("baseline: inserted rows, 100 per commit", "rows/s", rows);
-    // Feedback and its event add one row each. A delivery adds one row, and so does its attempt.
+    // A feedback item adds two rows, for itself and its event. A delivery adds two rows, for itself
+    // and its attempt.
     let stored = (count * (2 + 2 * webhooks)) as f64 / burst.seconds_to_deliver();
     run.record("inserted rows ÷ baseline", "", stored / rows);
 }

@@ -1,6 +1,6 @@
 //! W4: two webhooks with responding endpoints, and ten webhooks whose endpoints accept requests but
-//! never respond. Each such request occupies a slot until the timeout. The two webhooks must not be
-//! affected.
+//! never respond. Each such request occupies a slot until the timeout. The ten webhooks must not
+//! delay the deliveries of the other two webhooks.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::bench::Bench;
 use crate::metrics::{Durations, Run};
 use crate::{Error, generator};
 
-/// The number of webhooks whose latency is measured: the webhooks of the first endpoints.
+/// The number of webhooks whose latency is measured. Their endpoints always respond.
 const RESPONDING: usize = 2;
 const ALL: usize = 12;
 const RATE: u64 = 50;

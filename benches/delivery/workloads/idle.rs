@@ -11,8 +11,8 @@ use crate::{Error, baselines, system};
 
 pub fn run(bench: &Bench) -> Result<Run, Error> {
     let dir = bench.new_dir()?;
-    // The first start hashes the first user's password, which uses memory. Measure a later start,
-    // because most starts of a server aren't the first.
+    // Measure the second start. The first start uses additional memory, because it hashes the first
+    // user's password.
     bench.empty_database(dir.path())?;
     let program = Program::start(dir.path(), &[])?;
     let mut web = Helper::start(baselines::WEB_SERVER_ROLE, &())?;

@@ -136,8 +136,8 @@ fn wait_for_arrivals(
     Ok(arrivals)
 }
 
-/// Computes the times from reading an acknowledgment to the first arrival of each delivery. If a
-/// delivery arrives before the acknowledgment is read, its time is 0.
+/// Computes the time from the acknowledgment of feedback to the first arrival of each of its
+/// deliveries. If a delivery arrives before the generator reads the acknowledgment, its time is 0.
 fn acceptance_to_arrival(accepted: &[Accepted], arrivals: &[Arrival]) -> Durations {
     let acknowledged: HashMap<u128, u64> = accepted
         .iter()
@@ -156,7 +156,7 @@ fn acceptance_to_arrival(accepted: &[Accepted], arrivals: &[Arrival]) -> Duratio
     Durations::new(times.collect())
 }
 
-/// Counts the repeated arrivals of deliveries.
+/// Counts the arrivals of deliveries that had already arrived.
 fn duplicates(arrivals: &[Arrival]) -> usize {
     let distinct: HashSet<u128> = arrivals.iter().map(|a| a.delivery).collect();
     arrivals.len() - distinct.len()

@@ -15,14 +15,14 @@ use crate::receiver::Receiver;
 use crate::{Error, database, sample, system};
 
 const WEBHOOKS: usize = 5;
-/// A retention so long that no row expires. Rows keep their times between runs.
+/// A retention period so long that no row expires. Rows can be years old.
 const KEEP_ALL: &str = "36500d";
 /// The number of times that each page is fetched, unless [`FETCH_TIME`] passes first.
 const FETCHES: usize = 200;
 const FETCH_TIME: Duration = Duration::from_secs(10);
 /// Time limit for indexing a new database for search.
 const INDEXING_TIMEOUT: Duration = Duration::from_secs(1800);
-/// The share of deliveries that expire.
+/// The share of deliveries that expire in [`measure_retention`].
 const EXPIRED_SHARE: f64 = 0.02;
 /// Time limit for deleting the expired deliveries.
 const RETENTION_TIMEOUT: Duration = Duration::from_secs(120);
@@ -55,7 +55,8 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
     Ok(run)
 }
 
-/// Builds the database or inserts missing rows. Rebuilds it if the program's schema has changed.
+/// Builds the database, or inserts the missing rows into an existing database. If the program's
+/// schema has changed, rebuilds the database.
 fn prepare(bench: &Bench, dir: &Path, count: usize) -> Result<(), Error> {
     let path = dir.join("miniback.db");
     let fresh = bench.new_dir()?;

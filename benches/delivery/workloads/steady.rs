@@ -19,7 +19,7 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
         measure_at_rate(bench, &mut bed, rate, (p50, p99), &mut run)
             .map_err(|error| bed.program.with_log(error))?;
     }
-    // A delivery can't be faster than a single request plus a single durable commit.
+    // For comparison, measure single requests and single durable commits.
     let mut bed = TestBed::new(bench, 1)?;
     let posts = baselines::measure_posts(bench, &mut bed.receiver, 1)?;
     run.record(

@@ -15,7 +15,7 @@ function handle({ event, data }) {
   if (event === "feedback.created" || event === "feedback.updated") {
     console.log(event, JSON.stringify(data.feedback.message));
   } else if (event === "test") {
-    console.log(event, data.message); // has no feedback
+    console.log(event, data.message); // a test has no feedback
   }
   // Ignore unknown events. Later versions of Miniback may add new events.
 }

@@ -23,7 +23,7 @@ def handle(event):
     name = event["event"]
     if name in ("feedback.created", "feedback.updated"):
         print(name, ascii(event["data"]["feedback"]["message"]), flush=True)
-    elif name == "test":  # has no feedback
+    elif name == "test":  # a test has no feedback
         print(name, ascii(event["data"]["message"]), flush=True)
     # Ignore unknown events. Later versions of Miniback may add new events.
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 
-// Otherwise, Next.js would use a parent directory that contains a lock file as the root.
+// Without this setting, Next.js would use a parent directory that contains a lock file as the root.
 const root = fileURLToPath(new URL(".", import.meta.url));
 
 export default { turbopack: { root }, outputFileTracingRoot: root };

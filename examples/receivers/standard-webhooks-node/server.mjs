@@ -11,12 +11,13 @@ function handle({ event, data }) {
   if (event === "feedback.created" || event === "feedback.updated") {
     console.log(event, JSON.stringify(data.feedback.message));
   } else if (event === "test") {
-    console.log(event, data.message); // has no feedback
+    console.log(event, data.message); // a test has no feedback
   }
   // Ignore unknown events. Later versions of Miniback may add new events.
 }
 
-// The signature covers the raw body. Miniback never sends more than 1 MB.
+// Reads the raw body, which the signature covers. Returns an empty body if it is larger than 1 MB,
+// because Miniback never sends more.
 async function rawBody(request) {
   const chunks = [];
   let length = 0;

@@ -211,7 +211,7 @@ async fn stopping_ends_an_open_event_stream() {
     deliver(&receiver, "dlv_1", body("x"), Some(SECRET)).await;
     let mut stream = client().get(url).send().await.unwrap();
     stream.next().await.unwrap().unwrap();
-    // An aborted connection would be an error.
+    // If the connection were aborted, the stream would end with an error.
     let rest = actix_web::rt::spawn(async move {
         let chunks: Vec<_> = stream.collect().await;
         chunks.iter().all(Result::is_ok)
