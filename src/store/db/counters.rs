@@ -145,11 +145,12 @@ fn add_to_feedback_count(
     Ok(())
 }
 
-/// Returns the number of events of all webhooks that no delivery accounts for; 0 unless an event
-/// was lost.
+/// Returns the sum of the differences between the delivery totals and the deliveries; 0 unless an
+/// event was lost.
 ///
-/// Compares each webhook's `events` with the sum of its states and with the number of its
-/// deliveries, and its `pending` with the number of its pending deliveries.
+/// For each webhook, compares `events` with the sum of the totals by state. Also compares `events`
+/// minus `deleted` with the number of deliveries, and `pending` with the number of pending
+/// deliveries.
 pub(in crate::store) fn count_unexplained_events(connection: &Connection) -> rusqlite::Result<u64> {
     connection.query_row(
         "SELECT coalesce(sum(

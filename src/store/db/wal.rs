@@ -13,7 +13,7 @@ use super::{BUSY_TIMEOUT, WAL_BYTES_MAX};
 
 /// Maximum time that the writer waits for readers when it truncates the WAL.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(20);
-/// Minimum time between a failed checkpoint and the next one.
+/// Minimum time between a failed checkpoint and the next attempt, unless a checkpoint is forced.
 const CHECKPOINT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The WAL of a database that this process serves.
@@ -56,7 +56,7 @@ impl Wal {
 }
 
 /// Writes the WAL's content into the database and truncates the WAL. Returns `false` if a reader
-/// still needs it.
+/// still needs the WAL.
 pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     connection.busy_timeout(CHECKPOINT_TIMEOUT)?;
     let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
