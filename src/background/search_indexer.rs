@@ -15,8 +15,8 @@ const BATCH_PAUSE: Duration = Duration::from_millis(2);
 /// Maximum growth of the backlog between two checks, in rows. If the backlog grows by more rows,
 /// indexing waits until the burst ends.
 const BURST_ROWS: u64 = 100;
-/// Maximum backlog, in rows, for which indexing waits during a burst. A larger backlog would make
-/// searches too slow.
+/// The backlog, in rows, from which indexing continues even during a burst. A larger backlog would
+/// make searches too slow.
 const BACKLOG_MAX: u64 = 100_000;
 
 /// Waits for new feedback and indexes it. Runs until aborted.

@@ -29,8 +29,8 @@ pub struct FinishedAttempt {
     /// The number of attempts that the delivery had when it was read.
     pub attempts: u32,
     pub attempt: AttemptRecord,
-    /// The monotonic time when the attempt ended. Retry delays and holds start then, even if the
-    /// system clock has jumped since.
+    /// The monotonic time when the attempt ended. Retry delays and holds start at this time, even
+    /// if the system clock has jumped since.
     pub ended: Duration,
     /// A random number from 0 to 1 that varies the delays of the `patient` retry policy.
     pub jitter: f64,

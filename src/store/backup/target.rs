@@ -1,6 +1,6 @@
 //! The file that a backup is written to.
 //!
-//! The target is checked and replaced through one open directory, so that replacing a directory of
+//! The target is checked and replaced through one open directory, so that replacing a directory in
 //! its path in the meantime has no effect. SQLite opens files only by path. If SQLite has written
 //! to another directory, the file in the open directory is still empty.
 
@@ -289,8 +289,8 @@ impl Drop for PartialBackup<'_> {
     }
 }
 
-/// Removes an incomplete backup and its journal. Ignores errors, because the next backup tries
-/// again to remove a file that remains.
+/// Removes an incomplete backup and its journal. Ignores errors, because the next backup to this
+/// directory removes a file that remains.
 fn remove(directory: &File, name: &OsStr) {
     let journal = with_suffix(Path::new(name), "-journal");
     for name in [name, journal.as_os_str()] {

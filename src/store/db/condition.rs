@@ -92,9 +92,9 @@ pub(in crate::store) struct DatabaseCondition(Arc<Inner>);
 struct Inner {
     problem: Mutex<Option<DatabaseProblem>>,
     is_disk_full: AtomicBool,
-    /// `None` for commands, which don't hold the lock.
+    /// `None` if this process doesn't hold the lock on the data directory.
     lock_file: Option<LockFileWriter>,
-    /// `None` for commands.
+    /// `None` if this process doesn't hold the lock.
     guard: Option<FileGuard>,
 }
 

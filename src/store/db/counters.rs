@@ -2,8 +2,8 @@
 //! Counting a million rows would be too slow for a page.
 //!
 //! A job reports each changed delivery or feedback item to its [`WriteTx`](super::writer::WriteTx).
-//! The writer adds up the changes of a commit and updates the counters in the same transaction,
-//! which costs much less than a trigger for each row. Debug builds also count the rows of a small
+//! The writer adds up the changes of a commit and updates the counters in the same transaction.
+//! This costs much less than a trigger for each row. Debug builds also count the rows of a small
 //! database before the commit, so tests detect a change that is reported incorrectly.
 
 use std::collections::BTreeMap;

@@ -63,7 +63,8 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Returns whether SQLite reports damage. A missing part of the WAL is damage, too.
+/// Returns whether SQLite reports damage. A short read counts as damage, because it means that a
+/// part of the WAL is missing.
 pub fn is_damage(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     is_short_read(error)

@@ -133,7 +133,8 @@ pub(in crate::store) struct LiveFiles {
 
 impl LiveFiles {
     /// Finds the files of the database in `dir`. Fails if there is no database. If the database is
-    /// a symbolic link, also includes the target of the link and the companion files next to it.
+    /// a symbolic link, also includes the target of the link and the companion files next to the
+    /// target.
     pub fn find(dir: &Path) -> io::Result<Self> {
         let database = database_path(dir);
         let mut paths = vec![dir.join(LOCK_FILE_NAME)];

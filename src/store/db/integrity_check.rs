@@ -114,7 +114,7 @@ fn check_in_background(path: PathBuf, condition: DatabaseCondition) {
     }
 }
 
-/// Checks that the database is writable by writing `user_version` again, which changes one page.
+/// Writes `user_version` again to check that the database is writable. This changes one page.
 fn check_writable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", SCHEMA_VERSION)
 }

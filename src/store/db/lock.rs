@@ -1,6 +1,6 @@
-//! The lock on a data directory, held by the server that uses it or by a command that migrates the
-//! database. The lock file contains the id of the process. A server also stores the id of its
-//! database file and the known problem, if there is a problem.
+//! The lock on a data directory, held by the server that uses it or by a command that creates or
+//! migrates the database. The lock file contains the id of the process. A server also stores the id
+//! of its database file and the known problem, if there is a problem.
 
 use std::fs::{File, TryLockError};
 use std::io::Read;
@@ -69,7 +69,7 @@ fn open(path: &Path) -> std::io::Result<File> {
 }
 
 impl DirectoryLock {
-    /// Locks the database at `path`. Must be called before SQLite opens it. Fails with
+    /// Locks the database at `path`. Must be called before SQLite opens the database. Fails with
     /// [`OpenError::Locked`] if another process holds the lock.
     pub(super) fn hold_database(&self, path: &Path) -> Result<(), OpenError> {
         if self.0.database.get().is_some() {
@@ -170,7 +170,7 @@ pub struct LockHolder {
     pub problem: Option<String>,
 }
 
-/// Returns the server that holds the lock on `dir`, if there is one.
+/// Returns the server that holds the lock on `dir`, or `None` if `dir` isn't locked.
 pub fn lock_holder(dir: &Path) -> Option<LockHolder> {
     let path = dir.join(LOCK_FILE_NAME);
     files::check_plain_file(&path).ok()?;

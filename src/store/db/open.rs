@@ -87,8 +87,8 @@ fn sync_parent(path: &Path) {
 /// Opens the writer's connection to the database in `dir`. Creates or migrates the database if
 /// necessary.
 ///
-/// `lock` is the caller's lock on the directory. Commands pass `None`; for them, the database is
-/// migrated only if no server is using it.
+/// `lock` is the caller's lock on the directory. Without a lock, the database is migrated only if
+/// no server is using it.
 pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, OpenError> {
     let path = database_path(dir);
     check_header(&path)?;
@@ -223,8 +223,8 @@ pub(in crate::store) fn check_header(path: &Path) -> Result<Option<u32>, OpenErr
 /// Reads `PRAGMA user_version` from the file's header, without SQLite, which would touch the file.
 /// Returns `None` if the file is missing or empty, or if its creation was interrupted early.
 ///
-/// All numbers are big-endian: the page count in bytes 28 to 31, the version in 60 to 63, the
-/// application id in 68 to 71 (<https://sqlite.org/fileformat.html>).
+/// All numbers are big-endian: the page count in bytes 28 to 31, the version in 60 to 63, and the
+/// application id in 68 to 71. See <https://sqlite.org/fileformat.html>.
 fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
     let fail = io_error(path);
     let mut file = match File::open(path) {
@@ -382,9 +382,8 @@ mod tests {
             open(dir.path(), None),
             Err(OpenError::NotADatabase { .. })
         ));
-        // The header of a rollback journal: the magic number, then the number of records, a nonce,
-        // the number of pages of the database before the change, and the sizes of a sector and a
-        // page.
+        // The header of a rollback journal: the magic number, the number of records, a nonce, the
+        // previous number of database pages, the sector size, and the page size.
         let mut journal = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".to_vec();
         journal.extend(
             [0, 0, 0, 512, 4096_u32]

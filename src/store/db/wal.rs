@@ -1,8 +1,8 @@
 //! Keeps the write-ahead log (WAL) small.
 //!
 //! SQLite checkpoints after a commit, but it can't reset the WAL while readers use it. With
-//! overlapping readers, the WAL would grow without limit. Once it is large, the writer waits
-//! briefly for the current readers and truncates it.
+//! overlapping readers, the WAL would grow without limit. Once the WAL is large, the writer waits
+//! briefly for the current readers and truncates the WAL.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ impl Wal {
             Ok(true) => self.failed_at = None,
             Ok(false) => self.failed_at = Some(Instant::now()),
             Err(error) => {
-                // On a full disk, the content stays in the WAL, which is just as durable.
+                // On a full disk, the content stays in the WAL, where it is just as durable.
                 tracing::debug!(%error, "checkpoint failed");
                 self.failed_at = Some(Instant::now());
             }
