@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
-/// The pause between two runs, so that expired rows are usually deleted within a minute.
+/// The pause between two runs. Expired rows are usually deleted within a minute.
 const RUN_INTERVAL: Duration = Duration::from_secs(50);
-/// The pause between two batches, so that other writes can run.
+/// The pause between two batches. Other writes can run during this pause.
 const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// The retention periods of finished deliveries and of feedback. `None` keeps feedback forever.
@@ -20,7 +20,8 @@ pub struct RetentionPeriods {
     pub feedback: Option<Duration>,
 }
 
-/// Deletes all expired rows in batches, then waits for `RUN_INTERVAL`. Runs until aborted.
+/// Deletes all expired rows in batches, releases free pages, waits for `RUN_INTERVAL`, and repeats.
+/// Runs until aborted.
 pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
     loop {
         match delete_batch(&store, &clock, periods).await {
@@ -35,7 +36,8 @@ pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
 }
 
 /// Deletes a batch of expired feedback and a batch of expired deliveries, if the clock is trusted.
-/// If nothing is deleted, releases free pages instead. Returns `false` if there was nothing to do.
+/// If nothing was deleted, releases a batch of free pages. Returns `false` if there was nothing to
+/// do.
 async fn delete_batch(
     store: &Store,
     clock: &Clock,

@@ -1,25 +1,25 @@
 //! Adds new feedback to the search index, in small batches.
 //!
-//! Indexing costs ten times as much as storing, so it is deferred. Searches scan rows that aren't
-//! indexed yet.
+//! Indexing feedback costs ten times as much as storing it, so indexing is deferred. Searches scan
+//! the backlog, which is the feedback that isn't indexed yet.
 
 use std::time::Duration;
 
 use crate::store::Store;
 
-/// The delay before new feedback is indexed. More feedback may arrive meanwhile, and larger batches
-/// are cheaper.
+/// The delay before new feedback is indexed. More feedback may arrive in the meantime, and larger
+/// batches are cheaper.
 const DEBOUNCE: Duration = Duration::from_secs(1);
-/// The pause between two batches, so that other writes can run.
+/// The pause between two batches. Other writes can run during this pause.
 const BATCH_PAUSE: Duration = Duration::from_millis(2);
-/// If the backlog grows by more rows than this between two checks, indexing waits until the burst
-/// ends.
+/// Maximum growth of the backlog between two checks, in rows. If the backlog grows by more rows,
+/// indexing waits until the burst ends.
 const BURST_ROWS: u64 = 100;
-/// With a backlog of at least this many rows, indexing continues even during a burst, because every
-/// search scans the backlog.
+/// The backlog, in rows, from which indexing continues even during a burst. A larger backlog would
+/// make searches too slow.
 const BACKLOG_MAX: u64 = 100_000;
 
-/// Indexes new feedback whenever there is any. Runs until aborted.
+/// Waits for new feedback and indexes it. Runs until aborted.
 pub async fn run(store: Store) {
     let feedback_created = store.feedback_notifier();
     let mut previous_backlog = 0;

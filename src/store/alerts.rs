@@ -1,4 +1,5 @@
-//! Creates alerts for `--alert-url` when they are due, and stores them until they are received.
+//! Creates alerts for `--alert-url` when they are due, and stores them until they are received or
+//! expire.
 //!
 //! `attempts` updates a webhook's health when it records an attempt. This module creates one alert
 //! when a webhook has failed for too long or too often, and another alert when it has recovered. An
@@ -19,12 +20,12 @@ use crate::domain::alert::{
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{AlertId, WebhookId};
 
-/// Alerts older than this are deleted, even if they haven't been received.
+/// Maximum age of an alert. Older alerts are deleted, even if they haven't been received.
 const ALERT_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Condition for enabled webhooks that are failing and have no alert yet.
+/// SQL condition for enabled webhooks that are failing and have no alert yet.
 const FAILING_WITHOUT_ALERT: &str =
     "enabled AND deleted_at IS NULL AND alerted_at IS NULL AND failing_since IS NOT NULL";
-/// Condition for webhooks that have recovered after an alert.
+/// SQL condition for webhooks that have recovered after an alert.
 const RECOVERED_AFTER_ALERT: &str =
     "deleted_at IS NULL AND alerted_at IS NOT NULL AND failing_since IS NULL";
 
@@ -46,8 +47,8 @@ pub struct DueAlerts {
     /// The oldest alert. Later alerts wait for it, so that `webhook.recovered` never arrives before
     /// `webhook.failing`.
     pub first: Option<Alert>,
-    /// The time when the next alert is due, unless the failing webhook recovers. `None` if no alert
-    /// is expected.
+    /// The time when the next `webhook.failing` alert becomes due, unless its webhook recovers
+    /// first. `None` if no such alert is expected.
     pub next_check_at: Option<Timestamp>,
 }
 

@@ -22,8 +22,8 @@ const SELECT: &str = "SELECT users.*, api_tokens.id AS token_id, api_tokens.name
     LEFT JOIN users AS creators ON creators.id = created_by";
 
 impl Store {
-    /// Creates a token for the user with this email. `created_by` is the user who requested it on a
-    /// page, or `None` for the command line.
+    /// Creates a token for the user with this email. `created_by` is the user who requested the
+    /// token on a page, or `None` for the command line.
     pub async fn create_token(
         &self,
         user_email: String,

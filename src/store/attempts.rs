@@ -29,8 +29,8 @@ pub struct FinishedAttempt {
     /// The number of attempts that the delivery had when it was read.
     pub attempts: u32,
     pub attempt: AttemptRecord,
-    /// The monotonic time when the attempt ended. Retry delays and holds start then, even if the
-    /// system clock has jumped since.
+    /// The monotonic time when the attempt ended. Retry delays and holds start at this time, even
+    /// if the system clock has jumped since.
     pub ended: Duration,
     /// A random number from 0 to 1 that varies the delays of the `patient` retry policy.
     pub jitter: f64,
@@ -73,7 +73,8 @@ impl Store {
         self.writer.write(|tx| Ok((tx.next_id(), tx.now))).await
     }
 
-    /// Stores a test of a saved webhook in the delivery log. A successful test ends a hold.
+    /// Stores a test of a saved webhook in the delivery log. A successful test ends the webhook's
+    /// hold.
     pub async fn record_test(
         &self,
         webhook: WebhookId,
@@ -186,7 +187,7 @@ fn compute_next_state(
 ) -> DeliveryUpdate {
     let is_success = finished.attempt.is_success();
     let is_pending = before.state == DeliveryState::Pending;
-    // A redelivered test isn't retried either.
+    // Tests are never retried, even after a redelivery.
     let due_at = if is_pending && !is_success && !finished.is_test {
         let failed_attempts = before.round_attempts + 1;
         schedule
@@ -212,9 +213,9 @@ fn end_of_attempt(tx: &WriteTx<'_>, finished: &FinishedAttempt) -> Timestamp {
 
 /// Fast path: records a success with a conditional UPDATE instead of reading the row first.
 ///
-/// Records nothing and returns `false` if the delivery isn't pending anymore or was attempted
-/// again. A pending delivery still has its body, because deleting feedback cancels its deliveries.
-/// Therefore, the response can be stored.
+/// Records nothing and returns `false` if the delivery isn't pending anymore, or if another attempt
+/// was recorded since it was read. A pending delivery still has its body, because deleting feedback
+/// cancels its deliveries. Therefore, the response can be stored.
 fn record_success_fast_path(
     tx: &mut WriteTx<'_>,
     finished: &FinishedAttempt,
@@ -241,7 +242,7 @@ fn record_success_fast_path(
 }
 
 /// Updates the health of the attempt's webhook, and starts or extends a hold if the endpoint
-/// requested it.
+/// requested a hold.
 ///
 /// `healthy` contains the webhooks whose last attempt in this transaction succeeded, so that a
 /// series of successes updates the webhook once.

@@ -1,4 +1,4 @@
-//! Backs up the database of a running server, and checks a database. Both operations open their own
+//! Backs up and checks a database, even while a server is using it. Both operations open their own
 //! connections and don't use [`Store`](super::Store).
 
 mod target;
@@ -47,16 +47,17 @@ pub struct DatabaseSummary {
     pub feedback: u64,
     pub webhooks: u64,
     pub deliveries: u64,
-    /// The number of events that no delivery accounts for; 0 unless an event was lost.
+    /// The sum of the differences between the delivery totals and the deliveries; 0 unless an event
+    /// was lost.
     pub unexplained: u64,
     pub bytes: u64,
 }
 
 /// Copies a snapshot of the database in `dir` to the file `path` (mode 0600) and verifies the copy.
 ///
-/// `path` must be a new name or a plain file. A file of a database that isn't a backup is rejected.
-/// The file is replaced atomically after the copy has been verified. An earlier error leaves the
-/// file unchanged.
+/// `path` must be a new name or a plain file. Rejects a file that belongs to a database, unless the
+/// database is a backup. The file is replaced atomically after the copy has been verified. An
+/// earlier error leaves the file unchanged.
 pub fn backup(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
     let database = database_path(dir);
     let source = open_existing(dir)?;
@@ -69,7 +70,7 @@ pub fn backup(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
     copy_into(&source, &partial.path).map_err(|error| copy_error(error, path))?;
     let summary = match check(&open_read_only(&partial.path)?, &partial.path)? {
         Ok(summary) => summary,
-        // Find out whether the database is corrupt, or only the copy.
+        // Find out whether the database or only the copy is corrupt.
         Err(details) => {
             check(&source, &database)?.map_err(BackupError::Corrupt)?;
             return Err(BackupError::CorruptCopy(details));
@@ -85,8 +86,8 @@ pub fn check_database(dir: &Path) -> Result<DatabaseSummary, BackupError> {
     check(&connection, &database_path(dir))?.map_err(BackupError::Corrupt)
 }
 
-/// Opens the database in `dir`. Fails if the database doesn't exist, or if this version can't read
-/// the file.
+/// Opens the database in `dir`. Fails if the database doesn't exist, or if this version of Miniback
+/// can't read it.
 fn open_existing(dir: &Path) -> Result<Connection, BackupError> {
     require_database(dir)?;
     open_read_only(&database_path(dir))

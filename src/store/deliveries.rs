@@ -56,15 +56,15 @@ pub struct LoggedAttempt {
     pub status: Option<u16>,
     pub error: Option<String>,
     pub error_code: Option<String>,
-    /// Empty in lists, without a response, and if the feedback has been deleted.
+    /// Empty in lists, if there was no response, or if the feedback has been deleted.
     pub response_headers: Vec<(String, String)>,
     pub response_body: Option<Vec<u8>>,
     pub response_truncated: bool,
     pub timings: AttemptTimings,
 }
 
-/// A delivery with its last request. `request` is `None` if the delivery hasn't been attempted or
-/// its feedback has been deleted.
+/// A delivery with its last request. `request` is `None` if the delivery hasn't been attempted, or
+/// if its feedback has been deleted.
 #[derive(Clone, Debug)]
 pub struct DeliveryDetail {
     pub summary: DeliverySummary,
@@ -82,7 +82,7 @@ pub struct LoggedRequest {
 pub struct AttemptRecord {
     pub started_at: Timestamp,
     pub result: AttemptResult,
-    /// A description of the failure, or of an invalid response body after a success.
+    /// A description of the failure, or of an invalid or incomplete response body after a success.
     pub error: Option<String>,
     /// The headers as sent, with the values of custom headers masked.
     pub request_headers: Vec<(String, String)>,
@@ -101,15 +101,16 @@ pub(super) const FULL_RESPONSE_COLUMNS: &str = "response_headers, response_body"
 /// Columns for [`attempts`] that leave the responses out.
 const NO_RESPONSE_COLUMNS: &str = "NULL AS response_headers, NULL AS response_body";
 
-/// `next_attempt_at` isn't before the end of a hold, unless a person requested a retry. `CROSS`
-/// fixes the order of the tables, so that rows are read in the order of the index.
+/// Selects deliveries. `next_attempt_at` isn't before the end of a hold, unless a person requested
+/// a retry. `CROSS` fixes the order of the tables, so that rows are read in the order of the index.
 const SELECT: &str =
     "SELECT deliveries.*, type, max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
     FROM deliveries CROSS JOIN events ON events.id = event_id
     CROSS JOIN webhooks ON webhooks.id = webhook_id";
 
 impl Store {
-    /// Returns a webhook's deliveries, newest first, with their attempts but without responses.
+    /// Returns a page of a webhook's deliveries, newest first, with their attempts but without
+    /// responses.
     pub async fn deliveries(
         &self,
         webhook: WebhookId,
@@ -198,7 +199,7 @@ fn list(
 ) -> Result<Vec<DeliverySummary>, StoreError> {
     let mut statement = format!("{SELECT} WHERE webhook_id = ? AND deliveries.id < ?");
     if let Some(state) = filter.state {
-        // A literal instead of a parameter, so that SQLite uses the partial index.
+        // Use a literal instead of a parameter, so that SQLite can use the partial index.
         statement.push_str(&format!(" AND state = '{}'", state.as_str()));
     }
     statement.push_str(" AND type = coalesce(?, type) ORDER BY deliveries.id DESC LIMIT ?");
@@ -207,8 +208,8 @@ fn list(
 }
 
 /// Lists pending deliveries, newest first, although their index is sorted by due time. Searches the
-/// 2,000 newest deliveries before the cursor first. Reads the whole pending index only if that
-/// search doesn't fill the page.
+/// 2,000 newest deliveries before the cursor first. Reads all pending deliveries of the webhook
+/// only if this search doesn't fill the page.
 fn list_pending(
     connection: &Connection,
     webhook: &WebhookId,
@@ -268,7 +269,7 @@ pub(super) fn insert_attempt(
             attempt.started_at,
             micros(result.duration),
             response.map(|response| response.status),
-            // A redirect URL or an invalid response may quote the feedback.
+            // The error may contain a redirect URL or an invalid response that quotes the feedback.
             attempt.error.as_ref().filter(|_| keep_content),
             result.outcome.code(),
             keep_content.then_some(Json(&attempt.request_headers)),

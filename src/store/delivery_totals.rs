@@ -1,7 +1,7 @@
 //! Delivery totals: the number of deliveries of a webhook since its creation, by state.
 //!
 //! `db::counters` maintains the totals in the transaction that changes a delivery. Retention
-//! deletes rows but doesn't reduce the totals.
+//! deletes deliveries but doesn't reduce the totals.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,8 @@ use super::db::error::StoreError;
 use super::db::sql;
 use crate::domain::id::WebhookId;
 
-/// Totals since the webhook was created, including tests. Each event is one delivery in one state.
+/// The totals of a webhook since it was created, including tests. Each event counts as one
+/// delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryTotals {
     pub events: u64,
@@ -46,7 +47,7 @@ impl Store {
             .await
     }
 
-    /// Returns the totals of all webhooks, including deleted ones.
+    /// Returns the totals of all webhooks, including deleted webhooks.
     pub async fn all_delivery_totals(
         &self,
     ) -> Result<HashMap<WebhookId, DeliveryTotals>, StoreError> {

@@ -34,8 +34,8 @@ impl AddAssign for ErasureCounts {
     }
 }
 
-/// Deletes feedback with its history, log content, and search entries. Every deletion of feedback
-/// uses this function. Returns `None` if there is no such feedback.
+/// Deletes feedback with its history, its search entries, and its content in the delivery log.
+/// Every deletion of feedback uses this function. Returns `None` if there is no such feedback.
 pub(super) fn erase_feedback(
     tx: &mut WriteTx<'_>,
     id: &FeedbackId,
@@ -52,8 +52,8 @@ pub(super) fn erase_feedback(
     Ok(Some(redact_delivery_log(tx, id)?))
 }
 
-/// Cancels the pending deliveries of feedback, and removes its content from the delivery log and
-/// from the responses stored by idempotency key.
+/// Cancels the pending deliveries of feedback, and removes the feedback's content from the delivery
+/// log and from the responses stored under idempotency keys.
 fn redact_delivery_log(
     tx: &mut WriteTx<'_>,
     feedback: &FeedbackId,

@@ -1,4 +1,4 @@
-//! Stores events and their deliveries, in the transaction of the change.
+//! Stores events and their deliveries, in the transaction that changes the feedback.
 
 use rusqlite::params;
 
@@ -11,8 +11,8 @@ use crate::domain::feedback::Feedback;
 use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId};
 use crate::domain::webhook::Topic;
 
-/// Stores an event with a delivery for each enabled webhook that subscribes to its topic and
-/// project. An event without matching webhooks isn't stored.
+/// Stores an event with a delivery for each enabled webhook that subscribes to `topic` and to the
+/// feedback's project. An event without matching webhooks isn't stored.
 pub(super) fn store_event(
     tx: &mut WriteTx<'_>,
     topic: Topic,
@@ -45,7 +45,7 @@ pub(super) fn store_event(
     Ok(())
 }
 
-/// Stores an event without deliveries.
+/// Stores an event but not its deliveries. Returns the event's id.
 pub(super) fn insert(
     tx: &mut WriteTx<'_>,
     event_type: EventType,

@@ -1,4 +1,5 @@
-//! Feedback, created together with the deliveries of its event.
+//! Creates feedback together with the deliveries of its event. Also lists, counts, and deletes
+//! feedback.
 
 use rusqlite::{Connection, Row, params};
 
@@ -55,8 +56,8 @@ const COLUMNS: &str = "feedback.*, projects.name AS project_name, slug AS projec
 impl Store {
     /// Stores feedback with the deliveries of `feedback.created`.
     ///
-    /// `render` builds the response. With an idempotency key, a repeated request gets the response
-    /// to the first request and creates no feedback.
+    /// `render` builds the response. With an idempotency key, a repeated request receives the
+    /// response to the first request and creates no feedback.
     pub async fn create_feedback(
         &self,
         new: NewFeedback,
@@ -108,7 +109,7 @@ impl Store {
         self.reader.read(move |c| find(c, &id)).await
     }
 
-    /// Returns the feedback that matches the filter, newest first.
+    /// Returns a page of the feedback that matches the filter, newest first.
     pub async fn feedback_list(
         &self,
         filter: FeedbackFilter,
@@ -117,7 +118,7 @@ impl Store {
         self.feedback_batch(filter, page, usize::MAX).await
     }
 
-    /// Like [`feedback_list`](Self::feedback_list), but ends the page when its texts reach
+    /// Like [`feedback_list`](Self::feedback_list), but ends the page when its texts have reached
     /// `max_bytes`.
     pub async fn feedback_batch(
         &self,

@@ -1,5 +1,5 @@
-//! Stores responses by idempotency key, so that a repeated request gets the first response and has
-//! no second effect.
+//! Stores responses by idempotency key, so that a repeated request receives the first response and
+//! has no second effect.
 //!
 //! The writer runs one job at a time. If two requests arrive at the same time, the second request
 //! finds the response to the first.
@@ -14,7 +14,7 @@ use super::db::writer::WriteTx;
 use crate::clock::Timestamp;
 use crate::domain::id::FeedbackId;
 
-/// A key is valid for 24 hours.
+/// The period during which a key is valid.
 pub(super) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Maximum number of expired keys that are deleted when a key is stored.
 const DELETE_BATCH_SIZE: i64 = 4;

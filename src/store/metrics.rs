@@ -1,4 +1,4 @@
-//! The values of `/metrics`, read in one snapshot.
+//! The values of `/metrics` that come from the database, read in one snapshot.
 
 use super::db::error::StoreError;
 use super::db::sql;
@@ -10,10 +10,10 @@ use crate::domain::id::WebhookId;
 
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// Feedback items by status.
+    /// The number of feedback items by status.
     pub feedback: Vec<(FeedbackStatus, u64)>,
     pub webhooks: Vec<WebhookMetrics>,
-    /// Alerts that haven't been received yet.
+    /// The number of alerts that haven't been received yet.
     pub pending_alerts: u64,
 }
 
@@ -26,7 +26,7 @@ pub struct WebhookMetrics {
     pub enabled: bool,
     pub failing_since: Option<Timestamp>,
     pub held_until: Option<Timestamp>,
-    /// Failed deliveries since the last successful attempt.
+    /// The number of failed deliveries since the last successful attempt.
     pub consecutive_failures: u32,
     pub totals: DeliveryTotals,
     /// The creation time of the oldest pending delivery.
@@ -55,8 +55,9 @@ impl Store {
                 let totals = delivery_totals::read_all(c)?;
                 for webhook in &mut webhooks {
                     webhook.totals = totals.get(&webhook.id).copied().unwrap_or_default();
-                    // Ids ascend with time, so the lowest id is the oldest delivery. This scans
-                    // the index entries of all pending deliveries, but reads one row.
+                    // Ids ascend with time, so the delivery with the lowest id is the oldest. The
+                    // statement scans the index entries of all pending deliveries, but reads only
+                    // one row.
                     let oldest = "SELECT created_at FROM deliveries WHERE id =
                         (SELECT min(id) FROM deliveries INDEXED BY deliveries_due
                          WHERE webhook_id = ?1 AND state = 'pending')";

@@ -92,7 +92,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the database in the directory `dir`. Creates or migrates it if necessary. `lock` is
-    /// the server's lock on `dir`; commands pass `None`.
+    /// the caller's lock on `dir`; `None` if another process may be serving the database.
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
         let connection = open::open(dir, lock)?;
         let path = database_path(dir);
@@ -160,7 +160,7 @@ impl Store {
         &self.notifiers.change_feed
     }
 
-    /// Returns the known problem of the database, if there is one.
+    /// Returns the known problem of the database, or `None` if no problem is known.
     pub fn problem(&self) -> Option<DatabaseProblem> {
         self.condition.problem()
     }
@@ -175,8 +175,7 @@ impl Store {
         self.condition.is_disk_full()
     }
 
-    /// Checks whether the database files were moved or replaced, and follows jumps of the system
-    /// clock, without waiting for the result.
+    /// Requests a check of the database files and of the system clock. Doesn't wait for the result.
     pub fn check_files_and_clock(&self) {
         self.writer.check_files_and_clock();
     }

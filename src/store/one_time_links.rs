@@ -1,8 +1,8 @@
 //! One-time links: the first user's setup, the demo's sign-in, invitations, and password resets.
 //!
 //! Only a SHA-256 of each link's token is stored. Viewing a link doesn't consume it. The action of
-//! a link runs in the transaction that consumes it, so a link works once even if two requests use
-//! it at the same time.
+//! a link runs in the transaction that consumes the link. Therefore, a link works only once, even
+//! if two requests use it at the same time.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ struct NewLink<'a> {
 }
 
 impl Store {
-    /// Creates a setup or sign-in link, which replaces earlier links with this purpose.
+    /// Creates a setup or sign-in link, and deletes earlier links with this purpose.
     pub async fn create_link(
         &self,
         purpose: LinkPurpose,
@@ -122,7 +122,7 @@ impl Store {
             .await
     }
 
-    /// Creates an invitation, which replaces an earlier invitation for the same email.
+    /// Creates an invitation, and deletes an earlier invitation for the same email.
     pub async fn create_invitation(
         &self,
         email: String,
@@ -152,7 +152,8 @@ impl Store {
             .await
     }
 
-    /// Creates a password reset link, which replaces an earlier link for the same user.
+    /// Creates a password reset link, and deletes an earlier reset link for the same user. Returns
+    /// the user.
     pub async fn create_reset_link(
         &self,
         user: UserId,

@@ -1,4 +1,5 @@
-//! Records the origins whose feedback a project has accepted or rejected.
+//! Records the origins whose feedback a project has accepted or rejected. Also adds an origin to a
+//! project's allowed origins.
 
 use rusqlite::{Row, params};
 
@@ -22,7 +23,8 @@ pub struct OriginStats {
     pub project: ProjectId,
     pub origin: String,
     pub accepted_at: Option<Timestamp>,
-    /// Requests rejected since the last accepted request, or since the origin was allowed.
+    /// The number of requests rejected since the last accepted request, or since the origin was
+    /// allowed.
     pub rejected_count: u64,
     pub rejected_at: Option<Timestamp>,
 }
@@ -31,7 +33,7 @@ pub struct OriginStats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllowOriginResult {
     Added,
-    /// The origin is in the list, or the list is empty and all origins are allowed.
+    /// The origin is already in the list, or the list is empty and all origins are allowed.
     AlreadyAllowed,
     /// The project already lists the maximum number of origins.
     ListFull,
@@ -80,7 +82,7 @@ impl Store {
             .await
     }
 
-    /// Returns the recorded origins of all projects, latest first.
+    /// Returns the recorded origins of all projects, sorted by their last request, latest first.
     pub async fn origins(&self) -> Result<Vec<OriginStats>, StoreError> {
         self.reader
             .read(|c| {
@@ -132,7 +134,7 @@ fn normalize_origin(origin: String) -> Option<String> {
 }
 
 /// Deletes all but the latest origins of a project. Accepted and rejected origins have separate
-/// limits, so rejected origins can't evict accepted ones.
+/// limits, so rejected origins can't evict accepted origins.
 fn delete_oldest(tx: &WriteTx<'_>, project: &ProjectId) -> Result<(), StoreError> {
     for (kind, time) in [
         ("accepted_at IS NOT NULL", "accepted_at"),

@@ -1,8 +1,8 @@
 //! The outbox: reads due deliveries for the dispatcher.
 //!
-//! A row stays `pending` until its last attempt is recorded (`attempts`). Attempts in flight are
-//! known only to the dispatcher, in memory. After a crash, the normal query finds the remaining
-//! rows; there is no recovery code.
+//! A row stays `pending` until it is canceled or its last attempt is recorded (`attempts`).
+//! Attempts in flight are known only to the dispatcher, in memory. After a crash, the normal query
+//! finds the remaining rows; there is no recovery code.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -19,7 +19,8 @@ use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId, parse_ulid};
 use crate::domain::webhook::{CustomHeaders, Secrets};
 
-/// Maximum size in bytes of the bodies read for one webhook at once. The last body can exceed it.
+/// Maximum total size, in bytes, of the bodies read for one webhook at once. The last body can
+/// exceed this size.
 const READ_AHEAD_MAX_BYTES: usize = 256 * 1024;
 
 /// The settings of a webhook that its deliveries need: URL, secrets, and custom headers.
@@ -84,7 +85,7 @@ pub struct BatchRequest {
 /// cheap to skip deliveries that are already read ahead or in flight.
 const PENDING_IDS: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id";
-/// Selects the deliveries that are sent even during a hold.
+/// Selects pending deliveries whose retry a person requested. They are sent even during a hold.
 const REQUESTED_RETRIES: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' AND retry_requested = 1 ORDER BY due_at, id";
 const PENDING_DELIVERY: &str = "SELECT type, attempts, events.created_at, body, retry_requested
@@ -110,8 +111,9 @@ impl Store {
         self.reader.read(read).await
     }
 
-    /// Returns a number that changes with every commit that invalidates deliveries read earlier: a
-    /// delivery was canceled, a webhook or its secret changed, or an endpoint requested a hold.
+    /// Returns a number that changes with every commit that invalidates deliveries read earlier.
+    /// Such a commit cancels a delivery, changes a webhook or its secret, or starts or extends a
+    /// hold.
     pub fn outbox_generation(&self) -> u64 {
         self.notifiers.outbox_generation.load(Ordering::Acquire)
     }
@@ -172,8 +174,8 @@ struct PendingDeliveries {
     next_due_at: Option<Timestamp>,
 }
 
-/// Returns when the next delivery is due, or the end of the hold if that is later. Returns `None`
-/// if no delivery is pending.
+/// Returns the time when the next delivery is due, or the end of the hold if the hold ends later.
+/// Returns `None` if no delivery is pending.
 fn next_due_after_hold(
     connection: &Connection,
     webhook: &WebhookId,

@@ -12,7 +12,7 @@ impl<T: Clone> Precondition<T> {
         Self(Some(Box::new(condition)))
     }
 
-    /// A precondition that is always met.
+    /// Returns a precondition that is always met.
     pub const fn none() -> Self {
         Self(None)
     }

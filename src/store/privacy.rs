@@ -18,7 +18,8 @@ use crate::domain::event::EventType;
 use crate::domain::feedback::Feedback;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
 
-/// The number of feedback items erased in one transaction. Other jobs run between two transactions.
+/// Maximum number of feedback items erased in one transaction. Other jobs run between two
+/// transactions.
 const ERASE_BATCH_SIZE: usize = 50;
 
 /// Feedback with its status history and its content in the delivery log.
@@ -43,7 +44,7 @@ pub struct PersonalDelivery {
 }
 
 impl Store {
-    /// Returns the feedback sent with this email, ignoring case, newest first.
+    /// Returns a page of the feedback sent with any spelling of this email, newest first.
     pub async fn feedback_by_email(
         &self,
         email: &str,
@@ -108,8 +109,8 @@ impl Store {
             .await
     }
 
-    /// Erases a batch of the feedback sent with this email. If `feedback` in the result is 0, all
-    /// feedback has been erased.
+    /// Erases a batch of the feedback sent with this email. If `feedback` in the result is 0, no
+    /// feedback with this email is left.
     ///
     /// After the last batch, call [`purge_free_pages`](Self::purge_free_pages).
     pub async fn erase_batch(&self, email: &str) -> Result<ErasureCounts, StoreError> {

@@ -14,7 +14,7 @@ use super::{Store, erasure};
 use crate::domain::id::{FeedbackId, ProjectId};
 use crate::domain::project::{Project, ProjectStatus, slug_from_name};
 
-/// The number of feedback items deleted in one transaction when a project is deleted.
+/// Maximum number of feedback items deleted in one transaction when a project is deleted.
 const DELETE_BATCH_SIZE: usize = 100;
 
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub struct ProjectPatch {
 }
 
 impl Store {
-    /// Creates a project. A given `slug` must be unused; a slug generated from the name gets a
+    /// Creates a project. A given `slug` must be unused; a slug generated from the name receives a
     /// suffix (`-2`, `-3`, …) if necessary.
     pub async fn create_project(
         &self,
@@ -75,7 +75,7 @@ impl Store {
             .await
     }
 
-    /// Returns projects, newest first.
+    /// Returns a page of projects, newest first.
     pub async fn projects(&self, page: PageRequest) -> Result<Page<Project>, StoreError> {
         self.reader
             .read(move |c| {
@@ -149,8 +149,8 @@ impl Store {
     /// Deletes a project, its feedback, and the feedback's content in the delivery log. Returns
     /// `false` if there is no such project.
     ///
-    /// Feedback is deleted in batches, so that other jobs don't wait. If one batch isn't enough, it
-    /// also pauses the project, so that no feedback is added.
+    /// Feedback is deleted in batches, so that other jobs don't wait long. If one batch isn't
+    /// enough, the first batch also pauses the project, so that no feedback is added.
     pub async fn delete_project(
         &self,
         id_or_slug: String,
@@ -172,7 +172,7 @@ impl Store {
     }
 }
 
-/// The result of one batch of a project's deletion.
+/// The result of deleting one batch of a project's feedback.
 enum DeleteProgress {
     NotFound,
     HasMore,

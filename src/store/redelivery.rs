@@ -1,9 +1,9 @@
 //! Redelivers, retries, and cancels deliveries.
 //!
-//! Redelivery sends one delivery again, or all failed or canceled deliveries of a webhook since a
-//! given time.
+//! A redelivery sends one finished delivery again, or all deliveries of a webhook that failed or
+//! were canceled since a given time.
 //!
-//! A redelivered delivery has the same id and body and gets a new set of retries. Attempt numbering
+//! A redelivered delivery keeps its id and body and has a new set of retries. Attempt numbering
 //! continues.
 
 use rusqlite::{Connection, params};

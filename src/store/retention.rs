@@ -12,16 +12,17 @@ use crate::domain::id::{self, DeliveryId, EventId, FeedbackId, Id, WebhookId};
 
 /// Maximum number of deliveries in one batch.
 const DELIVERY_BATCH: i64 = 200;
-/// Maximum number of feedback items in one batch. Lower than for deliveries, because each item also
-/// has search entries and content in the delivery log.
+/// Maximum number of feedback items in one batch. It is lower than the maximum for deliveries,
+/// because each item also has search entries and content in the delivery log.
 const FEEDBACK_BATCH: i64 = 25;
-/// A batch ends early after this time, because long responses take longer to delete.
+/// Maximum duration of a batch. A batch with long responses ends early, because long responses take
+/// longer to delete.
 const BATCH_DURATION: Duration = Duration::from_millis(5);
 
 impl Store {
-    /// Deletes a batch of deliveries that finished longer than `age` ago, with their attempts. Also
+    /// Deletes a batch of deliveries that finished more than `age` ago, with their attempts. Also
     /// deletes events that have no deliveries left. Returns the number of deleted deliveries; 0
-    /// means that none are left.
+    /// means that no expired deliveries are left.
     pub async fn delete_deliveries_older_than(&self, age: Duration) -> Result<usize, StoreError> {
         self.writer
             .write(move |tx| {
@@ -52,7 +53,7 @@ impl Store {
     }
 
     /// Deletes a batch of feedback that is older than `age`, with its content in the delivery log.
-    /// Returns the number of deleted items; 0 means that none are left.
+    /// Returns the number of deleted items; 0 means that no expired feedback is left.
     pub async fn delete_feedback_older_than(&self, age: Duration) -> Result<usize, StoreError> {
         self.writer
             .write(move |tx| {
@@ -80,8 +81,8 @@ impl Store {
     }
 }
 
-/// The range of ids that were created since a time. Rows that were created while the clock was
-/// behind have times that are too old. Their ids aren't too old, because ids ascend.
+/// The range of ids that were created between a given time and now. Rows that were created while
+/// the clock was behind have times that are too old. Their ids aren't too old, because ids ascend.
 struct RecentIds {
     first: String,
     last: String,
@@ -91,7 +92,7 @@ impl RecentIds {
     fn since<T: Id>(time: Timestamp, now: Timestamp) -> Self {
         Self {
             first: id::lower_bound::<T>(time),
-            // Ignore ids in the future: the clock was ahead when they were created.
+            // Exclude ids from the future, which were created while the clock was ahead.
             last: id::lower_bound::<T>(now.plus(Duration::from_millis(1))),
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Indexing costs ten times as much as storing feedback, so it is deferred and done in batches
 //! ([`Store::index_batch`]). Searches scan rows that aren't indexed yet. Triggers update the index
-//! when feedback is deleted or changes its status. The index returns candidates; each one is
+//! when feedback is deleted or changes its status. The index returns candidates; each candidate is
 //! compared with the query before it counts as a match.
 
 use rusqlite::functions::{Context, FunctionFlags};
@@ -16,7 +16,8 @@ use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::ProjectId;
 use crate::domain::search::{self, Ngram, SearchQuery};
 
-/// The number of feedback items indexed in one transaction, which takes a few milliseconds.
+/// Maximum number of feedback items indexed in one transaction. The transaction takes a few
+/// milliseconds.
 const INDEX_BATCH_SIZE: i64 = 50;
 /// Maximum number of matches that are counted.
 pub const SEARCH_COUNT_MAX: u64 = 500;
@@ -31,7 +32,7 @@ pub struct FeedbackFilter {
 
 impl FeedbackFilter {
     /// Returns SQL conditions for the project (`?1`) and the status (`?2`), each followed by `AND`.
-    /// Bind both values, even if the filter has only one condition or none.
+    /// Bind both values, even if the filter doesn't contain both conditions.
     pub(super) fn sql_conditions(&self) -> String {
         let project = self.project.as_ref().map_or("", |_| "project_id = ?1 AND ");
         let status = self.status.map_or("", |_| "feedback.status = ?2 AND ");
@@ -149,7 +150,7 @@ pub(super) fn count_matches(
 }
 
 /// Returns the `number` of the newest feedback before an id. Numbers ascend like ids. Without an
-/// id, returns the maximum.
+/// id, returns `i64::MAX`.
 fn newest_number_before(
     connection: &Connection,
     before: Option<&str>,

@@ -1,4 +1,4 @@
-//! The secrets of webhooks: reading, and rotation with an overlap.
+//! Reads and rotates the secrets of webhooks.
 
 use std::time::Duration;
 

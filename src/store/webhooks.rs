@@ -96,7 +96,7 @@ impl Store {
             .await
     }
 
-    /// Returns webhooks, newest first.
+    /// Returns a page of webhooks, newest first.
     pub async fn webhooks(&self, page: PageRequest) -> Result<Page<Webhook>, StoreError> {
         self.reader
             .read(move |c| {
@@ -156,8 +156,9 @@ impl Store {
             .await
     }
 
-    /// Deletes a webhook's URL, description, secrets, and headers, and cancels its pending
-    /// deliveries. The deliveries remain in the log. Returns `false` if there is no such webhook.
+    /// Deletes a webhook: marks it as deleted, clears its URL, description, secrets, and headers,
+    /// and cancels its pending deliveries. Its deliveries remain in the delivery log. Returns
+    /// `false` if there is no such webhook.
     pub async fn delete_webhook(
         &self,
         id: WebhookId,
@@ -185,8 +186,8 @@ impl Store {
 
 /// Returns the ids of projects given by id or slug.
 ///
-/// A project in `selected` is also found by its id if it has been deleted. So it can stay selected,
-/// and the webhook doesn't fall back to all projects.
+/// The id of a deleted project is valid if `selected` contains it. Therefore, the project can stay
+/// selected, and the webhook doesn't fall back to all projects.
 fn resolve_projects(
     connection: &Connection,
     ids_or_slugs: &[String],
@@ -209,8 +210,8 @@ fn resolve_projects(
     Ok(ids)
 }
 
-/// Replaces all headers. A header without a value keeps the stored value of the header with the
-/// same name. Names are compared without regard to case.
+/// Returns the headers that replace all stored headers. A header without a value keeps the stored
+/// value of the header with the same name. Names are compared without regard to case.
 fn merge_headers(
     new: BTreeMap<String, Option<String>>,
     stored: &CustomHeaders,

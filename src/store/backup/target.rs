@@ -1,8 +1,8 @@
 //! The file that a backup is written to.
 //!
-//! The target is checked and replaced through one open directory, so that replacing a part of its
-//! path in the meantime has no effect. SQLite opens files only by path. If SQLite wrote to another
-//! directory, the file in the open directory is still empty.
+//! The target is checked and replaced through one open directory, so that replacing a directory in
+//! its path in the meantime has no effect. SQLite opens files only by path. If SQLite has written
+//! to another directory, the file in the open directory is still empty.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -107,8 +107,8 @@ impl<'a> BackupTarget<'a> {
         Ok(target)
     }
 
-    /// Checks that the target is a new name or a plain file, and that it doesn't belong to a
-    /// database that isn't a backup.
+    /// Checks that the target is a new name or a plain file. Fails if it belongs to a database that
+    /// isn't a backup.
     fn check(&self) -> Result<(), TargetError> {
         let path = || self.path.to_owned();
         let stat = self.stat(&self.name)?;
@@ -129,7 +129,7 @@ impl<'a> BackupTarget<'a> {
             let path = path();
             return Err(TargetError::NotAFile { path, kind });
         }
-        // SQLite would apply these files to the backup, which would damage it. Empty files are
+        // SQLite would apply companion files to the backup and damage it. Empty companion files are
         // rejected too, because they can exist while a program uses the database.
         for suffix in COMPANION_SUFFIXES {
             let companion = with_suffix(Path::new(&self.name), suffix);
@@ -171,7 +171,7 @@ impl<'a> BackupTarget<'a> {
     fn is_in_wal_mode(&self) -> bool {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut header = [0; 20];
-        // A file that can't be read isn't a database of this user.
+        // Assume that a file that can't be read isn't a database.
         rustix::fs::openat(&self.directory, &self.name, flags, Mode::empty())
             .is_ok_and(|file| File::from(file).read_exact_at(&mut header, 0).is_ok())
             && header.starts_with(b"SQLite format 3\0")
@@ -209,14 +209,14 @@ impl<'a> BackupTarget<'a> {
                 }
             }
         }
-        // Hold a shared lock during this backup. While another backup removes files, this waits
-        // briefly.
+        // Hold a shared lock during this backup. If another backup is removing files, the call
+        // waits briefly.
         let _ = rustix::fs::flock(&self.directory, FlockOperation::LockShared);
         Ok(())
     }
 
-    /// Creates the empty file for the copy, in the target's directory (mode 0600). In the data
-    /// directory, the file gets the owner of the directory.
+    /// Creates the empty file for the copy (mode 0600) in the target's directory. In the data
+    /// directory, root creates the file for the owner of the directory.
     pub fn create_partial(&self) -> Result<PartialBackup<'_>, TargetError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let (start, end) = PARTIAL_NAME;
@@ -256,7 +256,7 @@ pub(super) struct PartialBackup<'a> {
 }
 
 impl PartialBackup<'_> {
-    /// Syncs the file to the disk, checks the target again, and replaces it atomically.
+    /// Syncs the file to the disk, checks the target again, and replaces the target atomically.
     pub fn replace_target(mut self) -> Result<(), TargetError> {
         let target = self.target;
         let io_error = |source| TargetError::Parent {
@@ -266,8 +266,8 @@ impl PartialBackup<'_> {
         self.file.sync_all().map_err(io_error)?;
         let own = rustix::fs::fstat(&self.file).map_err(|error| io_error(error.into()))?;
         let at_path = target.stat(&self.name)?;
-        // If the file is empty, SQLite wrote to another directory, which has replaced the open
-        // directory.
+        // The file is empty if another directory has replaced the open directory and SQLite has
+        // written to it. Another program may also have replaced the file.
         if own.st_size == 0 || at_path.as_ref().map(file_id) != Some(file_id(&own)) {
             return Err(TargetError::Changed(target.path.to_owned()));
         }
@@ -289,8 +289,8 @@ impl Drop for PartialBackup<'_> {
     }
 }
 
-/// Removes an incomplete backup and its journal. Ignores errors: a file that remains only occupies
-/// space until the next backup.
+/// Removes an incomplete backup and its journal. Ignores errors, because the next backup to this
+/// directory removes a file that remains.
 fn remove(directory: &File, name: &OsStr) {
     let journal = with_suffix(Path::new(name), "-journal");
     for name in [name, journal.as_os_str()] {
@@ -307,7 +307,7 @@ fn is_partial_name(name: &OsStr) -> bool {
         .is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
-/// Splits a path into its directory and a file name. `Path` can't do this, because it ignores a
+/// Splits a path into its directory and its file name. `Path` can't do this, because it ignores a
 /// slash or a dot at the end.
 fn split(path: &Path) -> Result<(PathBuf, OsString), TargetError> {
     let bytes = path.as_os_str().as_bytes();

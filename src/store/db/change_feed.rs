@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 
-/// A kind of data that changed. It identifies the data to read again, but doesn't contain it.
+/// A kind of data that changed. It identifies the data to read again, but doesn't contain the data.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChangeKind {
     /// Feedback was created, changed, or deleted, or the settings of its project changed.

@@ -1,9 +1,10 @@
 //! Follows jumps of the system clock, during a run and between runs: moves the stored deadlines, so
 //! that every wait keeps its remaining length.
 //!
-//! The writer stores readings of the clock. At the start, a clock that is behind the last reading
-//! was set back. If the clock is far ahead, either the machine was off or the clock is wrong. In
-//! this case, the clock isn't trusted at first.
+//! The writer stores readings of the clock. When the server starts, a clock that is behind the last
+//! reading has been set back. If the clock is far ahead of the last trusted reading, either the
+//! server was stopped for a long time or the clock is wrong. In this case, the clock isn't trusted
+//! at first.
 
 use std::time::Duration;
 
@@ -14,13 +15,15 @@ use super::sql;
 use crate::clock::{Clock, ClockJump, Timestamp};
 use crate::store::{idempotency, sessions};
 
-/// A commit that changes data also stores a new reading if the stored reading is older than this.
+/// Maximum age of the stored reading after a commit that changes data. The commit replaces an older
+/// reading.
 const READING_AGE_MAX: Duration = Duration::from_secs(1);
-/// A commit without changes stores a new reading if the stored reading is older than this.
+/// Maximum age of the stored reading after a commit without changes.
 const IDLE_READING_AGE_MAX: Duration = Duration::from_secs(5 * 60);
-/// If the last trusted reading is older than this at the start, the clock isn't trusted at first.
+/// Maximum age of the last trusted reading when the server starts. If the reading is older, the
+/// clock isn't trusted at first.
 const DOWNTIME_MAX: Duration = Duration::from_secs(10 * 60);
-/// `failing_since` isn't moved for a webhook that has been failing for longer than this.
+/// Maximum age of a `failing_since` that is moved. An older `failing_since` stays unchanged.
 const FAILING_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Follows the system clock for the server's writer.
@@ -35,9 +38,9 @@ pub(in crate::store) struct ClockFollower {
 }
 
 impl ClockFollower {
-    /// Creates a follower, and compares the clock with the last run. If the system clock was set
-    /// back, `clock` continues at the time of the last run, and the writer follows the jump. After
-    /// a long downtime, the clock isn't trusted at first.
+    /// Creates a follower, and compares the clock with the stored readings of the last run. If the
+    /// system clock was set back, `clock` continues at the time of the last run, and the writer
+    /// follows the jump. After a long downtime, the clock isn't trusted at first.
     pub(in crate::store) fn start(
         connection: &Connection,
         clock: Clock,
@@ -61,7 +64,7 @@ impl ClockFollower {
                     "system clock isn't trusted for an hour; until then, expired data isn't deleted"
                 );
                 clock.distrust();
-                // An endpoint may have recovered in the meantime, so don't send an alert yet.
+                // An endpoint may have recovered during the downtime, so delay its alert.
                 if let Err(error) = move_failing_since(connection, read_at, away.millis()) {
                     // The disk may be full, for example. The server can start anyway.
                     tracing::warn!(%error, "recording the downtime failed");
@@ -77,13 +80,13 @@ impl ClockFollower {
     }
 
     /// Like [`follow`](Self::follow), but only if the previous check found a jump too. This way, a
-    /// clock that is set in several steps jumps only once.
+    /// clock that is set in several steps is followed only once.
     pub(super) fn follow_when_idle(&mut self, connection: &Connection) -> bool {
         let has_jumped = self.clock.pending_jump().is_some();
         std::mem::replace(&mut self.has_jumped, has_jumped) && self.follow(connection)
     }
 
-    /// Follows a jump of the system clock, if there is one, in a separate transaction. If the
+    /// If the system clock has jumped, follows the jump in a separate transaction. If the
     /// transaction fails, the jump isn't followed yet. Returns `true` if a jump was followed.
     pub(super) fn follow(&mut self, connection: &Connection) -> bool {
         let Some(jump) = self.clock.pending_jump() else {
@@ -152,9 +155,9 @@ impl ClockFollower {
 /// Moves all deadlines that haven't passed at `jump.from`, so that their remaining time stays the
 /// same at `jump.to`.
 ///
-/// If the clock was set back, everything that was due is due now. Expired rows stay expired only if
-/// the clock was trusted before the jump (`was_trusted`). Otherwise, the time before the jump was
-/// probably wrong, and these rows are valid again.
+/// If the clock was set back, rows that were due stay due. Expired rows stay expired if the clock
+/// was trusted before the jump (`was_trusted`). Otherwise, the time before the jump was probably
+/// wrong, and rows that expire after `jump.to` are valid again.
 fn move_deadlines(
     connection: &Connection,
     jump: ClockJump,

@@ -12,7 +12,7 @@ use super::file_guard::FileGuard;
 use super::lock::LockFileWriter;
 
 thread_local! {
-    /// Set if SQLite has reported corruption on this thread since the last call of
+    /// Whether SQLite has reported corruption on this thread since the last call of
     /// [`DatabaseCondition::report_corruption`].
     static CORRUPTION_SEEN: Cell<bool> = const { Cell::new(false) };
 }
@@ -22,17 +22,18 @@ pub(super) fn on_corruption_error() {
     CORRUPTION_SEEN.set(true);
 }
 
-/// A problem of a database that was found while the server was running.
+/// A problem with a database, found while the server was running.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseProblem {
-    /// There is no file at the path. If the file is moved back, the problem is solved.
+    /// There is no file at the path of the database. If the file is moved back, the problem is
+    /// solved.
     #[error(
         "{file} was moved or deleted while Miniback was running. Nothing is saved until it is \
          back. Put it back, or stop Miniback, restore a backup, and start Miniback again"
     )]
     Missing { file: String },
-    /// A symbolic link at the path leads to the moved file, but the companion files weren't moved
-    /// with it. If the file is moved back, the problem is solved.
+    /// A symbolic link at the path of the database leads to the moved file, but the companion files
+    /// weren't moved with it. If the file is moved back, the problem is solved.
     #[error(
         "{file} was moved while Miniback was running, and a symbolic link is in its place. Nothing \
          is saved until it is back. Move it back, or stop Miniback, move miniback.db-wal (if there \
@@ -91,9 +92,9 @@ pub(in crate::store) struct DatabaseCondition(Arc<Inner>);
 struct Inner {
     problem: Mutex<Option<DatabaseProblem>>,
     is_disk_full: AtomicBool,
-    /// `None` for commands, which don't hold the lock.
+    /// `None` if this process doesn't hold the lock on the data directory.
     lock_file: Option<LockFileWriter>,
-    /// `None` for commands.
+    /// `None` if this process doesn't hold the lock.
     guard: Option<FileGuard>,
 }
 
@@ -179,11 +180,13 @@ impl DatabaseCondition {
         }
     }
 
-    /// Returns `row`, the result of a lookup of credentials. If it is `None`, checks the files
-    /// first. Fails if their content was changed, so that valid credentials aren't rejected.
+    /// Returns `row`, the result of a lookup of credentials. If `row` is `None`, checks the files
+    /// first, and fails if their content was changed. Otherwise, valid credentials would be
+    /// rejected.
     pub fn verify_missing<T>(&self, row: Option<T>) -> Result<Option<T>, StoreError> {
         if row.is_none() {
-            // This stores a problem, and `check_readable` checks the stored problem.
+            // `check_files` stores the problem that it finds, and `check_readable` checks the
+            // stored problem.
             let _ = self.check_files();
             self.check_readable()?;
         }

@@ -2,8 +2,8 @@
 //! Counting a million rows would be too slow for a page.
 //!
 //! A job reports each changed delivery or feedback item to its [`WriteTx`](super::writer::WriteTx).
-//! The writer adds up the changes of a commit and updates the counters in the same transaction,
-//! which costs much less than a trigger for each row. Debug builds also count the rows of a small
+//! The writer adds up the changes of a commit and updates the counters in the same transaction.
+//! This costs much less than a trigger for each row. Debug builds also count the rows of a small
 //! database before the commit, so tests detect a change that is reported incorrectly.
 
 use std::collections::BTreeMap;
@@ -145,11 +145,12 @@ fn add_to_feedback_count(
     Ok(())
 }
 
-/// Returns the number of events of all webhooks that no delivery accounts for; 0 unless an event
-/// was lost.
+/// Returns the sum of the differences between the delivery totals and the deliveries; 0 unless an
+/// event was lost.
 ///
-/// Compares each webhook's `events` with the sum of its states and with the number of its
-/// deliveries, and its `pending` with the number of its pending deliveries.
+/// For each webhook, compares `events` with the sum of the totals by state. Also compares `events`
+/// minus `deleted` with the number of deliveries, and `pending` with the number of pending
+/// deliveries.
 pub(in crate::store) fn count_unexplained_events(connection: &Connection) -> rusqlite::Result<u64> {
     connection.query_row(
         "SELECT coalesce(sum(

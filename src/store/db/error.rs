@@ -12,8 +12,8 @@ use crate::io_errors;
 
 /// An error of the store itself, not of its input.
 ///
-/// If an error rolls back a whole batch of jobs, each job without an error of its own receives a
-/// clone.
+/// If an error rolls back a whole batch of jobs, the jobs that didn't fail themselves receive a
+/// clone of this error.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the database is overloaded")]
@@ -63,7 +63,8 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Returns whether SQLite reports damage. A missing part of the WAL is damage, too.
+/// Returns whether SQLite reports damage. A short read counts as damage, because it means that a
+/// part of the WAL is missing.
 pub fn is_damage(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     is_short_read(error)
@@ -212,8 +213,8 @@ fn io_error_reason(source: &std::io::Error) -> String {
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full".into(),
         ErrorKind::NotADirectory => "a part of the path isn't a directory".into(),
-        // Creating a directory fails with this error only if its name belongs to a symbolic link to
-        // a missing directory.
+        // Creating a directory fails with this error only if its path is a symbolic link to a
+        // missing directory.
         ErrorKind::AlreadyExists => "it is a symbolic link to a missing directory".into(),
         _ => io_errors::describe(source),
     }

@@ -1,5 +1,5 @@
 //! Checks that the files of an open database haven't been moved, replaced, overwritten, or
-//! truncated, because writes to such files would be lost at the next start.
+//! truncated. Otherwise, writes to these files would be lost at the next start.
 //!
 //! In WAL mode, SQLite never replaces or deletes these files while the database is open.
 
@@ -115,7 +115,7 @@ impl FileGuard {
         }
     }
 
-    /// Checks that the database and the WAL aren't shorter than SQLite left them.
+    /// Checks that the database and the WAL have at least the sizes that the WAL index requires.
     fn check_sizes(&self, target: &Path) -> Result<(), (DatabaseProblem, String)> {
         let wal = with_suffix(target, "-wal");
         let last_bytes = self.database_bytes.load(Ordering::Relaxed);
@@ -148,7 +148,7 @@ impl FileGuard {
     }
 
     /// Reads the header of the WAL index, the file `-shm`: two copies of 48 bytes, then the number
-    /// of frames that a checkpoint has copied (<https://sqlite.org/walformat.html>). Returns `None`
+    /// of frames that checkpoints have copied (<https://sqlite.org/walformat.html>). Returns `None`
     /// if the file can't be read, or while another process is changing it.
     fn read_wal_index(&self) -> Option<WalIndex> {
         let mut bytes = [0; 100];

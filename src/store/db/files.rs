@@ -59,8 +59,8 @@ pub(super) fn check_link(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Creates a file that only its owner can access. If root runs the program, the file gets the owner
-/// of its directory. Returns `None` if the file exists.
+/// Creates a file that only its owner can access. If root runs the program, the owner of the
+/// directory becomes the owner of the file. Returns `None` if the file exists.
 pub(super) fn create_private(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(0o600);
@@ -75,7 +75,7 @@ pub(super) fn create_private(path: &Path) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// Changes the owner and group of a new file to those of its directory, if root runs the program.
+/// Gives a new file the owner and group of its directory, if root runs the program.
 pub(in crate::store) fn chown_to_owner_of(directory: &std::fs::Metadata, file: &File) {
     // Only root can change the owner. If another user runs the program, the owner is already
     // correct, or the check of the data directory reports the file.
@@ -132,8 +132,9 @@ pub(in crate::store) struct LiveFiles {
 }
 
 impl LiveFiles {
-    /// Finds the files of the database in `dir`. Fails if there is no database. A database behind a
-    /// symbolic link has its companion files next to the file that the link points to.
+    /// Finds the files of the database in `dir`. Fails if there is no database. If the database is
+    /// a symbolic link, also includes the target of the link and the companion files next to the
+    /// target.
     pub fn find(dir: &Path) -> io::Result<Self> {
         let database = database_path(dir);
         let mut paths = vec![dir.join(LOCK_FILE_NAME)];
@@ -155,7 +156,8 @@ impl LiveFiles {
         Ok(files)
     }
 
-    /// Returns whether `id`, or the file `name` in `directory`, is a file of the database.
+    /// Returns whether `id`, or the file `name` in `directory`, is the lock file or a file of the
+    /// database.
     pub fn contains(&self, directory: FileId, name: &OsStr, id: Option<FileId>) -> bool {
         id.is_some_and(|id| self.existing.contains(&id))
             || self

@@ -17,8 +17,8 @@ use super::error::OpenError;
 /// anyway and repeats the check in the background.
 const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
 
-/// Checks that the pages aren't corrupt, and that the file is writable. Damage that is found later
-/// is reported to `condition`.
+/// Checks that the pages aren't corrupt, and that the file is writable. Damage that the check in
+/// the background finds is reported to `condition`.
 pub(in crate::store) fn check(
     connection: &Connection,
     path: &Path,
@@ -114,7 +114,7 @@ fn check_in_background(path: PathBuf, condition: DatabaseCondition) {
     }
 }
 
-/// Checks that the database is writable by writing `user_version` again, which changes one page.
+/// Writes `user_version` again to check that the database is writable. This changes one page.
 fn check_writable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", SCHEMA_VERSION)
 }

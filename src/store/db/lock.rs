@@ -1,5 +1,6 @@
-//! The lock on a data directory, held by the server that uses it. The lock file contains the id of
-//! the server's process, the id of its database, and the known problem of the database.
+//! The lock on a data directory, held by the server that uses it or by a command that creates or
+//! migrates the database. The lock file contains the id of the process. A server also stores the id
+//! of its database file and the known problem, if there is a problem.
 
 use std::fs::{File, TryLockError};
 use std::io::Read;
@@ -14,7 +15,7 @@ use super::error::OpenError;
 use super::files::{self, FileId};
 use super::open::io_error;
 
-/// The name of the locked file.
+/// The name of the lock file in the data directory.
 pub(in crate::store) const LOCK_FILE_NAME: &str = "miniback.lock";
 
 /// The lock on a data directory. It is released on drop and when the process ends.
@@ -68,7 +69,7 @@ fn open(path: &Path) -> std::io::Result<File> {
 }
 
 impl DirectoryLock {
-    /// Locks the database at `path`. Must be called before SQLite opens it. Fails with
+    /// Locks the database at `path`. Must be called before SQLite opens the database. Fails with
     /// [`OpenError::Locked`] if another process holds the lock.
     pub(super) fn hold_database(&self, path: &Path) -> Result<(), OpenError> {
         if self.0.database.get().is_some() {
@@ -76,9 +77,9 @@ impl DirectoryLock {
         }
         let database = File::open(path).map_err(io_error(path))?;
         // SQLite's locks on ranges of the file are independent of this lock. If the file system
-        // doesn't support this lock, only the lock file counts.
+        // doesn't support this lock, only the lock on the lock file protects the directory.
         if let Err(TryLockError::WouldBlock) = database.try_lock() {
-            // SQLite's locks show the process that holds them, and this lock doesn't.
+            // SQLite's locks identify the process that holds them; this lock doesn't.
             let probe = Flock::from(FlockType::WriteLock);
             let holder = rustix::process::fcntl_getlk(&database, &probe)
                 .ok()
@@ -162,14 +163,14 @@ impl Held {
 pub struct LockHolder {
     /// The process, such as `process 123`.
     pub name: String,
-    /// Whether the server has opened the database that is at the path now. `true` while the server
-    /// is starting.
+    /// Whether the server has opened the database that is at the path now. Also `true` while the
+    /// server is starting.
     pub has_database_open: bool,
     /// The problem that the server has found in its database.
     pub problem: Option<String>,
 }
 
-/// Returns the server that holds the lock on `dir`, if there is one.
+/// Returns the server that holds the lock on `dir`, or `None` if `dir` isn't locked.
 pub fn lock_holder(dir: &Path) -> Option<LockHolder> {
     let path = dir.join(LOCK_FILE_NAME);
     files::check_plain_file(&path).ok()?;
@@ -182,7 +183,7 @@ pub fn lock_holder(dir: &Path) -> Option<LockHolder> {
     let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
     let at_path = FileId::at(&super::open::database_path(dir)).ok();
     let at_path = at_path.map(|id| format!("{} {}", id.device, id.inode));
-    // A server that is starting hasn't written the id yet.
+    // A server that is starting hasn't written the id of its database yet.
     let open = value("database ");
     Some(LockHolder {
         name: text.lines().next().unwrap_or_default().to_owned(),

@@ -34,5 +34,5 @@ const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 /// The maximum time that a connection waits while another connection has locked the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The WAL is truncated when it exceeds this size, in bytes.
+/// The size of the WAL, in bytes, above which it is truncated.
 const WAL_BYTES_MAX: u64 = 8 * 1024 * 1024;

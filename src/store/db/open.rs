@@ -20,8 +20,8 @@ use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_BYTES_MAX, integrity_c
 use super::{protection, schema_check};
 use crate::store::search;
 
-/// `PRAGMA application_id` of Miniback's databases ("mbck"), so that another program's database
-/// isn't opened by mistake.
+/// The `PRAGMA application_id` of Miniback's databases ("mbck"). It prevents Miniback from opening
+/// another program's database by mistake.
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"mbck");
 
 /// The name of the database in its data directory.
@@ -59,8 +59,8 @@ pub fn create_directory(dir: &Path) -> Result<(), OpenError> {
         return Err(OpenError::NotADirectory(dir.to_owned()));
     }
     let missing = dir.ancestors().take_while(|ancestor| !ancestor.exists());
-    // Always sync the data directory itself, because an earlier start may have been interrupted
-    // after creating it and before syncing it.
+    // Always sync the entry of the data directory, because an earlier start may have been
+    // interrupted between creating and syncing the directory.
     let entries = dir.ancestors().take(missing.count().max(1));
     DirBuilder::new()
         .recursive(true)
@@ -87,8 +87,8 @@ fn sync_parent(path: &Path) {
 /// Opens the writer's connection to the database in `dir`. Creates or migrates the database if
 /// necessary.
 ///
-/// `lock` is the caller's lock on the directory. Commands pass `None`: then the database is
-/// migrated only if no server is using it.
+/// `lock` is the caller's lock on the directory. Without a lock, the database is migrated only if
+/// no server is using it.
 pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, OpenError> {
     let path = database_path(dir);
     check_header(&path)?;
@@ -138,7 +138,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Overwrites deleted content within a page. Free pages are overwritten only when personal data
     // is erased, because overwriting them causes more writes.
     connection.pragma_update(None, "secure_delete", "FAST")?;
-    // Without this, SQLite prepares statements again when bound values change.
+    // Without the query planner stability guarantee (QPSG), SQLite prepares statements again when
+    // bound values change.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(128);
     search::register_functions(&connection)?;
@@ -222,8 +223,8 @@ pub(in crate::store) fn check_header(path: &Path) -> Result<Option<u32>, OpenErr
 /// Reads `PRAGMA user_version` from the file's header, without SQLite, which would touch the file.
 /// Returns `None` if the file is missing or empty, or if its creation was interrupted early.
 ///
-/// All numbers are big-endian: the page count in bytes 28 to 31, the version in 60 to 63, the
-/// application id in 68 to 71 (<https://sqlite.org/fileformat.html>).
+/// All numbers are big-endian: the page count in bytes 28 to 31, the version in 60 to 63, and the
+/// application id in 68 to 71. See <https://sqlite.org/fileformat.html>.
 fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
     let fail = io_error(path);
     let mut file = match File::open(path) {
@@ -381,8 +382,8 @@ mod tests {
             open(dir.path(), None),
             Err(OpenError::NotADatabase { .. })
         ));
-        // The header of a rollback journal: the magic number, then the number of records, a nonce,
-        // the pages of the database before the change, and the sizes of sectors and pages.
+        // The header of a rollback journal: the magic number, the number of records, a nonce, the
+        // previous number of database pages, the sector size, and the page size.
         let mut journal = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".to_vec();
         journal.extend(
             [0, 0, 0, 512, 4096_u32]

@@ -1,5 +1,5 @@
 //! Finds files in a data directory that users other than its owner can access, and restricts the
-//! access to them. Such files include files that another user created.
+//! access to them. Files that belong to another user are included.
 
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::Read;
@@ -110,11 +110,11 @@ pub fn find_exposures(dir: &Path) -> Result<Vec<Exposure>, OpenError> {
 }
 
 /// Restricts the access to Miniback's files in `dir`. Returns a log line for each file that was or
-/// still is exposed. Fails if a file of the database belongs to another user and its owner can't be
-/// changed.
+/// still is exposed. Fails if a file that the server opens belongs to another user and its owner
+/// can't be changed.
 ///
-/// It must run before SQLite opens the database, because closing the files would release SQLite's
-/// locks.
+/// Must be called before SQLite opens the database, because closing the files would release
+/// SQLite's locks.
 pub(super) fn protect(dir: &Path) -> Result<Vec<String>, OpenError> {
     let directory = dir.metadata().map_err(io_error(dir))?;
     let mut lines = Vec::new();
@@ -166,7 +166,7 @@ impl Exposure {
     }
 }
 
-/// Returns whether a server opens the file with this name.
+/// Returns whether `path` has the name of a file that a server opens.
 fn is_open_by_server(path: &Path) -> bool {
     let names = [
         "miniback.db",

@@ -18,7 +18,7 @@ const GROWING_TABLES: [&str; 6] = [
     "attempts",
     "idempotency_keys",
 ];
-/// Statements that may scan or sort begin with this text and a reason.
+/// The start of a statement that is allowed to scan or sort. A reason follows this text.
 const EXEMPT_PREFIX: &str = "/* may ";
 
 static CHECKED: Mutex<Option<HashSet<String>>> = Mutex::new(None);

@@ -55,7 +55,8 @@ impl Reader {
     /// Runs `work` on the current thread, without a transaction. If no connection is free, runs it
     /// like [`read`](Self::read).
     ///
-    /// Use it only to read one or two rows by key, which takes less time than switching threads.
+    /// Use it only to read one or two rows by key, because such a read takes less time than
+    /// switching threads.
     pub(in crate::store) async fn read_inline<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -73,7 +74,7 @@ impl Reader {
         }
     }
 
-    /// Like [`read`](Self::read), for reads that may take long: searches and long lists.
+    /// Like [`read`](Self::read), for slow reads, such as searches and long lists.
     pub(in crate::store) async fn read_slow<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -130,7 +131,7 @@ fn open_pool(path: &Path, connections: u32) -> Result<Pool<SqliteConnectionManag
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             connection.set_prepared_statement_cache_capacity(64);
-            // This also opens the WAL.
+            // This query also opens the WAL.
             connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
             Ok(())
         });

@@ -8,7 +8,7 @@ use rusqlite_migration::Migrations;
 use super::MIGRATIONS;
 use crate::store::search;
 
-/// The objects of a schema by type and name, each with its statement.
+/// The objects of a schema by type and name, each with its SQL statement.
 type SchemaObjects = BTreeMap<(String, String), String>;
 
 /// Returns the first difference from the expected schema, such as `table users is missing`.
@@ -31,7 +31,7 @@ pub(in crate::store) fn find_difference(
     Ok(missing_or_changed.or_else(|| unexpected().map(|key| describe(key, "is unexpected"))))
 }
 
-/// Reads the schema. Ignores SQLite's own tables. Omits the statements of the search index's
+/// Reads the schema. Ignores SQLite's own objects. Omits the statements of the search index's
 /// internal tables, because they depend on the version of SQLite.
 fn schema_objects(connection: &Connection) -> rusqlite::Result<SchemaObjects> {
     let mut statement = connection.prepare(

@@ -1,8 +1,8 @@
 //! Keeps the write-ahead log (WAL) small.
 //!
 //! SQLite checkpoints after a commit, but it can't reset the WAL while readers use it. With
-//! overlapping readers, the WAL would grow without limit. Once it is large, the writer waits
-//! briefly for the current readers and truncates it.
+//! overlapping readers, the WAL would grow without limit. Once the WAL is large, the writer waits
+//! briefly for the current readers and truncates the WAL.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::{BUSY_TIMEOUT, WAL_BYTES_MAX};
 
 /// Maximum time that the writer waits for readers when it truncates the WAL.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(20);
-/// Minimum time between a failed checkpoint and the next one.
+/// Minimum time between a failed checkpoint and the next attempt, unless a checkpoint is forced.
 const CHECKPOINT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The WAL of a database that this process serves.
@@ -47,7 +47,7 @@ impl Wal {
             Ok(true) => self.failed_at = None,
             Ok(false) => self.failed_at = Some(Instant::now()),
             Err(error) => {
-                // On a full disk, the content stays in the WAL, which is just as durable.
+                // On a full disk, the content stays in the WAL, where it is just as durable.
                 tracing::debug!(%error, "checkpoint failed");
                 self.failed_at = Some(Instant::now());
             }
@@ -56,7 +56,7 @@ impl Wal {
 }
 
 /// Writes the WAL's content into the database and truncates the WAL. Returns `false` if a reader
-/// still needs it.
+/// still needs the WAL.
 pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     connection.busy_timeout(CHECKPOINT_TIMEOUT)?;
     let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {

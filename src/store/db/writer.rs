@@ -1,8 +1,9 @@
 //! The writer: the one thread that changes the database, with group commit.
 //!
 //! Jobs wait in a bounded queue. The thread takes the queued jobs (up to `BATCH_MAX`), runs each
-//! job in a savepoint of one `BEGIN IMMEDIATE` transaction, commits, and only then replies. So a
-//! reply means that the data is durable (`synchronous=FULL`), yet many jobs share one commit.
+//! job in a savepoint of one `BEGIN IMMEDIATE` transaction, commits, and only then replies.
+//! Therefore, a reply means that the data is durable (`synchronous=FULL`), although many jobs share
+//! one commit.
 //!
 //! If a job with a savepoint fails or panics, only this job is rolled back. Some errors of SQLite,
 //! such as a full disk, roll back the whole transaction; then every job of the batch fails.
@@ -33,7 +34,8 @@ pub(in crate::store) use write_tx::{CommitNotifiers, WriteTx};
 
 /// Maximum number of queued jobs. If the queue is full, jobs fail with [`StoreError::Overloaded`].
 const QUEUE_CAPACITY: usize = 1024;
-/// Maximum number of jobs in one commit, so that the first job doesn't wait long for the last.
+/// Maximum number of jobs in one commit. The limit keeps the first job from waiting long for the
+/// last job.
 const BATCH_MAX: usize = 256;
 
 enum WriterCommand {
@@ -111,9 +113,9 @@ impl Writer {
         self.queue_job(create_job(work, true)).await
     }
 
-    /// Like [`write`](Self::write), but without a savepoint, which is cheaper.
+    /// Like [`write`](Self::write), but cheaper, because it creates no savepoint.
     ///
-    /// `work` must not fail after its first change. If it does, the whole batch is rolled back and
+    /// `work` must not fail after its first change. Otherwise, the whole batch is rolled back and
     /// the other jobs fail with [`StoreError::BatchRolledBack`].
     pub(in crate::store) async fn write_without_savepoint<T, E, F>(&self, work: F) -> Result<T, E>
     where
@@ -163,16 +165,15 @@ impl Writer {
         response.await.map_err(|_| StoreError::Closed)
     }
 
-    /// Checks whether the database files were moved or replaced, and follows jumps of the system
-    /// clock, without waiting for the result.
+    /// Requests a check of the database files and of the system clock. Doesn't wait for the result.
     pub(in crate::store) fn check_files_and_clock(&self) {
-        // If the queue is full, the next commit does the same.
+        // If the queue is full, the next commit performs the same checks.
         let _ = self.queue.try_send(WriterCommand::CheckFilesAndClock);
     }
 
     /// Finishes the queued jobs, then closes the connection and returns.
     pub(in crate::store) fn close(&self) {
-        // If the queue is full, this waits until the thread has taken a job.
+        // If the queue is full, the call waits until the thread has taken a job.
         let _ = self.queue.blocking_send(WriterCommand::Close);
         let thread = self
             .thread
@@ -238,13 +239,13 @@ impl WriterThread {
                 let _ = reply.send(truncated);
             }
         }
-        // Jobs queued after the close receive `StoreError::Closed`.
+        // Jobs queued after `Close` receive `StoreError::Closed`.
         if self.check_files().is_ok()
             && let Some(served) = &mut self.served
         {
-            // If this fails, the next start uses the last stored reading.
+            // If storing the reading fails, the next start uses the last stored reading.
             let _ = served.clock.store_reading(&self.connection);
-            // Afterward, the database is a single file, and a copy of it is complete.
+            // Empty the WAL, so that a copy of the database file contains all data.
             served.wal.truncate_if_large(&self.connection, true);
         }
     }
@@ -301,7 +302,7 @@ impl WriterThread {
         self.condition.check_writable()
     }
 
-    /// Follows a jump of the system clock, if the database files are in their place.
+    /// Follows a jump of the system clock, if the database files are at their paths.
     fn follow_clock(&mut self, follow: fn(&mut ClockFollower, &Connection) -> bool) {
         // `check_files` reports a problem to `condition`.
         let is_in_place = self.check_files().is_ok();
@@ -312,8 +313,8 @@ impl WriterThread {
         }
     }
 
-    /// Runs the batch in one transaction. Unlike rusqlite's transactions, this caches the prepared
-    /// `BEGIN` and `COMMIT`.
+    /// Runs the batch in one transaction. Unlike rusqlite's transactions, this function caches the
+    /// prepared `BEGIN` and `COMMIT`.
     fn transaction(
         &mut self,
         batch: &mut [Box<dyn Job>],

@@ -73,7 +73,7 @@ async fn erased_content_is_in_no_index_and_no_file() {
     for round in 0..20 {
         add(&store, &format!("Other feedback, {round}"), "o@example.com").await;
         add(&store, &format!("{UNIQUE_WORD} {round}"), SAM).await;
-        // FTS5 merges index segments after some rounds, which frees the old ones.
+        // After some rounds, FTS5 merges index segments and frees the pages of the old segments.
         index_all(&store).await;
     }
     let feedback = store.feedback_by_email(SAM, page()).await.unwrap().items;

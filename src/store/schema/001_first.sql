@@ -200,7 +200,7 @@ CREATE INDEX deliveries_retry_requested ON deliveries (webhook_id, due_at, id)
 WHERE state = 'pending' AND retry_requested = 1;
 CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, id);
 -- Finds the few unsuccessful deliveries among many. Pending deliveries aren't included, because
--- each one would be written to a second index and removed from it again.
+-- SQLite would have to add each of them to a second index and remove it again.
 CREATE INDEX deliveries_unsuccessful ON deliveries (webhook_id, state, id)
 WHERE state = 'failed' OR state = 'canceled';
 CREATE INDEX deliveries_by_event ON deliveries (event_id);
@@ -253,7 +253,7 @@ CREATE TABLE alerts (
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Responses by idempotency key: a repeated request gets the first response and has no second
+-- Responses by idempotency key: a repeated request receives the first response and has no second
 -- effect.
 CREATE TABLE idempotency_keys (
     owner        TEXT NOT NULL,     -- a token or user id, or a project's id or slug
@@ -270,7 +270,7 @@ CREATE INDEX idempotency_keys_by_feedback ON idempotency_keys (feedback_id)
 WHERE feedback_id IS NOT NULL;
 
 -- The server's last readings of the system clock. When the server starts, it compares the clock
--- with them.
+-- with these readings.
 CREATE TABLE clock_readings (
     id         INTEGER PRIMARY KEY CHECK (id = 1),
     read_at    INTEGER NOT NULL,

@@ -10,10 +10,11 @@ use crate::store::db::error::StoreError;
 
 /// A type-erased job. It runs once and replies once.
 pub(super) trait Job: Send {
-    /// Runs the work and stores its result. Returns whether to commit.
+    /// Runs the work and stores its result. Returns whether the work succeeded.
     fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
     fn has_savepoint(&self) -> bool;
-    /// Replies with the stored result, or with the error that rolled back the transaction.
+    /// Replies with the stored result. If the transaction was rolled back, replies with the job's
+    /// own error or else with `error`.
     fn reply(self: Box<Self>, error: Option<StoreError>);
 }
 

@@ -1,4 +1,5 @@
-//! Failing jobs, their effect on other jobs of the same commit, and closing the writer.
+//! Tests of failing jobs, of their effect on other jobs in the same commit, and of closing the
+//! writer.
 
 use super::*;
 use crate::store::db::sql;

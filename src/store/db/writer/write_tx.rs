@@ -1,5 +1,5 @@
 //! [`WriteTx`]: the open transaction, ids, and time that a job works with, and the effects that it
-//! reports. Effects apply only if the job commits.
+//! reports. Effects apply only if the job is committed.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -85,7 +85,7 @@ impl WriteTx<'_> {
         }
     }
 
-    /// Notifies the dispatcher after the commit that deliveries are due.
+    /// Notifies the dispatcher after the commit that deliveries may be due.
     pub(in crate::store) fn notify_deliveries(&mut self) {
         self.effects.notify_deliveries = true;
     }
@@ -165,7 +165,8 @@ impl Deref for WriteTx<'_> {
     }
 }
 
-/// The effects that jobs report with their commit: counters, notifications, and changes.
+/// The effects that jobs report: counter updates, notifications, changes, and whether to truncate
+/// the WAL.
 #[derive(Default)]
 pub(super) struct CommitEffects {
     notify_deliveries: bool,
