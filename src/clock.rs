@@ -289,7 +289,7 @@ fn time_since_boot() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// A clock that tests move. Clones share the same time.
+/// A clock for tests. It changes only when a test advances or sets it. Clones share the same time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<watch::Sender<ManualTimes>>);
 

@@ -69,7 +69,7 @@ pub(super) async fn redeliver(
         .redeliver(id.clone())
         .await
         .map_err(redeliver_problem)?;
-    accepted(&app, id).await
+    accepted_response(&app, id).await
 }
 
 /// Retry a pending delivery now
@@ -98,12 +98,12 @@ pub(super) async fn retry(
     let id = DeliveryId::new(id.into_inner());
     let queued = app.delivery.retry(id.clone()).await;
     queued.map_err(pending_delivery_problem)?;
-    accepted(&app, id).await
+    accepted_response(&app, id).await
 }
 
 /// Cancel a pending delivery
 ///
-/// An attempt in progress continues. If it succeeds, the delivery is delivered.
+/// An attempt in progress continues. If it succeeds, the delivery becomes `delivered`.
 #[utoipa::path(
     post,
     path = "/api/v1/deliveries/{id}/cancel",
@@ -123,7 +123,7 @@ pub(super) async fn cancel(
     let id = DeliveryId::new(id.into_inner());
     let canceled = app.store.cancel_delivery(id.clone()).await;
     canceled.map_err(pending_delivery_problem)?;
-    accepted(&app, id).await
+    accepted_response(&app, id).await
 }
 
 /// Redeliver failed deliveries
@@ -171,7 +171,7 @@ pub(super) async fn recover(
 }
 
 /// Returns the response to a successful call: the delivery with its new state.
-async fn accepted(app: &AppState, id: DeliveryId) -> Result<HttpResponse, Problem> {
+async fn accepted_response(app: &AppState, id: DeliveryId) -> Result<HttpResponse, Problem> {
     let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
 }

@@ -16,7 +16,7 @@ pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError
     print(&format!(
         "Wrote and checked {}: {}.\n",
         escape_control_chars(&file.display().to_string()),
-        summarize(&contents)
+        format_summary(&contents)
     ));
     Ok(())
 }
@@ -45,12 +45,15 @@ fn write_to_stdout(data_dir: &Path) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     io::copy(&mut copy, &mut out).map_err(&failed)?;
     out.flush().map_err(&failed)?;
-    eprintln!("Wrote and checked the backup: {}.", summarize(&contents));
+    eprintln!(
+        "Wrote and checked the backup: {}.",
+        format_summary(&contents)
+    );
     Ok(())
 }
 
 /// Formats a summary: `3 projects, 120 feedback items, 2 webhooks, 240 deliveries, 1.2 MB`.
-pub(super) fn summarize(contents: &DatabaseSummary) -> String {
+pub(super) fn format_summary(contents: &DatabaseSummary) -> String {
     format!(
         "{}, {}, {}, {}, {:.1} MB",
         format_quantity(contents.projects, "project", "projects"),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::backup::{format_quantity, summarize};
+use super::backup::{format_quantity, format_summary};
 use super::serve::into_command_error;
 use super::{CommandError, escape_control_chars, print};
 use crate::app;
@@ -88,7 +88,7 @@ fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
             return false;
         }
     };
-    report.report_ok(&format!("database: {}", summarize(&contents)));
+    report.report_ok(&format!("database: {}", format_summary(&contents)));
     match contents.unexplained {
         0 => report
             .report_ok("delivery totals: every event is delivered, pending, failed, or canceled"),

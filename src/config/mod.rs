@@ -55,7 +55,7 @@ pub fn parse(
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 ConfigError::MissingCommand(error.render())
             }
-            _ => ConfigError::Invalid(one_line(&error.render().to_string())),
+            _ => ConfigError::Invalid(condense_clap_error(&error.render().to_string())),
         })?;
     if let Some(url) = cli.command.base_url() {
         values::check_base_path(url, route_prefixes).map_err(ConfigError::Invalid)?;
@@ -107,7 +107,7 @@ fn hide_unused_by_check(command: clap::Command) -> clap::Command {
 }
 
 /// Returns the first paragraph of clap's message and the tips on one line, without the usage.
-fn one_line(text: &str) -> String {
+fn condense_clap_error(text: &str) -> String {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut paragraphs = text.trim_start_matches("error: ").split("\n\n");
     let error = words(paragraphs.next().unwrap_or_default());

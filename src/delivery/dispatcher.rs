@@ -235,7 +235,7 @@ impl Dispatcher {
         let mut requested = Vec::new();
         let mut requests = HashMap::new();
         for (id, queue) in &mut self.queues {
-            let request = queue.batch_request(is_in_group(queue));
+            let request = queue.start_batch_read(is_in_group(queue));
             if request.limit > 0 {
                 requested.push(id.clone());
             }

@@ -88,7 +88,7 @@ impl EndpointQueue {
     /// Returns the request for the next read. Its limit is 0 if `is_included` is false, a read is
     /// running, or the maximum number of deliveries is read ahead. Otherwise, marks a read as
     /// running.
-    pub(super) fn batch_request(&mut self, is_included: bool) -> BatchRequest {
+    pub(super) fn start_batch_read(&mut self, is_included: bool) -> BatchRequest {
         if !is_included || self.is_reading {
             self.has_more |= is_included;
             return BatchRequest::default();

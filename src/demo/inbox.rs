@@ -132,13 +132,13 @@ impl Inbox {
         self.newest.subscribe()
     }
 
-    /// Returns the id of a request in the event stream.
+    /// Returns the SSE event id of a request.
     pub fn sse_event_id(&self, number: u64) -> String {
         format!("{}-{number}", self.run)
     }
 
-    /// Returns the number of a request from its id, or `None` if the id is invalid or from another
-    /// run.
+    /// Returns the number of the request with this SSE event id, or `None` if the id is invalid or
+    /// from another run.
     pub fn number_from_sse_event_id(&self, id: &str) -> Option<u64> {
         let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
         number.parse().ok()

@@ -100,7 +100,7 @@ impl TlsProblem {
                 "The endpoint rejected the TLS handshake (alert “handshake failure”).".into()
             }
             Self::UnknownName => {
-                "The endpoint has no certificate for this host name (alert “unrecognized name”)."
+                "The endpoint has no certificate for this host name (TLS alert “unrecognized name”)."
                     .into()
             }
             Self::ClientCertificate => "The endpoint requires a client certificate.".into(),
@@ -264,7 +264,7 @@ pub fn advice(code: &str) -> Option<&'static str> {
             "Nothing was sent. Use a host name that the certificate covers, or get a certificate for this one."
         }
         "certificate_no_alternative_name" | "certificate_version" => {
-            "Nothing was sent. Issue it again with a SAN. For a certificate of your own CA: openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 365 -out server.pem -extfile <(echo subjectAltName=DNS:HOST). Replace HOST with the host name. For an IP address, write IP: instead of DNS:."
+            "Nothing was sent. Issue the certificate again with a SAN. For a certificate of your own CA: openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 365 -out server.pem -extfile <(echo subjectAltName=DNS:HOST). Replace HOST with the host name. For an IP address, write IP: instead of DNS:."
         }
         "certificate_unknown_issuer" => {
             "Nothing was sent. The endpoint might not send its intermediate certificate. For a private CA, start Miniback with --ca-file and the CA’s certificate."
@@ -279,7 +279,7 @@ pub fn advice(code: &str) -> Option<&'static str> {
             "Nothing was sent. Create the issuer’s certificate again with CA:TRUE, and issue this one again."
         }
         "certificate_signature" => {
-            "Nothing was sent. Issue it again with SHA-256 (openssl: -sha256) and a key that is RSA, ECDSA P-256 or P-384, or Ed25519."
+            "Nothing was sent. Issue the certificate again with SHA-256 (openssl: -sha256) and a key that is RSA, ECDSA P-256 or P-384, or Ed25519."
         }
         "certificate_short_key" => {
             "Nothing was sent. Create a key with at least 2,048 bits (openssl: -newkey rsa:2048), and issue the certificate again."
@@ -291,7 +291,7 @@ pub fn advice(code: &str) -> Option<&'static str> {
             "Nothing was sent. Configure the endpoint with a certificate and a private key that belong together."
         }
         "certificate_purpose" => {
-            "Nothing was sent. Issue it again with extendedKeyUsage=serverAuth, or without this extension."
+            "Nothing was sent. Issue the certificate again with extendedKeyUsage=serverAuth, or without this extension."
         }
         "certificate_not_permitted" => {
             "Nothing was sent. Check the name constraints and the path length in the issuer’s certificate."

@@ -374,7 +374,7 @@ mod tests {
             let next = std::net::Ipv4Addr::from_bits(0x0a00_0000 + n);
             assert!(limits.count_ip_address(IpAddr::V4(next)).is_ok());
         }
-        // No key has regained its full quota, so all keys are removed.
+        // The table is full and no key has regained its full quota, so all keys are removed.
         assert!(limits.count_ip_address(ip("192.0.2.1")).is_ok());
         let count = limits.state.lock().unwrap().ip_addresses[0].len();
         assert!(count < 10, "{count}");

@@ -1,5 +1,5 @@
-//! `GET /healthz`: checks that the database responds, is intact, and is at its path, and that the
-//! dispatcher runs.
+//! `GET /healthz`: checks that the database responds, is intact, and hasn't been moved or replaced,
+//! and that the dispatcher runs.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -22,8 +22,8 @@ pub struct Health {
 
 /// Check health
 ///
-/// Checks that the database responds, is intact, and is at its path, and that the dispatcher runs.
-/// Use this call for load balancers and watchdogs.
+/// Checks that the database responds, is intact, and hasn't been moved or replaced, and that the
+/// dispatcher runs. Use this call for load balancers and watchdogs.
 #[utoipa::path(
     get,
     path = "/healthz",

@@ -96,8 +96,8 @@ impl Store {
             .await
     }
 
-    /// Cancels a pending delivery. An attempt in flight continues. If it succeeds, the delivery is
-    /// delivered.
+    /// Cancels a pending delivery. An attempt in flight continues. If it succeeds, the delivery
+    /// becomes `delivered`.
     pub async fn cancel_delivery(&self, id: DeliveryId) -> Result<(), PendingDeliveryError> {
         self.writer
             .write(move |tx| {

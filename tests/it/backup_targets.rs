@@ -74,7 +74,7 @@ fn rejects_the_files_of_the_live_database_by_any_name() {
     assert_eq!(app.database().metadata().unwrap().ino(), inode);
     api.create_feedback("shop", "Still here");
     let (_, data) = app.sigterm_and_wait();
-    // If no server runs, the name of a missing WAL is rejected too.
+    // When no server is running, the path of the WAL is rejected even if the WAL doesn't exist.
     let wal = data.path().join("data/miniback.db-wal");
     let _ = fs::remove_file(&wal);
     run_on(

@@ -28,7 +28,7 @@ const CUTS: usize = 50;
 /// The number of power cuts after which the test starts a new installation. A new installation can
 /// fail in ways that an older installation can't.
 const CUTS_PER_INSTALLATION: usize = 10;
-/// The number of first starts during which the test schedules a power cut.
+/// The number of new installations for which the test schedules a power cut during the first start.
 const STARTS: usize = 40;
 const CLIENTS: usize = 6;
 /// Approximate numbers of file system changes: during a restart, during a first start, and during a

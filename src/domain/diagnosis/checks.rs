@@ -111,7 +111,7 @@ fn compare_clocks(clock: i64, timestamp: i64) -> (CheckResult, String) {
     if difference <= verification::CLOCK_TOLERANCE.as_secs() {
         let message = format!(
             "Differs from webhook-timestamp by {}.",
-            format_difference(difference)
+            format_time_difference(difference)
         );
         return (CheckResult::Passed, message);
     }
@@ -122,13 +122,13 @@ fn compare_clocks(clock: i64, timestamp: i64) -> (CheckResult, String) {
     };
     let message = format!(
         "Your server’s clock is {} {direction} webhook-timestamp.",
-        format_difference(difference)
+        format_time_difference(difference)
     );
     (CheckResult::Failed, message)
 }
 
 /// Formats a time difference in seconds, minutes, hours, or days.
-fn format_difference(seconds: u64) -> String {
+fn format_time_difference(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

@@ -15,76 +15,80 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub type NonGlobalReason = &'static str;
 
 const IPV4_RANGES: [(Ipv4Net, NonGlobalReason); 17] = [
-    v4([0, 0, 0, 0], 8, "“this network”, 0.0.0.0/8"),
-    v4([10, 0, 0, 0], 8, "private network, 10.0.0.0/8"),
-    v4([100, 64, 0, 0], 10, "carrier-grade NAT, 100.64.0.0/10"),
-    v4([127, 0, 0, 0], 8, "loopback"),
-    v4([168, 63, 129, 16], 32, "internal Azure service"),
-    v4(
+    ipv4_range([0, 0, 0, 0], 8, "“this network”, 0.0.0.0/8"),
+    ipv4_range([10, 0, 0, 0], 8, "private network, 10.0.0.0/8"),
+    ipv4_range([100, 64, 0, 0], 10, "carrier-grade NAT, 100.64.0.0/10"),
+    ipv4_range([127, 0, 0, 0], 8, "loopback"),
+    ipv4_range([168, 63, 129, 16], 32, "internal Azure service"),
+    ipv4_range(
         [169, 254, 0, 0],
         16,
         "link-local, used for cloud metadata, 169.254.0.0/16",
     ),
-    v4([172, 16, 0, 0], 12, "private network, 172.16.0.0/12"),
-    v4([192, 0, 0, 0], 24, "reserved for protocols, 192.0.0.0/24"),
-    v4(
+    ipv4_range([172, 16, 0, 0], 12, "private network, 172.16.0.0/12"),
+    ipv4_range([192, 0, 0, 0], 24, "reserved for protocols, 192.0.0.0/24"),
+    ipv4_range(
         [192, 0, 2, 0],
         24,
         "reserved for documentation, 192.0.2.0/24",
     ),
-    v4([192, 88, 99, 0], 24, "6to4 relay, 192.88.99.0/24"),
-    v4([192, 168, 0, 0], 16, "private network, 192.168.0.0/16"),
-    v4(
+    ipv4_range([192, 88, 99, 0], 24, "6to4 relay, 192.88.99.0/24"),
+    ipv4_range([192, 168, 0, 0], 16, "private network, 192.168.0.0/16"),
+    ipv4_range(
         [198, 18, 0, 0],
         15,
         "reserved for benchmarks, 198.18.0.0/15",
     ),
-    v4(
+    ipv4_range(
         [198, 51, 100, 0],
         24,
         "reserved for documentation, 198.51.100.0/24",
     ),
-    v4(
+    ipv4_range(
         [203, 0, 113, 0],
         24,
         "reserved for documentation, 203.0.113.0/24",
     ),
-    v4([224, 0, 0, 0], 4, "multicast, 224.0.0.0/4"),
-    v4([255, 255, 255, 255], 32, "broadcast"),
-    v4([240, 0, 0, 0], 4, "reserved, 240.0.0.0/4"),
+    ipv4_range([224, 0, 0, 0], 4, "multicast, 224.0.0.0/4"),
+    ipv4_range([255, 255, 255, 255], 32, "broadcast"),
+    ipv4_range([240, 0, 0, 0], 4, "reserved, 240.0.0.0/4"),
 ];
 
 /// IPv6 ranges and the reasons. If several rows contain an IP address, the first row applies.
 const IPV6_RANGES: [(Ipv6Net, NonGlobalReason); 16] = [
     (net(Ipv6Addr::UNSPECIFIED, 128), "unspecified"),
     (net(Ipv6Addr::LOCALHOST, 128), "loopback"),
-    v6([0x64, 0xff9b, 1, 0], 48, "local NAT64, 64:ff9b:1::/48"),
-    v6([0x100, 0, 0, 0], 64, "discard-only, 100::/64"),
-    v6([0x100, 0, 0, 1], 64, "dummy prefix, 100:0:0:1::/64"),
-    v6([0x2001, 0, 0, 0], 32, "Teredo, 2001::/32"),
-    v6([0x2001, 0, 0, 0], 23, "reserved for protocols, 2001::/23"),
-    v6(
+    ipv6_range([0x64, 0xff9b, 1, 0], 48, "local NAT64, 64:ff9b:1::/48"),
+    ipv6_range([0x100, 0, 0, 0], 64, "discard-only, 100::/64"),
+    ipv6_range([0x100, 0, 0, 1], 64, "dummy prefix, 100:0:0:1::/64"),
+    ipv6_range([0x2001, 0, 0, 0], 32, "Teredo, 2001::/32"),
+    ipv6_range([0x2001, 0, 0, 0], 23, "reserved for protocols, 2001::/23"),
+    ipv6_range(
         [0x2001, 0xdb8, 0, 0],
         32,
         "reserved for documentation, 2001:db8::/32",
     ),
-    v6([0x2002, 0, 0, 0], 16, "6to4, 2002::/16"),
-    v6(
+    ipv6_range([0x2002, 0, 0, 0], 16, "6to4, 2002::/16"),
+    ipv6_range(
         [0x3fff, 0, 0, 0],
         20,
         "reserved for documentation, 3fff::/20",
     ),
-    v6([0x5f00, 0, 0, 0], 16, "segment routing, 5f00::/16"),
-    v6([0xfc00, 0, 0, 0], 7, "unique local, fc00::/7"),
-    v6([0xfe80, 0, 0, 0], 10, "link-local, fe80::/10"),
-    v6([0xfec0, 0, 0, 0], 10, "site-local, fec0::/10"),
-    v6([0xff00, 0, 0, 0], 8, "multicast, ff00::/8"),
-    v6([0x2000, 0, 0, 0], 3, GLOBALLY_REACHABLE),
+    ipv6_range([0x5f00, 0, 0, 0], 16, "segment routing, 5f00::/16"),
+    ipv6_range([0xfc00, 0, 0, 0], 7, "unique local, fc00::/7"),
+    ipv6_range([0xfe80, 0, 0, 0], 10, "link-local, fe80::/10"),
+    ipv6_range([0xfec0, 0, 0, 0], 10, "site-local, fec0::/10"),
+    ipv6_range([0xff00, 0, 0, 0], 8, "multicast, ff00::/8"),
+    ipv6_range([0x2000, 0, 0, 0], 3, GLOBALLY_REACHABLE),
 ];
 /// Marks the only allowed row: 2000::/3, the globally reachable unicast range.
 const GLOBALLY_REACHABLE: NonGlobalReason = "";
 
-const fn v4(ip: [u8; 4], prefix: u8, reason: NonGlobalReason) -> (Ipv4Net, NonGlobalReason) {
+const fn ipv4_range(
+    ip: [u8; 4],
+    prefix: u8,
+    reason: NonGlobalReason,
+) -> (Ipv4Net, NonGlobalReason) {
     let [a, b, c, d] = ip;
     (
         Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix),
@@ -92,7 +96,11 @@ const fn v4(ip: [u8; 4], prefix: u8, reason: NonGlobalReason) -> (Ipv4Net, NonGl
     )
 }
 
-const fn v6(high: [u16; 4], prefix: u8, reason: NonGlobalReason) -> (Ipv6Net, NonGlobalReason) {
+const fn ipv6_range(
+    high: [u16; 4],
+    prefix: u8,
+    reason: NonGlobalReason,
+) -> (Ipv6Net, NonGlobalReason) {
     let [a, b, c, d] = high;
     (net(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), prefix), reason)
 }

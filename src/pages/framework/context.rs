@@ -197,7 +197,7 @@ impl RequestContext {
             return None;
         }
         let (flash, url) = (&self.state.flash, self.local_url());
-        flash.take_interrupted(session.token_hash, &url)
+        flash.take_interrupted_form(session.token_hash, &url)
     }
 
     /// Returns the absolute URL of a path, under the base URL or, without a base URL, under the

@@ -77,7 +77,7 @@ pub struct Flash {
     /// [`FlashStore::take_reveal`]. A different page in another tab can't consume the value.
     pub reveal: Option<OneTimeReveal>,
     /// The form that was interrupted by the end of the previous session. Only the form's page
-    /// removes it, with [`FlashStore::take_interrupted`].
+    /// removes it, with [`FlashStore::take_interrupted_form`].
     pub interrupted: Option<InterruptedForm>,
 }
 
@@ -127,7 +127,7 @@ impl FlashStore {
     }
 
     /// Removes and returns the interrupted form if its page is at `url`.
-    pub fn take_interrupted(&self, session: [u8; 32], url: &str) -> Option<InterruptedForm> {
+    pub fn take_interrupted_form(&self, session: [u8; 32], url: &str) -> Option<InterruptedForm> {
         self.take_with(session, |flash| {
             flash.interrupted.take_if(|form| form.url == url)
         })

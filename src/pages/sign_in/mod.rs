@@ -73,7 +73,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     if context.session().is_some() {
         return Ok(context.redirect(local_path_or_home(&next)));
     }
-    let is_incomplete = is_incomplete(&context);
+    let is_incomplete = is_session_cookie_missing(&context);
     let problem = is_incomplete.then(|| lost_cookie_message(&context));
     let page = SignInPage::new(&context, "", &next, problem).await?;
     let mut response = render(StatusCode::OK, &page)?;
@@ -86,7 +86,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 /// Returns whether the browser has just signed in but didn't return the session's cookie. It has
 /// only the cookie that marks a sign-in in progress, or a page redirected it back to the sign-in
 /// page.
-fn is_incomplete(context: &RequestContext) -> bool {
+fn is_session_cookie_missing(context: &RequestContext) -> bool {
     let referer = context.request.headers().get(REFERER);
     let referer = referer.and_then(|referer| Url::parse(referer.to_str().ok()?).ok());
     let sign_in = context.app.urls.path("/login");

@@ -143,7 +143,7 @@ async fn start(
         .start(client, account)
         .map_err(PasswordRejection::throttled)?;
     let checks = &context.state.password_checks;
-    let Ok(permit) = checks.acquire(client.site(), attempt.is_guaranteed).await else {
+    let Ok(permit) = checks.acquire(client.group(), attempt.is_guaranteed).await else {
         return Err(PasswordRejection::Busy(
             attempt.postpone().map(whole_seconds),
         ));

@@ -1,14 +1,14 @@
 //! Limits concurrent password hashing. A hash takes about 20 ms of CPU time and 19 MiB of memory.
 //!
 //! Up to two checks run at the same time, on blocking threads. Up to eight more wait in a queue, in
-//! order of arrival. The places in the queue are shared fairly among sites. Other checks are
-//! rejected, unless a `Retry-After` guaranteed them.
+//! order of arrival. The places in the queue are shared fairly among groups of clients. Further
+//! checks are rejected, except checks that an earlier `Retry-After` guaranteed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::throttle::Site;
+use super::throttle::ClientGroup;
 use crate::domain::password;
 use crate::pages::framework::page_error::PageError;
 
@@ -23,9 +23,9 @@ pub struct PasswordChecks {
 
 /// A place in the queue.
 struct QueuePlace {
-    site: Site,
+    group: ClientGroup,
     is_guaranteed: bool,
-    /// Notified when this place is given to another site.
+    /// Notified when this place is given to another group.
     evicted: Notify,
 }
 
@@ -48,11 +48,11 @@ impl PasswordChecks {
 
     /// Waits for a permit. Fails if too many other checks are waiting, unless a `Retry-After`
     /// guaranteed the check.
-    pub async fn acquire(&self, site: Site, is_guaranteed: bool) -> Result<Permit, Busy> {
+    pub async fn acquire(&self, group: ClientGroup, is_guaranteed: bool) -> Result<Permit, Busy> {
         let running = match self.running.clone().try_acquire_owned() {
             Ok(running) => running,
             Err(_) => {
-                let place = self.enter_queue(site, is_guaranteed)?;
+                let place = self.enter_queue(group, is_guaranteed)?;
                 tokio::select! {
                     biased;
                     running = self.running.clone().acquire_owned() => running.map_err(|_| Busy)?,
@@ -63,22 +63,26 @@ impl PasswordChecks {
         Ok(Permit { _running: running })
     }
 
-    /// Enters the queue. If the queue is full, `site` receives the newest place of the site with
-    /// the most places. Fails if `site` would then have more places than that site.
-    fn enter_queue(&self, site: Site, is_guaranteed: bool) -> Result<QueuePlaceGuard<'_>, Busy> {
+    /// Enters the queue. If the queue is full, `group` receives the newest place of the group with
+    /// the most places. Fails if `group` would then have more places than that group.
+    fn enter_queue(
+        &self,
+        group: ClientGroup,
+        is_guaranteed: bool,
+    ) -> Result<QueuePlaceGuard<'_>, Busy> {
         let mut waiting = lock(&self.waiting);
-        let count_of = |site| {
+        let count_of = |group| {
             let places = waiting.iter().filter(|place| !place.is_guaranteed);
-            places.filter(|place| place.site == site).count()
+            places.filter(|place| place.group == group).count()
         };
         let taken = waiting.iter().filter(|place| !place.is_guaranteed).count();
         if !is_guaranteed && taken >= WAITING_MAX {
-            let own = count_of(site);
+            let own = count_of(group);
             let newest_of_most = waiting
                 .iter()
                 .enumerate()
                 .filter(|(_, place)| !place.is_guaranteed)
-                .map(|(index, place)| (count_of(place.site), index))
+                .map(|(index, place)| (count_of(place.group), index))
                 .max();
             match newest_of_most {
                 Some((most, index)) if most > own + 1 => {
@@ -88,7 +92,7 @@ impl PasswordChecks {
             }
         }
         let place = Arc::new(QueuePlace {
-            site,
+            group,
             is_guaranteed,
             evicted: Notify::new(),
         });
@@ -153,8 +157,8 @@ mod tests {
 
     type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Permit, Busy>> + 'a>>;
 
-    fn site(number: u8) -> Site {
-        Client::from_ip([192, 0, 2, number].into()).site()
+    fn group(number: u8) -> ClientGroup {
+        Client::from_ip([192, 0, 2, number].into()).group()
     }
 
     /// Starts to acquire a permit. Returns the future, and its result if it is ready.
@@ -163,7 +167,7 @@ mod tests {
         number: u8,
         is_guaranteed: bool,
     ) -> (Waiting<'a>, Option<Result<Permit, Busy>>) {
-        let mut waiting: Waiting = Box::pin(checks.acquire(site(number), is_guaranteed));
+        let mut waiting: Waiting = Box::pin(checks.acquire(group(number), is_guaranteed));
         let result = waiting.as_mut().now_or_never();
         (waiting, result)
     }

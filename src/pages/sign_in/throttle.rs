@@ -16,15 +16,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-pub use client::{Client, Site};
+pub use client::{Client, ClientGroup};
 use client_table::{ClientTable, RetryWindow};
 use failure_counts::FailureCounts;
 
 /// The number of failures, of a client or on an account, from which clients have to wait.
 const THROTTLED_FROM: u32 = 5;
-/// The number of failures of a site from which clients have to wait. It is higher, because
-/// unrelated clients can share a site.
-const SITE_THROTTLED_FROM: u32 = 20;
+/// The number of failures of a group of clients from which its clients have to wait. It is higher,
+/// because unrelated clients can be in the same group.
+const GROUP_THROTTLED_FROM: u32 = 20;
 /// The maximum wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The wait of a client that was rejected because too many other checks are waiting.
@@ -41,7 +41,7 @@ pub struct SignInThrottle {
 struct ThrottleState {
     clients: ClientTable,
     accounts: FailureCounts,
-    sites: FailureCounts,
+    groups: FailureCounts,
 }
 
 /// An attempt whose password may be checked. If it is dropped without an outcome, its client can
@@ -66,7 +66,7 @@ impl SignInThrottle {
             state: Arc::new(Mutex::new(ThrottleState {
                 clients: ClientTable::default(),
                 accounts: FailureCounts::new(THROTTLED_FROM),
-                sites: FailureCounts::new(SITE_THROTTLED_FROM),
+                groups: FailureCounts::new(GROUP_THROTTLED_FROM),
             })),
         }
     }
@@ -92,17 +92,17 @@ impl SignInThrottle {
 }
 
 impl ThrottleState {
-    /// Returns whether the failures of the account or the site make the client wait after its next
+    /// Returns whether the failures of the account or the group make the client wait after its next
     /// failure, even if that is its first failure.
     fn is_next_failure_throttled(&self, client: Client, account: &str, now: Duration) -> bool {
         self.accounts.is_next_failure_throttled(&account, now)
-            || self.sites.is_next_failure_throttled(&client.site(), now)
+            || self.groups.is_next_failure_throttled(&client.group(), now)
     }
 
     /// The wait of a new client before its first check.
     fn first_wait(&self, client: Client, account: &str, now: Duration) -> Duration {
         let by_account = self.accounts.first_wait(&account, now);
-        by_account.max(self.sites.first_wait(&client.site(), now))
+        by_account.max(self.groups.first_wait(&client.group(), now))
     }
 }
 
@@ -160,10 +160,10 @@ impl Attempt {
         self.has_outcome = true;
         let now = self.throttle.clock.monotonic();
         let mut state = self.throttle.lock();
-        let site = self.client.site();
+        let group = self.client.group();
         let is_throttled = state.is_next_failure_throttled(self.client, &self.account, now);
         state.accounts.record_failure(&self.account, now);
-        state.sites.record_failure(&site, now);
+        state.groups.record_failure(&group, now);
         let client = state.clients.entry(self.client, now)?;
         let wait = client.next_wait(is_throttled || self.is_reserved);
         client.failures = client.failures.saturating_add(1);

@@ -163,9 +163,7 @@ pub enum OpenError {
         path: PathBuf,
         source: rusqlite::Error,
     },
-    #[error(
-        "can't open the connections to the database; check the limits of open files and threads"
-    )]
+    #[error("can't open connections to the database; check the limits on open files and threads")]
     Connections,
 }
 

@@ -22,7 +22,7 @@ const FRAME_HEADER_BYTES: u64 = 24;
 /// The expected ids, change counter, and size of an open database's files.
 pub(in crate::store) struct FileGuard {
     path: PathBuf,
-    /// The path of the file that SQLite opens for `path`.
+    /// `path` with its symbolic link resolved. SQLite creates the WAL and the WAL index next to it.
     target: PathBuf,
     pub database: FileId,
     wal: FileId,

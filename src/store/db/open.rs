@@ -111,7 +111,7 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
         error => error.into(),
     })?;
     if let Some(difference) = difference {
-        let details = format!("its schema isn't the one of version {SCHEMA_VERSION}: {difference}");
+        let details = format!("its schema doesn't match version {SCHEMA_VERSION}: {difference}");
         return Err(OpenError::Corrupt { path, details });
     }
     // Log these lines only now: if opening fails, the error must be the only output.

@@ -194,7 +194,7 @@ struct WriterThread {
     condition: DatabaseCondition,
     /// `None` if another process may be serving the database.
     served: Option<ServedDatabase>,
-    /// Whether the WAL was checkpointed because a file isn't at its path.
+    /// Whether the WAL has been checkpointed since a database file was moved or replaced.
     has_saved_wal: bool,
 }
 

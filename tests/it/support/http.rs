@@ -21,7 +21,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// Returns the first value of a header. The name is compared without case.
+    /// Returns the first value of a header. Names are case-insensitive.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()

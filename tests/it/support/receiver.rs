@@ -37,7 +37,7 @@ pub struct ReceivedRequest {
 }
 
 impl ReceivedRequest {
-    /// Returns the value of a header. The name is compared without case. Panics unless the header
+    /// Returns the value of a header. Names are case-insensitive. Panics unless the header
     /// occurs exactly once.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {

@@ -18,7 +18,7 @@ pub enum Client {
 /// A group of clients that may belong to one person: all IPv6 clients of a /48 prefix. An IPv4
 /// client or a known client is a separate group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Site(Client);
+pub struct ClientGroup(Client);
 
 impl Client {
     pub fn from_ip(address: IpAddr) -> Self {
@@ -39,8 +39,8 @@ impl Client {
         matches!(self, Self::Known(_))
     }
 
-    pub const fn site(self) -> Site {
-        Site(match self {
+    pub const fn group(self) -> ClientGroup {
+        ClientGroup(match self {
             Self::Ipv6(prefix) => Self::Ipv6(prefix >> 16 << 16),
             other => other,
         })
@@ -76,16 +76,19 @@ mod tests {
         assert_eq!(client("2001:db8::1"), client("2001:db8::ffff"));
         assert_ne!(client("2001:db8::1"), client("2001:db8:0:1::1"));
         assert_eq!(
-            client("2001:db8::1").site(),
-            client("2001:db8:0:ffff::1").site()
+            client("2001:db8::1").group(),
+            client("2001:db8:0:ffff::1").group()
         );
-        assert_ne!(client("2001:db8::1").site(), client("2001:db8:1::1").site());
+        assert_ne!(
+            client("2001:db8::1").group(),
+            client("2001:db8:1::1").group()
+        );
     }
 
     #[test]
     fn an_ipv4_client_is_an_ip_address_in_any_form() {
         assert_eq!(client("192.0.2.1"), client("::ffff:192.0.2.1"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
-        assert_ne!(client("192.0.2.1").site(), client("192.0.2.2").site());
+        assert_ne!(client("192.0.2.1").group(), client("192.0.2.2").group());
     }
 }

@@ -1,4 +1,4 @@
-//! Counts failures by account and by site. A count determines the first wait of new clients, and
+//! Counts failures by account and by group. A count determines the first wait of new clients, and
 //! whether the next failure of any client makes it wait.
 
 use std::collections::HashMap;
@@ -46,7 +46,7 @@ impl FailureCounts {
         (failures.saturating_add(more) + 1).saturating_sub(self.throttled_from)
     }
 
-    /// Returns whether the next failure on this account or of this site makes the client wait.
+    /// Returns whether the next failure on this account or of this group makes the client wait.
     pub fn is_next_failure_throttled(&self, key: &impl Hash, now: Duration) -> bool {
         self.over_limit(key, now, 1) > 0
     }

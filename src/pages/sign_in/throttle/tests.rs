@@ -15,13 +15,13 @@ fn throttle() -> (SignInThrottle, ManualClock) {
     (SignInThrottle::new(Clock::manual(&clock)), clock)
 }
 
-fn v4(number: u32) -> Client {
+fn ipv4_client(number: u32) -> Client {
     Client::from_ip(IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 + number)))
 }
 
 /// Creates a client in the /32 prefix `2001:db8::`.
-fn v6(site: u16, subnet: u16) -> Client {
-    Client::from_ip(Ipv6Addr::new(0x2001, 0xdb8, site, subnet, 0, 0, 0, 1).into())
+fn ipv6_client(group: u16, subnet: u16) -> Client {
+    Client::from_ip(Ipv6Addr::new(0x2001, 0xdb8, group, subnet, 0, 0, 0, 1).into())
 }
 
 /// Tries to sign in with a wrong password. Returns the wait.
@@ -37,7 +37,7 @@ fn doubles_the_wait_from_the_fifth_failure_up_to_60_s() {
     let (throttle, clock) = throttle();
     let mut waits = Vec::new();
     for _ in 0..13 {
-        let wait = fail(&throttle, v4(1), ACCOUNT).unwrap_or_default();
+        let wait = fail(&throttle, ipv4_client(1), ACCOUNT).unwrap_or_default();
         waits.push(wait.as_secs());
         clock.advance(wait);
     }
@@ -48,36 +48,41 @@ fn doubles_the_wait_from_the_fifth_failure_up_to_60_s() {
 fn a_rejected_attempt_counts_for_nothing() {
     let (throttle, clock) = throttle();
     for _ in 0..6 {
-        clock.advance(fail(&throttle, v4(1), ACCOUNT).unwrap_or_default());
+        clock.advance(fail(&throttle, ipv4_client(1), ACCOUNT).unwrap_or_default());
     }
     assert_eq!(
-        fail(&throttle, v4(1), ACCOUNT),
+        fail(&throttle, ipv4_client(1), ACCOUNT),
         Some(Duration::from_secs(4))
     );
     for _ in 0..200 {
         clock.advance(Duration::from_millis(10));
-        assert!(throttle.start(v4(1), ACCOUNT).is_err());
+        assert!(throttle.start(ipv4_client(1), ACCOUNT).is_err());
     }
     clock.advance(Duration::from_secs(2));
-    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_guaranteed);
+    assert!(
+        throttle
+            .start(ipv4_client(1), ACCOUNT)
+            .unwrap()
+            .is_guaranteed
+    );
 }
 
 #[test]
 fn the_failures_of_others_raise_only_the_first_wait() {
     let (throttle, clock) = throttle();
     for number in 1..=8 {
-        if let Some(wait) = fail(&throttle, v4(number), ACCOUNT) {
+        if let Some(wait) = fail(&throttle, ipv4_client(number), ACCOUNT) {
             clock.advance(wait);
-            fail(&throttle, v4(number), ACCOUNT);
+            fail(&throttle, ipv4_client(number), ACCOUNT);
         }
     }
-    let first = throttle.start(v4(100), ACCOUNT).err().unwrap();
+    let first = throttle.start(ipv4_client(100), ACCOUNT).err().unwrap();
     assert!(first >= Duration::from_secs(8), "{first:?}");
     clock.advance(first);
-    let second = fail(&throttle, v4(100), ACCOUNT);
+    let second = fail(&throttle, ipv4_client(100), ACCOUNT);
     assert_eq!(second, Some(Duration::from_secs(1)));
     clock.advance(Duration::from_secs(1));
-    let third = fail(&throttle, v4(100), ACCOUNT);
+    let third = fail(&throttle, ipv4_client(100), ACCOUNT);
     assert_eq!(third, Some(Duration::from_secs(2)));
 }
 
@@ -86,7 +91,7 @@ fn a_known_browser_has_no_first_wait_but_its_own_count() {
     let (throttle, _) = throttle();
     let browser = Client::known("a device cookie");
     for number in 0..20 {
-        fail(&throttle, v4(number), ACCOUNT);
+        fail(&throttle, ipv4_client(number), ACCOUNT);
     }
     throttle.start(browser, ACCOUNT).unwrap().succeed();
     for number in 0..4 {
@@ -100,22 +105,27 @@ fn a_known_browser_has_no_first_wait_but_its_own_count() {
 fn attempts_at_once_count_as_one_while_the_client_has_to_wait() {
     let (throttle, clock) = throttle();
     for _ in 0..4 {
-        fail(&throttle, v4(1), ACCOUNT);
+        fail(&throttle, ipv4_client(1), ACCOUNT);
     }
-    let fifth = throttle.start(v4(1), ACCOUNT).unwrap();
-    let others = (0..24).filter(|_| throttle.start(v4(1), ACCOUNT).is_ok());
+    let fifth = throttle.start(ipv4_client(1), ACCOUNT).unwrap();
+    let others = (0..24).filter(|_| throttle.start(ipv4_client(1), ACCOUNT).is_ok());
     assert_eq!(others.count(), 0);
     assert_eq!(fifth.fail(), Some(Duration::from_secs(1)));
     clock.advance(Duration::from_secs(1));
     // The rejected attempts received a `Retry-After` too, so the next attempt is accepted.
-    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_guaranteed);
+    assert!(
+        throttle
+            .start(ipv4_client(1), ACCOUNT)
+            .unwrap()
+            .is_guaranteed
+    );
 }
 
 #[test]
 fn an_attempt_that_waited_for_its_turn_is_decided_again() {
     let (throttle, _) = throttle();
     let mut queued: Vec<_> = (0..10)
-        .map(|_| throttle.start(v4(1), ACCOUNT).unwrap())
+        .map(|_| throttle.start(ipv4_client(1), ACCOUNT).unwrap())
         .collect();
     let mut checked = 0;
     for mut attempt in queued.drain(..) {
@@ -131,23 +141,42 @@ fn an_attempt_that_waited_for_its_turn_is_decided_again() {
 fn an_attempt_without_an_outcome_can_be_repeated_at_once() {
     let (throttle, clock) = throttle();
     for _ in 0..8 {
-        clock.advance(fail(&throttle, v4(1), ACCOUNT).unwrap_or_default());
+        clock.advance(fail(&throttle, ipv4_client(1), ACCOUNT).unwrap_or_default());
     }
-    drop(throttle.start(v4(1), ACCOUNT).unwrap());
-    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_guaranteed);
+    drop(throttle.start(ipv4_client(1), ACCOUNT).unwrap());
+    assert!(
+        throttle
+            .start(ipv4_client(1), ACCOUNT)
+            .unwrap()
+            .is_guaranteed
+    );
 }
 
 #[test]
 fn a_postponed_client_is_guaranteed_a_check() {
     let (throttle, clock) = throttle();
-    let wait = throttle.start(v4(1), ACCOUNT).unwrap().postpone().unwrap();
+    let wait = throttle
+        .start(ipv4_client(1), ACCOUNT)
+        .unwrap()
+        .postpone()
+        .unwrap();
     // The client may try earlier, but a check isn't guaranteed.
-    assert!(!throttle.start(v4(1), ACCOUNT).unwrap().is_guaranteed);
+    assert!(
+        !throttle
+            .start(ipv4_client(1), ACCOUNT)
+            .unwrap()
+            .is_guaranteed
+    );
     clock.advance(wait);
-    let attempt = throttle.start(v4(1), ACCOUNT).unwrap();
+    let attempt = throttle.start(ipv4_client(1), ACCOUNT).unwrap();
     assert!(attempt.is_guaranteed);
     assert_eq!(attempt.fail(), None);
-    assert!(!throttle.start(v4(1), ACCOUNT).unwrap().is_guaranteed);
+    assert!(
+        !throttle
+            .start(ipv4_client(1), ACCOUNT)
+            .unwrap()
+            .is_guaranteed
+    );
 }
 
 #[test]
@@ -156,26 +185,29 @@ fn changing_the_64_prefix_within_a_48_prefix_does_not_help() {
     let unthrottled = (0..100)
         .filter(|number| {
             let account = format!("user{number}@example.com");
-            fail(&throttle, v6(1, *number), &account).is_none()
+            fail(&throttle, ipv6_client(1, *number), &account).is_none()
         })
         .count();
     assert_eq!(unthrottled, 19);
-    assert_eq!(fail(&throttle, v6(2, 1), "grace@example.com"), None);
+    assert_eq!(
+        fail(&throttle, ipv6_client(2, 1), "grace@example.com"),
+        None
+    );
 }
 
 #[test]
 fn strangers_cannot_evict_a_retry_window_from_the_table() {
     let (throttle, clock) = throttle();
     for number in 0..6 {
-        fail(&throttle, v4(number), ACCOUNT);
+        fail(&throttle, ipv4_client(number), ACCOUNT);
     }
-    let owner = v4(200);
+    let owner = ipv4_client(200);
     let wait = throttle.start(owner, ACCOUNT).err().unwrap();
     for number in 0..u32::try_from(3 * CLIENTS_MAX).unwrap() {
         // The attempts come from several /48 prefixes of one /32 prefix.
-        let site = u16::try_from(number >> 12).unwrap();
+        let group = u16::try_from(number >> 12).unwrap();
         let subnet = u16::try_from(number & 0xfff).unwrap();
-        let _ = throttle.start(v6(site, subnet), ACCOUNT);
+        let _ = throttle.start(ipv6_client(group, subnet), ACCOUNT);
     }
     assert!(throttle.lock().clients.len() <= CLIENTS_MAX);
     clock.advance(wait);
@@ -199,7 +231,7 @@ impl Attack {
     fn client(&self, number: u32) -> Client {
         let number = number % self.addresses;
         if self.is_ipv6 {
-            v6(1, u16::try_from(number).unwrap_or_default())
+            ipv6_client(1, u16::try_from(number).unwrap_or_default())
         } else {
             Client::from_ip(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number)))
         }
@@ -238,7 +270,7 @@ proptest! {
         owner_is_known in any::<bool>(),
     ) {
         let (throttle, clock) = throttle();
-        let owner = if owner_is_known { Client::known("owner") } else { v4(7) };
+        let owner = if owner_is_known { Client::known("owner") } else { ipv4_client(7) };
         let tick = Duration::from_millis(10);
         let mut stranger = Stranger::new(&attack);
         let mut run = |until: Duration| {
