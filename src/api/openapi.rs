@@ -121,7 +121,7 @@ fn build() -> utoipa::openapi::OpenApi {
     components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
     components.responses.extend(operations::error_responses());
 
-    reference_list_items(&mut components.schemas);
+    replace_list_items_with_refs(&mut components.schemas);
 
     for call in documented_routes() {
         let item = document.paths.paths.get_mut(&call.path);
@@ -152,7 +152,7 @@ fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
 
 /// Replaces the item schema of each list with a reference. Otherwise, `List_Project` would repeat
 /// the whole schema of a project, because utoipa inlines item schemas.
-fn reference_list_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+fn replace_list_items_with_refs(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, list) in schemas {
         let (Some(item), RefOr::T(Schema::Object(list))) = (name.strip_prefix("List_"), list)
         else {

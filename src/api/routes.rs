@@ -20,7 +20,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 /// Returns all routes of the API, with the permission that each one requires.
 pub fn routes() -> Routes {
-    let v1 = add_webhook_routes(add_feedback_routes(scope("/v1")))
+    let v1 = add_webhook_routes(add_project_and_feedback_routes(scope("/v1")))
         .service(api_routes_at("/openapi.json", [get(Public, openapi::get)]))
         .default_service(web::to(not_found));
     Routes::default()
@@ -32,7 +32,7 @@ pub fn routes() -> Routes {
         )
 }
 
-fn add_feedback_routes(routes: Routes) -> Routes {
+fn add_project_and_feedback_routes(routes: Routes) -> Routes {
     routes
         .service(api_routes_at(
             "/projects",

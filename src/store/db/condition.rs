@@ -145,7 +145,7 @@ impl DatabaseCondition {
 
     /// Clears a reversible problem, because the file is at its path again. Returns `false` if there
     /// was no such problem.
-    pub fn clear_missing_file(&self) -> bool {
+    pub fn clear_reversible_problem(&self) -> bool {
         let mut current = self.lock();
         if !current.as_ref().is_some_and(DatabaseProblem::is_reversible) {
             return false;

@@ -286,7 +286,7 @@ impl WriterThread {
         match self.condition.check_files() {
             Ok(()) => {
                 self.has_saved_wal = false;
-                if self.condition.clear_missing_file() {
+                if self.condition.clear_reversible_problem() {
                     self.notifiers.deliveries.notify_one();
                 }
                 self.condition.restore_lock_file();
