@@ -2,7 +2,7 @@
 //! and each jump is logged.
 
 use miniback::clock::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::{ADMIN, App, PASSWORD, database};
@@ -10,6 +10,7 @@ use crate::support::clock_jump::{HOUR, Jump, SECOND, YEAR, duration, remaining};
 use crate::support::in_process::{InProcess, START};
 use crate::support::pages::Visitor;
 use crate::support::receiver::{Receiver, Reply};
+use crate::widget_script::form_token_in;
 
 /// Checks that the `remaining` wait after a jump isn't longer than `before`. A jump that looks like
 /// passed time can shorten the wait by the jump's length. A jump back across a restart can shorten
@@ -32,7 +33,7 @@ fn an_open_form_can_still_be_submitted() {
         let mut app = InProcess::start(&[]);
         app.api().create_project("Shop");
         let script = app.visitor().get("/widget.js").response.text;
-        let token = find_form_token(&script);
+        let token = form_token_in(&script);
         app.advance(duration(2 * SECOND));
         jump.make(&mut app);
         let body = json!({"projectSlug": "shop", "message": "Hello", "stamp": token});
@@ -43,20 +44,15 @@ fn an_open_form_can_still_be_submitted() {
     }
 }
 
-/// Returns the form token in the widget's script, such as `1767225600000.Xy…`: 13 digits, a dot,
-/// and 43 characters.
-fn find_form_token(script: &str) -> &str {
-    let dot = script
-        .match_indices('.')
-        .map(|(index, _)| index)
-        .find(|&dot| {
-            dot >= 13
-                && script.as_bytes()[dot - 13..dot]
-                    .iter()
-                    .all(u8::is_ascii_digit)
-        })
-        .expect("find a form token in the script");
-    &script[dot - 13..dot + 44]
+/// Creates a project, a webhook to `receiver`, and feedback. Returns the webhook and the delivery
+/// after its first attempt.
+fn attempt_once(api: &Api, receiver: &Receiver) -> (Value, Value) {
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_feedback("shop", "Hello");
+    let delivery = api.only_delivery(&webhook);
+    let delivery = api.wait_for_attempts(text(&delivery, "id"), 1);
+    (webhook, delivery)
 }
 
 #[test]
@@ -64,23 +60,20 @@ fn a_retry_waits_no_longer_than_its_delay() {
     for jump in Jump::ALL {
         let mut app = InProcess::start(&["--retry-delays", "30s"]);
         let receiver = Receiver::status(500);
-        app.api().create_project("Shop");
-        let webhook = app.api().create_webhook(&receiver.url("/"));
-        app.api().create_feedback("shop", "Hello");
-        let id = text(&app.api().only_delivery(&webhook), "id").to_owned();
-        app.api().wait_for_attempts(&id, 1);
+        let (_, delivery) = attempt_once(&app.api(), &receiver);
+        let id = text(&delivery, "id");
         app.advance(duration(10 * SECOND));
         jump.make(&mut app);
         if jump.looks_like_time() {
-            app.api().wait_for_attempts(&id, 2);
+            app.api().wait_for_attempts(id, 2);
             continue;
         }
-        let pending = app.api().delivery(&id);
+        let pending = app.api().delivery(id);
         assert_eq!(attempts(&pending).len(), 1, "{jump:?}");
         let next = remaining(&app, &pending["nextAttemptAt"]);
         assert_not_longer(jump, next, 20 * SECOND);
         app.advance(duration(20 * SECOND));
-        app.api().wait_for_attempts(&id, 2);
+        app.api().wait_for_attempts(id, 2);
     }
 }
 
@@ -92,11 +85,8 @@ fn a_hold_keeps_its_length() {
             Reply::status(503).header("Retry-After", "120"),
             Reply::status(200),
         ]);
-        app.api().create_project("Shop");
-        let webhook = app.api().create_webhook(&receiver.url("/"));
-        app.api().create_feedback("shop", "Hello");
-        let id = text(&app.api().only_delivery(&webhook), "id").to_owned();
-        app.api().wait_for_attempts(&id, 1);
+        let (webhook, delivery) = attempt_once(&app.api(), &receiver);
+        let id = text(&delivery, "id");
         app.advance(duration(20 * SECOND));
         jump.make(&mut app);
         if !jump.looks_like_time() {
@@ -105,7 +95,7 @@ fn a_hold_keeps_its_length() {
             assert_eq!(receiver.received().len(), 1, "{jump:?}");
         }
         app.advance(duration(100 * SECOND));
-        app.api().wait_for_state(&id, "delivered");
+        app.api().wait_for_state(id, "delivered");
     }
 }
 
@@ -121,13 +111,9 @@ fn a_wait_that_starts_with_the_jump_counts_from_the_new_time() {
             Reply::status(500)
         });
         let api = app.api();
-        api.create_project("Shop");
-        let webhook = api.create_webhook(&receiver.url("/"));
-        api.create_feedback("shop", "Hello");
-        let id = text(&api.only_delivery(&webhook), "id").to_owned();
-        let pending = api.wait_for_attempts(&id, 1);
+        let (_, pending) = attempt_once(&api, &receiver);
         app.commit();
-        let next = remaining(&app, &api.delivery(&id)["nextAttemptAt"]);
+        let next = remaining(&app, &api.delivery(text(&pending, "id"))["nextAttemptAt"]);
         assert_not_longer(Jump::running(by), next, 30 * SECOND);
         assert_eq!(pending["state"], "pending", "{by}");
     }
@@ -156,11 +142,7 @@ fn a_failing_webhook_is_reported_after_5_minutes() {
         let alerts = Receiver::ok();
         let mut app = InProcess::start(&["--alert-url", &alerts.url("/")]);
         let receiver = Receiver::status(500);
-        app.api().create_project("Shop");
-        let webhook = app.api().create_webhook(&receiver.url("/"));
-        app.api().create_feedback("shop", "Hello");
-        let id = text(&app.api().only_delivery(&webhook), "id").to_owned();
-        app.api().wait_for_attempts(&id, 1);
+        attempt_once(&app.api(), &receiver);
         app.advance(duration(60 * SECOND));
         Jump::running(by).make(&mut app);
         (0..5).for_each(|_| app.commit());

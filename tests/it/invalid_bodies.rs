@@ -3,7 +3,9 @@
 
 use serde_json::json;
 
+use crate::support::api::Api;
 use crate::support::app::App;
+use crate::support::http::Response;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const VALID: &str = r#"{"project":"shop","message":"Hello"}"#;
@@ -67,15 +69,17 @@ fn every_call_rejects_a_body_with_unknown_members() {
     );
 }
 
+fn send_metadata(api: &Api, metadata: &str) -> Response {
+    let body = format!(r#"{{"project":"shop","message":"m","metadata":{metadata}}}"#);
+    api.send("POST", "/api/v1/feedback", &[JSON], Some(body.as_bytes()))
+}
+
 #[test]
 fn deep_nesting_and_half_surrogates_have_their_own_messages() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    let send = |metadata: &str| {
-        let body = format!(r#"{{"project":"shop","message":"m","metadata":{metadata}}}"#);
-        api.send("POST", "/api/v1/feedback", &[JSON], Some(body.as_bytes()))
-    };
+    let send = |metadata: &str| send_metadata(&api, metadata);
     let nested = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
     send(&nested(100)).expect(201);
     for levels in [127, 200, 600] {
@@ -195,10 +199,7 @@ fn metadata_is_returned_exactly_or_rejected() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    let send = |metadata: &str| {
-        let body = format!(r#"{{"project":"shop","message":"m","metadata":{metadata}}}"#);
-        api.send("POST", "/api/v1/feedback", &[JSON], Some(body.as_bytes()))
-    };
+    let send = |metadata: &str| send_metadata(&api, metadata);
     for metadata in [
         "{}",
         r#"{"n":1.0}"#,
