@@ -3,7 +3,7 @@
 use super::Framing::{Chunked, Empty, Length, UntilClose};
 use super::*;
 
-/// Parses a head. In `text`, `|` stands for a line end.
+/// Parses a response head. Each `|` in `text` represents a line break.
 fn parsed(text: &str) -> Result<ParsedHead, HeadError> {
     parse(text.replace('|', "\r\n").as_bytes())
 }

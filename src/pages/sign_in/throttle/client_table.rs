@@ -88,8 +88,9 @@ impl ClientTable {
     }
 
     /// Removes expired clients to make room for another client. If the table is still full, removes
-    /// the oldest quarter of the clients without a valid `Retry-After`. If there are none, removes
-    /// the oldest quarter of the largest network. Returns whether there is room.
+    /// the oldest quarter of the clients without a valid `Retry-After`. If every client has a valid
+    /// `Retry-After`, removes the oldest quarter of the largest network. Returns whether the table
+    /// has room.
     fn evict(&mut self, now: Duration) -> bool {
         self.0.retain(|_, state| !state.is_forgotten(now));
         if self.0.len() < CLIENTS_MAX {

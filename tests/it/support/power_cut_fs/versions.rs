@@ -151,7 +151,7 @@ impl<C: Change> Versions<C> {
     }
 }
 
-/// Counts the bytes that differ, including the bytes by which one slice is longer.
+/// Counts the bytes that differ. If one slice is longer, each of its additional bytes counts.
 pub fn count_differences(before: &[u8], after: &[u8]) -> usize {
     let common = before.len().min(after.len());
     // Comparing whole sectors first is much faster in a debug build.
