@@ -17,6 +17,13 @@ pub struct RateLimit {
     pub period: Duration,
 }
 
+impl RateLimit {
+    /// Returns the time in which the quota regains one request. It is at least 1 ns.
+    pub fn interval(&self) -> Duration {
+        (self.period / self.count.get()).max(Duration::from_nanos(1))
+    }
+}
+
 /// Limits that apply together, sorted by period, shortest first. An empty list means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits(Vec<RateLimit>);

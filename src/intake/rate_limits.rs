@@ -141,10 +141,9 @@ impl LimitState {
         let wait = match accepted_from {
             Some(time) if time <= now => return Ok(()),
             Some(time) => time - now,
-            None => {
-                let interval = limit.period / limit.count.get();
-                self.reservations.add(project, client, now, wait, interval)
-            }
+            None => self
+                .reservations
+                .add(project, client, now, wait, limit.interval()),
         };
         let quota = RemainingQuota { wait, ..exceeded.0 };
         Err(RateLimitExceeded(quota))

@@ -18,27 +18,22 @@ pub(super) const KEYS_MAX: usize = 50_000;
 pub(super) struct KeyedLimit<K> {
     limit: RateLimit,
     scope: LimitScope,
-    /// The time in which the quota regains one request.
-    interval: Duration,
     /// The time at which the quota of each key is full again.
     full_at: HashMap<K, Duration>,
 }
 
 impl<K: Hash + Eq + Clone> KeyedLimit<K> {
     pub(super) fn new(limit: RateLimit, scope: LimitScope) -> Self {
-        let interval = limit.period / limit.count.get();
         Self {
             limit,
             scope,
-            interval: interval.max(Duration::from_nanos(1)),
             full_at: HashMap::new(),
         }
     }
 
     /// Returns the time until the quota allows another request; zero if it allows a request now.
     pub(super) fn wait(&self, key: &K, now: Duration) -> Duration {
-        let capacity = self.interval * self.limit.count.get();
-        (self.until_full(key, now) + self.interval).saturating_sub(capacity)
+        (self.until_full(key, now) + self.limit.interval()).saturating_sub(self.time_to_refill())
     }
 
     /// Counts a request, even if the quota doesn't allow it. Returns the remaining quota.
@@ -49,17 +44,18 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
         if self.full_at.len() >= KEYS_MAX {
             self.full_at.clear();
         }
-        let until_full = self.until_full(key, now) + self.interval;
+        let interval = self.limit.interval();
+        let until_full = self.until_full(key, now) + interval;
         self.full_at.insert(key.clone(), now + until_full);
-        let capacity = self.interval * self.limit.count.get();
-        let free = capacity.saturating_sub(until_full).as_nanos() / self.interval.as_nanos();
-        self.quota(u32::try_from(free).unwrap_or(u32::MAX), self.interval)
+        let free =
+            self.time_to_refill().saturating_sub(until_full).as_nanos() / interval.as_nanos();
+        self.quota(u32::try_from(free).unwrap_or(u32::MAX), interval)
     }
 
     /// Undoes the count of one request.
     pub(super) fn undo(&mut self, key: &K) {
         if let Some(full_at) = self.full_at.get_mut(key) {
-            *full_at = full_at.saturating_sub(self.interval);
+            *full_at = full_at.saturating_sub(self.limit.interval());
         }
     }
 
@@ -74,6 +70,11 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.full_at.len()
+    }
+
+    /// Returns the time in which an empty quota becomes full.
+    fn time_to_refill(&self) -> Duration {
+        self.limit.interval() * self.limit.count.get()
     }
 
     fn until_full(&self, key: &K, now: Duration) -> Duration {
