@@ -5,8 +5,8 @@
 //! moves them when the system clock jumps (`store/db/clock_follower.rs`).
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -117,7 +117,7 @@ const TRUST_AFTER: Duration = Duration::from_secs(3600);
 ///
 /// The current time is read from the system clock once, and then advances with the monotonic clock.
 /// If somebody sets the system clock, the time doesn't change until the store has moved all
-/// deadlines and calls [`follow`](Self::follow).
+/// deadlines and the jump is [followed](Self::follow).
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<ClockState>);
 
@@ -130,6 +130,8 @@ struct ClockState {
     first_offset: i64,
     /// The monotonic time from which the system clock is trusted, in milliseconds.
     trusted_from: AtomicI64,
+    /// Locked for writing while a jump is followed.
+    following: RwLock<()>,
 }
 
 #[derive(Debug)]
@@ -177,11 +179,23 @@ impl Clock {
             offset: offset.into(),
             first_offset: offset,
             trusted_from: i64::MIN.into(),
+            following: RwLock::default(),
         }))
     }
 
     pub fn now(&self) -> Timestamp {
         self.at_offset(self.0.offset.load(Ordering::Acquire))
+    }
+
+    /// Calls `read` with the current time. No jump is followed during the call, so the time and the
+    /// stored deadlines that `read` reads belong together.
+    pub fn read_at_now<T>(&self, read: impl FnOnce(Timestamp) -> T) -> T {
+        let _guard = self
+            .0
+            .following
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        read(self.now())
     }
 
     /// Returns the current time without the jumps of the system clock since this clock was created.
@@ -208,10 +222,22 @@ impl Clock {
         ClockJump::between(to.clamp(earliest, latest), to)
     }
 
-    /// Adopts the system clock's time after a jump, and distrusts the system clock for an hour.
-    pub fn follow(&self, jump: ClockJump) {
+    /// Follows a jump: calls `move_deadlines`, then adopts the system clock's time, and distrusts
+    /// the system clock for an hour. If `move_deadlines` fails, the time doesn't change.
+    pub fn follow<E>(
+        &self,
+        jump: ClockJump,
+        move_deadlines: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let _guard = self
+            .0
+            .following
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        move_deadlines()?;
         self.0.offset.fetch_add(jump.millis(), Ordering::AcqRel);
         self.distrust();
+        Ok(())
     }
 
     /// Sets the current time. The difference from the system clock is then a jump that hasn't been
@@ -372,7 +398,10 @@ mod tests {
             manual.set(to);
             assert_eq!(clock.pending_jump(), Some(ClockJump { from, to }));
             assert_eq!(clock.now(), from);
-            clock.follow(ClockJump { from, to });
+            let failed = clock.follow(ClockJump { from, to }, || Err(()));
+            assert_eq!((failed, clock.now()), (Err(()), from));
+            let followed = clock.follow(ClockJump { from, to }, || Ok::<_, ()>(()));
+            assert_eq!(followed, Ok(()));
             assert_eq!((clock.pending_jump(), clock.now()), (None, to));
             assert_eq!(clock.now_without_jumps(), start);
             assert_eq!(clock.monotonic(), Duration::ZERO);
@@ -380,5 +409,33 @@ mod tests {
         assert!(!clock.is_trusted());
         manual.advance(TRUST_AFTER);
         assert!(clock.is_trusted());
+    }
+
+    #[test]
+    fn a_read_sees_the_time_and_the_deadlines_of_one_side_of_a_jump() {
+        let clock = Clock::manual(&ManualClock::at(Timestamp::from_millis(0)));
+        let deadline = AtomicI64::new(1000);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                (0..10_000).all(|_| {
+                    clock.read_at_now(|now| {
+                        std::thread::yield_now();
+                        deadline.load(Ordering::Acquire) - now.millis() == 1000
+                    })
+                })
+            });
+            let mut by = 3_600_000;
+            while !reader.is_finished() {
+                let (from, to) = (clock.now(), Timestamp(clock.now().0 + by));
+                let followed = clock.follow(ClockJump { from, to }, || {
+                    deadline.fetch_add(by, Ordering::AcqRel);
+                    std::thread::yield_now();
+                    Ok::<_, ()>(())
+                });
+                assert_eq!(followed, Ok(()));
+                by = -by;
+            }
+            assert!(reader.join().expect("the reader doesn't panic"));
+        });
     }
 }

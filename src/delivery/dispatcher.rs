@@ -246,9 +246,9 @@ impl Dispatcher {
             return;
         }
         state.is_running = true;
-        let (store, now) = (self.store.clone(), self.clock.now());
+        let (store, clock) = (self.store.clone(), self.clock.clone());
         self.tasks.push(Box::pin(async move {
-            let due = store.due_deliveries(now, requests, default_request).await;
+            let due = store.due_deliveries(clock, requests, default_request).await;
             Completion::Read(group, requested, due)
         }));
     }

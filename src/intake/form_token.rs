@@ -126,7 +126,8 @@ mod tests {
             let (clock, manual) = clock();
             manual.advance(AGE_MIN);
             manual.set(to);
-            clock.follow(clock.pending_jump().unwrap());
+            let jump = clock.pending_jump().unwrap();
+            assert_eq!(clock.follow(jump, || Ok::<_, ()>(())), Ok(()));
             assert_eq!(tokens.check(&token, &clock), Ok(()), "{to}");
             let new = tokens.issue(clock.now());
             let too_fast = Err(FormTokenError::TooFast);

@@ -13,7 +13,7 @@ use ulid::Ulid;
 use super::db::error::StoreError;
 use super::db::sql::{self, Json};
 use super::{Store, secrets};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId, parse_ulid};
@@ -92,22 +92,26 @@ const PENDING_DELIVERY: &str = "SELECT type, attempts, events.created_at, body, 
     FROM deliveries CROSS JOIN events ON events.id = event_id WHERE deliveries.rowid = ?1";
 
 impl Store {
-    /// Reads the deliveries that are due at `now`.
+    /// Reads the deliveries that are due now.
     ///
     /// `requests` has priority over `default_request`; without a default, only the webhooks in
     /// `requests` are read. Each webhook is read with its own query, so a backlog at one webhook
     /// can't starve the others.
     pub async fn due_deliveries(
         &self,
-        now: Timestamp,
+        clock: Clock,
         requests: HashMap<WebhookId, BatchRequest>,
         default_request: Option<BatchRequest>,
     ) -> Result<DueBatches, StoreError> {
         // Get the generation before the read, so that a change during the read makes the result
         // outdated.
         let generation = self.outbox_generation();
-        let read =
-            move |c: &Connection| read_due(c, generation, now, &requests, default_request.as_ref());
+        let read = move |connection: &Connection| {
+            clock.read_at_now(|now| {
+                let default_request = default_request.as_ref();
+                read_due(connection, generation, now, &requests, default_request)
+            })
+        };
         self.reader.read(read).await
     }
 

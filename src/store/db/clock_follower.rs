@@ -92,13 +92,13 @@ impl ClockFollower {
         let Some(jump) = self.clock.pending_jump() else {
             return false;
         };
-        if let Err(error) = self.move_deadlines(connection, jump) {
+        let move_deadlines = || self.move_deadlines(connection, jump);
+        if let Err(error) = self.clock.follow(jump, move_deadlines) {
             if !std::mem::replace(&mut self.has_failed, true) {
                 tracing::error!(%error, "following a jump of the system clock failed");
             }
             return false;
         }
-        self.clock.follow(jump);
         (self.stored_at, self.has_jumped, self.has_failed) = (None, false, false);
         tracing::warn!(
             from = %jump.from,
