@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::InlineSegment;
-use super::document::split_inline_code;
+use super::openapi_document::split_inline_code;
 use crate::pages::framework::format::group_digits;
 
 /// The documentation of an object member, a parameter, or a header.
@@ -20,7 +20,10 @@ pub(super) struct FieldDoc {
 }
 
 /// Resolves a schema that can be a `$ref`. Returns the schema and, if it was referenced, its name.
-pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value, Option<&'a str>) {
+pub(super) fn resolve_schema<'a>(
+    document: &'a Value,
+    schema: &'a Value,
+) -> (&'a Value, Option<&'a str>) {
     let name = schema["$ref"]
         .as_str()
         .and_then(|path| path.rsplit('/').next());

@@ -20,7 +20,7 @@ impl WebhookChecker<'_> {
         Some((self.webhook_path("deliveries"), "Deliveries"))
     }
 
-    pub(super) fn webhook_row_link(&self, name: &'static str) -> Option<(String, &'static str)> {
+    pub(super) fn webhook_link(&self, name: &'static str) -> Option<(String, &'static str)> {
         let id = &self.webhook.id;
         Some((format!("/settings/notifications?open={id}#{id}"), name))
     }

@@ -83,11 +83,7 @@ impl WebhookChecker<'_> {
     fn check_reachable(&self) -> CheckReport {
         let Some((delivery, last)) = self.attempts_latest_first().into_iter().next() else {
             let text = "No deliveries yet. Press “Test” to send one and see the result.";
-            return (
-                CheckStatus::Unknown,
-                text.into(),
-                self.webhook_row_link("Test"),
-            );
+            return (CheckStatus::Unknown, text.into(), self.webhook_link("Test"));
         };
         if has_connected(last) {
             let result = last.status.map_or_else(
@@ -192,7 +188,7 @@ impl WebhookChecker<'_> {
         (
             CheckStatus::Problem,
             text.into(),
-            self.webhook_row_link("Enable"),
+            self.webhook_link("Enable"),
         )
     }
 
@@ -212,14 +208,14 @@ impl WebhookChecker<'_> {
             (
                 CheckStatus::Problem,
                 text,
-                self.webhook_row_link("Select topics"),
+                self.webhook_link("Select topics"),
             )
         } else {
             let text = format!(
                 "Not selected: {}. Those events aren’t sent.",
                 missing.join(", ")
             );
-            (CheckStatus::Ok, text, self.webhook_row_link("Topics"))
+            (CheckStatus::Ok, text, self.webhook_link("Topics"))
         }
     }
 
@@ -312,7 +308,7 @@ impl WebhookChecker<'_> {
             let text = format!(
                 "The endpoint sent Retry-After. Deliveries are held until {clock}. A successful test ends the hold."
             );
-            return (CheckStatus::Problem, text, self.webhook_row_link("Test"));
+            return (CheckStatus::Problem, text, self.webhook_link("Test"));
         }
         let attempts = self.attempts_latest_first();
         let failed = attempts

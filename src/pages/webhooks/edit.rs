@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 
-use super::actions::{redirect_to_open_row, update};
+use super::actions::{redirect_to_open_row, update_webhook};
 use super::headers::{self, HeaderLineError, format_headers};
 use super::render_page;
 use crate::domain::validation::{check, check_all};

@@ -52,7 +52,7 @@ impl EndpointCodePage {
             .chain([LISTEN_TAB])
             .map(|(key, name)| {
                 let path = format!("{}?with={key}", self.path("endpoint-code"));
-                (path, name, name == self.name())
+                (path, name, name == self.selected_tab_name())
             })
             .collect()
     }
