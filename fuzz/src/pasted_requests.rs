@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use miniback::pages::request_parser::{BodyEncoding, PastedHeaders, parse_body};
+use miniback::pages::request_parser::{BodyEncoding, PastedHeaders, decode_body};
 use serde_json::json;
 
 use super::support::{split_at, text};
@@ -22,7 +22,7 @@ pub fn pasted_request(data: &[u8]) -> bool {
     let mut is_decoded = false;
     for encoding in BodyEncoding::ALL {
         assert_eq!(BodyEncoding::parse(encoding.as_str()), encoding);
-        if let Ok(decoded) = parse_body(&pasted_body, encoding) {
+        if let Ok(decoded) = decode_body(&pasted_body, encoding) {
             assert!(decoded.len() <= pasted_body.len());
             is_decoded |= encoding != BodyEncoding::Text;
         }
@@ -71,13 +71,17 @@ fn check_encodings(body: &[u8]) {
         format!("<Buffer {}>", spaced.join(" ")),
     ] {
         if !body.is_empty() {
-            assert_eq!(parse_body(&pasted, BodyEncoding::Hex), bytes, "{pasted}");
+            assert_eq!(decode_body(&pasted, BodyEncoding::Hex), bytes, "{pasted}");
         }
     }
     for pasted in [STANDARD.encode(body), URL_SAFE_NO_PAD.encode(body)] {
-        assert_eq!(parse_body(&pasted, BodyEncoding::Base64), bytes, "{pasted}");
+        assert_eq!(
+            decode_body(&pasted, BodyEncoding::Base64),
+            bytes,
+            "{pasted}"
+        );
     }
     let python: String = body.iter().map(|byte| format!("\\x{byte:02x}")).collect();
     let python = format!("b'{python}'");
-    assert_eq!(parse_body(&python, BodyEncoding::Text), bytes, "{python}");
+    assert_eq!(decode_body(&python, BodyEncoding::Text), bytes, "{python}");
 }

@@ -102,7 +102,7 @@ pub(super) async fn set_password(
     let verified = match verify_password(&context, &user.email, current, client).await? {
         PasswordCheck::Correct(verified) => verified,
         PasswordCheck::Wrong => {
-            return reject(
+            return render_rejected_form(
                 &context,
                 ValidationErrors::for_field("current", "That isn’t your current password."),
             )
@@ -110,14 +110,15 @@ pub(super) async fn set_password(
         }
         PasswordCheck::Rejected(rejection) => {
             let errors = ValidationErrors::for_field("current", rejection.message());
-            let mut response = reject(&context, errors).await?;
+            let mut response = render_rejected_form(&context, errors).await?;
             rejection.apply(&mut response);
             return Ok(response);
         }
     };
     let password = fields.get("password");
     if let Err(error) = check_password(password, &user.email) {
-        return reject(&context, ValidationErrors::for_field("password", error)).await;
+        return render_rejected_form(&context, ValidationErrors::for_field("password", error))
+            .await;
     }
     let hash = verified.permit.hash(password.to_owned()).await?;
     let store = &context.app.store;
@@ -127,7 +128,7 @@ pub(super) async fn set_password(
     Ok(context.redirect("/settings/account"))
 }
 
-async fn reject(
+async fn render_rejected_form(
     context: &RequestContext,
     errors: ValidationErrors,
 ) -> Result<HttpResponse, PageError> {

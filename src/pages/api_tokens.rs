@@ -54,7 +54,7 @@ impl TokenRow {
 }
 
 /// Each scope with its label and description.
-const SCOPES: [(Scope, &str, &str); 3] = [
+const SCOPE_OPTIONS: [(Scope, &str, &str); 3] = [
     (Scope::Full, "Full", "All your permissions"),
     (Scope::Submit, "Submit", "Submit feedback only"),
     (Scope::Metrics, "Metrics", "Read metrics only"),
@@ -92,12 +92,12 @@ impl TokensPage {
         })
     }
 
-    fn scopes(&self) -> [(Scope, &'static str, &'static str); 3] {
-        SCOPES
+    fn scope_options(&self) -> [(Scope, &'static str, &'static str); 3] {
+        SCOPE_OPTIONS
     }
 
-    fn scope_name(&self, scope: &Scope) -> &'static str {
-        let found = SCOPES.iter().find(|(known, ..)| known == scope);
+    fn scope_label(&self, scope: &Scope) -> &'static str {
+        let found = SCOPE_OPTIONS.iter().find(|(known, ..)| known == scope);
         found.map_or("", |(_, name, _)| name)
     }
 }

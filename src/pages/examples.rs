@@ -72,9 +72,11 @@ impl Example {
     /// the code.
     pub fn adapt_to_path(&self, path: &str) -> (String, String) {
         let literal = match self.receiver.map(|receiver| receiver.path) {
-            Some(PathSyntax::JavaScriptString) => javascript_string(path),
-            Some(PathSyntax::ExpressPattern) => javascript_string(&escape_for_express(path)),
-            Some(PathSyntax::PythonString) => python_string(path),
+            Some(PathSyntax::JavaScriptString) => javascript_string_literal(path),
+            Some(PathSyntax::ExpressPattern) => {
+                javascript_string_literal(&escape_for_express(path))
+            }
+            Some(PathSyntax::PythonString) => python_string_literal(path),
             Some(PathSyntax::NextDirectory) => {
                 let file = nextjs_route_file(path);
                 let code = self.code.replace(self.file, &file);
@@ -241,7 +243,7 @@ static EXAMPLES: [Example; 13] = [
     },
 ];
 
-fn javascript_string(text: &str) -> String {
+fn javascript_string_literal(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -259,7 +261,7 @@ fn escape_for_express(path: &str) -> String {
 }
 
 /// Formats the decoded path as a Python string literal. Flask compares decoded paths.
-fn python_string(path: &str) -> String {
+fn python_string_literal(path: &str) -> String {
     let decoded = percent_encoding::percent_decode_str(path)
         .decode_utf8()
         .unwrap_or(path.into());
@@ -304,11 +306,11 @@ mod tests {
     #[test]
     fn escapes_special_characters_for_each_language() {
         assert_eq!(
-            javascript_string(&escape_for_express("/a:b(c)/it's")),
+            javascript_string_literal(&escape_for_express("/a:b(c)/it's")),
             r#""/a\\:b\\(c\\)/it's""#
         );
         assert_eq!(
-            python_string("/a%22b/%C3%A9/it's"),
+            python_string_literal("/a%22b/%C3%A9/it's"),
             r#""/a\"b/\U000000e9/it's""#
         );
         assert_eq!(nextjs_route_file("/_in/box/"), "app/%5Fin/box/route.js");

@@ -28,7 +28,7 @@ use crate::store::{LinkError, OneTimeLink, Precondition, UserError};
 const PATH: &str = "/settings/people";
 const ROLE_FIELD: EditField = ("role", "Role");
 const INVITATION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
-const RESET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+const RESET_LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 type IdPath = web::Path<String>;
 
@@ -82,7 +82,7 @@ impl PersonRow {
         self.user.role == Role::Admin
     }
 
-    fn loaded(&self) -> Vec<LoadedValue> {
+    fn loaded_values(&self) -> Vec<LoadedValue> {
         edits::loaded_values(&[ROLE_FIELD], |_| self.user.role.to_string())
     }
 }
@@ -188,11 +188,12 @@ pub(super) async fn invite(
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let typed = fields.get("email");
-    let role = read_role(&fields)?;
+    let role = parse_role(&fields)?;
     let email = match check_email(typed) {
         Ok(email) => email,
         Err(error) => {
-            return reject_invitation(&context, typed.to_owned(), role, error.to_string()).await;
+            return render_rejected_invitation(&context, typed.to_owned(), role, error.to_string())
+                .await;
         }
     };
     let token = tokens::random_token();
@@ -212,13 +213,13 @@ pub(super) async fn invite(
         }
         Err(LinkError::User(UserError::EmailTaken(_))) => {
             let error = "This email already has an account.".to_owned();
-            reject_invitation(&context, email, role, error).await
+            render_rejected_invitation(&context, email, role, error).await
         }
         Err(error) => Err(into_page_error(error)),
     }
 }
 
-async fn reject_invitation(
+async fn render_rejected_invitation(
     context: &RequestContext,
     email: String,
     role: Role,
@@ -247,7 +248,7 @@ pub(super) async fn reset_password(
     context
         .app
         .store
-        .create_reset_link(user.clone(), admin, hash, RESET_LIFETIME)
+        .create_reset_link(user.clone(), admin, hash, RESET_LINK_LIFETIME)
         .await
         .map_err(into_page_error)?;
     let link = context.absolute_url(&format!("/reset?token={token}"));
@@ -260,7 +261,7 @@ pub(super) async fn set_role(
     id: IdPath,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let role = read_role(&fields)?;
+    let role = parse_role(&fields)?;
     let id = UserId::new(id.into_inner());
     let is_own_change = context.user()?.id == id && context.user()?.role != role;
     let edits = Edits::read(&fields, &[ROLE_FIELD]);
@@ -275,7 +276,7 @@ pub(super) async fn set_role(
             let conflicts = edits.conflicts(|_| stored.role.to_string());
             Err(PageError::Conflict(conflicts))
         }
-        Ok(_) if is_own_change => Ok(redirect_signed_out(&context)),
+        Ok(_) if is_own_change => Ok(redirect_to_sign_in(&context)),
         Ok(user) => {
             context.push_message(match user.role {
                 Role::Admin => format!("{} is an admin now.", user.email),
@@ -283,7 +284,7 @@ pub(super) async fn set_role(
             });
             Ok(context.redirect(PATH))
         }
-        Err(UserError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
+        Err(UserError::LastAdmin(email)) => render_last_admin_error(&context, &email).await,
         Err(error) => Err(error.into()),
     }
 }
@@ -292,14 +293,14 @@ pub(super) async fn remove(context: RequestContext, id: IdPath) -> Result<HttpRe
     let id = UserId::new(id.into_inner());
     let is_you = context.user()?.id == id;
     match context.app.store.delete_user_by_id(id).await {
-        Ok(_) if is_you => Ok(redirect_signed_out(&context)),
+        Ok(_) if is_you => Ok(redirect_to_sign_in(&context)),
         Ok(user) => {
             context.push_message(format!("{} removed.", user.email));
             Ok(context.redirect(PATH))
         }
         // The user has already been removed, for example by an earlier submission.
         Err(UserError::NotFound(_)) => Ok(context.redirect(PATH)),
-        Err(UserError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
+        Err(UserError::LastAdmin(email)) => render_last_admin_error(&context, &email).await,
         Err(error) => Err(error.into()),
     }
 }
@@ -316,12 +317,12 @@ pub(super) async fn revoke_link(
     Ok(context.redirect(PATH))
 }
 
-fn read_role(fields: &IdempotentForm) -> Result<Role, PageError> {
+fn parse_role(fields: &IdempotentForm) -> Result<Role, PageError> {
     let role = fields.get("role").parse();
     role.map_err(|_| PageError::InvalidForm)
 }
 
-async fn reject_last_admin(
+async fn render_last_admin_error(
     context: &RequestContext,
     email: &str,
 ) -> Result<HttpResponse, PageError> {
@@ -333,7 +334,7 @@ async fn reject_last_admin(
 }
 
 /// Redirects to the sign-in page after a change that ended the current user's sessions.
-fn redirect_signed_out(context: &RequestContext) -> HttpResponse {
+fn redirect_to_sign_in(context: &RequestContext) -> HttpResponse {
     let mut response = context.redirect("/login");
     session::clear_cookies(context, &mut response);
     response

@@ -38,7 +38,7 @@ pub fn routes() -> Routes {
 
 fn public_routes(routes: Routes) -> Routes {
     routes
-        .service(page_routes("/", [get(Public, redirects::home)]))
+        .service(page_routes("/", [get(Public, redirects::redirect_home)]))
         .service(page_routes(
             "/static/{name}",
             [get(Public, static_files::get)],
@@ -114,13 +114,16 @@ fn feedback_routes(routes: Routes) -> Routes {
                 .with_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
         .service(
-            page_routes("/feedback/undo", [post(Member, feedback::undo)])
-                .with_data(FormPage::new("/feedback?{back}", feedback::show)),
+            page_routes(
+                "/feedback/undo",
+                [post(Member, feedback::undo_status_changes)],
+            )
+            .with_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
         .service(
             page_routes(
                 "/feedback/ask-to-delete",
-                [post(Member, feedback::confirm_delete)],
+                [post(Member, feedback::request_delete_confirmation)],
             )
             .with_data(
                 FormPage::new("/feedback?{back}", feedback::show).with_action("/feedback/status"),

@@ -3,7 +3,7 @@
 //! The document is passed in, because pages must not import the API. The contents are built on the
 //! first request, which saves memory in installations that never show the page.
 
-mod document;
+mod openapi_document;
 mod schema;
 
 use std::sync::OnceLock;
@@ -34,7 +34,7 @@ impl ApiReference {
 
     fn contents(&self) -> &ReferenceContents {
         self.contents
-            .get_or_init(|| document::contents(&(self.document)()))
+            .get_or_init(|| openapi_document::build_reference_contents(&(self.document)()))
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::InlineSegment;
-use super::document::split_inline_code;
+use super::openapi_document::split_inline_code;
 use crate::pages::framework::format::group_digits;
 
 /// The documentation of an object member, a parameter, or a header.
@@ -20,7 +20,10 @@ pub(super) struct FieldDoc {
 }
 
 /// Resolves a schema that can be a `$ref`. Returns the schema and, if it was referenced, its name.
-pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value, Option<&'a str>) {
+pub(super) fn resolve_schema<'a>(
+    document: &'a Value,
+    schema: &'a Value,
+) -> (&'a Value, Option<&'a str>) {
     let name = schema["$ref"]
         .as_str()
         .and_then(|path| path.rsplit('/').next());
@@ -32,7 +35,7 @@ pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value,
 
 /// Returns the documentation of an object's members. Members inherited through `allOf` come last.
 pub(super) fn field_docs(document: &Value, schema: &Value) -> Vec<FieldDoc> {
-    let (schema, _) = resolve(document, schema);
+    let (schema, _) = resolve_schema(document, schema);
     let empty = Vec::new();
     let parts = schema["allOf"].as_array().unwrap_or(&empty);
     let required = schema["required"].as_array().unwrap_or(&empty);
@@ -56,10 +59,10 @@ pub(super) fn field_doc(
     is_required: bool,
 ) -> FieldDoc {
     let description = schema["description"].as_str();
-    let (value_type, schema_name) = value_type(document, schema);
-    let referenced = resolve(document, without_null(schema)).0;
+    let (value_type, schema_name) = describe_type(document, schema);
+    let referenced = resolve_schema(document, non_null_schema(schema)).0;
     let description = description
-        .or(without_null(schema)["description"].as_str())
+        .or(non_null_schema(schema)["description"].as_str())
         .or(referenced["description"].as_str());
     FieldDoc {
         name: name.to_owned(),
@@ -72,7 +75,7 @@ pub(super) fn field_doc(
 }
 
 /// Returns the non-null alternative of a nullable schema. Returns other schemas unchanged.
-fn without_null(schema: &Value) -> &Value {
+fn non_null_schema(schema: &Value) -> &Value {
     let choices = schema["oneOf"].as_array();
     choices
         .and_then(|choices| choices.iter().find(|choice| choice["type"] != "null"))
@@ -83,9 +86,9 @@ fn without_null(schema: &Value) -> &Value {
 /// schema. The description doesn't repeat this name.
 ///
 /// Examples: `list of string`, `` `NEW`, `REVIEWED`, or `RESOLVED` ``, `number or null, 1 to 100`.
-fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
-    let inner = without_null(schema);
-    let (resolved, name) = resolve(document, inner);
+fn describe_type(document: &Value, schema: &Value) -> (String, Option<String>) {
+    let inner = non_null_schema(schema);
+    let (resolved, name) = resolve_schema(document, inner);
     let types: Vec<&str> = match &resolved["type"] {
         Value::String(name) => vec![name.as_str()],
         Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
@@ -94,9 +97,9 @@ fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
     let is_nullable = !std::ptr::eq(inner, schema) || types.contains(&"null");
     let mut schema_name = None;
     let mut description = match types.first().copied().unwrap_or_default() {
-        _ if resolved["enum"].is_array() => join_choices(&resolved["enum"]),
+        _ if resolved["enum"].is_array() => join_enum_values(&resolved["enum"]),
         "array" => {
-            let (item_type, item_name) = self::value_type(document, &resolved["items"]);
+            let (item_type, item_name) = describe_type(document, &resolved["items"]);
             schema_name = item_name;
             if schema_name.is_some() {
                 "list of".to_owned()
@@ -122,14 +125,14 @@ fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
     if is_nullable && schema_name.is_none() {
         description.push_str(" or null");
     }
-    for limit in constraints(resolved) {
+    for limit in describe_constraints(resolved) {
         description.push_str(", ");
         description.push_str(&limit);
     }
     (description, schema_name)
 }
 
-fn join_choices(values: &Value) -> String {
+fn join_enum_values(values: &Value) -> String {
     let quoted: Vec<String> = values
         .as_array()
         .into_iter()
@@ -145,7 +148,7 @@ fn join_choices(values: &Value) -> String {
     }
 }
 
-fn constraints(schema: &Value) -> Vec<String> {
+fn describe_constraints(schema: &Value) -> Vec<String> {
     let mut limits = Vec::new();
     for (least, most, unit) in [
         ("minLength", "maxLength", " characters"),
@@ -181,7 +184,7 @@ pub(super) fn example_value(document: &Value, schema: &Value) -> Value {
     if schema["oneOf"].is_array() {
         return Value::Null;
     }
-    let (schema, _) = resolve(document, schema);
+    let (schema, _) = resolve_schema(document, schema);
     if let Some(example) = explicit_example(schema) {
         return example.clone();
     }
@@ -202,7 +205,7 @@ pub(super) fn example_value(document: &Value, schema: &Value) -> Value {
     let required = schema["required"].as_array();
     for (name, member) in schema["properties"].as_object().into_iter().flatten() {
         let is_required = required.is_some_and(|names| names.iter().any(|n| n == name));
-        let resolved = resolve(document, member).0;
+        let resolved = resolve_schema(document, member).0;
         if is_required
             || explicit_example(member)
                 .or(explicit_example(resolved))

@@ -8,11 +8,11 @@ use crate::pages::framework::page_error::PageError;
 use crate::store::{PendingDeliveryError, RedeliverError};
 
 /// The ids of the webhook and the delivery.
-type DeliveryPath = web::Path<(String, String)>;
+type DeliveryIdsPath = web::Path<(String, String)>;
 
 pub async fn redeliver(
     context: RequestContext,
-    path: DeliveryPath,
+    path: DeliveryIdsPath,
 ) -> Result<HttpResponse, PageError> {
     let id = DeliveryId::new(&path.1);
     let message = match context.app.store.redeliver(id).await {
@@ -25,27 +25,30 @@ pub async fn redeliver(
         // already pending.
         Err(error) => error.to_string(),
     };
-    Ok(show_message(&context, &path, message))
+    Ok(redirect_with_message(&context, &path, message))
 }
 
-pub async fn retry(context: RequestContext, path: DeliveryPath) -> Result<HttpResponse, PageError> {
+pub async fn retry(
+    context: RequestContext,
+    path: DeliveryIdsPath,
+) -> Result<HttpResponse, PageError> {
     let result = context.app.delivery.retry(DeliveryId::new(&path.1)).await;
-    let message = pending_delivery_message(result, "Retry started.")?;
-    Ok(show_message(&context, &path, message))
+    let message = action_result_message(result, "Retry started.")?;
+    Ok(redirect_with_message(&context, &path, message))
 }
 
 pub async fn cancel(
     context: RequestContext,
-    path: DeliveryPath,
+    path: DeliveryIdsPath,
 ) -> Result<HttpResponse, PageError> {
     let id = DeliveryId::new(&path.1);
     let result = context.app.store.cancel_delivery(id).await;
-    let message = pending_delivery_message(result, "Delivery canceled.")?;
-    Ok(show_message(&context, &path, message))
+    let message = action_result_message(result, "Delivery canceled.")?;
+    Ok(redirect_with_message(&context, &path, message))
 }
 
 /// Returns the message for a result: `success`, or the reason that the delivery can't be changed.
-fn pending_delivery_message(
+fn action_result_message(
     result: Result<(), PendingDeliveryError>,
     success: &str,
 ) -> Result<String, PageError> {
@@ -58,7 +61,11 @@ fn pending_delivery_message(
 }
 
 /// Redirects to the delivery's page, which shows the message.
-fn show_message(context: &RequestContext, path: &DeliveryPath, message: String) -> HttpResponse {
+fn redirect_with_message(
+    context: &RequestContext,
+    path: &DeliveryIdsPath,
+    message: String,
+) -> HttpResponse {
     context.push_message(message);
     context.redirect(&format!(
         "/settings/notifications/{}/deliveries/{}",

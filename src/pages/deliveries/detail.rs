@@ -11,7 +11,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::explanation::{advice, format_duration, status_text, test_advice};
 use crate::domain::id::{DeliveryId, WebhookId};
-use crate::pages::deliveries::row::{DeliveryRow, failure_label, max_attempts_of};
+use crate::pages::deliveries::row::{DeliveryRow, failure_label, max_attempts_for};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::layout::{Layout, render};
@@ -124,7 +124,7 @@ pub async fn show(
     let webhook_max = webhook.as_ref().map_or(1, |webhook| {
         context.app.delivery.max_attempts(webhook.retries)
     });
-    let max_attempts = max_attempts_of(&detail.summary, webhook_max);
+    let max_attempts = max_attempts_for(&detail.summary, webhook_max);
     let is_test = detail.summary.event == EventType::Test;
     let page = DeliveryPage {
         row: DeliveryRow::new(&detail.summary, max_attempts, now),

@@ -53,7 +53,7 @@ struct DeliveriesPage {
 
 impl DeliveriesPage {
     /// Returns the value and label of each state, and whether the list shows only this state.
-    fn states(&self) -> Vec<(&'static str, &'static str, bool)> {
+    fn state_options(&self) -> Vec<(&'static str, &'static str, bool)> {
         let label = |state| match state {
             DeliveryState::Pending => "Pending",
             DeliveryState::Delivered => "Delivered",
@@ -71,7 +71,7 @@ impl DeliveriesPage {
             .into()
     }
 
-    fn events(&self) -> Vec<(&'static str, bool)> {
+    fn event_options(&self) -> Vec<(&'static str, bool)> {
         EventType::all()
             .map(|event| (event.as_str(), self.filter.event == Some(event)))
             .collect()
@@ -92,7 +92,7 @@ impl DeliveriesPage {
         )
     }
 
-    fn older_path(&self, before: &str) -> String {
+    fn older_page_path(&self, before: &str) -> String {
         let state = self.filter.state.map(DeliveryState::as_str);
         let event = self.filter.event.map(EventType::as_str);
         let pairs = [("state", state), ("event", event), ("before", Some(before))];
@@ -111,7 +111,7 @@ impl DeliveriesPage {
         self.filter.state.is_some() || self.filter.event.is_some()
     }
 
-    fn periods(&self) -> [(u64, &'static str); 4] {
+    fn redelivery_periods(&self) -> [(u64, &'static str); 4] {
         REDELIVERY_PERIODS
     }
 }

@@ -37,7 +37,7 @@ pub struct DeliveryRow {
 
 /// Returns the maximum number of attempts before a delivery fails: 1 for a test, otherwise
 /// `webhook_max`. A redelivery restarts the count.
-pub fn max_attempts_of(delivery: &DeliverySummary, webhook_max: usize) -> usize {
+pub fn max_attempts_for(delivery: &DeliverySummary, webhook_max: usize) -> usize {
     match delivery.event {
         EventType::Test => 1,
         EventType::Topic(_) => webhook_max,
@@ -89,7 +89,7 @@ impl DeliveryRow {
                     if delivery.state == DeliveryState::Pending
                         && count == delivery.round_attempts =>
                 {
-                    format!("{count} of {}", max_attempts_of(delivery, max_attempts))
+                    format!("{count} of {}", max_attempts_for(delivery, max_attempts))
                 }
                 count => count.to_string(),
             },

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use super::PATH;
 use super::is_feedback_id;
-use super::parse_ids;
+use super::parse_feedback_ids;
 use crate::domain::feedback::{Actor, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::pages::framework::context::RequestContext;
@@ -14,7 +14,7 @@ use crate::pages::framework::page_error::PageError;
 use crate::store::{AppliedStatusChange, StatusChange};
 
 /// Returns the path to redirect to after a form is processed: the list, or the item's own page.
-fn return_path(fields: &IdempotentForm) -> String {
+fn redirect_path(fields: &IdempotentForm) -> String {
     let item = fields.get("return_to_item");
     if is_feedback_id(item) {
         return format!("{PATH}/{item}");
@@ -31,7 +31,7 @@ fn return_path(fields: &IdempotentForm) -> String {
     }
 }
 
-fn actor(context: &RequestContext) -> Result<Actor, PageError> {
+fn current_actor(context: &RequestContext) -> Result<Actor, PageError> {
     Ok(Actor {
         email: context.user()?.email.clone(),
         token: None,
@@ -47,7 +47,7 @@ fn parse_status(fields: &IdempotentForm) -> Result<FeedbackStatus, PageError> {
 
 /// Adds a message such as "Marked as reviewed." with "Undo" to the next page, unless nothing was
 /// changed.
-fn push_status_message(
+fn push_status_change_message(
     context: &RequestContext,
     fields: &IdempotentForm,
     changed: &[AppliedStatusChange],
@@ -92,9 +92,11 @@ pub async fn set_status(
         .feedback(change.id.clone())
         .await?
         .ok_or(PageError::ItemNotFound)?;
-    let changed = store.set_statuses(vec![change], actor(&context)?).await?;
-    push_status_message(&context, &fields, &changed);
-    Ok(context.redirect(&return_path(&fields)))
+    let changed = store
+        .set_statuses(vec![change], current_actor(&context)?)
+        .await?;
+    push_status_change_message(&context, &fields, &changed);
+    Ok(context.redirect(&redirect_path(&fields)))
 }
 
 /// Sets the status of the selected items.
@@ -108,12 +110,12 @@ pub async fn set_statuses(
         only_from: None,
         to,
     };
-    let changes: Vec<_> = parse_ids(fields.all("id"))
+    let changes: Vec<_> = parse_feedback_ids(fields.all("id"))
         .into_iter()
         .map(change)
         .collect();
     let selected = changes.len();
-    let by = actor(&context)?;
+    let by = current_actor(&context)?;
     let changed = context.app.store.set_statuses(changes, by).await?;
     if selected == 0 {
         context.push_message("No feedback selected.");
@@ -121,19 +123,19 @@ pub async fn set_statuses(
         let status = to.label().to_lowercase();
         context.push_message(format!("No change: already {status}."));
     }
-    push_status_message(&context, &fields, &changed);
-    Ok(context.redirect(&return_path(&fields)))
+    push_status_change_message(&context, &fields, &changed);
+    Ok(context.redirect(&redirect_path(&fields)))
 }
 
 /// Reverts status changes. Skips items that were deleted or whose status has changed again.
-pub async fn undo(
+pub async fn undo_status_changes(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let change = |encoded: &str| {
         let mut parts = encoded.split(':');
         let change = StatusChange {
-            id: parse_ids(parts.next().into_iter()).pop()?,
+            id: parse_feedback_ids(parts.next().into_iter()).pop()?,
             to: parts.next()?.parse().ok()?,
             only_from: Some(parts.next()?.parse().ok()?),
         };
@@ -142,7 +144,7 @@ pub async fn undo(
     let changes: Option<Vec<_>> = fields.all("change").map(change).collect();
     let changes = changes.ok_or(PageError::InvalidForm)?;
     let requested = changes.len();
-    let by = actor(&context)?;
+    let by = current_actor(&context)?;
     let undone = context.app.store.set_statuses(changes, by).await?.len();
     context.push_message(match requested - undone {
         0 => "Undone.".to_owned(),
@@ -150,19 +152,19 @@ pub async fn undo(
         1 => "Undone, except for 1 item that has changed or been deleted.".to_owned(),
         left => format!("Undone, except for {left} items that have changed or been deleted."),
     });
-    Ok(context.redirect(&return_path(&fields)))
+    Ok(context.redirect(&redirect_path(&fields)))
 }
 
 /// Redirects to the list, which asks for confirmation before the selected items are deleted.
-pub async fn confirm_delete(
+pub async fn request_delete_confirmation(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let selected: Vec<String> = parse_ids(fields.all("id"))
+    let selected: Vec<String> = parse_feedback_ids(fields.all("id"))
         .iter()
         .map(ToString::to_string)
         .collect();
-    let list = return_path(&fields);
+    let list = redirect_path(&fields);
     if selected.is_empty() {
         context.push_message("No feedback selected.");
         return Ok(context.redirect(&list));
@@ -175,12 +177,12 @@ pub async fn delete(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let ids = parse_ids(fields.all("id"));
+    let ids = parse_feedback_ids(fields.all("id"));
     let deleted = context.app.store.delete_feedback_items(ids).await?;
     context.push_message(match deleted {
         0 => "Already deleted.".to_owned(),
         1 => "Feedback deleted.".to_owned(),
         count => format!("{count} items deleted."),
     });
-    Ok(context.redirect(&return_path(&fields)))
+    Ok(context.redirect(&redirect_path(&fields)))
 }

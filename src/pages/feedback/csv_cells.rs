@@ -29,17 +29,17 @@ fn escape_formulas(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut is_cell_start = true;
     for (at, c) in text.char_indices() {
-        let is_first_separator = at == 0 && is_separator(c);
-        if is_first_separator || (is_cell_start && begins_formula(&text[at..])) {
+        let is_first_separator = at == 0 && is_cell_separator(c);
+        if is_first_separator || (is_cell_start && can_begin_formula(&text[at..])) {
             escaped.push('\'');
         }
         escaped.push(c);
-        is_cell_start = is_separator(c);
+        is_cell_start = is_cell_separator(c);
     }
     escaped
 }
 
-fn is_separator(c: char) -> bool {
+fn is_cell_separator(c: char) -> bool {
     matches!(
         c,
         ';' | '\t' | '\r' | '\n' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}'
@@ -48,10 +48,10 @@ fn is_separator(c: char) -> bool {
 
 /// Returns whether a spreadsheet could evaluate a cell that starts with `text` as a formula. Skips
 /// leading quotes, spaces, and invisible characters, because some programs drop them.
-fn begins_formula(text: &str) -> bool {
+fn can_begin_formula(text: &str) -> bool {
     let is_dropped = |c: char| {
         let is_blank = c.is_whitespace() || c.is_control() || is_invisible(c);
-        c == '"' || (is_blank && !is_separator(c))
+        c == '"' || (is_blank && !is_cell_separator(c))
     };
     text.trim_start_matches(is_dropped)
         .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::item::{FeedbackDetails, ItemView};
+use super::item::{FeedbackDetails, FeedbackItemView};
 use crate::domain::id::FeedbackId;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
@@ -15,7 +15,7 @@ use crate::pages::framework::page_error::PageError;
 #[template(path = "feedback_detail.html")]
 struct FeedbackDetailPage {
     layout: Layout,
-    item: ItemView,
+    item: FeedbackItemView,
 }
 
 pub async fn show(
@@ -31,6 +31,6 @@ pub async fn show(
     let details = FeedbackDetails::load(&context, &feedback).await?;
     let (layout, _) = context.build_layout("Feedback details", NavSection::Feedback);
     let is_confirming_delete = context.query_param("delete").is_some();
-    let item = ItemView::for_page(feedback, &layout, details, is_confirming_delete);
+    let item = FeedbackItemView::for_page(feedback, &layout, details, is_confirming_delete);
     render(StatusCode::OK, &FeedbackDetailPage { layout, item })
 }

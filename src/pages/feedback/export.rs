@@ -4,7 +4,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::ListQuery;
+use super::FeedbackListQuery;
 use super::csv_cells::{BYTE_ORDER_MARK, write_row};
 use crate::domain::feedback::Feedback;
 use crate::domain::id::UserId;
@@ -16,7 +16,7 @@ use crate::store::{FeedbackFilter, PageRequest};
 
 /// Maximum number of items in a piece of the file.
 const BATCH_SIZE: usize = 500;
-const COLUMNS: [&str; 8] = [
+const CSV_COLUMNS: [&str; 8] = [
     "id",
     "createdAt",
     "status",
@@ -48,7 +48,7 @@ enum ExportPosition {
 }
 
 async fn export(context: RequestContext, format: ExportFormat) -> Result<HttpResponse, PageError> {
-    let query = ListQuery::parse(&context).await?;
+    let query = FeedbackListQuery::parse(&context).await?;
     if let Some(problem) = query.problem {
         return Err(PageError::Specific {
             status: StatusCode::UNPROCESSABLE_ENTITY,
@@ -69,7 +69,7 @@ async fn export(context: RequestContext, format: ExportFormat) -> Result<HttpRes
         ExportFormat::Json => ("application/json", "json"),
     };
     let slot = exports::start(&context)?;
-    let (user, filter) = (context.user()?.id.clone(), query.filter());
+    let (user, filter) = (context.user()?.id.clone(), query.to_feedback_filter());
     let file = exports::stream(slot, ExportPosition::Start, move |position| {
         next_piece(
             context.clone(),
@@ -110,19 +110,19 @@ async fn next_piece(
         let next = page.next_cursor.map(ExportPosition::After);
         let is_last = next.is_none();
         let bytes = blocking(move || match format {
-            ExportFormat::Csv => csv_rows(&page.items, is_first),
-            ExportFormat::Json => json_rows(&page.items, is_first, is_last),
+            ExportFormat::Csv => render_csv_rows(&page.items, is_first),
+            ExportFormat::Json => render_json_items(&page.items, is_first, is_last),
         });
         Ok((bytes.await??, next))
     };
     context.app.long_reads.run(&user, read).await
 }
 
-fn csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, ExportError> {
+fn render_csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, ExportError> {
     let failed = |error: csv::Error| ExportError::Write(error.to_string());
     let mut file = Vec::new();
     if is_first {
-        file = write_row(BYTE_ORDER_MARK.to_vec(), COLUMNS).map_err(failed)?;
+        file = write_row(BYTE_ORDER_MARK.to_vec(), CSV_COLUMNS).map_err(failed)?;
     }
     for feedback in items {
         let metadata = feedback.metadata.as_ref().map(serde_json::to_string);
@@ -144,7 +144,11 @@ fn csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, ExportError> 
     Ok(file)
 }
 
-fn json_rows(items: &[Feedback], is_first: bool, is_last: bool) -> Result<Vec<u8>, ExportError> {
+fn render_json_items(
+    items: &[Feedback],
+    is_first: bool,
+    is_last: bool,
+) -> Result<Vec<u8>, ExportError> {
     let mut bytes = Vec::new();
     for (index, feedback) in items.iter().enumerate() {
         let separator: &[u8] = if is_first && index == 0 {

@@ -3,7 +3,7 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::ListQuery;
+use super::FeedbackListQuery;
 use super::PATH;
 use crate::domain::account::Role;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
@@ -22,7 +22,7 @@ const EXCERPT_CHARS: usize = 400;
 /// match.
 const MATCH_OFFSET_MAX: usize = 150;
 /// The maximum number of characters before the match in an excerpt that starts near the match.
-const CONTEXT_CHARS: usize = 60;
+const CHARS_BEFORE_MATCH: usize = 60;
 
 /// A segment of text: a match of the search, or text outside the matches.
 pub(super) struct TextSegment {
@@ -30,7 +30,7 @@ pub(super) struct TextSegment {
     pub(super) is_match: bool,
 }
 
-pub(super) struct ItemView {
+pub(super) struct FeedbackItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
@@ -59,12 +59,12 @@ pub(super) struct FeedbackDetails {
     pub(super) received: String,
     pub(super) reply_url: Option<String>,
     pub(super) metadata: Vec<(String, String)>,
-    pub(super) history: Vec<HistoryView>,
+    pub(super) history: Vec<StatusChangeView>,
     /// The deliveries of the feedback; `None` if the user isn't an admin.
     pub(super) deliveries: Option<Vec<FeedbackDeliveryView>>,
 }
 
-pub(super) struct HistoryView {
+pub(super) struct StatusChangeView {
     pub(super) previous: FeedbackStatus,
     pub(super) status: FeedbackStatus,
     pub(super) email: String,
@@ -93,7 +93,7 @@ impl FeedbackDetails {
         };
         let history = store.status_history(feedback.id.clone()).await?;
         let at = DisplayTime::new(feedback.created_at, now);
-        let entry = |entry: StatusHistoryEntry| HistoryView {
+        let entry = |entry: StatusHistoryEntry| StatusChangeView {
             previous: entry.previous,
             status: entry.status,
             email: entry.by.email,
@@ -114,7 +114,10 @@ impl FeedbackDetails {
         };
         Ok(Self {
             received: at.exact,
-            reply_url: feedback.email.as_deref().map(|to| reply_url(to, feedback)),
+            reply_url: feedback
+                .email
+                .as_deref()
+                .map(|to| reply_mailto_url(to, feedback)),
             metadata: metadata_entries(feedback),
             history: history.into_iter().map(entry).collect(),
             deliveries: deliveries.map(|all| all.into_iter().map(delivery).collect()),
@@ -122,11 +125,11 @@ impl FeedbackDetails {
     }
 }
 
-impl ItemView {
+impl FeedbackItemView {
     pub(super) fn for_list(
         feedback: Feedback,
         layout: &Layout,
-        query: &ListQuery,
+        query: &FeedbackListQuery,
         details: Option<FeedbackDetails>,
     ) -> Self {
         let search = query.search.as_ref();
@@ -135,15 +138,15 @@ impl ItemView {
         let path = path_with((details.is_none()).then_some(("open", id)));
         Self {
             message: match details {
-                Some(_) => highlight(&feedback.message, search),
-                None => excerpt(&feedback.message, search),
+                Some(_) => highlight_matches(&feedback.message, search),
+                None => message_excerpt(&feedback.message, search),
             },
-            email: highlight(feedback.email.as_deref().unwrap_or_default(), search),
-            page: highlight(
+            email: highlight_matches(feedback.email.as_deref().unwrap_or_default(), search),
+            page: highlight_matches(
                 &feedback
                     .url
                     .as_deref()
-                    .map(display_path)
+                    .map(format_page_url)
                     .unwrap_or_default(),
                 search,
             ),
@@ -169,13 +172,13 @@ impl ItemView {
     ) -> Self {
         let path = layout.path(format!("{PATH}/{}", feedback.id));
         Self {
-            message: highlight(&feedback.message, None),
-            email: highlight(feedback.email.as_deref().unwrap_or_default(), None),
-            page: highlight(
+            message: highlight_matches(&feedback.message, None),
+            email: highlight_matches(feedback.email.as_deref().unwrap_or_default(), None),
+            page: highlight_matches(
                 &feedback
                     .url
                     .as_deref()
-                    .map(display_path)
+                    .map(format_page_url)
                     .unwrap_or_default(),
                 None,
             ),
@@ -198,7 +201,7 @@ impl ItemView {
 }
 
 /// Returns a `mailto:` URL for a reply that quotes the first 1,000 characters of the message.
-fn reply_url(to: &str, feedback: &Feedback) -> String {
+fn reply_mailto_url(to: &str, feedback: &Feedback) -> String {
     let quoted_text: String = feedback.message.chars().take(1000).collect();
     let quoted: String = quoted_text
         .lines()
@@ -227,7 +230,7 @@ fn metadata_entries(feedback: &Feedback) -> Vec<(String, String)> {
 /// Returns the decoded path, query, and fragment of a URL or, for a site's home page, its host and
 /// port. The host of any other page is omitted, because the project usually implies the host. An
 /// invalid URL is returned unchanged.
-fn display_path(url: &str) -> String {
+fn format_page_url(url: &str) -> String {
     let Ok(parsed) = url::Url::parse(url) else {
         return url.to_owned();
     };
@@ -241,7 +244,7 @@ fn display_path(url: &str) -> String {
 }
 
 /// Splits the text at the start and end of each match.
-fn highlight(text: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
+fn highlight_matches(text: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     let mut segments = Vec::new();
     let mut add = |text: &str, is_match| {
         if !text.is_empty() {
@@ -266,12 +269,12 @@ fn highlight(text: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
 
 /// Returns the beginning of a message or, if the first match is far from it, the text around the
 /// match.
-fn excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
+fn message_excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     let first = search
         .and_then(|search| search.highlights(message).first().cloned())
         .map_or(0, |mark| message[..mark.start].chars().count());
     let skipped = match first {
-        MATCH_OFFSET_MAX.. => first - CONTEXT_CHARS,
+        MATCH_OFFSET_MAX.. => first - CHARS_BEFORE_MATCH,
         _ => 0,
     };
     let shown: String = message.chars().skip(skipped).take(EXCERPT_CHARS).collect();
@@ -280,11 +283,13 @@ fn excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
         0 => shown,
         // Start at the next word if it is near.
         _ => match shown.split_once(char::is_whitespace) {
-            Some((part, rest)) if part.chars().count() < CONTEXT_CHARS / 3 => format!("… {rest}"),
+            Some((part, rest)) if part.chars().count() < CHARS_BEFORE_MATCH / 3 => {
+                format!("… {rest}")
+            }
             _ => format!("…{shown}"),
         },
     };
-    highlight(&if is_cut { shown + "…" } else { shown }, search)
+    highlight_matches(&if is_cut { shown + "…" } else { shown }, search)
 }
 
 #[cfg(test)]
@@ -303,25 +308,25 @@ mod tests {
     fn highlights_matches() {
         let search = SearchQuery::parse("button").unwrap();
         assert_eq!(
-            text(&highlight("Button, button", search.as_ref())),
+            text(&highlight_matches("Button, button", search.as_ref())),
             "[Button], [button]"
         );
-        assert_eq!(text(&highlight("all", None)), "all");
+        assert_eq!(text(&highlight_matches("all", None)), "all");
     }
 
     #[test]
     fn shows_the_text_around_a_distant_match() {
         let search = SearchQuery::parse("needle").unwrap();
         let long = format!("{}needle {}", "hay ".repeat(100), "straw ".repeat(100));
-        let shown = text(&excerpt(&long, search.as_ref()));
+        let shown = text(&message_excerpt(&long, search.as_ref()));
         assert!(shown.starts_with("… hay hay"), "{shown}");
         assert!(
             shown.contains("hay [needle] straw") && shown.ends_with('…'),
             "{shown}"
         );
-        assert!(text(&excerpt(&long, None)).starts_with("hay hay"));
+        assert!(text(&message_excerpt(&long, None)).starts_with("hay hay"));
         let unspaced = format!("{}写真", "の".repeat(500));
-        let shown = text(&excerpt(
+        let shown = text(&message_excerpt(
             &unspaced,
             SearchQuery::parse("写真").unwrap().as_ref(),
         ));
@@ -334,10 +339,13 @@ mod tests {
     #[test]
     fn decodes_paths_for_display() {
         assert_eq!(
-            display_path("https://example.com/a%20b?c=%C3%BC"),
+            format_page_url("https://example.com/a%20b?c=%C3%BC"),
             "/a b?c=ü"
         );
-        assert_eq!(display_path("https://example.com/%ff"), "/%ff");
-        assert_eq!(display_path("https://example.com:8443"), "example.com:8443");
+        assert_eq!(format_page_url("https://example.com/%ff"), "/%ff");
+        assert_eq!(
+            format_page_url("https://example.com:8443"),
+            "example.com:8443"
+        );
     }
 }

@@ -9,7 +9,9 @@ mod detail;
 mod export;
 mod item;
 
-pub(super) use actions::{confirm_delete, delete, set_status, set_statuses, undo};
+pub(super) use actions::{
+    delete, request_delete_confirmation, set_status, set_statuses, undo_status_changes,
+};
 pub(super) use detail::show as show_detail;
 pub(super) use export::{export_csv, export_json};
 
@@ -29,7 +31,7 @@ use crate::domain::search::{SearchError, SearchQuery};
 use crate::server::html;
 use crate::server::long_reads::blocking;
 use crate::store::{FeedbackFilter, Page, PageRequest, SEARCH_COUNT_MAX, StatusCounts};
-use item::{FeedbackDetails, ItemView};
+use item::{FeedbackDetails, FeedbackItemView};
 
 const PATH: &str = "/feedback";
 /// The maximum number of items on a page.
@@ -37,7 +39,7 @@ const PAGE_SIZE: usize = 25;
 
 /// The query parameters of the list.
 #[derive(Clone, Default)]
-struct ListQuery {
+struct FeedbackListQuery {
     project: Option<Project>,
     status: Option<FeedbackStatus>,
     /// The search text as entered.
@@ -56,9 +58,9 @@ struct ListQuery {
 #[template(path = "feedback.html")]
 struct FeedbackPage {
     layout: Layout,
-    query: ListQuery,
+    query: FeedbackListQuery,
     projects: Vec<Project>,
-    items: Vec<ItemView>,
+    items: Vec<FeedbackItemView>,
     counts: StatusCounts,
     /// The cursor of the "Older" link.
     older: Option<String>,
@@ -74,7 +76,7 @@ struct StatusTab {
     is_current: bool,
 }
 
-impl ListQuery {
+impl FeedbackListQuery {
     async fn parse(context: &RequestContext) -> Result<Self, PageError> {
         let param = |name| context.query_param(name).filter(|value| !value.is_empty());
         let project = match param("project") {
@@ -104,12 +106,12 @@ impl ListQuery {
             problem,
             before: param("before").filter(|id| is_feedback_id(id)),
             open: param("open").filter(|id| is_feedback_id(id)),
-            delete: parse_ids(param("delete").unwrap_or_default().split(',')),
+            delete: parse_feedback_ids(param("delete").unwrap_or_default().split(',')),
             all_selected: context.query_param("select").is_some(),
         })
     }
 
-    fn filter(&self) -> FeedbackFilter {
+    fn to_feedback_filter(&self) -> FeedbackFilter {
         FeedbackFilter {
             project: self.project.as_ref().map(|project| project.id.clone()),
             status: self.status,
@@ -119,7 +121,7 @@ impl ListQuery {
 
     /// Returns a query string with the project and search of this list, and with the given status,
     /// cursor, and extra pair, such as `open=ID`.
-    fn query_for(
+    fn query_string_for(
         &self,
         status: Option<FeedbackStatus>,
         before: Option<&str>,
@@ -143,7 +145,7 @@ impl ListQuery {
 
     /// Returns the query string of this list, with an optional extra pair.
     fn query_string(&self, extra: Option<(&str, &str)>) -> String {
-        self.query_for(self.status, self.before.as_deref(), extra)
+        self.query_string_for(self.status, self.before.as_deref(), extra)
     }
 
     fn is_filtered(&self) -> bool {
@@ -156,7 +158,7 @@ fn is_feedback_id(text: &str) -> bool {
 }
 
 /// Returns the first [`PAGE_SIZE`] valid feedback ids in `texts`.
-fn parse_ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<FeedbackId> {
+fn parse_feedback_ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<FeedbackId> {
     texts
         .filter(|id| is_feedback_id(id))
         .take(PAGE_SIZE)
@@ -165,7 +167,7 @@ fn parse_ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<FeedbackId> {
 }
 
 impl FeedbackPage {
-    fn tabs(&self) -> Vec<StatusTab> {
+    fn status_tabs(&self) -> Vec<StatusTab> {
         let StatusCounts {
             new,
             reviewed,
@@ -182,7 +184,7 @@ impl FeedbackPage {
                     true => format!("{}+", group_digits(sum)),
                     false => group_digits(sum),
                 },
-                path: self.list_path(&self.query.query_for(status, None, None)),
+                path: self.list_path(&self.query.query_string_for(status, None, None)),
                 is_current: self.query.status == status,
             }
         };
@@ -206,22 +208,28 @@ impl FeedbackPage {
     }
 
     /// Returns the query string of this list. Forms redirect to it after they are processed.
-    fn return_query(&self) -> String {
+    fn redirect_query(&self) -> String {
         self.query.query_string(None)
     }
 
-    fn older_path(&self) -> Option<String> {
+    fn older_page_path(&self) -> Option<String> {
         let before = self.older.as_deref()?;
-        Some(self.list_path(&self.query.query_for(self.query.status, Some(before), None)))
+        Some(
+            self.list_path(
+                &self
+                    .query
+                    .query_string_for(self.query.status, Some(before), None),
+            ),
+        )
     }
 
-    fn newest_path(&self) -> Option<String> {
+    fn newest_page_path(&self) -> Option<String> {
         self.query.before.as_ref()?;
-        Some(self.list_path(&self.query.query_for(self.query.status, None, None)))
+        Some(self.list_path(&self.query.query_string_for(self.query.status, None, None)))
     }
 
     fn export_path(&self, format: &str) -> String {
-        let query = self.query.query_for(self.query.status, None, None);
+        let query = self.query.query_string_for(self.query.status, None, None);
         self.layout.path(format!("{PATH}/export.{format}?{query}"))
     }
 
@@ -264,7 +272,7 @@ impl FeedbackPage {
 }
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
-    let query = ListQuery::parse(&context).await?;
+    let query = FeedbackListQuery::parse(&context).await?;
     let status = match query.problem {
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
         None => StatusCode::OK,
@@ -273,16 +281,19 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     let app = context.app.clone();
     let page = app
         .long_reads
-        .run(&user, render_list(context, query))
+        .run(&user, render_page(context, query))
         .await?;
     Ok(html::response(status, page))
 }
 
 /// Reads and renders the page. Highlighting matches in long messages takes time, so the page is
 /// rendered on a blocking thread.
-async fn render_list(context: RequestContext, query: ListQuery) -> Result<String, PageError> {
+async fn render_page(
+    context: RequestContext,
+    query: FeedbackListQuery,
+) -> Result<String, PageError> {
     let store = &context.app.store;
-    let filter = query.filter();
+    let filter = query.to_feedback_filter();
     let request = PageRequest {
         limit: PAGE_SIZE,
         before: query.before.clone(),
@@ -306,7 +317,8 @@ async fn render_list(context: RequestContext, query: ListQuery) -> Result<String
     let widget_url = context.app.urls.absolute(&own_origin, "/widget.js");
     let older = list.next_cursor;
     let rendered = blocking(move || {
-        let view = |(feedback, details)| ItemView::for_list(feedback, &layout, &query, details);
+        let view =
+            |(feedback, details)| FeedbackItemView::for_list(feedback, &layout, &query, details);
         let items = items.into_iter().map(view).collect();
         let page = FeedbackPage {
             widget_url,

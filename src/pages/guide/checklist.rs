@@ -89,13 +89,13 @@ pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
         })
         .collect();
     if let Some(first) = items.first_mut() {
-        first.curl = Some(test_command("https://api.myapp.com/webhooks/miniback"));
+        first.curl = Some(curl_test_command("https://api.myapp.com/webhooks/miniback"));
     }
     items
 }
 
 /// Returns a command that sends an unsigned request, to see whether the endpoint responds.
-pub(super) fn test_command(url: &str) -> String {
+pub(super) fn curl_test_command(url: &str) -> String {
     let quoted = url.replace('\'', r"'\''");
     format!("curl -i -X POST -H 'Content-Type: application/json' -d '{{}}' '{quoted}'")
 }

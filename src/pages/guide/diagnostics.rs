@@ -1,7 +1,7 @@
 //! Loads the last deliveries of each webhook and diagnoses them, for admins.
 
 use super::checklist::{CheckStatus, ChecklistItem};
-use super::findings::WebhookCheckInput;
+use super::webhook_checks::WebhookChecker;
 use crate::domain::webhook::{WEBHOOKS_MAX, Webhook};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
@@ -55,7 +55,7 @@ pub(super) async fn diagnose_webhooks(
             .await?
             .items;
         let is_subscribed = |id| webhook.projects.is_empty() || webhook.projects.contains(id);
-        let input = WebhookCheckInput {
+        let checker = WebhookChecker {
             webhook: &webhook,
             deliveries: &deliveries,
             projects: &projects,
@@ -68,7 +68,7 @@ pub(super) async fn diagnose_webhooks(
             now: context.app.clock.now(),
         };
         diagnosed.push(DiagnosedWebhook {
-            items: input.check_all(),
+            items: checker.run_all_checks(),
             webhook,
             is_open: is_single,
         });

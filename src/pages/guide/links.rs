@@ -1,26 +1,26 @@
 //! Links from a webhook's checklist to the pages that show or fix a problem.
 
-use super::findings::WebhookCheckInput;
+use super::webhook_checks::WebhookChecker;
 use crate::store::DeliverySummary;
 
-impl WebhookCheckInput<'_> {
-    pub(super) fn path(&self, part: &str) -> String {
-        format!("/settings/notifications/{}/{part}", self.webhook.id)
+impl WebhookChecker<'_> {
+    pub(super) fn webhook_path(&self, subpage: &str) -> String {
+        format!("/settings/notifications/{}/{subpage}", self.webhook.id)
     }
 
     pub(super) fn delivery_link(
         &self,
         delivery: &DeliverySummary,
     ) -> Option<(String, &'static str)> {
-        let path = format!("{}/{}", self.path("deliveries"), delivery.id);
+        let path = format!("{}/{}", self.webhook_path("deliveries"), delivery.id);
         Some((path, "Show delivery"))
     }
 
-    pub(super) fn deliveries_link(&self) -> Option<(String, &'static str)> {
-        Some((self.path("deliveries"), "Deliveries"))
+    pub(super) fn delivery_log_link(&self) -> Option<(String, &'static str)> {
+        Some((self.webhook_path("deliveries"), "Deliveries"))
     }
 
-    pub(super) fn row_link(&self, name: &'static str) -> Option<(String, &'static str)> {
+    pub(super) fn webhook_link(&self, name: &'static str) -> Option<(String, &'static str)> {
         let id = &self.webhook.id;
         Some((format!("/settings/notifications?open={id}#{id}"), name))
     }

@@ -5,9 +5,9 @@
 
 mod checklist;
 mod diagnostics;
-mod findings;
 mod links;
 mod payloads;
+mod webhook_checks;
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ struct GuidePage {
 
 impl GuidePage {
     /// Anchors and titles of the sections, in order.
-    fn contents(&self) -> [(&'static str, &'static str); 13] {
+    fn table_of_contents(&self) -> [(&'static str, &'static str); 13] {
         [
             ("start", "Quick start"),
             ("payloads", "Events"),
@@ -83,8 +83,8 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         verify_examples: Example::for_guide_section(GuideSection::Verify).collect(),
         use_examples: Example::for_guide_section(GuideSection::CommonUses).collect(),
         timeout: format_duration(timeout),
-        standard_delays: join_durations(&delivery.retry_delays(RetryPolicy::Standard)),
-        patient_delays: join_durations(&delivery.retry_delays(RetryPolicy::Patient)),
+        standard_delays: join_delays(&delivery.retry_delays(RetryPolicy::Standard)),
+        patient_delays: join_delays(&delivery.retry_delays(RetryPolicy::Patient)),
         general_checklist: general_checklist(timeout),
         diagnosed,
         is_single: context.query_param("webhook").is_some(),
@@ -94,7 +94,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 }
 
 /// Joins delays, such as `1 s, 5 s, and 15 s`. Returns an empty string if there are no delays.
-fn join_durations(delays: &[Duration]) -> String {
+fn join_delays(delays: &[Duration]) -> String {
     let parts: Vec<String> = delays.iter().map(|delay| format_delay(*delay)).collect();
     match parts.split_last() {
         Some((last, [])) => last.clone(),
@@ -121,7 +121,7 @@ mod tests {
     fn joins_delays() {
         let delays = |list: &[u64]| {
             let list: Vec<Duration> = list.iter().map(|s| Duration::from_secs(*s)).collect();
-            join_durations(&list)
+            join_delays(&list)
         };
         assert_eq!(delays(&[]), "");
         assert_eq!(delays(&[60]), "1 min");

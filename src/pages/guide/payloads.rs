@@ -14,7 +14,7 @@ pub(super) struct ExamplePayload {
 }
 
 /// Time when the example feedback was created: 2025-10-31T12:34:56.789Z.
-const CREATED_AT: Timestamp = Timestamp::from_millis(1_761_914_096_789);
+const EXAMPLE_CREATED_AT: Timestamp = Timestamp::from_millis(1_761_914_096_789);
 
 pub(super) fn example_payloads() -> Vec<ExamplePayload> {
     let mut feedback = Feedback {
@@ -26,20 +26,20 @@ pub(super) fn example_payloads() -> Vec<ExamplePayload> {
         },
         message: "The submit button does nothing on my phone".into(),
         status: FeedbackStatus::New,
-        created_at: CREATED_AT,
+        created_at: EXAMPLE_CREATED_AT,
         email: None,
         url: None,
         metadata: None,
     };
     let created = event::feedback_created_body(&feedback);
     feedback.status = FeedbackStatus::Reviewed;
-    let later = Timestamp::from_millis(CREATED_AT.millis() + 3_600_000);
+    let later = Timestamp::from_millis(EXAMPLE_CREATED_AT.millis() + 3_600_000);
     let updated = event::feedback_updated_body(&feedback, FeedbackStatus::New, later);
     let test = event::test_body("ada@example.com", later);
     let topic_payload = |topic: Topic| ExamplePayload {
         event: topic.as_str(),
         description: topic.description(),
-        json: pretty_print(match topic {
+        json: pretty_print_json(match topic {
             Topic::FeedbackCreated => &created,
             Topic::FeedbackUpdated => &updated,
         }),
@@ -47,13 +47,13 @@ pub(super) fn example_payloads() -> Vec<ExamplePayload> {
     let test_payload = ExamplePayload {
         event: EventType::Test.as_str(),
         description: "A user pressed “Test”. This event contains no feedback. Check “event” first, and return a 2xx.",
-        json: pretty_print(&test),
+        json: pretty_print_json(&test),
     };
     let topics = Topic::ALL.into_iter().map(topic_payload);
     topics.chain([test_payload]).collect()
 }
 
-fn pretty_print(body: &[u8]) -> String {
+fn pretty_print_json(body: &[u8]) -> String {
     serde_json::from_slice::<serde_json::Value>(body)
         .and_then(|value| serde_json::to_string_pretty(&value))
         .unwrap_or_default()

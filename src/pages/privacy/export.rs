@@ -68,7 +68,7 @@ pub(super) async fn next_piece(
 ) -> Result<(Vec<u8>, Option<ExportPosition>), ExportError> {
     let before = match position {
         ExportPosition::Start => {
-            let head = json_start(email, now).into_bytes();
+            let head = render_json_start(email, now).into_bytes();
             return Ok((head, Some(ExportPosition::After(None))));
         }
         ExportPosition::After(before) => before,
@@ -96,7 +96,7 @@ pub(super) async fn next_piece(
     Ok((piece, next))
 }
 
-fn json_start(email: &str, now: Timestamp) -> String {
+fn render_json_start(email: &str, now: Timestamp) -> String {
     let (email, now) = (json!(email), json!(now));
     format!("{{\"email\":{email},\"exportedAt\":{now},\"feedback\":[")
 }

@@ -24,7 +24,7 @@ use export::ExportPosition;
 
 const PATH: &str = "/settings/privacy";
 /// The maximum number of listed feedback items. Counts, exports, and erasures include all items.
-const LISTED_MAX: usize = 50;
+const LISTED_FEEDBACK_MAX: usize = 50;
 /// The maximum length of a message in the list, in characters.
 const EXCERPT_CHARS: usize = 200;
 
@@ -43,10 +43,10 @@ struct PrivacyPage {
 /// The feedback items submitted with an email: their count, and the newest items.
 struct SearchResult {
     count: u64,
-    rows: Vec<ResultRow>,
+    rows: Vec<FeedbackRow>,
 }
 
-struct ResultRow {
+struct FeedbackRow {
     feedback: Feedback,
     excerpt: String,
     at: DisplayTime,
@@ -59,7 +59,7 @@ impl SearchResult {
         email: &str,
     ) -> Result<Self, PageError> {
         let page = PageRequest {
-            limit: LISTED_MAX,
+            limit: LISTED_FEEDBACK_MAX,
             before: None,
         };
         let (store, email) = (context.app.store.clone(), email.to_owned());
@@ -75,7 +75,7 @@ impl SearchResult {
             if excerpt.len() < feedback.message.len() {
                 excerpt.push('…');
             }
-            ResultRow {
+            FeedbackRow {
                 excerpt,
                 at: layout.time(&feedback.created_at),
                 feedback,
@@ -123,11 +123,11 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 }
 
 /// Handles "Find", and "Erase" before the erasure is confirmed.
-pub(super) async fn find(
+pub(super) async fn search_by_email(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let email = match read_email(&context, &fields) {
+    let email = match parse_email(&context, &fields) {
         Ok(email) => email,
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
@@ -142,7 +142,7 @@ pub(super) async fn export(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let email = match read_email(&context, &fields) {
+    let email = match parse_email(&context, &fields) {
         Ok(email) => email,
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
@@ -166,7 +166,7 @@ pub(super) async fn erase(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let email = match read_email(&context, &fields) {
+    let email = match parse_email(&context, &fields) {
         Ok(email) => email,
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
@@ -181,13 +181,13 @@ pub(super) async fn erase(
     }
     store.purge_free_pages().await?;
     tracing::info!(feedback = erased.feedback, "personal data erased");
-    let summary = erased_message(&email, erased);
+    let summary = erasure_result_message(&email, erased);
     context.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Erased { summary }));
     Ok(context.redirect(PATH))
 }
 
 /// Returns the email of the form, or the page with a validation error.
-fn read_email(
+fn parse_email(
     context: &RequestContext,
     fields: &IdempotentForm,
 ) -> Result<String, Box<PrivacyPage>> {
@@ -196,7 +196,7 @@ fn read_email(
         .map_err(|error| Box::new(PrivacyPage::new(context, email, Some(error.to_string()))))
 }
 
-fn erased_message(email: &str, erased: ErasureCounts) -> String {
+fn erasure_result_message(email: &str, erased: ErasureCounts) -> String {
     if erased == ErasureCounts::default() {
         return format!("No data found for {email}.");
     }

@@ -37,7 +37,7 @@ type IdPath = web::Path<String>;
 struct ProjectsPage {
     layout: Layout,
     rows: Vec<ProjectRow>,
-    add: Option<AddProjectForm>,
+    add: Option<NewProjectForm>,
     widget: WidgetOrigins,
     /// Empty for members.
     untrusted_proxies: Vec<UntrustedProxy>,
@@ -52,7 +52,7 @@ struct UntrustedProxy {
 
 /// The "New project" form.
 #[derive(Default)]
-struct AddProjectForm {
+struct NewProjectForm {
     name: FormField,
     slug: FormField,
 }
@@ -78,8 +78,8 @@ impl ProjectRow {
         self.project.id.as_str()
     }
 
-    fn loaded(&self) -> Vec<LoadedValue> {
-        edits::loaded_values(&EDIT_FIELDS, |name| edited_value(&self.project, name))
+    fn loaded_values(&self) -> Vec<LoadedValue> {
+        edits::loaded_values(&EDIT_FIELDS, |name| stored_field_value(&self.project, name))
     }
 
     fn path(&self, action: &str) -> String {
@@ -89,7 +89,7 @@ impl ProjectRow {
 
 /// A form that failed validation, with the submitted values.
 enum RejectedProjectForm {
-    Add(AddProjectForm),
+    Add(NewProjectForm),
     Edit {
         id: ProjectId,
         name: FormField,
@@ -102,7 +102,7 @@ enum RejectedProjectForm {
 }
 
 impl ProjectsPage {
-    fn origins_of<'a>(&'a self, project: &'a Project) -> ProjectOrigins<'a> {
+    fn project_origins<'a>(&'a self, project: &'a Project) -> ProjectOrigins<'a> {
         let allow = format!("{PATH}/{}/origins", project.id);
         self.widget.for_project(
             project,
@@ -125,7 +125,7 @@ impl ProjectsPage {
             .map(|project| ProjectRow {
                 feedback_count: group_digits(counts.get(&project.id).copied().unwrap_or(0)),
                 is_open: is_requested("open", &project.id)
-                    || layout.is_admin() && widget.has_rejected(&project),
+                    || layout.is_admin() && widget.has_rejected_origin(&project),
                 is_deletion_open: layout.is_admin() && is_requested("delete", &project.id),
                 name: FormField::new(&project.name),
                 origins: FormField::new(&project.allowed_origins.join("\n")),
@@ -145,7 +145,7 @@ impl ProjectsPage {
             .collect();
         let is_adding = layout.is_admin() && context.query_param("add").is_some();
         Ok(Self {
-            add: is_adding.then(AddProjectForm::default),
+            add: is_adding.then(NewProjectForm::default),
             layout,
             rows,
             widget,
@@ -153,17 +153,17 @@ impl ProjectsPage {
         })
     }
 
-    fn show_rejected(&mut self, form: RejectedProjectForm) {
+    fn set_rejected_form(&mut self, form: RejectedProjectForm) {
         match form {
             RejectedProjectForm::Add(form) => self.add = Some(form),
             RejectedProjectForm::Edit { id, name, origins } => {
-                if let Some(row) = self.row_mut(&id) {
+                if let Some(row) = self.find_row_mut(&id) {
                     row.is_open = true;
                     (row.name, row.origins) = (name, origins);
                 }
             }
             RejectedProjectForm::Delete { id, typed_name } => {
-                if let Some(row) = self.row_mut(&id) {
+                if let Some(row) = self.find_row_mut(&id) {
                     row.is_deletion_open = true;
                     row.typed_name = typed_name;
                 }
@@ -171,7 +171,7 @@ impl ProjectsPage {
         }
     }
 
-    fn row_mut(&mut self, id: &ProjectId) -> Option<&mut ProjectRow> {
+    fn find_row_mut(&mut self, id: &ProjectId) -> Option<&mut ProjectRow> {
         self.rows.iter_mut().find(|row| row.project.id == *id)
     }
 }
@@ -180,12 +180,12 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render(StatusCode::OK, &ProjectsPage::new(&context).await?)
 }
 
-async fn reject(
+async fn render_rejected_form(
     context: &RequestContext,
     form: RejectedProjectForm,
 ) -> Result<HttpResponse, PageError> {
     let mut page = ProjectsPage::new(context).await?;
-    page.show_rejected(form);
+    page.set_rejected_form(form);
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -195,7 +195,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, PageError> {
     let (name, slug) = (fields.get("name"), fields.get("slug").trim());
     let rejected = |errors: ValidationErrors| {
-        RejectedProjectForm::Add(AddProjectForm {
+        RejectedProjectForm::Add(NewProjectForm {
             name: FormField::submitted("name", name, &errors),
             slug: FormField::submitted("slug", slug, &errors),
         })
@@ -206,7 +206,7 @@ pub(super) async fn create(
         check("slug", given_slug.transpose()),
     )) {
         Ok(checked) => checked,
-        Err(errors) => return reject(&context, rejected(errors)).await,
+        Err(errors) => return render_rejected_form(&context, rejected(errors)).await,
     };
     let store = &context.app.store;
     match store.create_project(checked_name, checked_slug).await {
@@ -217,7 +217,7 @@ pub(super) async fn create(
         Err(CreateProjectError::Store(error)) => Err(error.into()),
         Err(error @ CreateProjectError::SlugTaken(_)) => {
             let errors = ValidationErrors::for_field("slug", error);
-            reject(&context, rejected(errors)).await
+            render_rejected_form(&context, rejected(errors)).await
         }
     }
 }
@@ -255,14 +255,15 @@ pub(super) async fn edit(
                 name: FormField::submitted("name", name, &errors),
                 origins: FormField::submitted("origins", origins, &errors),
             };
-            return reject(&context, rejected).await;
+            return render_rejected_form(&context, rejected).await;
         }
     };
     let checked = edits.clone();
-    let conflicts = move |stored: &Project| checked.conflicts(|name| edited_value(stored, name));
+    let conflicts =
+        move |stored: &Project| checked.conflicts(|name| stored_field_value(stored, name));
     let unchanged = Precondition::new(move |stored| conflicts(stored).is_empty());
     if let Err(stored) = update_project(&context, &id, change, unchanged).await? {
-        let conflicts = edits.conflicts(|name| edited_value(&stored, name));
+        let conflicts = edits.conflicts(|name| stored_field_value(&stored, name));
         return Err(PageError::Conflict(conflicts));
     }
     context.push_message("Saved.");
@@ -319,7 +320,7 @@ pub(super) async fn delete(
                 error: Some("The name doesn’t match. Nothing was deleted.".into()),
             },
         };
-        return reject(&context, rejected).await;
+        return render_rejected_form(&context, rejected).await;
     }
     let id = project.id.to_string();
     set_subject(&context.request, &id);
@@ -349,7 +350,7 @@ async fn update_project(
 }
 
 /// Returns a field's stored value in the format of the settings form.
-fn edited_value(project: &Project, name: &str) -> String {
+fn stored_field_value(project: &Project, name: &str) -> String {
     match name {
         "name" => project.name.clone(),
         _ => project.allowed_origins.join("\n"),

@@ -83,10 +83,10 @@ impl WidgetOrigins {
 
     /// Returns whether feedback was rejected from an origin that still isn't allowed. The page then
     /// expands the project's row for admins.
-    pub fn has_rejected(&self, project: &Project) -> bool {
+    pub fn has_rejected_origin(&self, project: &Project) -> bool {
         self.origins
             .iter()
-            .any(|stats| stats.project == project.id && is_rejected(stats, project))
+            .any(|stats| stats.project == project.id && is_rejected_origin(stats, project))
     }
 
     /// Returns the widget section of one project. `allow_url` is the URL that the "Allow" buttons
@@ -106,7 +106,7 @@ impl WidgetOrigins {
             .max()
             .map(|(at, origin)| SeenOrigin::new(origin, at, self.now));
         let rejected = in_project()
-            .filter(|stats| is_rejected(stats, project))
+            .filter(|stats| is_rejected_origin(stats, project))
             .filter_map(|stats| Some(RejectedOrigin::new(stats, stats.rejected_at?, self.now)))
             .collect();
         ProjectOrigins {
@@ -120,7 +120,7 @@ impl WidgetOrigins {
     }
 }
 
-fn is_rejected(stats: &OriginStats, project: &Project) -> bool {
+fn is_rejected_origin(stats: &OriginStats, project: &Project) -> bool {
     let allowed = &project.allowed_origins;
     stats.rejected_count > 0 && !allowed.is_empty() && !allowed.contains(&stats.origin)
 }
@@ -133,7 +133,7 @@ impl SeenOrigin {
             _ => time.relative.clone(),
         };
         Self {
-            name: display_name(origin),
+            name: strip_https(origin),
             at: time,
             ago,
         }
@@ -145,7 +145,7 @@ impl RejectedOrigin {
         let can_be_allowed = project::check_origins(vec![stats.origin.clone()]).is_ok();
         Self {
             name: if can_be_allowed {
-                display_name(&stats.origin)
+                strip_https(&stats.origin)
             } else {
                 "a page without an origin".to_owned()
             },
@@ -160,7 +160,7 @@ impl RejectedOrigin {
     }
 }
 
-fn display_name(origin: &str) -> String {
+fn strip_https(origin: &str) -> String {
     origin.strip_prefix("https://").unwrap_or(origin).to_owned()
 }
 
@@ -182,9 +182,9 @@ pub async fn allow_origin(
         .await?
         .ok_or(PageError::ItemNotFound)?;
     context.push_message(match allowed {
-        AllowOriginResult::Added => format!("{} can now submit feedback.", display_name(&origin)),
+        AllowOriginResult::Added => format!("{} can now submit feedback.", strip_https(&origin)),
         AllowOriginResult::AlreadyAllowed => {
-            format!("{} can already submit feedback.", display_name(&origin))
+            format!("{} can already submit feedback.", strip_https(&origin))
         }
         AllowOriginResult::ListFull => {
             format!(

@@ -62,7 +62,7 @@ pub(super) fn webhook_routes(routes: Routes) -> Routes {
         .service(
             page_routes(
                 "/settings/notifications/{id}/test",
-                [post(Admin, webhooks::test)],
+                [post(Admin, webhooks::send_test)],
             )
             .with_data(FormPage::new(
                 "/settings/notifications?open={id}",
@@ -71,12 +71,12 @@ pub(super) fn webhook_routes(routes: Routes) -> Routes {
         )
         .service(page_routes(
             "/settings/notifications/{id}/secret",
-            [get(Admin, webhooks::plain_secret)],
+            [get(Admin, webhooks::show_plain_secret)],
         ))
         .service(
             page_routes(
                 "/settings/notifications/{id}/rotate",
-                [post(Admin, webhooks::rotate)],
+                [post(Admin, webhooks::rotate_secret)],
             )
             .with_data(FormPage::new(
                 "/settings/notifications?rotate={id}",
@@ -86,7 +86,7 @@ pub(super) fn webhook_routes(routes: Routes) -> Routes {
         .service(
             page_routes(
                 "/settings/notifications/{id}/switch-now",
-                [post(Admin, webhooks::switch_now)],
+                [post(Admin, webhooks::end_secret_overlap)],
             )
             .with_data(FormPage::new(
                 "/settings/notifications?open={id}",
@@ -164,7 +164,7 @@ pub(super) fn delivery_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/signature-check",
                 [
                     get(Admin, signature_check::show),
-                    post(Admin, signature_check::check),
+                    post(Admin, signature_check::check_signature),
                 ],
             )
             .with_data(FormPage::new(
@@ -174,11 +174,11 @@ pub(super) fn delivery_routes(routes: Routes) -> Routes {
         )
         .service(page_routes(
             "/settings/notifications/{id}/doctor",
-            [get(Admin, redirects::signature_check)],
+            [get(Admin, redirects::redirect_to_signature_check)],
         ))
         .service(page_routes(
             "/settings/notifications/{id}/receive",
-            [get(Admin, redirects::endpoint_code)],
+            [get(Admin, redirects::redirect_to_endpoint_code)],
         ))
 }
 
@@ -293,7 +293,10 @@ pub(super) fn people_and_privacy_routes(routes: Routes) -> Routes {
         .service(
             page_routes(
                 "/settings/privacy",
-                [get(Admin, privacy::show), post(Admin, privacy::find)],
+                [
+                    get(Admin, privacy::show),
+                    post(Admin, privacy::search_by_email),
+                ],
             )
             .with_data(FormPage::new("/settings/privacy", privacy::show)),
         )
@@ -311,7 +314,10 @@ pub(super) fn people_and_privacy_routes(routes: Routes) -> Routes {
 
 pub(super) fn account_routes(routes: Routes) -> Routes {
     routes
-        .service(page_routes("/settings", [get(Member, redirects::settings)]))
+        .service(page_routes(
+            "/settings",
+            [get(Member, redirects::redirect_to_default_settings)],
+        ))
         .service(page_routes(
             "/settings/account",
             [get(Member, account::show)],

@@ -60,7 +60,7 @@ impl SignatureCheckForm {
             self.headers_error =
                 Some("No headers found. Enter one per line, in the format “Name: value”.");
         }
-        let body = request_parser::parse_body(&self.body, self.encoding);
+        let body = request_parser::decode_body(&self.body, self.encoding);
         self.body_error = body.as_ref().err().copied();
         let clock = (!self.clock.is_empty()).then(|| parse_time(&self.clock));
         if clock == Some(None) {
@@ -92,7 +92,7 @@ struct DiagnosisView {
 }
 
 impl SignatureCheckPage {
-    fn encodings(&self) -> [(BodyEncoding, bool); 3] {
+    fn encoding_options(&self) -> [(BodyEncoding, bool); 3] {
         BodyEncoding::ALL.map(|encoding| (encoding, encoding == self.form.encoding))
     }
 
@@ -129,7 +129,7 @@ pub(super) async fn show(
     )
 }
 
-pub(super) async fn check(
+pub(super) async fn check_signature(
     context: RequestContext,
     id: web::Path<String>,
     LargeFormData(fields): LargeFormData,
@@ -147,12 +147,12 @@ pub(super) async fn check(
         return render_page(&context, status, webhook, form, None);
     };
     let endpoint_secret = Some(fields.get("secret")).filter(|secret| !secret.is_empty());
-    let result = diagnose(&context, &webhook, &pasted, endpoint_secret).await?;
+    let result = diagnose_request(&context, &webhook, &pasted, endpoint_secret).await?;
     render_page(&context, StatusCode::OK, webhook, form, Some(result))
 }
 
 /// Compares a pasted request with the delivery log and the webhook's secrets.
-async fn diagnose(
+async fn diagnose_request(
     context: &RequestContext,
     webhook: &Webhook,
     pasted: &PastedRequest,

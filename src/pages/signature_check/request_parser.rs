@@ -5,7 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 /// A base64 decoder that accepts input with or without padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+const BASE64_DECODER: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -19,7 +19,7 @@ impl PastedHeaders {
     /// PHP's `print_r` prints. Also parses objects in JavaScript, JSON, and Python, and lists of
     /// pairs.
     pub fn parse(text: &str) -> Self {
-        let lines = parse_lines(text);
+        let lines = parse_header_lines(text);
         if !text.contains(['{', '(', '[']) {
             return Self(lines);
         }
@@ -32,7 +32,7 @@ impl PastedHeaders {
         };
         let (mut pairs, others): (Vec<_>, Vec<_>) =
             lines.into_iter().partition(|(_, value)| is_plain(value));
-        pairs.extend(parse_tokens(&tokenize(text)));
+        pairs.extend(parse_header_tokens(&tokenize_headers(text)));
         pairs.extend(others);
         Self(pairs)
     }
@@ -55,7 +55,7 @@ impl PastedHeaders {
     }
 }
 
-fn parse_lines(text: &str) -> Vec<(String, String)> {
+fn parse_header_lines(text: &str) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for line in text.lines() {
         let line = line.trim();
@@ -84,7 +84,7 @@ enum HeaderToken {
     Punctuation(char),
 }
 
-fn tokenize(text: &str) -> Vec<HeaderToken> {
+fn tokenize_headers(text: &str) -> Vec<HeaderToken> {
     let mut tokens = Vec::new();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -119,7 +119,7 @@ fn tokenize(text: &str) -> Vec<HeaderToken> {
 
 /// Returns the pairs in the formats `name: value`, `name: [value]`, `(name, value)`, and `[name,
 /// value]`, at any depth.
-fn parse_tokens(tokens: &[HeaderToken]) -> Vec<(String, String)> {
+fn parse_header_tokens(tokens: &[HeaderToken]) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for index in 0..tokens.len() {
         let rest = &tokens[index..];
@@ -193,7 +193,7 @@ impl BodyEncoding {
 }
 
 /// Decodes the pasted body. The error is a message for the form.
-pub fn parse_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, &'static str> {
+pub fn decode_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, &'static str> {
     let without_whitespace = || -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
     match encoding {
         // Browsers submit every line break as CR LF, so the original line breaks are unknown.
@@ -203,7 +203,9 @@ pub fn parse_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, &'stati
         }
         BodyEncoding::Base64 => {
             let standard = without_whitespace().replace('-', "+").replace('_', "/");
-            BASE64.decode(standard).map_err(|_| "Invalid base64.")
+            BASE64_DECODER
+                .decode(standard)
+                .map_err(|_| "Invalid base64.")
         }
         BodyEncoding::Hex => {
             let digits: String = without_whitespace()
@@ -285,7 +287,7 @@ mod tests {
 
     #[test]
     fn decodes_bodies_in_all_encodings() {
-        let decode = |text, encoding| parse_body(text, encoding);
+        let decode = |text, encoding| decode_body(text, encoding);
         assert_eq!(
             decode("{\"a\":1}\r\n", BodyEncoding::Text).unwrap(),
             b"{\"a\":1}\n"

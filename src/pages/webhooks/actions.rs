@@ -30,7 +30,7 @@ pub async fn add(
 ) -> Result<HttpResponse, PageError> {
     let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
-        Err(error) => return reject_draft(&context, &fields, error).await,
+        Err(error) => return render_rejected_draft(&context, &fields, error).await,
     };
     let request_hash = tokens::sha256(fields.get("url"));
     // A double submit has the same key. A submission with a different URL has a different key.
@@ -60,7 +60,7 @@ pub async fn add(
             Ok(context.redirect(&format!("{PATH}?open={}", webhook.id)))
         }
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
-        Err(error) => reject_draft(&context, &fields, error.to_string()).await,
+        Err(error) => render_rejected_draft(&context, &fields, error.to_string()).await,
     }
 }
 
@@ -71,7 +71,7 @@ pub async fn test_draft(
 ) -> Result<HttpResponse, PageError> {
     let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
-        Err(error) => return reject_draft(&context, &fields, error).await,
+        Err(error) => return render_rejected_draft(&context, &fields, error).await,
     };
     let secret = secret_from_form(&fields);
     let report = context
@@ -108,7 +108,8 @@ pub async fn set_enabled(
         ..WebhookPatch::default()
     };
     let id = WebhookId::new(id.into_inner());
-    let (Ok(webhook) | Err(webhook)) = update(&context, id, change, Precondition::none()).await?;
+    let (Ok(webhook) | Err(webhook)) =
+        update_webhook(&context, id, change, Precondition::none()).await?;
     context.push_message(if enabled {
         "Webhook enabled."
     } else {
@@ -121,7 +122,7 @@ pub async fn set_enabled(
 }
 
 /// Handles "Test" of a saved webhook.
-pub async fn test(
+pub async fn send_test(
     context: RequestContext,
     id: IdPath,
     fields: IdempotentForm,
@@ -142,7 +143,10 @@ pub async fn test(
 
 /// Returns the current secret as plain text, so that the user can copy the secret without revealing
 /// it on the page.
-pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
+pub async fn show_plain_secret(
+    context: RequestContext,
+    id: IdPath,
+) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let secrets = context.webhook_secrets(id).await?;
     Ok(HttpResponse::Ok()
@@ -152,7 +156,7 @@ pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpRes
 }
 
 /// Handles "Rotate": replaces the secret, immediately or with an overlap.
-pub async fn rotate(
+pub async fn rotate_secret(
     context: RequestContext,
     id: IdPath,
     fields: IdempotentForm,
@@ -181,7 +185,10 @@ pub async fn rotate(
 }
 
 /// Handles "Switch now": ends the overlap after a rotation.
-pub async fn switch_now(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
+pub async fn end_secret_overlap(
+    context: RequestContext,
+    id: IdPath,
+) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     context
         .app
@@ -210,7 +217,7 @@ pub(super) fn redirect_to_open_row(context: &RequestContext, id: &WebhookId) -> 
 }
 
 /// Changes a webhook. Returns the stored webhook as an error if it doesn't meet the precondition.
-pub(super) async fn update(
+pub(super) async fn update_webhook(
     context: &RequestContext,
     id: WebhookId,
     change: WebhookPatch,
@@ -232,7 +239,7 @@ fn secret_from_form(fields: &IdempotentForm) -> Secret {
         .unwrap_or_else(|_| Secret::from_random(random::bytes()))
 }
 
-async fn reject_draft(
+async fn render_rejected_draft(
     context: &RequestContext,
     fields: &IdempotentForm,
     url_error: String,

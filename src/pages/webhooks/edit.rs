@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 
-use super::actions::{redirect_to_open_row, update};
+use super::actions::{redirect_to_open_row, update_webhook};
 use super::headers::{self, HeaderLineError, format_headers};
 use super::render_page;
 use crate::domain::validation::{check, check_all};
@@ -16,7 +16,7 @@ use crate::pages::framework::page_error::PageError;
 use crate::server::versions::Versions;
 use crate::store::Precondition;
 
-const FIELDS: [EditField; 5] = [
+const EDIT_FIELDS: [EditField; 5] = [
     ("url", "Endpoint URL"),
     ("description", "Description"),
     ("retries", "Retries"),
@@ -25,7 +25,7 @@ const FIELDS: [EditField; 5] = [
 ];
 /// The hidden field with the version of the headers when the form was loaded. The version shows
 /// whether header values have changed, because the form doesn't contain them.
-const HEADERS_VERSION: &str = "loaded.headers_version";
+const HEADERS_VERSION_FIELD: &str = "loaded.headers_version";
 
 /// The text fields of a webhook's settings form.
 pub(super) struct SettingsForm {
@@ -35,7 +35,7 @@ pub(super) struct SettingsForm {
 }
 
 /// Returns a field's stored value in the format of the settings form.
-fn edited_value(webhook: &Webhook, name: &str) -> String {
+fn stored_field_value(webhook: &Webhook, name: &str) -> String {
     match name {
         "url" => webhook.url.as_str().to_owned(),
         "description" => webhook.description.clone(),
@@ -47,9 +47,9 @@ fn edited_value(webhook: &Webhook, name: &str) -> String {
 }
 
 pub(super) fn loaded_settings(webhook: &Webhook, versions: &Versions) -> Vec<LoadedValue> {
-    let mut loaded = edits::loaded_values(&FIELDS, |name| edited_value(webhook, name));
+    let mut loaded = edits::loaded_values(&EDIT_FIELDS, |name| stored_field_value(webhook, name));
     let version = versions.of_headers(&webhook.headers);
-    loaded.push((HEADERS_VERSION.to_owned(), version));
+    loaded.push((HEADERS_VERSION_FIELD.to_owned(), version));
     loaded
 }
 
@@ -69,8 +69,10 @@ struct SettingsEdits {
 }
 
 impl SettingsEdits {
-    fn conflicts(&self, stored: &Webhook) -> Vec<FieldConflict> {
-        let mut conflicts = self.edits.conflicts(|name| edited_value(stored, name));
+    fn find_conflicts(&self, stored: &Webhook) -> Vec<FieldConflict> {
+        let mut conflicts = self
+            .edits
+            .conflicts(|name| stored_field_value(stored, name));
         conflicts.retain(|conflict| conflict.name != "headers");
         if self.has_headers_conflict(stored) {
             let current = format_headers(&stored.headers);
@@ -83,7 +85,7 @@ impl SettingsEdits {
         self.edits.is_changed("headers")
             && !self.headers_version.is_empty()
             && self.headers_version != self.versions.of_headers(&stored.headers)
-            && !headers::is_stored(&self.headers, &stored.headers)
+            && !headers::are_headers_unchanged(&self.headers, &stored.headers)
     }
 }
 
@@ -95,9 +97,9 @@ pub async fn edit(
 ) -> Result<HttpResponse, PageError> {
     let webhook = context.webhook(id.into_inner()).await?;
     let mut settings = SettingsEdits {
-        edits: Edits::read(&fields, &FIELDS),
+        edits: Edits::read(&fields, &EDIT_FIELDS),
         headers: fields.get("headers").to_owned(),
-        headers_version: fields.get(HEADERS_VERSION).to_owned(),
+        headers_version: fields.get(HEADERS_VERSION_FIELD).to_owned(),
         versions: context.app.versions.clone(),
     };
     let retries = fields.all("retries").next().map(RetryPolicy::parse);
@@ -105,7 +107,7 @@ pub async fn edit(
         return Err(PageError::InvalidForm);
     }
     let retries = retries.flatten();
-    let change = match check_settings(&context, &fields, &settings, &webhook).await {
+    let change = match parse_settings_changes(&context, &fields, &settings, &webhook).await {
         Ok(change) => WebhookPatch {
             retries: retries.filter(|_| settings.edits.is_changed("retries")),
             ..change
@@ -121,24 +123,24 @@ pub async fn edit(
     if let Some(description) = &change.description {
         settings.edits.set_canonical("description", description);
     }
-    let conflicts = settings.conflicts(&webhook);
+    let conflicts = settings.find_conflicts(&webhook);
     if !conflicts.is_empty() {
-        return Err(conflict(&context, conflicts).await?);
+        return Err(conflict_error(&context, conflicts).await?);
     }
     let checked = settings.clone();
-    let unchanged = Precondition::new(move |stored| checked.conflicts(stored).is_empty());
-    match update(&context, webhook.id.clone(), change, unchanged).await? {
+    let unchanged = Precondition::new(move |stored| checked.find_conflicts(stored).is_empty());
+    match update_webhook(&context, webhook.id.clone(), change, unchanged).await? {
         Ok(_) => {
             context.push_message("Saved.");
             Ok(redirect_to_open_row(&context, &webhook.id))
         }
-        Err(stored) => Err(conflict(&context, settings.conflicts(&stored)).await?),
+        Err(stored) => Err(conflict_error(&context, settings.find_conflicts(&stored)).await?),
     }
 }
 
 /// Checks the changed fields except the retries, and returns the changes. If a value is invalid,
 /// the error is the form with its error messages.
-async fn check_settings(
+async fn parse_settings_changes(
     context: &RequestContext,
     fields: &IdempotentForm,
     settings: &SettingsEdits,
@@ -188,7 +190,7 @@ async fn check_settings(
 }
 
 /// Returns the error for the conflicts, with project names instead of project ids.
-async fn conflict(
+async fn conflict_error(
     context: &RequestContext,
     mut conflicts: Vec<FieldConflict>,
 ) -> Result<PageError, PageError> {
@@ -244,7 +246,7 @@ pub async fn set_topics(
             ..WebhookPatch::default()
         };
         let unchanged = Precondition::new(move |webhook: &Webhook| webhook.topics == topics);
-        match update(&context, stored.id.clone(), change, unchanged).await? {
+        match update_webhook(&context, stored.id.clone(), change, unchanged).await? {
             Ok(webhook) => break webhook,
             Err(changed) => stored = changed,
         }

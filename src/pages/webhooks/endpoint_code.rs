@@ -46,18 +46,18 @@ const LISTEN_TAB: (&str, &str) = ("listen", "miniback listen");
 
 impl EndpointCodePage {
     /// Returns the path and name of each tab, and whether the tab is selected.
-    fn tabs(&self) -> Vec<(String, &'static str, bool)> {
+    fn example_tabs(&self) -> Vec<(String, &'static str, bool)> {
         Example::receivers()
             .map(|(example, _)| (example.key, example.name))
             .chain([LISTEN_TAB])
             .map(|(key, name)| {
                 let path = format!("{}?with={key}", self.path("endpoint-code"));
-                (path, name, name == self.name())
+                (path, name, name == self.selected_tab_name())
             })
             .collect()
     }
 
-    fn name(&self) -> &'static str {
+    fn selected_tab_name(&self) -> &'static str {
         self.selected
             .as_ref()
             .map_or(LISTEN_TAB.1, |selected| selected.example.name)
@@ -69,7 +69,7 @@ impl EndpointCodePage {
 
     /// Returns whether the framework redirects the webhook's requests, so that deliveries fail.
     /// Next.js redirects paths with a trailing slash.
-    fn is_redirected(&self) -> bool {
+    fn is_path_redirected(&self) -> bool {
         let selected = self.selected.as_ref();
         selected.is_some_and(|selected| selected.example.key == "nextjs")
             && self.path.len() > 1
@@ -86,7 +86,7 @@ pub async fn show(
     let path = url.path_and_query().split('?').next().unwrap_or_default();
     let selected = select_example(context.query_param("with").as_deref(), path)?;
     let secrets = context.webhook_secrets(webhook.id.clone()).await?;
-    let is_local = is_local(url);
+    let is_local = is_local_http(url);
     let (layout, _) = context.build_layout("Endpoint code", NavSection::Notifications);
     let page = EndpointCodePage {
         is_verifiable: secrets.current.standard_key().is_some()
@@ -123,7 +123,7 @@ fn select_example(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample
 
 /// Returns whether the webhook sends plain HTTP requests to this machine. The receiver then needs
 /// no reverse proxy.
-fn is_local(url: &EndpointUrl) -> bool {
+fn is_local_http(url: &EndpointUrl) -> bool {
     let addresses = addresses_without_dns(url).unwrap_or_default();
     url.scheme() == Scheme::Http && addresses.iter().any(|address| address.ip().is_loopback())
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::domain::webhook::{self, CustomHeaders, WebhookError};
 
 /// Placeholder for a stored value.
-const STORED_VALUE: &str = "…";
+const STORED_VALUE_PLACEHOLDER: &str = "…";
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum HeaderLineError {
@@ -22,7 +22,7 @@ pub(super) enum HeaderLineError {
 pub(super) fn format_headers(stored: &CustomHeaders) -> String {
     stored
         .keys()
-        .map(|name| format!("{name}: {STORED_VALUE}\n"))
+        .map(|name| format!("{name}: {STORED_VALUE_PLACEHOLDER}\n"))
         .collect()
 }
 
@@ -37,10 +37,12 @@ pub(super) fn parse_headers(
             .split_once(':')
             .ok_or_else(|| HeaderLineError::MissingColon(line.to_owned()))?;
         let (name, value) = (name.trim_end(), value.trim());
-        let is_stored = || stored.keys().any(|known| known.eq_ignore_ascii_case(name));
+        let are_headers_unchanged = || stored.keys().any(|known| known.eq_ignore_ascii_case(name));
         let value = match value {
-            STORED_VALUE if is_stored() => None,
-            STORED_VALUE => return Err(WebhookError::NoStoredValue(name.to_owned()).into()),
+            STORED_VALUE_PLACEHOLDER if are_headers_unchanged() => None,
+            STORED_VALUE_PLACEHOLDER => {
+                return Err(WebhookError::NoStoredValue(name.to_owned()).into());
+            }
             value => Some(value.to_owned()),
         };
         if headers.insert(name.to_owned(), value).is_some() {
@@ -52,7 +54,7 @@ pub(super) fn parse_headers(
 }
 
 /// Returns whether saving the field's lines would leave the stored headers unchanged.
-pub(super) fn is_stored(text: &str, stored: &CustomHeaders) -> bool {
+pub(super) fn are_headers_unchanged(text: &str, stored: &CustomHeaders) -> bool {
     parse_headers(text, stored).is_ok_and(|headers| {
         headers.len() == stored.len()
             && headers

@@ -12,7 +12,8 @@ pub(super) mod row;
 mod sparkline;
 
 pub(super) use actions::{
-    add, delete, plain_secret, rotate, set_enabled, switch_now, test, test_draft,
+    add, delete, end_secret_overlap, rotate_secret, send_test, set_enabled, show_plain_secret,
+    test_draft,
 };
 pub(super) use edit::{edit, set_topics};
 pub(super) use endpoint_code::show as show_endpoint_code;
@@ -43,18 +44,18 @@ const PATH: &str = "/settings/notifications";
 
 #[derive(Template)]
 #[template(path = "webhooks.html")]
-struct NotificationsPage {
+struct WebhooksPage {
     layout: Layout,
     add: Option<AddWebhookForm>,
     rows: Vec<WebhookRow>,
-    alerts: Option<AlertsView>,
+    alerts: Option<AlertEndpointView>,
     /// The retries of the policy `standard`, such as `3 retries over 21 seconds`.
     standard_retries: String,
     patient_retries: String,
 }
 
 /// The endpoint of `--alert-url`, which receives alerts about failing webhooks.
-struct AlertsView {
+struct AlertEndpointView {
     host: String,
     is_secret_generated: bool,
     /// The secret that signs alerts; `None` until "Reveal" is pressed. Only a generated secret can
@@ -62,7 +63,7 @@ struct AlertsView {
     secret: Option<String>,
 }
 
-impl AlertsView {
+impl AlertEndpointView {
     /// Returns `None` without `--alert-url`.
     fn new(context: &RequestContext) -> Option<Self> {
         let target = context.app.alerts.as_ref()?;
@@ -110,8 +111,8 @@ impl AddWebhookForm {
     }
 }
 
-impl NotificationsPage {
-    fn is_limit_reached(&self) -> bool {
+impl WebhooksPage {
+    fn is_webhook_limit_reached(&self) -> bool {
         self.rows.len() >= WEBHOOKS_MAX
     }
 
@@ -169,12 +170,12 @@ async fn render_page(
         let row = WebhookRow::load(context, webhook, &projects, totals, open, report, form);
         rows.push(row.await?);
     }
-    let retries = |policy| retry_summary(&context.app.delivery.retry_delays(policy));
-    let page = NotificationsPage {
+    let retries = |policy| summarize_retry_delays(&context.app.delivery.retry_delays(policy));
+    let page = WebhooksPage {
         layout,
         add,
         rows,
-        alerts: AlertsView::new(context),
+        alerts: AlertEndpointView::new(context),
         standard_retries: retries(RetryPolicy::Standard),
         patient_retries: retries(RetryPolicy::Patient),
     };
@@ -182,7 +183,7 @@ async fn render_page(
 }
 
 /// Summarizes retry delays: `3 retries over 21 seconds`.
-fn retry_summary(delays: &[Duration]) -> String {
+fn summarize_retry_delays(delays: &[Duration]) -> String {
     let total: Duration = delays.iter().sum();
     let span = match total.as_secs() {
         0 => format_duration(total),
@@ -206,7 +207,7 @@ mod tests {
     fn summarizes_retry_delays() {
         let summary = |seconds: &[u64]| {
             let delays: Vec<Duration> = seconds.iter().map(|s| Duration::from_secs(*s)).collect();
-            retry_summary(&delays)
+            summarize_retry_delays(&delays)
         };
         assert_eq!(summary(&[]), "no retries");
         assert_eq!(summary(&[1]), "1 retry after 1 second");

@@ -23,9 +23,9 @@ use super::headers;
 use super::sparkline::Sparkline;
 
 /// Number of deliveries listed in an open row.
-const RECENT_DELIVERIES: usize = 5;
+const RECENT_DELIVERIES_SHOWN: usize = 5;
 /// Number of deliveries in the sparkline.
-const SPARKLINE_DELIVERIES: usize = 50;
+const SPARKLINE_DELIVERIES_MAX: usize = 50;
 /// Maximum length of the response body in a test result, in characters.
 const BODY_CHARS_SHOWN: usize = 500;
 
@@ -116,7 +116,7 @@ impl WebhookRow {
     ) -> Result<Self, PageError> {
         let now = context.app.clock.now();
         let recent = PageRequest {
-            limit: SPARKLINE_DELIVERIES,
+            limit: SPARKLINE_DELIVERIES_MAX,
             before: None,
         };
         let deliveries = context
@@ -141,7 +141,7 @@ impl WebhookRow {
             totals: DeliveryTotalsView::new(&webhook.id, totals),
             recent: deliveries
                 .iter()
-                .take(RECENT_DELIVERIES)
+                .take(RECENT_DELIVERIES_SHOWN)
                 .map(|delivery| DeliveryRow::new(delivery, max_attempts, now))
                 .collect(),
             test_report: report,
@@ -157,7 +157,7 @@ impl WebhookRow {
         })
     }
 
-    pub(super) fn is_patient(&self) -> bool {
+    pub(super) fn has_patient_retry_policy(&self) -> bool {
         self.webhook.retries == RetryPolicy::Patient
     }
 

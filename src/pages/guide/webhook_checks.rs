@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::checklist::{CheckStatus, ChecklistItem, ITEM_NAMES, test_command};
+use super::checklist::{CheckStatus, ChecklistItem, ITEM_NAMES, curl_test_command};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::egress_policy::addresses_without_dns;
@@ -15,8 +15,8 @@ use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::DisplayTime;
 use crate::store::{DeliverySummary, LoggedAttempt};
 
-/// The data for the checks of one webhook.
-pub(super) struct WebhookCheckInput<'a> {
+/// Checks one webhook. Contains the data for the checks.
+pub(super) struct WebhookChecker<'a> {
     pub(super) webhook: &'a Webhook,
     /// The last deliveries, newest first.
     pub(super) deliveries: &'a [DeliverySummary],
@@ -30,8 +30,8 @@ pub(super) struct WebhookCheckInput<'a> {
 /// The status of a check, its explanation, and the path and label of an optional link.
 type CheckReport = (CheckStatus, String, Option<(String, &'static str)>);
 
-impl WebhookCheckInput<'_> {
-    pub(super) fn check_all(&self) -> Vec<ChecklistItem> {
+impl WebhookChecker<'_> {
+    pub(super) fn run_all_checks(&self) -> Vec<ChecklistItem> {
         let reports = [
             self.check_reachable(),
             self.check_encrypted(),
@@ -55,13 +55,13 @@ impl WebhookCheckInput<'_> {
             })
             .collect();
         if let Some(first) = items.first_mut() {
-            first.curl = Some(test_command(self.webhook.url.as_str()));
+            first.curl = Some(curl_test_command(self.webhook.url.as_str()));
         }
         items
     }
 
     /// Returns the attempts of all deliveries, each with its delivery, latest first.
-    fn attempts(&self) -> Vec<(&DeliverySummary, &LoggedAttempt)> {
+    fn attempts_latest_first(&self) -> Vec<(&DeliverySummary, &LoggedAttempt)> {
         let mut all: Vec<_> = self
             .deliveries
             .iter()
@@ -81,11 +81,11 @@ impl WebhookCheckInput<'_> {
     }
 
     fn check_reachable(&self) -> CheckReport {
-        let Some((delivery, last)) = self.attempts().into_iter().next() else {
+        let Some((delivery, last)) = self.attempts_latest_first().into_iter().next() else {
             let text = "No deliveries yet. Press “Test” to send one and see the result.";
-            return (CheckStatus::Unknown, text.into(), self.row_link("Test"));
+            return (CheckStatus::Unknown, text.into(), self.webhook_link("Test"));
         };
-        if is_connected(last) {
+        if has_connected(last) {
             let result = last.status.map_or_else(
                 || "connected".to_owned(),
                 |status| format!("responded with {}", status_text(status)),
@@ -106,7 +106,7 @@ impl WebhookCheckInput<'_> {
 
     fn check_encrypted(&self) -> CheckReport {
         let url = &self.webhook.url;
-        let attempts = self.attempts();
+        let attempts = self.attempts_latest_first();
         if url.scheme() == Scheme::Https {
             return match attempts.first() {
                 Some((delivery, last)) if is_tls_failure(last) => (
@@ -136,8 +136,8 @@ impl WebhookCheckInput<'_> {
 
     fn check_response_time(&self) -> CheckReport {
         let limit = format_duration(self.timeout);
-        let attempts = self.attempts();
-        let Some((delivery, last)) = attempts.iter().find(|(_, attempt)| is_connected(attempt))
+        let attempts = self.attempts_latest_first();
+        let Some((delivery, last)) = attempts.iter().find(|(_, attempt)| has_connected(attempt))
         else {
             let text = format!("No responses in the delivery log. The time limit is {limit}.");
             return (CheckStatus::Unknown, text, None);
@@ -175,7 +175,7 @@ impl WebhookCheckInput<'_> {
             let text = format!(
                 "{text} That is more than half of the limit. Respond first, then process the event."
             );
-            return (CheckStatus::Problem, text, self.deliveries_link());
+            return (CheckStatus::Problem, text, self.delivery_log_link());
         }
         (CheckStatus::Ok, text, None)
     }
@@ -185,7 +185,11 @@ impl WebhookCheckInput<'_> {
             return (CheckStatus::Ok, "Enabled.".into(), None);
         }
         let text = "Disabled. Only tests are sent. Events that happen now won’t be sent later.";
-        (CheckStatus::Problem, text.into(), self.row_link("Enable"))
+        (
+            CheckStatus::Problem,
+            text.into(),
+            self.webhook_link("Enable"),
+        )
     }
 
     fn check_topics(&self) -> CheckReport {
@@ -201,13 +205,17 @@ impl WebhookCheckInput<'_> {
         } else if self.webhook.topics.is_empty() {
             let text =
                 format!("No topics selected, so only tests are sent. Select at least one: {all}.");
-            (CheckStatus::Problem, text, self.row_link("Select topics"))
+            (
+                CheckStatus::Problem,
+                text,
+                self.webhook_link("Select topics"),
+            )
         } else {
             let text = format!(
                 "Not selected: {}. Those events aren’t sent.",
                 missing.join(", ")
             );
-            (CheckStatus::Ok, text, self.row_link("Topics"))
+            (CheckStatus::Ok, text, self.webhook_link("Topics"))
         }
     }
 
@@ -237,7 +245,10 @@ impl WebhookCheckInput<'_> {
                 (CheckStatus::Problem, text.into(), self.settings_link())
             }
             (false, false) => {
-                let text = format!("Receives events from {} only.", join_names(&subscribed));
+                let text = format!(
+                    "Receives events from {} only.",
+                    join_project_names(&subscribed)
+                );
                 let link = (subscribed.len() < self.projects.len()).then(|| self.settings_link());
                 (CheckStatus::Ok, text, link.flatten())
             }
@@ -259,7 +270,7 @@ impl WebhookCheckInput<'_> {
         }
         let text = format!(
             "Paused: {}. Paused projects don’t accept feedback.",
-            join_names(&paused)
+            join_project_names(&paused)
         );
         let link = ("/settings/projects".to_owned(), "Resume");
         (CheckStatus::Problem, text, Some(link))
@@ -297,9 +308,9 @@ impl WebhookCheckInput<'_> {
             let text = format!(
                 "The endpoint sent Retry-After. Deliveries are held until {clock}. A successful test ends the hold."
             );
-            return (CheckStatus::Problem, text, self.row_link("Test"));
+            return (CheckStatus::Problem, text, self.webhook_link("Test"));
         }
-        let attempts = self.attempts();
+        let attempts = self.attempts_latest_first();
         let failed = attempts
             .iter()
             .enumerate()
@@ -310,11 +321,11 @@ impl WebhookCheckInput<'_> {
             }
             None => {
                 let text = "No failures in the last attempts.";
-                (CheckStatus::Ok, text.into(), self.deliveries_link())
+                (CheckStatus::Ok, text.into(), self.delivery_log_link())
             }
             Some((0, (delivery, last))) => {
                 let link = if matches!(last.status, Some(401 | 403)) {
-                    Some((self.path("signature-check"), "Check a signature"))
+                    Some((self.webhook_path("signature-check"), "Check a signature"))
                 } else {
                     self.delivery_link(delivery)
                 };
@@ -348,7 +359,7 @@ fn is_success(attempt: &LoggedAttempt) -> bool {
 }
 
 /// Returns whether the attempt established a connection to the endpoint.
-fn is_connected(attempt: &LoggedAttempt) -> bool {
+fn has_connected(attempt: &LoggedAttempt) -> bool {
     attempt.status.is_some()
         || matches!(
             attempt.error_code.as_deref(),
@@ -373,15 +384,15 @@ fn describe_failure(attempt: &LoggedAttempt) -> String {
 
 /// Joins project names: `“Shop”, “Blog”`. Lists at most 5 names, followed by the number of other
 /// projects: `3 more`.
-fn join_names(projects: &[&Project]) -> String {
-    const NAMES_SHOWN: usize = 5;
+fn join_project_names(projects: &[&Project]) -> String {
+    const PROJECT_NAMES_SHOWN: usize = 5;
     let mut names: Vec<String> = projects
         .iter()
-        .take(NAMES_SHOWN)
+        .take(PROJECT_NAMES_SHOWN)
         .map(|project| format!("“{}”", project.name))
         .collect();
-    if projects.len() > NAMES_SHOWN {
-        names.push(format!("{} more", projects.len() - NAMES_SHOWN));
+    if projects.len() > PROJECT_NAMES_SHOWN {
+        names.push(format!("{} more", projects.len() - PROJECT_NAMES_SHOWN));
     }
     names.join(", ")
 }

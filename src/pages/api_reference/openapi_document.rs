@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::schema::{FieldDoc, example_value, field_doc, field_docs, resolve};
+use super::schema::{FieldDoc, example_value, field_doc, field_docs, resolve_schema};
 use super::{
     CallDoc, CallGroup, InlineSegment, OverviewSection, ReferenceContents, RequestBodyDoc,
     ResponseDoc, SchemaDoc,
 };
 
-pub(super) fn contents(document: &Value) -> ReferenceContents {
+pub(super) fn build_reference_contents(document: &Value) -> ReferenceContents {
     let mut introduction = Vec::new();
     let mut overview = Vec::new();
-    for paragraph in paragraphs(&document["info"]["description"]) {
+    for paragraph in split_into_paragraphs(&document["info"]["description"]) {
         // A paragraph that starts with a bold title, such as "**Lists**", is a section of the
         // overview.
         match paragraph
@@ -35,14 +35,14 @@ pub(super) fn contents(document: &Value) -> ReferenceContents {
     ReferenceContents {
         introduction,
         overview,
-        errors: common_errors(document),
+        errors: common_error_responses(document),
         groups: tags.map(|tag| call_group(document, tag)).collect(),
-        schemas: schemas(document),
+        schemas: object_schema_docs(document),
     }
 }
 
 /// Returns the error responses that several calls share, sorted by status.
-fn common_errors(document: &Value) -> Vec<ResponseDoc> {
+fn common_error_responses(document: &Value) -> Vec<ResponseDoc> {
     let mut errors = BTreeMap::new();
     for (_, methods) in object_entries(&document["paths"]) {
         for (_, operation) in object_entries(methods) {
@@ -61,7 +61,7 @@ fn object_entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 /// Splits a description into paragraphs without line breaks.
-fn paragraphs(description: &Value) -> Vec<String> {
+fn split_into_paragraphs(description: &Value) -> Vec<String> {
     let text = description.as_str().unwrap_or_default();
     let paragraphs = text.split("\n\n").map(|p| p.trim().replace('\n', " "));
     paragraphs.filter(|p| !p.is_empty()).collect()
@@ -123,7 +123,7 @@ fn call_doc(document: &Value, path: &str, method: &str, operation: &Value) -> Ca
         method: method.to_uppercase(),
         path: path.to_owned(),
         title: operation["summary"].as_str().unwrap_or_default().to_owned(),
-        paragraphs: paragraphs(&operation["description"])
+        paragraphs: split_into_paragraphs(&operation["description"])
             .iter()
             .map(|p| split_inline_code(p))
             .collect(),
@@ -186,7 +186,7 @@ fn response_doc(document: &Value, status: &str, response: &Value) -> ResponseDoc
         None => response,
     };
     let json = &resolved["content"]["application/json"]["schema"];
-    let name = resolve(document, json).1;
+    let name = resolve_schema(document, json).1;
     let item = name.and_then(|name| name.strip_prefix("List_"));
     let headers = object_entries(&resolved["headers"]).filter(|(name, _)| *name != "X-Request-Id");
     let headers = headers.map(|(name, header)| {
@@ -251,7 +251,7 @@ fn curl_command(document: &Value, path: &str, method: &str, operation: &Value) -
 
 /// Returns the documentation of all object schemas. Other schemas are described where they are
 /// used.
-fn schemas(document: &Value) -> Vec<SchemaDoc> {
+fn object_schema_docs(document: &Value) -> Vec<SchemaDoc> {
     let all = object_entries(&document["components"]["schemas"]);
     let objects = all.filter(|(name, schema)| {
         let has_fields = schema["properties"].is_object() || schema["allOf"].is_array();
