@@ -5,7 +5,7 @@ use crate::demo::site;
 
 fn start_site() -> DemoServer {
     site::start(
-        listener(),
+        bind_listener(),
         "http://127.0.0.1:4999".to_owned(),
         "fernweh".to_owned(),
         "http://127.0.0.1:4998".to_owned(),
