@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::{DemoServer, SECRET, client, get, listener};
+use super::{DemoServer, SECRET, bind_listener, get, http_client};
 use crate::clock::Timestamp;
 use crate::demo::{inbox::Inbox, receiver};
 

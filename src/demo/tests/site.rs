@@ -1,6 +1,6 @@
 //! Tests of the sample site's content and Content-Security-Policy.
 
-use super::{DemoServer, get, listener};
+use super::{DemoServer, bind_listener, get};
 use crate::demo::site;
 
 fn start_site() -> DemoServer {
