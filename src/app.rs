@@ -294,7 +294,10 @@ async fn load_alert_endpoint(
     delivery: &DispatcherHandle,
     urls: &Urls,
 ) -> Result<Option<AlertEndpoint>, StartError> {
-    let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;
+    let configured = options
+        .alerts
+        .read_secret()
+        .map_err(StartError::AlertSecret)?;
     let Some(url) = options.alerts.alert_url.clone() else {
         return Ok(None);
     };
@@ -327,7 +330,7 @@ async fn create_first_user_or_setup_link(
 ) -> Result<Option<String>, StartError> {
     if store.has_users().await? {
         if let Some(user) = first_user {
-            tracing::info!("{}", user.describe_ignored());
+            tracing::info!("{}", user.ignored_variables_notice());
         }
         return Ok(None);
     }

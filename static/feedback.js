@@ -27,7 +27,7 @@
     item.scrollIntoView({ block: "nearest" });
     remember();
   }
-  function step(by) {
+  function moveFocus(by) {
     const list = items(), at = list.indexOf(currentItem());
     const start = last.id ? Math.min(last.index, list.length - 1) : 0;
     focusItem(at < 0 ? list[start] : list[at + by]);
@@ -42,7 +42,7 @@
     if (button && button.ariaPressed !== "true") button.click();
   }
   const shortcuts = {
-    j: () => step(1), k: () => step(-1),
+    j: () => moveFocus(1), k: () => moveFocus(-1),
     1: () => setStatus(1), 2: () => setStatus(2), 3: () => setStatus(3),
     x: () => currentItem()?.querySelector(".item-select input")?.click(),
     u: () => byId("undo")?.click(),

@@ -136,14 +136,14 @@ async fn post_repeatedly(post_loop: PostLoop) -> Result<PostLoopResult, Error> {
 pub fn measure_rows(bench: &Bench) -> Result<f64, Error> {
     let dir = bench.new_dir()?;
     let path = bench.empty_database(dir.path())?;
-    database::rows_per_second(&path, bench.baseline_time())
+    database::measure_rows_per_second(&path, bench.baseline_time())
 }
 
 /// Measures how long a durable commit of one row takes.
 pub fn measure_commits(bench: &Bench) -> Result<Durations, Error> {
     let dir = bench.new_dir()?;
     let path = bench.empty_database(dir.path())?;
-    database::commit_times(&path, bench.baseline_time())
+    database::measure_commit_times(&path, bench.baseline_time())
 }
 
 /// The entry point of a process that runs a bare actix-web server, with as many workers as the

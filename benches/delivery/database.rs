@@ -40,25 +40,25 @@ const INSERT_ATTEMPT: &str =
     VALUES (?1, 1, ?2, 400, ?3, ?4, ?5, ?6, '[]', x'', 0, 300)";
 
 /// Returns the creation time of the feedback with this index, in milliseconds since the Unix epoch.
-pub fn time_of(index: usize) -> i64 {
+pub fn feedback_time(index: usize) -> i64 {
     FIRST_ROW_TIME + index as i64 * FEEDBACK_INTERVAL_MS
 }
 
 /// Returns an id for a row. `position`, the webhook's position in the list of webhooks,
 /// distinguishes the deliveries of one event.
-fn id(prefix: &str, index: usize, position: usize) -> String {
-    let time = u64::try_from(time_of(index)).unwrap_or(0);
+fn row_id(prefix: &str, index: usize, position: usize) -> String {
+    let time = u64::try_from(feedback_time(index)).unwrap_or(0);
     let random = ((index as u128) << 16) | position as u128;
     format!("{prefix}_{}", Ulid::from_parts(time, random))
 }
 
 fn feedback(index: usize, project: &ProjectSummary) -> Feedback {
-    let created_at = Timestamp::from_millis(time_of(index));
-    sample::feedback(index, id("fb", index, 0), project.clone(), created_at)
+    let created_at = Timestamp::from_millis(feedback_time(index));
+    sample::feedback(index, row_id("fb", index, 0), project.clone(), created_at)
 }
 
 /// Statements that insert feedback with its event, deliveries, and attempts.
-struct Rows<'a> {
+struct RowInserter<'a> {
     feedback: Statement<'a>,
     event: Statement<'a>,
     delivery: Statement<'a>,
@@ -66,7 +66,7 @@ struct Rows<'a> {
     project: ProjectSummary,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> RowInserter<'a> {
     fn new(connection: &'a Connection, project: ProjectSummary) -> Result<Self, Error> {
         Ok(Self {
             feedback: connection.prepare(INSERT_FEEDBACK)?,
@@ -77,35 +77,39 @@ impl<'a> Rows<'a> {
         })
     }
 
-    fn feedback(&mut self, index: usize, status: FeedbackStatus) -> Result<(), Error> {
+    fn insert_feedback(&mut self, index: usize, status: FeedbackStatus) -> Result<(), Error> {
         let feedback = feedback(index, &self.project);
         self.feedback.execute(params![
             feedback.id.as_str(),
             self.project.id.as_str(),
             status.as_str(),
             feedback.message,
-            time_of(index)
+            feedback_time(index)
         ])?;
         Ok(())
     }
 
-    fn event(&mut self, index: usize) -> Result<(), Error> {
+    fn insert_event(&mut self, index: usize) -> Result<(), Error> {
         let feedback = feedback(index, &self.project);
         let body = event::feedback_created_body(&feedback);
-        let id = id("evt", index, 0);
-        self.event
-            .execute(params![id, feedback.id.as_str(), body, time_of(index)])?;
+        let id = row_id("evt", index, 0);
+        self.event.execute(params![
+            id,
+            feedback.id.as_str(),
+            body,
+            feedback_time(index)
+        ])?;
         Ok(())
     }
 
-    fn pending_delivery(
+    fn insert_pending_delivery(
         &mut self,
         index: usize,
         position: usize,
         webhook: &str,
     ) -> Result<(), Error> {
-        let (id, event) = (id("dlv", index, position), id("evt", index, 0));
-        let at = time_of(index);
+        let (id, event) = (row_id("dlv", index, position), row_id("evt", index, 0));
+        let at = feedback_time(index);
         self.delivery.execute(params![
             id,
             event,
@@ -121,15 +125,15 @@ impl<'a> Rows<'a> {
 
     /// Inserts a finished delivery with its only attempt. `headers` are the request headers in the
     /// delivery log.
-    fn finished_delivery(
+    fn insert_finished_delivery(
         &mut self,
         index: usize,
         position: usize,
         webhook: &str,
         headers: Option<&str>,
     ) -> Result<(), Error> {
-        let (id, event) = (id("dlv", index, position), id("evt", index, 0));
-        let at = time_of(index);
+        let (id, event) = (row_id("dlv", index, position), row_id("evt", index, 0));
+        let at = feedback_time(index);
         let end = at + position as i64 + 1;
         let failed = (index * 7 + position).is_multiple_of(FAILURE_INTERVAL);
         let state = if failed { "failed" } else { "delivered" };
@@ -150,7 +154,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-fn project(connection: &Connection) -> Result<ProjectSummary, Error> {
+fn read_project(connection: &Connection) -> Result<ProjectSummary, Error> {
     let first = "SELECT id, name, slug FROM projects ORDER BY id LIMIT 1";
     Ok(connection.query_row(first, [], |row| {
         Ok(ProjectSummary {
@@ -190,11 +194,11 @@ fn insert_in_batches(
 /// Inserts `count` feedback items, each with a due delivery to `webhook`.
 pub fn build_backlog(path: &Path, webhook: &str, count: usize) -> Result<(), Error> {
     let connection = open_for_filling(path)?;
-    let mut rows = Rows::new(&connection, project(&connection)?)?;
+    let mut rows = RowInserter::new(&connection, read_project(&connection)?)?;
     insert_in_batches(&connection, 0, count, |index| {
-        rows.feedback(index, FeedbackStatus::New)?;
-        rows.event(index)?;
-        rows.pending_delivery(index, 0, webhook)
+        rows.insert_feedback(index, FeedbackStatus::New)?;
+        rows.insert_event(index)?;
+        rows.insert_pending_delivery(index, 0, webhook)
     })?;
     update_counters(&connection)
 }
@@ -221,32 +225,32 @@ fn update_counters(connection: &Connection) -> Result<(), Error> {
 /// would double the size of the file.
 pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(), Error> {
     let connection = open_for_filling(path)?;
-    let mut rows = Rows::new(&connection, project(&connection)?)?;
+    let mut rows = RowInserter::new(&connection, read_project(&connection)?)?;
     let query_number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let stored = usize::try_from(query_number("SELECT count(*) FROM feedback")?)?;
     insert_in_batches(&connection, stored, count, |index| {
-        rows.feedback(index, FeedbackStatus::ALL[index % 10 % 3])
+        rows.insert_feedback(index, FeedbackStatus::ALL[index % 10 % 3])
     })?;
     // Retention deletes the oldest rows first. The event of the first remaining delivery may have
     // lost some deliveries, so delete its remaining deliveries and insert all of them again.
     let first = query_number("SELECT created_at FROM deliveries ORDER BY id LIMIT 1").optional()?;
-    let is_missing = |index: &usize| first.is_none_or(|first| time_of(*index) <= first);
+    let is_missing = |index: &usize| first.is_none_or(|first| feedback_time(*index) <= first);
     let missing = (0..count).take_while(is_missing).count();
     let delete_incomplete = "DELETE FROM deliveries WHERE created_at <= ?1 AND id <= ?2";
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.execute(delete_incomplete, params![first, id("dlv", missing, 0)])?;
+    connection.execute(delete_incomplete, params![first, row_id("dlv", missing, 0)])?;
     connection.pragma_update(None, "foreign_keys", false)?;
     insert_in_batches(&connection, 0, missing, |index| {
-        rows.event(index)?;
+        rows.insert_event(index)?;
         (0..webhooks.len()).try_for_each(|position| {
-            rows.finished_delivery(index, position, &webhooks[position], None)
+            rows.insert_finished_delivery(index, position, &webhooks[position], None)
         })
     })?;
     update_counters(&connection)
 }
 
 /// Returns the schema as text.
-pub fn schema(path: &Path) -> Result<String, Error> {
+pub fn read_schema(path: &Path) -> Result<String, Error> {
     let all = "SELECT group_concat(coalesce(sql, name), ';')
         FROM (SELECT * FROM sqlite_schema ORDER BY name)";
     Ok(open_read_only(path)?.query_row(all, [], |row| row.get(0))?)
@@ -260,14 +264,14 @@ fn open_read_only(path: &Path) -> Result<Connection, Error> {
 
 /// Counts the deliveries that finished before `time`, in milliseconds since the Unix epoch. Works
 /// while the program is running.
-pub fn finished_before(path: &Path, time: i64) -> Result<usize, Error> {
+pub fn count_finished_before(path: &Path, time: i64) -> Result<usize, Error> {
     let count = "SELECT count(*) FROM deliveries WHERE finished_at < ?1";
     let count: i64 = open_read_only(path)?.query_row(count, [time], |row| row.get(0))?;
     Ok(usize::try_from(count)?)
 }
 
 /// Returns the size of the file and of its free pages, in MiB.
-pub fn size(path: &Path) -> Result<(f64, f64), Error> {
+pub fn database_size(path: &Path) -> Result<(f64, f64), Error> {
     let connection = open_read_only(path)?;
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let page = pragma("page_size")? as f64 / (1024.0 * 1024.0);
@@ -304,9 +308,9 @@ fn open_durable(path: &Path) -> Result<Connection, Error> {
 
 /// Measures inserted rows per second, with 100 rows per commit. Each delivered feedback item has
 /// four rows: feedback, event, delivery, and attempt.
-pub fn rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
+pub fn measure_rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
     let connection = open_durable(path)?;
-    let mut rows = Rows::new(&connection, sample::project())?;
+    let mut rows = RowInserter::new(&connection, sample::project())?;
     let webhook = "wh_01K8X2Y3Z4A5B6C7D8E9F0G1H2";
     let headers = serde_json::to_string(&sample::delivery_headers(&sample::event_body()))?;
     let started = Instant::now();
@@ -314,9 +318,9 @@ pub fn rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
     while started.elapsed() < time {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         for _ in 0..25 {
-            rows.feedback(index, FeedbackStatus::New)?;
-            rows.event(index)?;
-            rows.finished_delivery(index, 0, webhook, Some(&headers))?;
+            rows.insert_feedback(index, FeedbackStatus::New)?;
+            rows.insert_event(index)?;
+            rows.insert_finished_delivery(index, 0, webhook, Some(&headers))?;
             index += 1;
         }
         connection.execute_batch("COMMIT")?;
@@ -325,14 +329,14 @@ pub fn rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
 }
 
 /// Measures how long a commit of one row takes.
-pub fn commit_times(path: &Path, time: Duration) -> Result<Durations, Error> {
+pub fn measure_commit_times(path: &Path, time: Duration) -> Result<Durations, Error> {
     let connection = open_durable(path)?;
-    let mut rows = Rows::new(&connection, sample::project())?;
+    let mut rows = RowInserter::new(&connection, sample::project())?;
     let started = Instant::now();
     let mut nanos = Vec::new();
     while started.elapsed() < time {
         let from = Instant::now();
-        rows.feedback(nanos.len(), FeedbackStatus::New)?;
+        rows.insert_feedback(nanos.len(), FeedbackStatus::New)?;
         nanos.push(u64::try_from(from.elapsed().as_nanos())?);
     }
     Ok(Durations::new(nanos))
@@ -340,5 +344,5 @@ pub fn commit_times(path: &Path, time: Duration) -> Result<Durations, Error> {
 
 /// Returns the id of the feedback with this index.
 pub fn feedback_id(index: usize) -> String {
-    id("fb", index, 0)
+    row_id("fb", index, 0)
 }

@@ -17,10 +17,10 @@ use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 use tokio::time::{self, Instant, sleep_until};
 
-use crate::http::{Buffer, after, write_all};
+use crate::http::{Buffer, bytes_after_prefix, write_all};
 use crate::metrics::Durations;
 use crate::process::{self, Helper};
-use crate::protocol::{self, Accepted};
+use crate::protocol::{self, AcceptedFeedback};
 use crate::receiver::ulid_number;
 use crate::system::{self, Usage};
 use crate::{Error, sample};
@@ -44,7 +44,7 @@ pub struct LoadPlan {
 
 /// The acknowledged feedback and the generator's own performance.
 pub struct LoadResult {
-    pub accepted: Vec<Accepted>,
+    pub accepted: Vec<AcceptedFeedback>,
     /// CPU seconds of the generator.
     pub cpu: f64,
     /// The delay between the planned and the actual time of a request: 99th percentile, in
@@ -56,7 +56,7 @@ pub struct LoadResult {
 /// acknowledged.
 pub fn generate(plan: &LoadPlan) -> Result<LoadResult, Error> {
     let mut helper = Helper::start(ROLE, plan)?;
-    let (line, accepted) = helper.read_records::<Accepted>()?;
+    let (line, accepted) = helper.read_records::<AcceptedFeedback>()?;
     if accepted.len() != plan.count {
         let (accepted, sent, error) = (accepted.len(), plan.count, &line["error"]);
         return Err(format!("{accepted} of {sent} requests were acknowledged: {error}").into());
@@ -73,7 +73,7 @@ struct Generator {
     plan: LoadPlan,
     next: Cell<usize>,
     started: Instant,
-    accepted: RefCell<Vec<Accepted>>,
+    accepted: RefCell<Vec<AcceptedFeedback>>,
     lateness: RefCell<Vec<u64>>,
     error: RefCell<Option<String>>,
 }
@@ -145,7 +145,7 @@ impl Generator {
             let sent = system::now();
             write_all(&stream, &request).await?;
             let feedback = read_acknowledgment(&mut stream, &mut buffer).await?;
-            self.accepted.borrow_mut().push(Accepted {
+            self.accepted.borrow_mut().push(AcceptedFeedback {
                 feedback,
                 sent,
                 acknowledged: system::now(),
@@ -181,7 +181,8 @@ async fn read_acknowledgment(stream: &mut TcpStream, buffer: &mut Buffer) -> Res
     loop {
         if let Some(message) = buffer.message() {
             let is_created = message.head.starts_with(b"HTTP/1.1 201 ");
-            let id = after(message.body, b"\"id\":\"fb_", ulid::ULID_LEN).and_then(ulid_number);
+            let id = bytes_after_prefix(message.body, b"\"id\":\"fb_", ulid::ULID_LEN)
+                .and_then(ulid_number);
             let len = message.len;
             let (Some(id), true) = (id, is_created) else {
                 let response = [message.head, message.body].concat();

@@ -49,7 +49,7 @@ impl Buffer {
         let bytes = &self.bytes[..self.filled];
         let head_len = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let head = &bytes[..head_len];
-        let body_len = header(head, b"content-length")
+        let body_len = header_value(head, b"content-length")
             .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
             .unwrap_or(0);
         let body = bytes.get(head_len..head_len + body_len)?;
@@ -68,7 +68,7 @@ impl Buffer {
 }
 
 /// Returns the value of a header. The name isn't case-sensitive.
-pub fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub fn header_value<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     head.split(|byte| *byte == b'\n').find_map(|line| {
         let (found, value) = line.split_at_checked(name.len())?;
         let value = value.strip_prefix(b":")?;
@@ -77,7 +77,7 @@ pub fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Returns the `len` bytes after the first occurrence of `prefix`.
-pub fn after<'a>(bytes: &'a [u8], prefix: &[u8], len: usize) -> Option<&'a [u8]> {
+pub fn bytes_after_prefix<'a>(bytes: &'a [u8], prefix: &[u8], len: usize) -> Option<&'a [u8]> {
     let at = bytes
         .windows(prefix.len())
         .position(|part| part == prefix)?

@@ -102,7 +102,7 @@ fn run(options: Options) -> Result<(), Error> {
     std::fs::create_dir_all(&bench.dir)?;
     bench.remove_leftovers()?;
     let runs = if options.quick { 1 } else { options.runs };
-    let machine = system::description(&bench.dir.canonicalize()?);
+    let machine = system::describe_machine(&bench.dir.canonicalize()?);
     let settings = json!({ "runs": runs, "quick": options.quick, "scale": options.scale });
     println!("{machine}\n{settings}\n");
     if cfg!(debug_assertions) || options.quick {

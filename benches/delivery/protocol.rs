@@ -11,7 +11,7 @@ use crate::Error;
 
 /// Acknowledged feedback. Times are nanoseconds of the machine's monotonic clock.
 #[derive(Clone, Copy, Debug)]
-pub struct Accepted {
+pub struct AcceptedFeedback {
     /// The ULID in the feedback's id.
     pub feedback: u128,
     pub sent: u64,
@@ -46,7 +46,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(value)
 }
 
-impl Record for Accepted {
+impl Record for AcceptedFeedback {
     const SIZE: usize = 32;
 
     fn write(&self, out: &mut Vec<u8>) {

@@ -168,7 +168,7 @@ pub fn reset_peak_memory(pid: u32) -> Result<(), Error> {
 }
 
 /// Describes the machine and the build.
-pub fn description(dir: &std::path::Path) -> Value {
+pub fn describe_machine(dir: &std::path::Path) -> Value {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo
@@ -181,14 +181,14 @@ pub fn description(dir: &std::path::Path) -> Value {
         "cores": std::thread::available_parallelism().map_or(0, |cores| cores.get()),
         "memoryMiB": memory,
         "kernel": read("/proc/sys/kernel/osrelease").trim(),
-        "fileSystem": file_system(dir, &read("/proc/mounts")),
+        "fileSystem": file_system_type(dir, &read("/proc/mounts")),
         "loadBefore": read("/proc/loadavg").split(' ').next().unwrap_or_default(),
         "build": if cfg!(debug_assertions) { "debug" } else { "release" },
     })
 }
 
 /// Returns the file system type of the mount that contains `dir`.
-fn file_system(dir: &std::path::Path, mounts: &str) -> String {
+fn file_system_type(dir: &std::path::Path, mounts: &str) -> String {
     let mounts = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ').skip(1);
         words.next().zip(words.next())

@@ -16,7 +16,7 @@ pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError
     print(&format!(
         "Wrote and checked {}: {}.\n",
         escape_control_chars(&file.display().to_string()),
-        format_summary(&contents)
+        format_database_summary(&contents)
     ));
     Ok(())
 }
@@ -32,12 +32,12 @@ fn write_to_stdout(data_dir: &Path) -> Result<(), CommandError> {
     let directory = tempfile::Builder::new()
         .prefix("miniback-backup-")
         .tempdir()
-        .map_err(CommandError::io(
+        .map_err(CommandError::io_error(
             "can’t create a directory for temporary files, which TMPDIR can set",
         ))?;
     let path = directory.path().join("miniback.db");
     let contents = store::backup(data_dir, &path).map_err(CommandError::new)?;
-    let failed = CommandError::io("can’t write the backup to standard output");
+    let failed = CommandError::io_error("can’t write the backup to standard output");
     let mut copy = File::open(&path).map_err(&failed)?;
     // Delete the file before the slow copy to standard output, so that an interrupted command
     // leaves no file behind. The open handle still works.
@@ -47,13 +47,13 @@ fn write_to_stdout(data_dir: &Path) -> Result<(), CommandError> {
     out.flush().map_err(&failed)?;
     eprintln!(
         "Wrote and checked the backup: {}.",
-        format_summary(&contents)
+        format_database_summary(&contents)
     );
     Ok(())
 }
 
 /// Formats a summary: `3 projects, 120 feedback items, 2 webhooks, 240 deliveries, 1.2 MB`.
-pub(super) fn format_summary(contents: &DatabaseSummary) -> String {
+pub(super) fn format_database_summary(contents: &DatabaseSummary) -> String {
     format!(
         "{}, {}, {}, {}, {:.1} MB",
         format_quantity(contents.projects, "project", "projects"),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::backup::{format_quantity, format_summary};
+use super::backup::{format_database_summary, format_quantity};
 use super::serve::into_command_error;
 use super::{CommandError, escape_control_chars, print};
 use crate::app;
@@ -16,14 +16,22 @@ use crate::store::{self, DatabaseProblem, PageRequest, Store};
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     // Parsing has already validated the options. Check the settings that parsing doesn't read, such
     // as secret files and the log level.
-    options.alerts.secret().map_err(CommandError::usage_error)?;
-    options.log.level().map_err(CommandError::usage_error)?;
+    options
+        .alerts
+        .read_secret()
+        .map_err(CommandError::usage_error)?;
+    options
+        .log
+        .read_log_level()
+        .map_err(CommandError::usage_error)?;
     let first_user = config::read_first_user(|name| std::env::var(name).ok())
         .map_err(CommandError::usage_error)?;
     let settings = app::delivery_settings(options, options.listen).map_err(into_command_error)?;
     let mut report = CheckReport::default();
     report.report_ok("configuration");
-    if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
+    if let Some(ignored) =
+        config::describe_ignored_variables(true, config::nonempty_variable_names())
+    {
         report.report_warning(&ignored);
     }
     for notice in options.notices() {
@@ -36,9 +44,9 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     check_running_server(&options.data.data_dir, &mut report);
     store::require_database(&options.data.data_dir)
         .map_err(|error| into_command_error(error.into()))?;
-    check_files(&options.data.data_dir, &mut report)?;
+    check_file_permissions(&options.data.data_dir, &mut report)?;
     if check_database(options, &mut report) {
-        let contents = check_contents(options, first_user, &settings, &mut report);
+        let contents = check_first_user_and_hosts(options, first_user, &settings, &mut report);
         actix_web::rt::System::new().block_on(contents)?;
     }
     report.into_result()
@@ -62,7 +70,7 @@ fn check_running_server(dir: &Path, report: &mut CheckReport) {
 }
 
 /// Checks that only the owner of `dir` can access its files.
-fn check_files(dir: &Path, report: &mut CheckReport) -> Result<(), CommandError> {
+fn check_file_permissions(dir: &Path, report: &mut CheckReport) -> Result<(), CommandError> {
     let exposures = store::find_exposures(dir).map_err(|error| into_command_error(error.into()))?;
     for exposure in &exposures {
         let line = format!("files: {exposure}");
@@ -88,7 +96,7 @@ fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
             return false;
         }
     };
-    report.report_ok(&format!("database: {}", format_summary(&contents)));
+    report.report_ok(&format!("database: {}", format_database_summary(&contents)));
     match contents.unexplained {
         0 => report
             .report_ok("delivery totals: every event is delivered, pending, failed, or canceled"),
@@ -104,7 +112,7 @@ fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
 
 /// Checks whether the variables of the first user have an effect. Also checks the hosts of enabled
 /// webhooks and of `--alert-url`.
-async fn check_contents(
+async fn check_first_user_and_hosts(
     options: &ServeOptions,
     first_user: Option<FirstUser>,
     settings: &DeliverySettings,
@@ -115,7 +123,7 @@ async fn check_contents(
     if let Some(user) = first_user
         && store.has_users().await.map_err(CommandError::new)?
     {
-        report.report_advice(&user.describe_ignored());
+        report.report_advice(&user.ignored_variables_notice());
     }
     let all = PageRequest {
         limit: 1000,

@@ -24,12 +24,15 @@ const DEMO_USER_EMAIL: &str = "ada@example.com";
 const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
-    let level = options.log.level().map_err(CommandError::usage_error)?;
-    logging::start(options.log.format(), level);
+    let level = options
+        .log
+        .read_log_level()
+        .map_err(CommandError::usage_error)?;
+    logging::start(options.log.format_or_default(), level);
     let directory = tempfile::Builder::new()
         .prefix("miniback-demo-")
         .tempdir()
-        .map_err(CommandError::io("can’t create a temporary directory"))?;
+        .map_err(CommandError::io_error("can’t create a temporary directory"))?;
     let result = actix_web::rt::System::new().block_on(serve_demo(directory.path()));
     if options.keep {
         print(&format!(
@@ -39,7 +42,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
     } else {
         directory
             .close()
-            .map_err(CommandError::io("can’t delete the demo’s data"))?;
+            .map_err(CommandError::io_error("can’t delete the demo’s data"))?;
         if result.is_ok() {
             print("\nThe demo’s data was deleted.\n");
         }
@@ -59,12 +62,12 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
         "http://{}",
         site_listener
             .local_addr()
-            .map_err(CommandError::io("the demo can’t listen"))?
+            .map_err(CommandError::io_error("the demo can’t listen"))?
     );
     let receiver = receiver::start(receiver_listener, secret.clone(), &site_url)
-        .map_err(CommandError::io("the demo can’t listen"))?;
+        .map_err(CommandError::io_error("the demo can’t listen"))?;
     let endpoint = receiver::endpoint_url(&receiver.url);
-    demo::seed(&api, &endpoint, &secret)
+    demo::create_samples(&api, &endpoint, &secret)
         .await
         .map_err(CommandError::new)?;
     let site = site::start(
@@ -73,19 +76,19 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
         samples::SITE_PROJECT_SLUG.to_owned(),
         receiver.url.clone(),
     )
-    .map_err(CommandError::io("the demo can’t listen"))?;
+    .map_err(CommandError::io_error("the demo can’t listen"))?;
     let shutdown_signal = shutdown_signal()?;
     print_instructions(&create_sign_in_link(&running).await?, &site, &receiver);
     shutdown_signal.await;
     // Stop Miniback before the receiver, so that no delivery fails during shutdown.
     site.stop()
         .await
-        .map_err(CommandError::io("stopping the demo failed"))?;
+        .map_err(CommandError::io_error("stopping the demo failed"))?;
     running.stop().await;
     receiver
         .stop()
         .await
-        .map_err(CommandError::io("stopping the demo failed"))
+        .map_err(CommandError::io_error("stopping the demo failed"))
 }
 
 fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
@@ -104,7 +107,7 @@ fn bind_listeners() -> Result<[TcpListener; 3], CommandError> {
     let bind = |port| {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-            .map_err(CommandError::io("the demo can’t listen"))
+            .map_err(CommandError::io_error("the demo can’t listen"))
     };
     let [miniback, site, receiver] = PREFERRED_PORTS.map(bind);
     Ok([miniback?, site?, receiver?])

@@ -7,7 +7,7 @@ use crate::config::DataDirOptions;
 use crate::store::{self, OpenError, Store};
 
 pub(super) fn run(data: &DataDirOptions) -> Result<(), CommandError> {
-    let is_new = create(data).map_err(|error| into_command_error(error.into()))?;
+    let is_new = create_database(data).map_err(|error| into_command_error(error.into()))?;
     let dir = escape_control_chars(&data.data_dir.display().to_string());
     print(&if is_new {
         format!("Created an empty database in {dir}.\n")
@@ -18,7 +18,7 @@ pub(super) fn run(data: &DataDirOptions) -> Result<(), CommandError> {
 }
 
 /// Creates the data directory and the database. Returns `false` if a database already exists.
-fn create(data: &DataDirOptions) -> Result<bool, OpenError> {
+fn create_database(data: &DataDirOptions) -> Result<bool, OpenError> {
     let dir = &data.data_dir;
     store::create_directory(dir)?;
     let lock = store::lock(dir)?;

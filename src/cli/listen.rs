@@ -24,7 +24,7 @@ struct ListenState {
 }
 
 pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
-    let secret = options.secret().map_err(CommandError::usage_error)?;
+    let secret = options.read_secret().map_err(CommandError::usage_error)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).map_err(|error| {
         CommandError::new(format!(
             "--port: cannot listen on {}: {}; choose another port",
@@ -34,7 +34,7 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
     })?;
     let address = listener
         .local_addr()
-        .map_err(CommandError::io("listening failed"))?;
+        .map_err(CommandError::io_error("listening failed"))?;
     let receiver = web::Data::new(ListenState {
         options: options.clone(),
         secret,
@@ -45,13 +45,13 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
             App::new()
                 .app_data(receiver.clone())
                 .app_data(web::PayloadConfig::new(BODY_MAX_BYTES))
-                .default_service(web::to(receive))
+                .default_service(web::to(receive_delivery))
         })
         .workers(1)
         .disable_signals()
         .shutdown_timeout(1)
         .listen(listener)
-        .map_err(CommandError::io("listening failed"))?
+        .map_err(CommandError::io_error("listening failed"))?
         .run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
@@ -63,7 +63,7 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
     })
 }
 
-async fn receive(
+async fn receive_delivery(
     receiver: web::Data<ListenState>,
     request: HttpRequest,
     body: web::Bytes,

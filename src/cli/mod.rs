@@ -48,7 +48,8 @@ pub fn run() -> i32 {
     };
     // `serve` logs ignored variables, and `check` reports them.
     if !matches!(cli.command, Command::Serve(_) | Command::Check(_))
-        && let Some(ignored) = config::describe_ignored_variables(false, config::set_variables())
+        && let Some(ignored) =
+            config::describe_ignored_variables(false, config::nonempty_variable_names())
     {
         eprintln!("miniback: warning: {}", escape_control_chars(&ignored));
     }
@@ -89,7 +90,7 @@ impl CommandError {
 
     /// Returns a function that converts an I/O error. `action` describes the failure, such as
     /// `can’t read the password`.
-    fn io(action: &str) -> impl Fn(std::io::Error) -> Self {
+    fn io_error(action: &str) -> impl Fn(std::io::Error) -> Self {
         move |error| Self::new(format!("{action}: {}", io_errors::describe(&error)))
     }
 
@@ -115,7 +116,10 @@ fn try_print(text: &str) -> std::io::Result<()> {
 
 /// Logs a security event to standard error, in the default format of `serve`.
 fn log_security_event(event: &str, subject: &str) {
-    logging::start(LogOptions { log_format: None }.format(), LevelFilter::INFO);
+    logging::start(
+        LogOptions { log_format: None }.format_or_default(),
+        LevelFilter::INFO,
+    );
     security_events::log_local(event, subject, "command_line");
 }
 

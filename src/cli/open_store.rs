@@ -21,7 +21,7 @@ pub(super) fn with_store<T, E: Display>(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(CommandError::io("can’t start"))?;
+        .map_err(CommandError::io_error("can’t start"))?;
     let result = runtime.block_on(work(store.clone()));
     store.close();
     result.map_err(CommandError::new)

@@ -14,5 +14,5 @@ pub(super) fn run(base_url: Option<&Url>) -> Result<(), CommandError> {
     };
     let json = api::document(&server_url).to_pretty_json();
     let json = json.map_err(CommandError::new)?;
-    try_print(&format!("{json}\n")).map_err(CommandError::io("can’t print the document"))
+    try_print(&format!("{json}\n")).map_err(CommandError::io_error("can’t print the document"))
 }

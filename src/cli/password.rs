@@ -8,9 +8,9 @@ use crate::domain::password_rules::check_password;
 use crate::io_errors::small_files;
 
 /// Reads a new password for the user with this email, and returns the password's hash.
-pub(super) fn read_and_hash(email: &str) -> Result<String, CommandError> {
+pub(super) fn read_and_hash_password(email: &str) -> Result<String, CommandError> {
     let password = if std::io::stdin().is_terminal() {
-        prompt(email)?
+        prompt_for_password(email)?
     } else {
         small_files::read_first_line(std::io::stdin().lock())
             .map_err(|error| CommandError::new(format!("can’t read the password: {error}")))?
@@ -19,10 +19,10 @@ pub(super) fn read_and_hash(email: &str) -> Result<String, CommandError> {
     password::hash(&password).map_err(CommandError::new)
 }
 
-fn prompt(email: &str) -> Result<String, CommandError> {
-    let password = rpassword::prompt_password("Password: ").map_err(unreadable())?;
+fn prompt_for_password(email: &str) -> Result<String, CommandError> {
+    let password = rpassword::prompt_password("Password: ").map_err(password_read_error())?;
     check_password(&password, email).map_err(CommandError::usage_error)?;
-    if rpassword::prompt_password("Repeat password: ").map_err(unreadable())? == password {
+    if rpassword::prompt_password("Repeat password: ").map_err(password_read_error())? == password {
         Ok(password)
     } else {
         Err(CommandError::usage_error(
@@ -31,6 +31,6 @@ fn prompt(email: &str) -> Result<String, CommandError> {
     }
 }
 
-fn unreadable() -> impl Fn(std::io::Error) -> CommandError {
-    CommandError::io("can’t read the password")
+fn password_read_error() -> impl Fn(std::io::Error) -> CommandError {
+    CommandError::io_error("can’t read the password")
 }

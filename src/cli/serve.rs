@@ -9,10 +9,15 @@ use crate::config::{self, LogFormat, ServeOptions};
 use crate::logging;
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
-    let format = options.log.format();
-    let level = options.log.level().map_err(CommandError::usage_error)?;
+    let format = options.log.format_or_default();
+    let level = options
+        .log
+        .read_log_level()
+        .map_err(CommandError::usage_error)?;
     logging::start(format, level);
-    if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
+    if let Some(ignored) =
+        config::describe_ignored_variables(true, config::nonempty_variable_names())
+    {
         tracing::warn!("{}", super::escape_control_chars(&ignored));
     }
     let first_user = config::read_first_user(|name| std::env::var(name).ok())
@@ -22,7 +27,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
             .await
             .map_err(into_command_error)?;
         let shutdown_signal = shutdown_signal()?;
-        log_notices(options);
+        log_settings_notices(options);
         log_ready(&running, format);
         actix_web::rt::spawn(logging::report_suppressed_lines());
         shutdown_signal.await;
@@ -46,7 +51,7 @@ pub(super) fn into_command_error(error: StartError) -> CommandError {
 
 /// Logs notices about valid settings. Call this function only after the start, so that the log
 /// shows no notices if the start fails.
-fn log_notices(options: &ServeOptions) {
+fn log_settings_notices(options: &ServeOptions) {
     for notice in options.notices() {
         let text = super::escape_control_chars(&notice.text);
         if notice.is_warning {
@@ -77,10 +82,10 @@ fn log_ready(running: &RunningServer, format: LogFormat) {
 /// process at once. Signals are handled from this call on, so call this function before logging the
 /// ready message.
 pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, CommandError> {
-    let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(CommandError::io("handling signals failed"))?;
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(CommandError::io("handling signals failed"))?;
+    let mut interrupt = signal(SignalKind::interrupt())
+        .map_err(CommandError::io_error("handling signals failed"))?;
+    let mut terminate = signal(SignalKind::terminate())
+        .map_err(CommandError::io_error("handling signals failed"))?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -18,7 +18,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
 
 fn add(email: String, role: Role, data: &DataDirOptions) -> Result<(), CommandError> {
     let email = check_email(&email).map_err(CommandError::usage_error)?;
-    let hash = password::read_and_hash(&email)?;
+    let hash = password::read_and_hash_password(&email)?;
     let user = with_store(data, async |store| store.add_user(email, hash, role).await)?;
     log_security_event("user_added", user.id.as_str());
     let email = escape_control_chars(&user.email);
@@ -42,7 +42,7 @@ fn change_password(email: String, data: &DataDirOptions) -> Result<(), CommandEr
     let Some((user, _)) = known else {
         return Err(CommandError::new(UserError::NotFound(email)));
     };
-    let hash = password::read_and_hash(&email)?;
+    let hash = password::read_and_hash_password(&email)?;
     let shown = escape_control_chars(&email);
     with_store(data, async |store| {
         store.set_password(email, hash, None).await

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use url::Url;
 
+use super::option_values::parse_base_url;
 use super::options::{DataDirOptions, DemoOptions, ListenOptions, ServeOptions};
-use super::values::parse_base_url;
 use crate::domain::account::{Role, Scope};
 
 /// Self-hosted feedback for your websites, forwarded as signed webhooks

@@ -1,11 +1,11 @@
 //! Reads the email and password of the first user from the environment.
 
-use super::values::read_secret_file;
+use super::option_values::read_secret_file;
 use crate::domain::email::check_email;
 use crate::domain::password_rules::check_password;
 
-const PASSWORD: &str = "MINIBACK_ADMIN_PASSWORD";
-const PASSWORD_FILE: &str = "MINIBACK_ADMIN_PASSWORD_FILE";
+const PASSWORD_VARIABLE: &str = "MINIBACK_ADMIN_PASSWORD";
+const PASSWORD_FILE_VARIABLE: &str = "MINIBACK_ADMIN_PASSWORD_FILE";
 
 /// The email and password of the first user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct FirstUser {
 
 impl FirstUser {
     /// Returns a notice that the variables of the first user have no effect, because a user exists.
-    pub fn describe_ignored(&self) -> String {
+    pub fn ignored_variables_notice(&self) -> String {
         format!(
             "MINIBACK_ADMIN_EMAIL and {} have no effect, because there is already a user",
             self.password_variable
@@ -32,7 +32,7 @@ pub fn read_first_user(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<FirstUser>, String> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let password = match (set(PASSWORD), set(PASSWORD_FILE)) {
+    let password = match (set(PASSWORD_VARIABLE), set(PASSWORD_FILE_VARIABLE)) {
         (Some(_), Some(_)) => {
             return Err(
                 "MINIBACK_ADMIN_PASSWORD and MINIBACK_ADMIN_PASSWORD_FILE are both set; \
@@ -41,10 +41,10 @@ pub fn read_first_user(
             );
         }
         (None, Some(file)) => {
-            let password = read_secret_file(PASSWORD_FILE, file.as_ref())?;
-            Some((password, PASSWORD_FILE))
+            let password = read_secret_file(PASSWORD_FILE_VARIABLE, file.as_ref())?;
+            Some((password, PASSWORD_FILE_VARIABLE))
         }
-        (password, None) => password.map(|password| (password, PASSWORD)),
+        (password, None) => password.map(|password| (password, PASSWORD_VARIABLE)),
     };
     let user = match (set("MINIBACK_ADMIN_EMAIL"), password) {
         (None, None) => return Ok(None),

@@ -5,10 +5,10 @@
 
 mod commands;
 mod first_user;
+mod ignored_variables;
 mod notices;
+mod option_values;
 mod options;
-mod values;
-mod variables;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -19,13 +19,13 @@ use clap::{CommandFactory, FromArgMatches};
 
 pub use commands::{Cli, Command, TokenCommand, UserCommand};
 pub use first_user::{FirstUser, read_first_user};
+pub use ignored_variables::{describe_ignored_variables, nonempty_variable_names};
 pub use notices::SettingsNotice;
+pub use option_values::{RetryDelays, parse_base_url};
 pub use options::{
     DataDirOptions, DeliveryOptions, DemoOptions, ListenOptions, LogFormat, LogOptions,
     RateLimitOptions, ServeOptions,
 };
-pub use values::{RetryDelays, parse_base_url};
-pub use variables::{describe_ignored_variables, set_variables};
 
 /// The result of [`parse`] if there is no command to run.
 #[derive(Debug)]
@@ -44,8 +44,8 @@ pub fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     route_prefixes: &BTreeSet<String>,
 ) -> Result<Cli, ConfigError> {
-    let command = Cli::command().mut_subcommand("check", hide_unused_by_check);
-    let matches = unset_empty_variables(command).try_get_matches_from(arguments);
+    let command = Cli::command().mut_subcommand("check", hide_options_unused_by_check);
+    let matches = ignore_empty_variables(command).try_get_matches_from(arguments);
     let cli = matches
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|error| match error.kind() {
@@ -58,20 +58,20 @@ pub fn parse(
             _ => ConfigError::Invalid(condense_clap_error(&error.render().to_string())),
         })?;
     if let Some(url) = cli.command.base_url() {
-        values::check_base_path(url, route_prefixes).map_err(ConfigError::Invalid)?;
+        option_values::check_base_path(url, route_prefixes).map_err(ConfigError::Invalid)?;
     }
     Ok(cli)
 }
 
 /// Makes clap treat empty variables as not set, but keeps them in `--help`. By default, clap uses
 /// the empty value.
-fn unset_empty_variables(command: clap::Command) -> clap::Command {
+fn ignore_empty_variables(command: clap::Command) -> clap::Command {
     command
-        .mut_args(unset_if_empty)
-        .mut_subcommands(unset_empty_variables)
+        .mut_args(ignore_variable_if_empty)
+        .mut_subcommands(ignore_empty_variables)
 }
 
-fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
+fn ignore_variable_if_empty(argument: clap::Arg) -> clap::Arg {
     let Some(variable) = argument.get_env().map(ToOwned::to_owned) else {
         return argument;
     };
@@ -89,8 +89,8 @@ fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
 
 /// Hides from the help of `check` the options that `check` only validates, and adds a note about
 /// them.
-fn hide_unused_by_check(command: clap::Command) -> clap::Command {
-    const VALIDATED_ONLY: [&str; 6] = [
+fn hide_options_unused_by_check(command: clap::Command) -> clap::Command {
+    const OPTIONS_UNUSED_BY_CHECK: [&str; 6] = [
         "retention",
         "feedback_retention",
         "retry_delays",
@@ -100,7 +100,7 @@ fn hide_unused_by_check(command: clap::Command) -> clap::Command {
     ];
     command
         .mut_args(|argument| {
-            let is_hidden = VALIDATED_ONLY.contains(&argument.get_id().as_str());
+            let is_hidden = OPTIONS_UNUSED_BY_CHECK.contains(&argument.get_id().as_str());
             argument.hide(is_hidden)
         })
         .after_help("check also accepts the other options of serve, and validates their values.")

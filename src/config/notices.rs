@@ -18,7 +18,7 @@ impl ServeOptions {
     pub fn notices(&self) -> Vec<SettingsNotice> {
         let mut warnings = Vec::new();
         if self.alerts.alert_url.is_none()
-            && let Some(name) = self.alerts.secret_name()
+            && let Some(name) = self.alerts.secret_setting_name()
         {
             warnings.push(format!("{name} has no effect without --alert-url"));
         }
@@ -34,11 +34,11 @@ impl ServeOptions {
         }
         for target in allowed {
             if let AllowTarget::Net(network) = target {
-                warnings.extend(describe_host_bits("--allow-target", *network));
+                warnings.extend(host_bits_warning("--allow-target", *network));
             }
         }
         for network in &self.trusted_proxy.0 {
-            warnings.extend(describe_host_bits("--trusted-proxy", *network));
+            warnings.extend(host_bits_warning("--trusted-proxy", *network));
         }
         let warnings = warnings.into_iter().map(|text| SettingsNotice {
             is_warning: true,
@@ -74,7 +74,7 @@ impl ServeOptions {
 
 /// Returns a warning about a network such as `10.0.0.5/8`, which means the whole network, not only
 /// the IP address.
-fn describe_host_bits(option: &str, network: IpNet) -> Option<String> {
+fn host_bits_warning(option: &str, network: IpNet) -> Option<String> {
     let whole = network.trunc();
     (whole != network).then(|| {
         format!(

@@ -10,10 +10,10 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
-use super::values::{
-    RetryDelays, TrustedNetworks, parse_base_url, parse_count, parse_delay, parse_port,
-    parse_positive_duration, parse_retry_delays, parse_socket_address, parse_status, parse_timeout,
-    parse_trusted_networks, read_secret_file,
+use super::option_values::{
+    RetryDelays, TrustedNetworks, parse_base_url, parse_delay, parse_delivery_count, parse_port,
+    parse_positive_duration, parse_response_status, parse_retry_delays, parse_socket_address,
+    parse_timeout, parse_trusted_networks, read_secret_file,
 };
 use crate::domain::egress_policy::AllowTarget;
 use crate::domain::endpoint_url::EndpointUrl;
@@ -88,8 +88,8 @@ pub struct ServeOptions {
     pub log: LogOptions,
 }
 
-const ALERT_SECRET: &str = "--alert-secret";
-const ALERT_SECRET_FILE: &str = "MINIBACK_ALERT_SECRET_FILE";
+const ALERT_SECRET_FLAG: &str = "--alert-secret";
+const ALERT_SECRET_FILE_VARIABLE: &str = "MINIBACK_ALERT_SECRET_FILE";
 
 /// Options for failure alerts.
 #[derive(Clone, Debug, Args)]
@@ -111,22 +111,27 @@ pub struct AlertOptions {
 
 impl AlertOptions {
     /// Returns the name of the setting that provides the secret, or `None` if no secret is set.
-    pub(super) fn secret_name(&self) -> Option<&'static str> {
+    pub(super) fn secret_setting_name(&self) -> Option<&'static str> {
         match self.alert_secret {
-            Some(_) => Some(ALERT_SECRET),
-            None => file_of(ALERT_SECRET_FILE).map(|_| ALERT_SECRET_FILE),
+            Some(_) => Some(ALERT_SECRET_FLAG),
+            None => secret_file_from_variable(ALERT_SECRET_FILE_VARIABLE)
+                .map(|_| ALERT_SECRET_FILE_VARIABLE),
         }
     }
 
     /// Reads the configured secret from the flag, the variable, or the file.
-    pub fn secret(&self) -> Result<Option<Secret>, String> {
-        parse_secret(ALERT_SECRET, self.alert_secret.as_ref(), ALERT_SECRET_FILE)
+    pub fn read_secret(&self) -> Result<Option<Secret>, String> {
+        parse_secret(
+            ALERT_SECRET_FLAG,
+            self.alert_secret.as_ref(),
+            ALERT_SECRET_FILE_VARIABLE,
+        )
     }
 }
 
 /// Returns the path in a variable such as `MINIBACK_ALERT_SECRET_FILE`, or `None` if the variable
 /// is empty or not set.
-fn file_of(variable: &str) -> Option<String> {
+fn secret_file_from_variable(variable: &str) -> Option<String> {
     let file = std::env::var(variable).ok();
     file.filter(|file| !file.is_empty())
 }
@@ -137,7 +142,7 @@ fn parse_secret(
     value: Option<&String>,
     file_variable: &str,
 ) -> Result<Option<Secret>, String> {
-    let secret = match (value, file_of(file_variable)) {
+    let secret = match (value, secret_file_from_variable(file_variable)) {
         (Some(_), Some(_)) => {
             return Err(format!(
                 "{flag} and {file_variable} are both set; unset one of them"
@@ -244,7 +249,7 @@ pub enum LogFormat {
 
 impl LogOptions {
     /// Reads the log level from `MINIBACK_LOG`.
-    pub fn level(&self) -> Result<LevelFilter, String> {
+    pub fn read_log_level(&self) -> Result<LevelFilter, String> {
         let level = std::env::var("MINIBACK_LOG").unwrap_or_default();
         match level.as_str() {
             "error" => Ok(LevelFilter::ERROR),
@@ -258,7 +263,7 @@ impl LogOptions {
         }
     }
 
-    pub fn format(&self) -> LogFormat {
+    pub fn format_or_default(&self) -> LogFormat {
         let default = if std::io::stderr().is_terminal() {
             LogFormat::Text
         } else {
@@ -311,7 +316,7 @@ pub struct ListenOptions {
         long,
         env = "MINIBACK_FAIL",
         default_value = "0",
-        value_parser = parse_count,
+        value_parser = parse_delivery_count,
         allow_hyphen_values = true,
         value_name = "N"
     )]
@@ -321,7 +326,7 @@ pub struct ListenOptions {
         long,
         env = "MINIBACK_STATUS",
         default_value = "204",
-        value_parser = parse_status,
+        value_parser = parse_response_status,
         allow_hyphen_values = true,
         value_name = "CODE"
     )]
@@ -340,7 +345,7 @@ pub struct ListenOptions {
 
 impl ListenOptions {
     /// Reads the secret from the flag, the variable, or the file.
-    pub fn secret(&self) -> Result<Secret, String> {
+    pub fn read_secret(&self) -> Result<Secret, String> {
         parse_secret("--secret", self.secret.as_ref(), "MINIBACK_SECRET_FILE")?
             .ok_or_else(|| "--secret is missing; copy it from Settings → Notifications".into())
     }

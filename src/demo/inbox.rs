@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 
 const REQUESTS_MAX: usize = 100;
 /// The maximum length of the message on a request's card, in characters.
-const EXCERPT_CHARS: usize = 240;
+const EXCERPT_CHARS_MAX: usize = 240;
 
 pub(super) struct Inbox {
     /// Distinguishes the ids of this run from the ids of an earlier run at the same URL.
@@ -70,7 +70,7 @@ impl Inbox {
         }
     }
 
-    pub fn record(
+    pub fn record_request(
         &self,
         arrived: Timestamp,
         valid: bool,
@@ -88,7 +88,7 @@ impl Inbox {
             .as_ref()
             .and_then(|json| serde_json::to_string_pretty(json).ok());
 
-        let mut requests = self.lock();
+        let mut requests = self.lock_requests();
         let number = requests.back().map_or(1, |last| last.number + 1);
         let is_repeat =
             delivery.is_some() && requests.iter().any(|other| other.delivery == delivery);
@@ -118,8 +118,8 @@ impl Inbox {
     }
 
     /// Returns the requests after number `after`, oldest first.
-    pub fn received_after(&self, after: u64) -> Vec<Arc<ReceivedRequest>> {
-        let requests = self.lock();
+    pub fn requests_after(&self, after: u64) -> Vec<Arc<ReceivedRequest>> {
+        let requests = self.lock_requests();
         requests
             .iter()
             .filter(|r| r.number > after)
@@ -128,7 +128,7 @@ impl Inbox {
     }
 
     /// Returns a channel that contains the number of the newest request.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
+    pub fn subscribe_to_newest_number(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
@@ -146,13 +146,13 @@ impl Inbox {
 
     /// Locks the list of requests. Ignores poisoning, because a panic can't leave the list
     /// inconsistent.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<ReceivedRequest>>> {
+    fn lock_requests(&self) -> MutexGuard<'_, VecDeque<Arc<ReceivedRequest>>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ReceivedRequest {
-    pub fn list_item(&self) -> RequestListItem<'_> {
+    pub fn to_list_item(&self) -> RequestListItem<'_> {
         RequestListItem {
             event: self.event.as_deref(),
             delivery: self.delivery.as_deref(),
@@ -163,12 +163,12 @@ impl ReceivedRequest {
 
     /// Returns the time of the arrival in UTC, without the date. The page's script replaces it with
     /// local time.
-    pub fn clock_time(&self) -> String {
+    pub fn format_arrival_time(&self) -> String {
         self.arrived.to_jiff().strftime("%H:%M:%S UTC").to_string()
     }
 
     /// Returns the time from the event to its arrival, in a readable unit.
-    pub fn latency(&self) -> Option<String> {
+    pub fn format_latency(&self) -> Option<String> {
         self.latency_ms.map(|ms| match ms {
             0..1_000 => format!("{ms} ms"),
             1_000..10_000 => format!("{},{:03} ms", ms / 1_000, ms % 1_000),
@@ -186,7 +186,7 @@ impl EventSummary {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
         let message = text("/data/feedback/message").or_else(|| text("/data/message"));
         Self {
-            message: message.map(excerpt),
+            message: message.map(message_excerpt),
             project: text("/data/project/name").map(str::to_owned),
             status: text("/data/feedback/status").map(str::to_owned),
             previous_status: text("/data/previousStatus").map(str::to_owned),
@@ -194,8 +194,8 @@ impl EventSummary {
     }
 }
 
-fn excerpt(message: &str) -> String {
-    match message.char_indices().nth(EXCERPT_CHARS) {
+fn message_excerpt(message: &str) -> String {
+    match message.char_indices().nth(EXCERPT_CHARS_MAX) {
         Some((end, _)) => format!("{}…", message[..end].trim_end()),
         None => message.to_owned(),
     }

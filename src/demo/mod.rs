@@ -15,7 +15,7 @@ mod server;
 pub mod site;
 
 pub use api::{ApiClient, ApiError};
-pub use samples::{DemoError, SampleCounts, seed};
+pub use samples::{DemoError, SampleCounts, create_samples};
 pub use server::DemoServer;
 
 #[cfg(test)]

@@ -22,12 +22,12 @@ use tokio::sync::watch;
 
 use super::inbox::{Inbox, ReceivedRequest};
 use super::server::{
-    DemoServer, NotFound, listener_url, origin_aliases, page_headers, reject_other_hosts,
-    render_page, static_file, static_files,
+    DemoServer, NotFoundPage, add_static_file_routes, listener_url, origin_with_localhost_alias,
+    reject_other_hosts, render_page, security_headers, static_file_route,
 };
 use crate::clock::Clock;
 
-const SCRIPT: &str = include_str!("../../static/demo_receiver.js");
+const PAGE_SCRIPT: &str = include_str!("../../static/demo_receiver.js");
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
 /// The maximum size of a request body. It is larger than an event with the longest message.
 const BODY_MAX_BYTES: usize = 256 * 1024;
@@ -49,7 +49,7 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
          connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors {}",
-        origin_aliases(site_url)
+        origin_with_localhost_alias(site_url)
     );
     let stopping = watch::Sender::new(false);
     let receiver = web::Data::new(ReceiverState {
@@ -62,19 +62,19 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
             .app_data(receiver.clone())
             .app_data(web::PayloadConfig::new(BODY_MAX_BYTES))
             .wrap(from_fn(reject_other_hosts))
-            .wrap(page_headers(&policy))
+            .wrap(security_headers(&policy))
             .configure(|config| {
-                static_files(config, include_str!("../../static/demo_receiver.svg"))
+                add_static_file_routes(config, include_str!("../../static/demo_receiver.svg"))
             })
             .route(
                 "/demo.js",
-                static_file("text/javascript; charset=utf-8", SCRIPT),
+                static_file_route("text/javascript; charset=utf-8", PAGE_SCRIPT),
             )
-            .route(ENDPOINT_PATH, web::post().to(receive))
-            .route("/", web::get().to(show))
-            .route("/events", web::get().to(stream_events))
-            .route("/received.json", web::get().to(list))
-            .default_service(web::to(not_found))
+            .route(ENDPOINT_PATH, web::post().to(receive_delivery))
+            .route("/", web::get().to(show_page))
+            .route("/events", web::get().to(stream_received_requests))
+            .route("/received.json", web::get().to(list_requests))
+            .default_service(web::to(show_not_found_page))
     })
     .workers(1)
     .disable_signals()
@@ -89,18 +89,18 @@ pub fn endpoint_url(url: &str) -> String {
     format!("{url}{ENDPOINT_PATH}")
 }
 
-async fn receive(
+async fn receive_delivery(
     receiver: web::Data<ReceiverState>,
     request: HttpRequest,
     body: web::Bytes,
 ) -> HttpResponse {
     let arrived = Clock::system().now();
     let signature = request.headers().get("X-Miniback-Signature");
-    let valid = is_signed(&receiver.secret, &body, signature);
+    let valid = has_valid_signature(&receiver.secret, &body, signature);
     let mut headers: Vec<_> = request
         .headers()
         .iter()
-        .map(|(name, value)| (name.to_string(), header_text(value)))
+        .map(|(name, value)| (name.to_string(), header_value_as_text(value)))
         .collect();
     // The header map is unordered. Sort the headers by name, with Miniback's headers first.
     headers.sort_by_key(|(name, _)| {
@@ -109,7 +109,9 @@ async fn receive(
             .position(|prefix| name.starts_with(prefix));
         (rank.unwrap_or(2), name.clone())
     });
-    receiver.inbox.record(arrived, valid, headers, &body);
+    receiver
+        .inbox
+        .record_request(arrived, valid, headers, &body);
     if valid {
         HttpResponse::NoContent().finish()
     } else {
@@ -119,13 +121,13 @@ async fn receive(
 
 /// Returns whether `signature` is the hexadecimal HMAC-SHA256 of the raw body, keyed by the secret.
 /// Compares in constant time.
-fn is_signed(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
+fn has_valid_signature(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
     let tag = signature.and_then(|hex| hex::decode(hex.as_bytes()).ok());
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     tag.is_some_and(|tag| hmac::verify(&key, body, &tag).is_ok())
 }
 
-fn header_text(value: &HeaderValue) -> String {
+fn header_value_as_text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
@@ -145,8 +147,8 @@ struct RequestCard<'a> {
     received: &'a ReceivedRequest,
 }
 
-async fn show(receiver: web::Data<ReceiverState>) -> HttpResponse {
-    let mut newest_first = receiver.inbox.received_after(0);
+async fn show_page(receiver: web::Data<ReceiverState>) -> HttpResponse {
+    let mut newest_first = receiver.inbox.requests_after(0);
     newest_first.reverse();
     let newest = newest_first.first().map_or(0, |received| received.number);
     let page = ReceiverPage {
@@ -157,17 +159,17 @@ async fn show(receiver: web::Data<ReceiverState>) -> HttpResponse {
     render_page(StatusCode::OK, &page)
 }
 
-async fn list(receiver: web::Data<ReceiverState>) -> HttpResponse {
-    let newest_first: Vec<_> = receiver.inbox.received_after(0).into_iter().rev().collect();
+async fn list_requests(receiver: web::Data<ReceiverState>) -> HttpResponse {
+    let newest_first: Vec<_> = receiver.inbox.requests_after(0).into_iter().rev().collect();
     let list: Vec<_> = newest_first
         .iter()
-        .map(|received| received.list_item())
+        .map(|received| received.to_list_item())
         .collect();
     HttpResponse::Ok().json(list)
 }
 
-async fn not_found() -> HttpResponse {
-    let page = NotFound {
+async fn show_not_found_page() -> HttpResponse {
+    let page = NotFoundPage {
         name: "Receiver",
         theme: "receiver",
     };
@@ -181,19 +183,22 @@ struct EventsQuery {
     after: Option<String>,
 }
 
-async fn stream_events(
+async fn stream_received_requests(
     receiver: web::Data<ReceiverState>,
     request: HttpRequest,
     query: web::Query<EventsQuery>,
 ) -> HttpResponse {
-    let last = request.headers().get("Last-Event-ID").map(header_text);
+    let last = request
+        .headers()
+        .get("Last-Event-ID")
+        .map(header_value_as_text);
     let last = last.or_else(|| query.into_inner().after);
     HttpResponse::Ok()
         .content_type("text/event-stream")
-        .streaming(event_stream(receiver, last))
+        .streaming(create_event_stream(receiver, last))
 }
 
-fn event_stream(
+fn create_event_stream(
     receiver: web::Data<ReceiverState>,
     last: Option<String>,
 ) -> impl Stream<Item = Result<web::Bytes, io::Error>> {
@@ -206,18 +211,18 @@ fn event_stream(
         let reset = web::Bytes::from_static(b"event: reset\ndata: restarted\n\n");
         return stream::iter([Ok(reset)]).left_stream();
     };
-    let changes = receiver.inbox.subscribe();
+    let changes = receiver.inbox.subscribe_to_newest_number();
     let stopping = receiver.stopping.clone();
     let state = (receiver, changes, stopping, last_number);
     let events = stream::unfold(state, |state| async move {
         let (receiver, mut changes, mut stopping, last_number) = state;
         // Mark changes as seen before reading, so that later changes end the wait below.
         changes.borrow_and_update();
-        let mut new = receiver.inbox.received_after(last_number);
+        let mut new = receiver.inbox.requests_after(last_number);
         if new.is_empty() {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return None,
-                _ = changes.changed() => new = receiver.inbox.received_after(last_number),
+                _ = changes.changed() => new = receiver.inbox.requests_after(last_number),
                 () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
             }
         }

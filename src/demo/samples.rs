@@ -1,4 +1,4 @@
-//! Sample data of the demo, sent through the API by [`seed`].
+//! Sample data of the demo, sent through the API by [`create_samples`].
 
 use super::api::{ApiClient, ApiError, FeedbackRequest, ProjectRequest, WebhookRequest};
 
@@ -19,7 +19,7 @@ struct SampleFeedback {
     later_statuses: &'static [&'static str],
 }
 
-const PROJECTS: [SampleProject; 2] = [
+const SAMPLE_PROJECTS: [SampleProject; 2] = [
     SampleProject {
         name: "Fernweh",
         slug: SITE_PROJECT_SLUG,
@@ -31,7 +31,7 @@ const PROJECTS: [SampleProject; 2] = [
 ];
 
 /// The sample feedback that is created before the webhook, oldest first.
-const FEEDBACK: [SampleFeedback; 13] = [
+const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
     SampleFeedback {
         project: SITE_PROJECT_SLUG,
         message: "The map opens on the wrong continent when location services are off.",
@@ -143,7 +143,7 @@ const FEEDBACK: [SampleFeedback; 13] = [
 ];
 
 /// Feedback created after the webhook, so that the receiver has a delivery to show.
-const DELIVERED_SAMPLE: SampleFeedback = SampleFeedback {
+const DELIVERED_SAMPLE_FEEDBACK: SampleFeedback = SampleFeedback {
     project: SITE_PROJECT_SLUG,
     message: "The new route view is a joy. I can see the whole summer in one line.",
     email: Some("ada@example.com"),
@@ -174,18 +174,18 @@ fn to_demo_error(subject: &'static str) -> impl Fn(ApiError) -> DemoError {
 ///
 /// The webhook is created after the samples, so that no sample is sent to it. Then one more
 /// feedback item is created and sent.
-pub async fn seed(
+pub async fn create_samples(
     api: &ApiClient,
     endpoint: &str,
     secret: &str,
 ) -> Result<SampleCounts, DemoError> {
-    for SampleProject { name, slug } in PROJECTS {
+    for SampleProject { name, slug } in SAMPLE_PROJECTS {
         api.create_project(&ProjectRequest { name, slug })
             .await
             .map_err(to_demo_error("sample projects"))?;
     }
-    for sample in &FEEDBACK {
-        create_feedback(api, sample).await?;
+    for sample in &SAMPLE_FEEDBACK {
+        create_sample_feedback(api, sample).await?;
     }
     let webhook = WebhookRequest {
         url: endpoint,
@@ -195,14 +195,14 @@ pub async fn seed(
     api.create_webhook(&webhook)
         .await
         .map_err(to_demo_error("webhook to the receiver"))?;
-    create_feedback(api, &DELIVERED_SAMPLE).await?;
+    create_sample_feedback(api, &DELIVERED_SAMPLE_FEEDBACK).await?;
     Ok(SampleCounts {
-        projects: PROJECTS.len(),
-        feedback: FEEDBACK.len() + 1,
+        projects: SAMPLE_PROJECTS.len(),
+        feedback: SAMPLE_FEEDBACK.len() + 1,
     })
 }
 
-async fn create_feedback(api: &ApiClient, sample: &SampleFeedback) -> Result<(), DemoError> {
+async fn create_sample_feedback(api: &ApiClient, sample: &SampleFeedback) -> Result<(), DemoError> {
     let feedback = FeedbackRequest {
         project: sample.project,
         message: sample.message,

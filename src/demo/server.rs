@@ -53,7 +53,7 @@ pub(super) fn listener_url(listener: &TcpListener) -> io::Result<String> {
 
 /// Returns an origin and, if its host is a loopback IP address, the same origin with `localhost` as
 /// the host. A space separates the origins.
-pub(super) fn origin_aliases(url: &str) -> String {
+pub(super) fn origin_with_localhost_alias(url: &str) -> String {
     match url.strip_prefix("http://").map(str::parse::<SocketAddr>) {
         Some(Ok(address)) if address.ip().is_loopback() => {
             format!("{url} http://localhost:{}", address.port())
@@ -64,7 +64,7 @@ pub(super) fn origin_aliases(url: &str) -> String {
 
 /// Returns middleware that adds security headers and `Cache-Control` to every response. `policy` is
 /// the Content-Security-Policy.
-pub(super) fn page_headers(policy: &str) -> DefaultHeaders {
+pub(super) fn security_headers(policy: &str) -> DefaultHeaders {
     DefaultHeaders::new()
         .add(("Content-Security-Policy", policy))
         .add(("X-Content-Type-Options", "nosniff"))
@@ -92,24 +92,24 @@ pub(super) async fn reject_other_hosts(
 /// The 404 page of the site or the receiver.
 #[derive(Template)]
 #[template(path = "demo/not_found.html")]
-pub(super) struct NotFound {
+pub(super) struct NotFoundPage {
     pub name: &'static str,
     pub theme: &'static str,
 }
 
 /// Adds the routes of the shared stylesheet and an icon.
-pub(super) fn static_files(config: &mut ServiceConfig, icon: &'static str) {
+pub(super) fn add_static_file_routes(config: &mut ServiceConfig, icon: &'static str) {
     let stylesheet = include_str!("../../static/demo.css");
     config
         .route(
             "/demo.css",
-            static_file("text/css; charset=utf-8", stylesheet),
+            static_file_route("text/css; charset=utf-8", stylesheet),
         )
-        .route("/icon.svg", static_file("image/svg+xml", icon));
+        .route("/icon.svg", static_file_route("image/svg+xml", icon));
 }
 
 /// Returns a route that serves `text` as a file.
-pub(super) fn static_file(content_type: &'static str, text: &'static str) -> Route {
+pub(super) fn static_file_route(content_type: &'static str, text: &'static str) -> Route {
     web::get().to(move || async move {
         HttpResponse::Ok()
             .insert_header((HeaderName::from_static("content-type"), content_type))

@@ -13,7 +13,8 @@ use askama::Template;
 use tokio::sync::watch;
 
 use super::server::{
-    DemoServer, NotFound, listener_url, page_headers, reject_other_hosts, render_page, static_files,
+    DemoServer, NotFoundPage, add_static_file_routes, listener_url, reject_other_hosts,
+    render_page, security_headers,
 };
 
 /// The template of the page, with the URLs and the project's slug.
@@ -50,10 +51,12 @@ pub fn start(
         App::new()
             .app_data(page.clone())
             .wrap(from_fn(reject_other_hosts))
-            .wrap(page_headers(&policy))
-            .configure(|config| static_files(config, include_str!("../../static/demo_site.svg")))
-            .route("/", web::get().to(show))
-            .default_service(web::to(not_found))
+            .wrap(security_headers(&policy))
+            .configure(|config| {
+                add_static_file_routes(config, include_str!("../../static/demo_site.svg"))
+            })
+            .route("/", web::get().to(show_page))
+            .default_service(web::to(show_not_found_page))
     })
     .workers(1)
     .disable_signals()
@@ -63,12 +66,12 @@ pub fn start(
     Ok(DemoServer::spawn(url, server, watch::Sender::new(false)))
 }
 
-async fn show(page: web::Data<SitePage>) -> HttpResponse {
+async fn show_page(page: web::Data<SitePage>) -> HttpResponse {
     render_page(StatusCode::OK, page.get_ref())
 }
 
-async fn not_found() -> HttpResponse {
-    let page = NotFound {
+async fn show_not_found_page() -> HttpResponse {
+    let page = NotFoundPage {
         name: "Fernweh",
         theme: "site",
     };

@@ -3,10 +3,10 @@
 
 addEventListener("click", ({ target }) => {
   const button = target.closest("button[data-copy], button[data-copy-from]");
-  if (button) copy(button);
+  if (button) copyFromSource(button);
 });
 
-async function copy(button) {
+async function copyFromSource(button) {
   const source = document.getElementById(button.dataset.copy);
   const text = button.dataset.copyFrom ? fetchSecret(button.dataset.copyFrom)
     : Promise.resolve(source.value ?? source.textContent);

@@ -12,7 +12,7 @@ async function parsePage(response) {
 
 // Finds the element that replaced an old element, by its id. Without an id, a form is found by its
 // action, and a link by its URL. A control is found by its form, type, name, and value.
-function counterpart(old) {
+function findCounterpart(old) {
   if (!old || old.isConnected) return old;
   if (old.id) return document.getElementById(old.id);
   const findBy = (list, key) => list.find((element) => key(element) === key(old));
@@ -21,9 +21,9 @@ function counterpart(old) {
   }
   if (old.matches("a")) return findBy([...document.links], (link) => link.getAttribute("href"));
   if (old.matches("summary")) {
-    return counterpart(old.parentElement)?.querySelector("summary");
+    return findCounterpart(old.parentElement)?.querySelector("summary");
   }
-  const controls = old.form ? [...(counterpart(old.form)?.elements ?? [])] : all("button");
+  const controls = old.form ? [...(findCounterpart(old.form)?.elements ?? [])] : all("button");
   const candidates = controls.filter(({ type, name }) => type === old.type && name === old.name);
   const identity = (control) => {
     const { copy, copyFrom } = control.dataset;
@@ -88,7 +88,7 @@ function replaceRegions(page, request, failed) {
   document.title = page.title;
   if (!target) lastChange = page.body.dataset.lastChange;
   for (const [field, value] of unsaved) {
-    const newField = counterpart(field);
+    const newField = findCounterpart(field);
     if (!newField) continue;
     if (currentValue(newField) !== value) {
       newField[isCheckable(newField) ? "checked" : "value"] = value;
@@ -97,13 +97,13 @@ function replaceRegions(page, request, failed) {
   }
   for (const other of inFlight) {
     for (const role of ["form", "link", "submitter"]) {
-      other[role] = counterpart(other[role]) ?? other[role];
+      other[role] = findCounterpart(other[role]) ?? other[role];
     }
     if (other !== request) setBusy(other, true);
   }
   // Open details stay open. The server can open details that it rendered as closed before, and
   // any details in the row that was clicked.
-  const row = counterpart(initiator)?.closest("article, li, tr");
+  const row = findCounterpart(initiator)?.closest("article, li, tr");
   for (const details of newRegions.flatMap((region) => all("details[id]", region))) {
     const { id, open } = details;
     if (wasOpen.has(id)) {
@@ -121,13 +121,13 @@ function replaceRegions(page, request, failed) {
 
   // Returns the element that receives the focus if the focused element was removed. After a change,
   // it is a control in the new or next row. After "Cancel", it is the control that opened the form.
-  function successor() {
+  function findSuccessor() {
     const opened = new URLSearchParams(location.search).get("open");
     const siblings = all(rowTag ? `main ${rowTag}` : "none");
     const next = siblings[Math.min(rowIndex, siblings.length - 1)];
     const controls = [document.getElementById(opened), rowIndex < 0 ? undefined : next]
       .map((row) => row?.querySelector("summary, .message[href], button, a[href]"));
-    const fromOpener = opener && counterpart(opener);
+    const fromOpener = opener && findCounterpart(opener);
     return (request.method === "post" ? [...controls, fromOpener] : [fromOpener, ...controls])
       .find(Boolean) ?? document.getElementById("main");
   }
@@ -141,7 +141,7 @@ function replaceRegions(page, request, failed) {
     const invalid = failed && within("[aria-invalid=true]")[0];
     const newFocus = isIdle && (invalid
       || within("[autofocus]").find(({ id, name }) => !autofocused.has(id || name)));
-    const sameFocus = active !== document.body && counterpart(active);
+    const sameFocus = active !== document.body && findCounterpart(active);
     if (!newFocus) scrollTo(x, y);
     if (newFocus) {
       if (newFocus !== invalid) opener = request.submitter ?? request.link;
@@ -152,8 +152,8 @@ function replaceRegions(page, request, failed) {
       if (selection && selection[0] !== null && sameFocus !== active) {
         sameFocus.setSelectionRange(...selection);
       }
-    } else if (active !== document.body || !counterpart(initiator)) {
-      (within("[autofocus]")[0] ?? within("[data-focus]")[0] ?? successor())?.focus();
+    } else if (active !== document.body || !findCounterpart(initiator)) {
+      (within("[autofocus]")[0] ?? within("[data-focus]")[0] ?? findSuccessor())?.focus();
     }
   }
 }

@@ -45,9 +45,9 @@ function showFailure(request, text) {
     { type: "button", className: "link-button", textContent: "Send again" });
   again.addEventListener("click", () => {
     notice.remove();
-    const form = request.form && counterpart(request.form);
-    if (!form) return start({ ...request });
-    form.requestSubmit(counterpart(request.submitter) ?? undefined);
+    const form = request.form && findCounterpart(request.form);
+    if (!form) return startRequest({ ...request });
+    form.requestSubmit(findCounterpart(request.submitter) ?? undefined);
   });
   notice.setAttribute("role", "alert");
   notice.append(element("p", { textContent: text }), again);
@@ -68,7 +68,7 @@ function sendNatively({ method, url, body }) {
   HTMLFormElement.prototype.submit.call(form); // a field may be named "submit"
 }
 
-async function send(request) {
+async function sendRequest(request) {
   const endProgress = showProgress(request);
   let fallback = () => sendNatively(request);
   try {
@@ -113,11 +113,11 @@ async function send(request) {
   }
 }
 
-function start(request) {
+function startRequest(request) {
   inFlight.add(request);
   setBusy(request, true);
-  if (request.target) send(request); // a request for one region doesn't block others
-  else queue = queue.then(() => send(request));
+  if (request.target) sendRequest(request); // a request for one region doesn't block others
+  else queue = queue.then(() => sendRequest(request));
 }
 
 addEventListener("submit", (event) => {
@@ -135,7 +135,7 @@ addEventListener("submit", (event) => {
   const fields = new URLSearchParams(new FormData(form));
   if (submitter?.name) fields.append(submitter.name, submitter.value);
   if (method === "get") url.search = fields;
-  start({
+  startRequest({
     form, submitter, method, url, body: method === "get" ? undefined : fields,
     replace: "replace" in form.dataset,
     target: submitter?.dataset.targetRegion ?? form.dataset.targetRegion,
@@ -150,7 +150,7 @@ addEventListener("click", (event) => {
   if (link.pathname !== location.pathname && hasUnsavedInput()) return;
   event.preventDefault();
   if ([...inFlight].some((request) => request.link === link)) return;
-  start({
+  startRequest({
     link, method: "get", url: new URL(link.href), target: link.dataset.targetRegion,
     replace: "replace" in link.dataset,
   });
@@ -162,7 +162,7 @@ addEventListener("change", ({ target }) => {
 
 addEventListener("popstate", () => {
   if (location.pathname + location.search === currentPath) return; // only the fragment changed
-  start({ method: "get", url: new URL(location.href), replace: true });
+  startRequest({ method: "get", url: new URL(location.href), replace: true });
 });
 // A page from the back/forward cache may be outdated.
 addEventListener("pageshow", (event) => {

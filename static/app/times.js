@@ -1,7 +1,7 @@
 // Updates relative times and countdowns, and converts times from UTC to the browser's time zone.
 
 // Formats a relative time as the server does.
-function relativeTime(seconds) {
+function formatRelativeTime(seconds) {
   if (seconds < 60) return "just now";
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
   return seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : "yesterday";
@@ -9,7 +9,7 @@ function relativeTime(seconds) {
 setInterval(() => {
   for (const time of all("time[datetime][data-relative]")) {
     const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
-    if (seconds >= 0 && seconds < 172800) time.textContent = relativeTime(seconds);
+    if (seconds >= 0 && seconds < 172800) time.textContent = formatRelativeTime(seconds);
   }
 }, 30000);
 

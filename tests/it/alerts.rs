@@ -8,7 +8,7 @@ use crate::support::api::{Api, millis, text};
 use crate::support::app::{App, AppBuilder};
 use crate::support::command::{miniback, run};
 use crate::support::in_process::InProcess;
-use crate::support::receiver::{ReceivedRequest, Receiver, Reply, closed_address};
+use crate::support::receiver::{ReceivedRequest, Receiver, Reply, closed_socket_address};
 use crate::support::signature::{hex_signature, verify_standard_webhook};
 use crate::support::wait::wait_until;
 
@@ -145,9 +145,9 @@ fn retries_a_failed_alert_after_a_crash() {
     let webhook = api.create_webhook(&receiver.url("/"));
     create_feedback_and_wait(&api, &webhook, 10, "failed");
     let first = alerts.first();
-    let data = app.kill9();
+    let data = app.sigkill();
     alerts.set_script(|_| Reply::status(200));
-    let _app = with_alerts(&alerts).with_data(data).start();
+    let _app = with_alerts(&alerts).with_data_dir(data).start();
     let again = alerts.wait_for(2).remove(1);
     assert_eq!(
         (again.delivery(), &again.body),
@@ -180,7 +180,7 @@ fn the_page_shows_the_generated_secret_for_alerts() {
     let secret = find_secret(&shown.response.text);
     verify_standard_webhook(&secret, &alert).unwrap();
     // After a restart, the secret is the same.
-    let app = builder().with_data(app.kill9()).start();
+    let app = builder().with_data_dir(app.sigkill()).start();
     let mut visitor = app.signed_in();
     let again = visitor
         .get("/settings/notifications?reveal=alerts")
@@ -217,7 +217,7 @@ fn rejects_invalid_alert_options_at_startup() {
 #[test]
 fn check_detects_an_unreachable_alert_url() {
     let app = App::start();
-    let url = format!("http://{}/secret-path", closed_address());
+    let url = format!("http://{}/secret-path", closed_socket_address());
     let output = app.run(&["check", "--alert-url", &url], "");
     assert!(
         output.stdout.contains("FAIL   --alert-url"),

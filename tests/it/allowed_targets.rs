@@ -160,11 +160,11 @@ fn deny_localhost_applies_to_existing_webhooks() {
     let receiver = Receiver::ok();
     let app = App::without_retries();
     let webhook = app.api().create_webhook(&receiver.url("/"));
-    let data = app.kill9();
+    let data = app.sigkill();
     let app = App::builder()
         .option("--retry-delays", "none")
         .arg("--deny-localhost")
-        .with_data(data)
+        .with_data_dir(data)
         .start();
     let failed = app.api().deliver_one(&webhook, "failed");
     let attempt = &attempts(&failed)[0];

@@ -297,7 +297,7 @@ fn idempotency_keys_survive_a_crash() {
         response.expect(201).json()
     };
     let first = send(&app);
-    let app = App::builder().with_data(app.kill9()).start();
+    let app = App::builder().with_data_dir(app.sigkill()).start();
     assert_eq!(send(&app), first);
 }
 

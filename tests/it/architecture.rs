@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::support::source_files::{Source, all_sources, files_in, program_sources, root};
+use crate::support::source_files::{SourceFile, all_sources, files_in, program_sources, repo_root};
 
 /// The top-level modules, each with the modules that it may use. A module may only use modules that
 /// are listed above it, so there are no cycles.
@@ -244,14 +244,14 @@ fn the_domain_uses_no_web_framework_http_client_or_database() {
     }
 }
 
-fn domain_sources() -> impl Iterator<Item = Source> {
+fn domain_sources() -> impl Iterator<Item = SourceFile> {
     let sources = program_sources().into_iter();
     sources.filter(|source| source.path.starts_with("src/domain/"))
 }
 
 /// Returns the crates that the program depends on, with underscores instead of hyphens.
 fn dependencies() -> Vec<String> {
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest = fs::read_to_string(repo_root().join("Cargo.toml")).unwrap();
     let section = manifest.split("\n[dependencies]\n").nth(1);
     let section = section.expect("find the dependencies in Cargo.toml");
     section
@@ -346,7 +346,7 @@ fn test_names_have_at_most_70_characters() {
 
 #[test]
 fn every_integration_test_file_is_a_module_of_main() {
-    let directory = root().join("tests/it");
+    let directory = repo_root().join("tests/it");
     let main = fs::read_to_string(directory.join("main.rs")).unwrap();
     let modules: BTreeSet<&str> = main
         .lines()
@@ -365,7 +365,7 @@ fn every_integration_test_file_is_a_module_of_main() {
 
 #[test]
 fn the_map_in_the_documentation_matches_the_source_tree() {
-    let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let text = fs::read_to_string(repo_root().join("docs/architecture.md")).unwrap();
     let map = text
         .split("```text\n")
         .nth(1)

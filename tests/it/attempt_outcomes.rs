@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{attempts, millis, text};
 use crate::support::app::App;
-use crate::support::receiver::{Receiver, Reply, closed_address};
+use crate::support::receiver::{Receiver, Reply, closed_socket_address};
 
 /// Starts Miniback with this timeout and without retries.
 #[track_caller]
@@ -119,7 +119,7 @@ fn rejects_a_redirect() {
 fn a_refused_connection_is_a_failure() {
     let attempt = failed_attempt(
         &App::without_retries(),
-        &format!("http://{}/hook", closed_address()),
+        &format!("http://{}/hook", closed_socket_address()),
     );
     assert_eq!(attempt["status"], Value::Null);
     assert!(text(&attempt, "error").to_lowercase().contains("refused"));
@@ -226,7 +226,7 @@ fn each_kind_of_failure_has_its_own_error_code() {
         (
             "refused",
             Receiver::ok(),
-            Some(format!("http://{}/", closed_address())),
+            Some(format!("http://{}/", closed_socket_address())),
         ),
         (
             "dns",

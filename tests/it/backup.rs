@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::app::App;
-use crate::support::command::{miniback, run, run_on, wrapped_by};
+use crate::support::command::{miniback, run, run_on_data_dir, wrapped_by};
 use crate::support::receiver::Receiver;
 
 #[test]
@@ -44,7 +44,7 @@ fn a_backup_contains_all_feedback_acknowledged_before_it_started() {
         stop.store(true, Ordering::Relaxed);
         before
     });
-    app.kill9();
+    app.sigkill();
     let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(
@@ -57,7 +57,7 @@ fn a_backup_contains_all_feedback_acknowledged_before_it_started() {
     let restored = Arc::new(TempDir::new().unwrap());
     std::fs::create_dir(restored.path().join("data")).unwrap();
     std::fs::copy(&copy, restored.path().join("data/miniback.db")).unwrap();
-    let app = App::builder().with_data(restored).start();
+    let app = App::builder().with_data_dir(restored).start();
     let api = app.api();
     for message in &before {
         let found = api.get(&format!("/api/v1/feedback?q={message}")).json();
@@ -93,7 +93,7 @@ fn a_backup_replaces_a_file_completely_or_not_at_all() {
     assert!(line.contains("missing/copy.db"), "{line}");
     let empty = TempDir::new().unwrap();
     let before = std::fs::read(&copy).unwrap();
-    run_on(empty.path(), &["backup", copy.to_str().unwrap()], "").error_line(1);
+    run_on_data_dir(empty.path(), &["backup", copy.to_str().unwrap()], "").error_line(1);
     assert_eq!(std::fs::read(&copy).unwrap(), before);
 }
 
@@ -120,7 +120,7 @@ fn a_backup_to_standard_output_is_complete_or_fails() {
     std::fs::copy(&copy, &database).unwrap();
     // The shell created the copy with the default mode of new files, which can be too permissive.
     std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let checked = run_on(restored.path(), &["check"], "").success();
+    let checked = run_on_data_dir(restored.path(), &["check"], "").success();
     assert!(checked.stdout.contains("1 project, "), "{checked:?}");
 
     let line = backup_to("/dev/full").error_line(1);
@@ -177,7 +177,7 @@ fn check_detects_a_corrupt_database() {
     let middle = bytes.len() / 2;
     bytes[middle..middle + 8_192].fill(0xAA);
     std::fs::write(&path, bytes).unwrap();
-    let output = run_on(&data.path().join("data"), &["check"], "");
+    let output = run_on_data_dir(&data.path().join("data"), &["check"], "");
     assert_eq!(output.code, Some(1), "{output:?}");
     assert!(output.stdout.contains("restore a backup"), "{output:?}");
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::support::app::App;
-use crate::support::command::{miniback, run, run_on, with_file_modes_enforced};
+use crate::support::command::{miniback, run, run_on_data_dir, with_file_modes_enforced};
 
 /// Runs a backup that must be rejected, and returns its error.
 #[track_caller]
@@ -20,7 +20,7 @@ fn backup_error(app: &App, target: &Path) -> String {
     run(command, "").error_line(1)
 }
 
-fn names(dir: &Path) -> Vec<String> {
+fn file_names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap();
     let mut names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -57,7 +57,7 @@ fn rejects_the_files_of_the_live_database_by_any_name() {
     }
     // If this file existed, SQLite would apply it to the database as a rollback journal.
     targets.push(app.dir.join("miniback.db-journal"));
-    let before = names(&app.dir);
+    let before = file_names(&app.dir);
     let inode = app.database().metadata().unwrap().ino();
     for target in &targets {
         let line = backup_error(&app, target);
@@ -70,20 +70,20 @@ fn rejects_the_files_of_the_live_database_by_any_name() {
     relative.current_dir(&app.dir);
     assert!(run(relative, "").error_line(1).contains("live database"));
 
-    assert_eq!(names(&app.dir), before);
+    assert_eq!(file_names(&app.dir), before);
     assert_eq!(app.database().metadata().unwrap().ino(), inode);
     api.create_feedback("shop", "Still here");
     let (_, data) = app.sigterm_and_wait();
     // When no server is running, the path of the WAL is rejected even if the WAL doesn't exist.
     let wal = data.path().join("data/miniback.db-wal");
     let _ = fs::remove_file(&wal);
-    run_on(
+    run_on_data_dir(
         &data.path().join("data"),
         &["backup", wal.to_str().unwrap()],
         "",
     )
     .error_line(1);
-    let app = App::builder().with_data(data).start();
+    let app = App::builder().with_data_dir(data).start();
     let stored = app.api().get("/api/v1/feedback").json();
     assert_eq!(stored["data"][0]["message"], "Still here");
 }
@@ -100,7 +100,7 @@ fn rejects_everything_that_is_not_a_plain_file() {
     let status = Command::new("mkfifo").arg(path("fifo")).status().unwrap();
     assert!(status.success());
     let _socket = UnixListener::bind(path("socket")).unwrap();
-    let before = names(outside.path());
+    let before = file_names(outside.path());
     for (target, words) in [
         (path("directory"), "is a directory"),
         (path("directory/"), "is a directory"),
@@ -119,7 +119,7 @@ fn rejects_everything_that_is_not_a_plain_file() {
         assert!(line.contains(words), "{line}");
         assert!(line.contains(target.to_str().unwrap()), "{line}");
     }
-    assert_eq!(names(outside.path()), before);
+    assert_eq!(file_names(outside.path()), before);
     assert_eq!(fs::read_to_string(path("file")).unwrap(), "content");
     assert!(path("fifo").metadata().unwrap().file_type().is_fifo());
     assert!(
@@ -192,7 +192,7 @@ fn rejects_the_files_of_another_data_directory() {
     let moved = data.path().join("moved.sqlite");
     fs::rename(dir.join("miniback.db"), &moved).unwrap();
     symlink(&moved, dir.join("miniback.db")).unwrap();
-    let other = App::builder().with_data(data).start();
+    let other = App::builder().with_data_dir(data).start();
     for name in ["moved.sqlite", "moved.sqlite-wal", "moved.sqlite-shm"] {
         assert_rejected(moved.parent().unwrap(), name);
     }
@@ -257,7 +257,7 @@ fn accepts_unusual_names_and_removes_incomplete_backups() {
         command.arg("--data-dir").arg(&app.dir);
         command.args(["--", if name == "-" { "./-" } else { name }]);
         run(command, "").success();
-        assert_eq!(names(outside.path()), [name]);
+        assert_eq!(file_names(outside.path()), [name]);
         let copy = outside.path().join(name);
         assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         fs::remove_file(copy).unwrap();
@@ -280,5 +280,5 @@ fn backups_that_run_at_the_same_time_do_not_affect_each_other() {
             scope.spawn(move || app.run(&["backup", target.to_str().unwrap()], "").success());
         }
     });
-    assert_eq!(names(outside.path()), ["0.db", "1.db", "2.db"]);
+    assert_eq!(file_names(outside.path()), ["0.db", "1.db", "2.db"]);
 }

@@ -126,7 +126,11 @@ impl ProxiedApp {
             .press("Sign in");
         let response = self.visitor.submit(&filled);
         assert_under_base_path(&response, &self.origin);
-        assert!(self.visitor.session().is_some(), "{:?}", response.response);
+        assert!(
+            self.visitor.session_cookie().is_some(),
+            "{:?}",
+            response.response
+        );
         self.follow(response)
     }
 }
@@ -171,7 +175,7 @@ fn check_main_workflow(prefix: Prefix) {
     let pressed = page.form_with("Sign out").press("Sign out");
     let response = proxied.visitor.submit(&pressed);
     proxied.follow(response);
-    assert_eq!(proxied.visitor.session(), None);
+    assert_eq!(proxied.visitor.session_cookie(), None);
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Server {
 
     /// Sends requests that cause more log lines than a pipe and the program's log queue can hold.
     fn fill_the_log(&self) {
-        let mut connection = RawConnection::to_port(self.port);
+        let mut connection = RawConnection::open_to_port(self.port);
         for _ in 0..4_000 {
             let request = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
             assert_eq!(connection.exchange("GET", request).status(), 200);

@@ -103,8 +103,8 @@ fn check(dir: &Path) -> Command {
 fn broken_secret_files_are_explained() {
     let temp = TempDir::new().unwrap();
     let files = broken_files(temp.path(), 64 * 1024);
-    type Build = fn(&Path) -> Command;
-    let readers: [(&str, Build); 5] = [
+    type BuildCommand = fn(&Path) -> Command;
+    let readers: [(&str, BuildCommand); 5] = [
         ("MINIBACK_ADMIN_PASSWORD_FILE", serve),
         ("MINIBACK_ADMIN_PASSWORD_FILE", check),
         ("MINIBACK_ALERT_SECRET_FILE", serve),
@@ -188,7 +188,7 @@ fn broken_databases_are_explained() {
 fn broken_standard_input_is_explained() {
     let temp = TempDir::new().unwrap();
     let data = temp.path().join("data");
-    command::run_on(&data, &["init"], "").success();
+    command::run_on_data_dir(&data, &["init"], "").success();
     let files = broken_files(temp.path(), 64 * 1024);
     for (kind, file) in files {
         let Ok(input) = std::fs::File::open(&file) else {
@@ -213,7 +213,7 @@ fn broken_standard_input_is_explained() {
 fn secret_files_can_be_pipes_and_come_from_any_editor() {
     let temp = TempDir::new().unwrap();
     let data = temp.path().join("data");
-    command::run_on(&data, &["init"], "").success();
+    command::run_on_data_dir(&data, &["init"], "").success();
     let windows = temp.path().join("windows");
     std::fs::write(&windows, format!("\u{feff}{PASSWORD}\r\n\r\n")).unwrap();
     let run_in_bash = |script: &str| {
@@ -241,7 +241,7 @@ fn secret_files_can_be_pipes_and_come_from_any_editor() {
 fn ca_files_can_begin_with_a_byte_order_mark() {
     let temp = TempDir::new().unwrap();
     let data = temp.path().join("data");
-    command::run_on(&data, &["init"], "").success();
+    command::run_on_data_dir(&data, &["init"], "").success();
     let pem = std::fs::read_to_string(Certificates::new().path("ca.pem")).unwrap();
     for text in [
         pem.clone(),

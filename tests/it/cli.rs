@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::command::{miniback, run, run_on};
+use crate::support::command::{miniback, run, run_on_data_dir};
 
 /// Runs `serve` with an invalid configuration and returns the line it prints to standard error.
 #[track_caller]
@@ -161,8 +161,8 @@ fn rejects_a_second_server_on_the_same_data_directory() {
 #[test]
 fn starts_again_after_a_crash() {
     let app = App::start();
-    let data = app.kill9();
-    App::builder().with_data(data).start();
+    let data = app.sigkill();
+    App::builder().with_data_dir(data).start();
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn rejects_a_database_of_a_newer_version_without_changing_it() {
     let before = std::fs::read(&database).unwrap();
 
     let dir = data.path().join("data");
-    let line = run_on(&dir, &["serve", "--listen", "127.0.0.1:0"], "").error_line(2);
+    let line = run_on_data_dir(&dir, &["serve", "--listen", "127.0.0.1:0"], "").error_line(2);
     assert!(line.contains("newer"), "{line}");
     assert!(
         std::fs::read(&database).unwrap() == before,
@@ -191,7 +191,7 @@ fn rejects_a_file_that_is_not_a_database_without_changing_it() {
     let file = crate::support::app::database(data.path());
     let content = "This is not a database.";
     std::fs::write(&file, content).unwrap();
-    let output = run_on(data.path(), &["serve", "--listen", "127.0.0.1:0"], "");
+    let output = run_on_data_dir(data.path(), &["serve", "--listen", "127.0.0.1:0"], "");
     assert!(matches!(output.code, Some(1 | 2)), "{output:#?}");
     assert_eq!(output.stderr.lines().count(), 1, "{output:#?}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), content);

@@ -2,7 +2,7 @@
 
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::command::run_on;
+use crate::support::command::run_on_data_dir;
 use crate::support::forms::FilledForm;
 use crate::support::http::Response;
 use crate::support::pages::Page;
@@ -53,11 +53,11 @@ fn adds_lists_and_removes_users_while_the_program_runs() {
 fn a_user_can_be_added_before_the_first_start() {
     let data = tempfile::TempDir::new().unwrap();
     let dir = data.path().join("data");
-    run_on(&dir, &["init"], "").success();
-    run_on(&dir, &["user", "add", GRACE], &password_line()).success();
+    run_on_data_dir(&dir, &["init"], "").success();
+    run_on_data_dir(&dir, &["user", "add", GRACE], &password_line()).success();
     let app = App::builder()
         .without_admin()
-        .with_data(std::sync::Arc::new(data))
+        .with_data_dir(std::sync::Arc::new(data))
         .start();
     app.visitor().sign_in(GRACE, PASSWORD);
     assert!(!app.log.to_string().contains("/setup?token="));
@@ -211,8 +211,8 @@ fn creates_the_admin_from_the_environment_only_once() {
     let app = App::start();
     app.run(&["user", "passwd", ADMIN], "another good password\n")
         .success();
-    let data = app.kill9();
-    let app = App::builder().with_data(data).start();
+    let data = app.sigkill();
+    let app = App::builder().with_data_dir(data).start();
     app.visitor().sign_in(ADMIN, "another good password");
     assert!(!app.log.to_string().contains("/setup?token="));
 }
@@ -320,7 +320,7 @@ fn a_restart_replaces_the_setup_url() {
     let old = app.log.setup_path();
     let app = App::builder()
         .without_admin()
-        .with_data(app.kill9())
+        .with_data_dir(app.sigkill())
         .start();
     let new = app.log.setup_path();
     assert_ne!(old, new);

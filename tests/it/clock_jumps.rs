@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::{ADMIN, App, PASSWORD, database};
-use crate::support::clock_jump::{HOUR, Jump, SECOND, YEAR, duration, remaining};
+use crate::support::clock_jump::{HOUR, Jump, SECOND, YEAR, duration, millis_until};
 use crate::support::in_process::{InProcess, START};
 use crate::support::pages::Visitor;
 use crate::support::receiver::{Receiver, Reply};
@@ -17,7 +17,7 @@ use crate::widget_script::form_token_in;
 /// the wait by at most 1 s. Any other jump doesn't change it.
 #[track_caller]
 fn assert_not_longer(jump: Jump, remaining: i64, before: i64) {
-    let expected = if jump.looks_like_time() {
+    let expected = if jump.looks_like_elapsed_time() {
         before - jump.by..=before
     } else if jump.is_across_restart {
         before - SECOND..=before
@@ -35,7 +35,7 @@ fn an_open_form_can_still_be_submitted() {
         let script = app.visitor().get("/widget.js").response.text;
         let token = form_token_in(&script);
         app.advance(duration(2 * SECOND));
-        jump.make(&mut app);
+        jump.perform(&mut app);
         let body = json!({"projectSlug": "shop", "message": "Hello", "stamp": token});
         let status = Api::new(&app.url, None).post("/api/feedback", body).status;
         // After a restart, the program can't tell whether the page really is a year old.
@@ -63,14 +63,14 @@ fn a_retry_waits_no_longer_than_its_delay() {
         let (_, delivery) = attempt_once(&app.api(), &receiver);
         let id = text(&delivery, "id");
         app.advance(duration(10 * SECOND));
-        jump.make(&mut app);
-        if jump.looks_like_time() {
+        jump.perform(&mut app);
+        if jump.looks_like_elapsed_time() {
             app.api().wait_for_attempts(id, 2);
             continue;
         }
         let pending = app.api().delivery(id);
         assert_eq!(attempts(&pending).len(), 1, "{jump:?}");
-        let next = remaining(&app, &pending["nextAttemptAt"]);
+        let next = millis_until(&app, &pending["nextAttemptAt"]);
         assert_not_longer(jump, next, 20 * SECOND);
         app.advance(duration(20 * SECOND));
         app.api().wait_for_attempts(id, 2);
@@ -88,10 +88,10 @@ fn a_hold_keeps_its_length() {
         let (webhook, delivery) = attempt_once(&app.api(), &receiver);
         let id = text(&delivery, "id");
         app.advance(duration(20 * SECOND));
-        jump.make(&mut app);
-        if !jump.looks_like_time() {
+        jump.perform(&mut app);
+        if !jump.looks_like_elapsed_time() {
             let end = app.api().held_until(&webhook);
-            assert_not_longer(jump, remaining(&app, &end), 100 * SECOND);
+            assert_not_longer(jump, millis_until(&app, &end), 100 * SECOND);
             assert_eq!(receiver.received().len(), 1, "{jump:?}");
         }
         app.advance(duration(100 * SECOND));
@@ -112,8 +112,8 @@ fn a_wait_that_starts_with_the_jump_counts_from_the_new_time() {
         });
         let api = app.api();
         let (_, pending) = attempt_once(&api, &receiver);
-        app.commit();
-        let next = remaining(&app, &api.delivery(text(&pending, "id"))["nextAttemptAt"]);
+        app.wait_for_commit();
+        let next = millis_until(&app, &api.delivery(text(&pending, "id"))["nextAttemptAt"]);
         assert_not_longer(Jump::running(by), next, 30 * SECOND);
         assert_eq!(pending["state"], "pending", "{by}");
     }
@@ -129,7 +129,7 @@ fn the_wait_after_failed_sign_ins_does_not_change() {
         for _ in 0..5 {
             status(&mut visitor, "wrong, wrong, wrong");
         }
-        Jump::running(by).make(&mut app);
+        Jump::running(by).perform(&mut app);
         assert_eq!(status(&mut visitor, PASSWORD), 429, "{by}");
         app.advance(duration(60 * SECOND));
         assert_eq!(status(&mut visitor, PASSWORD), 303, "{by}");
@@ -144,8 +144,8 @@ fn a_failing_webhook_is_reported_after_5_minutes() {
         let receiver = Receiver::status(500);
         attempt_once(&app.api(), &receiver);
         app.advance(duration(60 * SECOND));
-        Jump::running(by).make(&mut app);
-        (0..5).for_each(|_| app.commit());
+        Jump::running(by).perform(&mut app);
+        (0..5).for_each(|_| app.wait_for_commit());
         assert_eq!(alerts.received().len(), 0, "{by}");
         app.advance(duration(4 * 60 * SECOND));
         alerts.wait_for(1);
@@ -159,7 +159,7 @@ fn the_log_says_once_that_the_clock_was_set_back() {
         let connection = rusqlite::Connection::open(database(&data.path().join("data")));
         let changed = connection.unwrap().execute(statement, []).unwrap();
         assert_eq!(changed, 1);
-        App::builder().with_data(data.clone()).start()
+        App::builder().with_data_dir(data.clone()).start()
     };
     let app = restart("UPDATE clock_readings SET read_at = read_at + 3600000");
     let line = app.log.wait_for_message("system clock jumped");

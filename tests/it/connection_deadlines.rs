@@ -36,7 +36,7 @@ fn slow_head(app: &App, reuses_the_connection: bool) {
     connection.send("GET /healthz HTTP/1.1\r\nX: ");
     let time = send_until_closed(&mut connection, b"a", Duration::from_millis(500));
     assert_between(time, 9, 25);
-    let response = connection.response("GET");
+    let response = connection.read_response("GET");
     assert_eq!(response.status(), 408);
     assert!(response.announces_close(), "{response:?}");
 }
@@ -68,7 +68,7 @@ fn slow_body(app: &App) {
     );
     send_until_closed(&mut connection, b"1\r\na\r\n", Duration::from_millis(500));
     assert_between(started.elapsed(), 14, 35);
-    let response = connection.response("POST");
+    let response = connection.read_response("POST");
     assert_eq!(response.status(), 408);
     assert!(response.announces_close(), "{response:?}");
 }
@@ -80,7 +80,7 @@ fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     connection.send(format!(
         "POST /nope HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n"
     ));
-    let response = connection.response("POST");
+    let response = connection.read_response("POST");
     assert_eq!(response.status(), 404);
     assert!(response.announces_close(), "{response:?}");
     let time = send_until_closed(&mut connection, bytes, Duration::from_millis(200));
@@ -96,7 +96,7 @@ fn malformed_head(app: &App, reuses_the_connection: bool) {
     }
     connection.send("GET / HTTP/1.1\r\nnot a header\r\n\r\n");
     connection.send([b'a'; 10_000]);
-    let response = connection.response("GET");
+    let response = connection.read_response("GET");
     assert_eq!(response.status(), 400);
     assert!(response.announces_close(), "{response:?}");
     assert_between(connection.wait_for_end(), 0, 20);
@@ -114,15 +114,15 @@ fn live_updates(app: &App, visitor: &Visitor) {
 /// possible. Checks that the server has reset the connection before the end of the export.
 fn slow_reader(app: &App, visitor: &Visitor, version: &str) {
     let mut connection = RawConnection::open(app);
-    let session = visitor.session().expect("find the session cookie");
+    let session = visitor.session_cookie().expect("find the session cookie");
     connection.send(format!(
         "GET /feedback/export.json HTTP/{version}\r\nHost: x\r\n\
         Cookie: miniback_session={session}\r\n\r\n"
     ));
-    assert_eq!(connection.head().status(), 200);
+    assert_eq!(connection.read_head().status(), 200);
     for _ in 0..66 {
         for _ in 0..256 {
-            connection.byte().expect("read a byte");
+            connection.read_byte().expect("read a byte");
         }
         sleep(Duration::from_secs(1));
     }
@@ -191,7 +191,7 @@ fn a_client_that_sends_a_large_body_can_read_the_rejection() {
             ));
             connection.send(&body);
             connection.send("\r\n0\r\n\r\n");
-            let response = connection.response("POST");
+            let response = connection.read_response("POST");
             assert_eq!(response.status(), status, "{path} {framing}: {response:?}");
         }
     }
@@ -212,7 +212,7 @@ fn a_stopping_server_announces_the_end_and_closes_idle_connections() {
 #[test]
 fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
     // With this limit, half of the open files are available to connections.
-    let app = App::builder().open_files("128:128").start();
+    let app = App::builder().open_file_limits("128:128").start();
     let mut connections: Vec<_> = (0..150)
         .map(|number| {
             let mut connection = RawConnection::open(&app);
@@ -226,7 +226,7 @@ fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
         assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
     }
     for connection in &mut connections[..20] {
-        assert_eq!(connection.byte(), None);
+        assert_eq!(connection.read_byte(), None);
     }
 }
 
@@ -234,7 +234,7 @@ fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
 /// a response before a deadline ends these connections.
 #[track_caller]
 fn another_client_isnt_shut_out(request: &str) {
-    let app = App::builder().open_files("128:128").start();
+    let app = App::builder().open_file_limits("128:128").start();
     let mut waiting: Vec<_> = (0..150).map(|_| RawConnection::open(&app)).collect();
     for connection in &mut waiting {
         // Connections that have already been replaced can't send.

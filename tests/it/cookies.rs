@@ -1,7 +1,7 @@
 //! Cookies and origins that don't fit Miniback's assumptions about its public URL.
 
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::pages::{Page, Visitor, same_origin};
+use crate::support::pages::{Page, Visitor, same_origin_headers};
 
 const BASE_URL: &str = "https://feedback.example";
 
@@ -19,7 +19,7 @@ fn sign_in_at(visitor: &mut Visitor, origin: &str) -> Page {
     let fields = [("email", ADMIN), ("password", PASSWORD)];
     let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
     visitor
-        .post_from("/login", &fields, &same_origin(origin))
+        .post_from("/login", &fields, &same_origin_headers(origin))
         .expect(303)
 }
 
@@ -75,7 +75,7 @@ fn a_complete_sign_in_shows_no_explanation() {
 fn cookies_of_other_programs_do_not_affect_a_session() {
     let app = App::start();
     let ada = app.signed_in();
-    let token = ada.session().unwrap();
+    let token = ada.session_cookie().unwrap();
     let foreign = "x".repeat(43);
     for line in [
         format!("miniback_session=other; miniback_session={token}"),

@@ -20,11 +20,11 @@ fn a_restart_continues_the_retries() {
     api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_attempts(&id, 1);
-    let data = app.kill9();
+    let data = app.sigkill();
 
     let app = App::builder()
         .option("--retry-delays", "1s,1s")
-        .with_data(data)
+        .with_data_dir(data)
         .start();
     let failed = app.api().wait_for_state(&id, "failed");
     let numbers: Vec<&Value> = attempts(&failed).iter().map(|a| &a["number"]).collect();
@@ -53,7 +53,7 @@ fn resends_a_delivery_that_was_in_flight_at_the_crash() {
     api.create_feedback("shop", "Hello");
     let first = receiver.first();
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    let data = app.kill9();
+    let data = app.sigkill();
     gate.open();
 
     assert_resent_once(data, &receiver, &id, &first);
@@ -74,14 +74,14 @@ fn resends_a_delivery_whose_success_was_not_recorded() {
     app.limit_file_size(Some(4_096));
     gate.open();
     app.log.wait_for_message("recording attempts failed");
-    let data = app.kill9();
+    let data = app.sigkill();
 
     assert_resent_once(data, &receiver, &id, &first);
 }
 
 #[track_caller]
 fn assert_resent_once(data: Arc<TempDir>, receiver: &Receiver, id: &str, first: &ReceivedRequest) {
-    let app = App::builder().with_data(data).start();
+    let app = App::builder().with_data_dir(data).start();
     let delivered = app.api().wait_for_state(id, "delivered");
     let received = receiver.received();
     assert_eq!(
@@ -105,9 +105,9 @@ fn users_webhooks_and_tokens_survive_a_crash() {
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let token = app.token(crate::support::app::ADMIN, "full");
-    let data = app.kill9();
+    let data = app.sigkill();
 
-    let app = App::builder().without_admin().with_data(data).start();
+    let app = App::builder().without_admin().with_data_dir(data).start();
     app.signed_in();
     let listed = app.api_with(&token).get("/api/v1/webhooks").expect(200);
     assert_eq!(listed.json()["data"][0]["id"], webhook["id"]);

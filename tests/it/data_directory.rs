@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::support::app::App;
-use crate::support::command::{miniback, run, run_on, wrapped_by};
+use crate::support::command::{miniback, run, run_on_data_dir, wrapped_by};
 use crate::support::wait::wait_until;
 
 /// Commands that need an existing database, with their arguments.
@@ -36,7 +36,7 @@ fn commands_reject_a_directory_without_a_database() {
     fs::write(created.join("miniback.db"), "").unwrap();
     for dir in [&missing, &empty, &file, &file.join("data"), &created] {
         for args in COMMANDS {
-            let line = run_on(dir, args, "a long password\n").error_line(1);
+            let line = run_on_data_dir(dir, args, "a long password\n").error_line(1);
             assert!(line.contains(dir.to_str().unwrap()), "{args:?}: {line}");
             assert!(line.contains("miniback init"), "{args:?}: {line}");
         }
@@ -51,14 +51,16 @@ fn commands_reject_a_directory_without_a_database() {
 fn init_creates_a_database_once() {
     let parent = TempDir::new().unwrap();
     let dir = parent.path().join("a/b");
-    let output = run_on(&dir, &["init"], "").success();
+    let output = run_on_data_dir(&dir, &["init"], "").success();
     assert!(output.stdout.contains(dir.to_str().unwrap()), "{output:?}");
     for args in [&["user", "add", "ada@example.com"][..], &["check"]] {
-        run_on(&dir, args, "a long password\n").success();
+        run_on_data_dir(&dir, args, "a long password\n").success();
     }
-    let output = run_on(&dir, &["init"], "").success();
+    let output = run_on_data_dir(&dir, &["init"], "").success();
     assert!(output.stdout.contains("Nothing was changed"), "{output:?}");
-    let users = run_on(&dir, &["user", "list"], "").success().stdout;
+    let users = run_on_data_dir(&dir, &["user", "list"], "")
+        .success()
+        .stdout;
     assert!(users.contains("ada@example.com"), "{users}");
 
     let app = App::start();
@@ -73,7 +75,7 @@ fn init_creates_a_database_once() {
         (file.join("data"), "isn't a directory"),
         (dangling, "symbolic link"),
     ] {
-        let line = run_on(&path, &["init"], "").error_line(2);
+        let line = run_on_data_dir(&path, &["init"], "").error_line(2);
         assert!(line.contains(part), "{line}");
         assert!(line.contains(path.to_str().unwrap()), "{line}");
         assert!(!line.contains("os error"), "{line}");
@@ -110,7 +112,7 @@ fn the_directory_can_have_any_name_and_be_behind_a_link() {
         symlink(name, parent.path().join("data")).unwrap();
         let app = App::builder()
             .without_admin()
-            .with_data(Arc::new(parent))
+            .with_data_dir(Arc::new(parent))
             .start();
         let users = app.run(&["user", "list"], "").success().stdout;
         assert!(users.contains("ada@example.com"), "{users}");
@@ -124,7 +126,7 @@ fn rejects_a_database_or_lock_that_is_not_a_plain_file() {
         let path = parent.path().join(name);
         let assert_rejected = |kind: &str| {
             let serve = ["serve", "--listen", "127.0.0.1:0"];
-            let line = run_on(parent.path(), &serve, "").error_line(2);
+            let line = run_on_data_dir(parent.path(), &serve, "").error_line(2);
             assert!(line.contains(kind) && line.contains(name), "{line}");
         };
         fs::create_dir(&path).unwrap();
@@ -168,18 +170,18 @@ fn new_files_get_the_owner_of_the_directory() {
     let dir = parent.path().join("data");
     fs::create_dir(&dir).unwrap();
     chown(&dir, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
-    run_on(&dir, &["init"], "").success();
-    run_on(
+    run_on_data_dir(&dir, &["init"], "").success();
+    run_on_data_dir(
         &dir,
         &["user", "add", "ada@example.com"],
         "a long password\n",
     )
     .success();
     let copy = dir.join("copy.db");
-    run_on(&dir, &["backup", copy.to_str().unwrap()], "").success();
+    run_on_data_dir(&dir, &["backup", copy.to_str().unwrap()], "").success();
     let app = App::builder()
         .without_admin()
-        .with_data(Arc::new(parent))
+        .with_data_dir(Arc::new(parent))
         .start();
     app.run(&["user", "list"], "").success();
     for entry in fs::read_dir(&dir).unwrap() {
@@ -227,7 +229,7 @@ fn a_start_protects_files_that_others_can_access() {
     if is_root() {
         chown(&copy, Some(SOMEBODY), None).unwrap();
     }
-    let check = run_on(&dir, &["check"], "");
+    let check = run_on_data_dir(&dir, &["check"], "");
     assert_eq!(check.code, Some(1), "{check:?}");
     for part in [
         "miniback.db (mode 0644); run chmod 600",
@@ -239,7 +241,7 @@ fn a_start_protects_files_that_others_can_access() {
         assert!(check.stdout.contains(part), "{part}: {}", check.stdout);
     }
 
-    let app = App::builder().with_data(data).start();
+    let app = App::builder().with_data_dir(data).start();
     for name in ["miniback.db", "miniback.lock", "copy"] {
         assert_eq!(mode(&dir.join(name)), 0o600, "{name}");
     }
@@ -267,7 +269,7 @@ fn rejects_a_database_file_of_another_user() {
     }
     let parent = TempDir::new().unwrap();
     let dir = parent.path().join("data");
-    run_on(&dir, &["init"], "").success();
+    run_on_data_dir(&dir, &["init"], "").success();
     for path in [parent.path(), &dir, &dir.join("miniback.lock")] {
         chown(path, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
     }

@@ -25,7 +25,7 @@ fn lists_pending_deliveries_older_than_2100_finished_ones() {
         .iter()
         .map(|delivery| text(delivery, "id").to_owned())
         .collect();
-    let data = app.kill9();
+    let data = app.sigkill();
     let connection = rusqlite::Connection::open(database(&data.path().join("data"))).unwrap();
     let insert = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NEWER_COUNT})
@@ -42,7 +42,7 @@ fn lists_pending_deliveries_older_than_2100_finished_ones() {
 
     let app = App::builder()
         .option("--retry-delays", "1h")
-        .with_data(data)
+        .with_data_dir(data)
         .start();
     let api = app.api();
     let page = |query: &str| {

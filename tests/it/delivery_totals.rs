@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, text};
 use crate::support::app::{App, database};
-use crate::support::command::run_on;
+use crate::support::command::run_on_data_dir;
 use crate::support::in_process::InProcess;
 use crate::support::receiver::{Gate, Receiver, Reply};
 use crate::support::wait::wait_until;
@@ -121,9 +121,9 @@ fn check_detects_a_missing_delivery() {
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.deliver_one(&webhook, "delivered");
-    let data = app.kill9();
+    let data = app.sigkill();
     let dir = data.path().join("data");
-    let check = || run_on(&dir, &["check"], "");
+    let check = || run_on_data_dir(&dir, &["check"], "");
     let intact = check().success().stdout;
     let message = "every event is delivered, pending, failed, or canceled";
     assert!(intact.contains(message), "{intact}");

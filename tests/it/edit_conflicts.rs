@@ -78,7 +78,7 @@ fn two_saves_of_different_fields_keep_both_changes() {
         .fill("Description", "second")
         .fill("Retries", "patient")
         .fill("Headers", "X-Key: …\nX-Other: 2")
-        .tick("Blog", true);
+        .set_checked("Blog", true);
     fixture
         .ada
         .submit(&second.press("Save changes"))
@@ -119,7 +119,7 @@ fn submit_with_conflict(fixture: &mut Fixture, mine: &Form, theirs_shown: &str, 
     let mut forms = page.forms();
     forms.retain(|form| form.action() == mine.action());
     let again = forms.remove(0);
-    assert_eq!(again.typed(), mine.typed());
+    assert_eq!(again.editable_values(), mine.editable_values());
     fixture.ada.submit(&again.press("Save changes")).expect(303);
 }
 
@@ -143,7 +143,7 @@ fn a_conflict_shows_both_values_and_a_second_press_saves() {
     );
     assert_eq!(fixture.webhook()["url"], "http://localhost:9/mine");
 
-    let mine = fixture.webhook_form().tick("Shop", true);
+    let mine = fixture.webhook_form().set_checked("Shop", true);
     fixture.change_webhook(json!({"projects": ["blog"]}));
     submit_with_conflict(&mut fixture, &mine, "Blog", "Shop");
     assert_eq!(fixture.webhook()["projects"], json!([fixture.project]));
@@ -235,8 +235,8 @@ fn each_topic_is_a_separate_field() {
     let mut fixture = Fixture::new();
     let path = format!("/settings/notifications?open={}", fixture.webhook);
     let page = fixture.ada.get(&path);
-    let mine = page.form_with("Save").tick("New Feedback", false);
-    let theirs = page.form_with("Save").tick("Status Changed", false);
+    let mine = page.form_with("Save").set_checked("New Feedback", false);
+    let theirs = page.form_with("Save").set_checked("Status Changed", false);
     fixture.ada.submit(&theirs.press("Save")).expect(303);
     fixture.ada.submit(&mine.press("Save")).expect(303);
     assert_eq!(fixture.webhook()["topics"], json!([]));

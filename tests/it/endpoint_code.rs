@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::api::text;
 use crate::support::app::{App, PASSWORD};
 use crate::support::browser::{Browser, BrowserOptions};
-use crate::support::example_receiver::{SECRET, file};
+use crate::support::example_receiver::{SECRET, read_example_file};
 
 const URL: &str = "http://localhost:4000/webhooks/miniback";
 
@@ -25,7 +25,10 @@ fn shows_the_example_code_without_the_secret() {
         .create_webhook_with(json!({"url": URL, "secret": SECRET}));
     let mut admin = app.signed_in();
     let page = admin.get(&code_path(&webhook)).expect(200);
-    assert_eq!(page.text_of("#snippet"), file("express/server.mjs"));
+    assert_eq!(
+        page.text_of("#snippet"),
+        read_example_file("express/server.mjs")
+    );
     let start = page.text_of("#start-code");
     assert_eq!(start, "MINIBACK_SECRET='whsec_…' PORT=4000 node server.mjs");
     let secret = page
@@ -53,7 +56,7 @@ fn shows_the_example_code_without_the_secret() {
     ] {
         let tab = page.link(name).expect(name);
         let page = admin.get(&tab).expect(200);
-        assert_eq!(page.text_of("#snippet"), file(path), "{name}");
+        assert_eq!(page.text_of("#snippet"), read_example_file(path), "{name}");
         assert!(!page.response.text.contains(SECRET));
     }
     let listen = page.link("miniback listen").expect("find the link");
@@ -104,7 +107,7 @@ fn only_admins_can_open_the_page_and_unknown_ids_are_404() {
 fn open_code_from_settings(javascript: bool) {
     let app = App::start();
     app.api().create_webhook(URL);
-    let browser = Browser::with(BrowserOptions {
+    let browser = Browser::with_options(BrowserOptions {
         javascript,
         ..BrowserOptions::default()
     });

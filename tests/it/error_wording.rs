@@ -26,7 +26,7 @@ const INTERNALS: [&str; 17] = [
 ];
 
 /// API calls, each with a body that contains all members that the call accepts.
-fn calls() -> Vec<(&'static str, String, Value)> {
+fn valid_calls() -> Vec<(&'static str, String, Value)> {
     let webhook = json!({
         "url": "http://127.0.0.1:9/hook", "description": "text", "topics": ["feedback.created"],
         "projects": [], "enabled": true, "retries": "standard", "headers": {"X-A": "b"},
@@ -130,7 +130,7 @@ fn errors_about_wrong_types_use_json_terms() {
         json!("x, expected y"),
     ];
     let mut rejected = 0;
-    for (method, call, valid) in calls() {
+    for (method, call, valid) in valid_calls() {
         for member in valid.as_object().unwrap().keys() {
             for value in &wrong {
                 let mut body = valid.clone();
@@ -145,7 +145,7 @@ fn errors_about_wrong_types_use_json_terms() {
                     continue;
                 }
                 rejected += 1;
-                let texts = messages(&response.json());
+                let texts = error_messages(&response.json());
                 assert!(!texts.is_empty(), "{text}");
                 for message in texts {
                     let part = INTERNALS.iter().find(|part| message.contains(**part));
@@ -159,7 +159,7 @@ fn errors_about_wrong_types_use_json_terms() {
 }
 
 /// Returns the human-readable strings of a problem document: the error messages and the detail.
-fn messages(problem: &Value) -> Vec<String> {
+fn error_messages(problem: &Value) -> Vec<String> {
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     let messages = errors.iter().map(|error| &error["message"]);
     let texts = messages.chain([&problem["detail"]]);

@@ -106,7 +106,7 @@ const ALL_PERMISSIONS: [Permission; 5] = [Public, Member, Admin, Submit, Metrics
 fn session(app: &App, email: &str) -> Option<(&'static str, String)> {
     let mut visitor = app.visitor();
     visitor.sign_in(email, PASSWORD);
-    let value = visitor.session().expect("find the session cookie");
+    let value = visitor.session_cookie().expect("find the session cookie");
     Some(("Cookie", format!("miniback_session={value}")))
 }
 

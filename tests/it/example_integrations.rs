@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
-use crate::support::example_receiver::{ExampleReceiver, SECRET, UNKNOWN_EVENT, file};
+use crate::support::example_receiver::{ExampleReceiver, SECRET, UNKNOWN_EVENT, read_example_file};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::signature::standard_signature;
 use crate::support::wait::wait_until;
@@ -26,7 +26,7 @@ impl Integration {
         let (_, name) = path.split_once('/').expect("split into directory and file");
         let mut all = vec![("MINIBACK_SECRET", SECRET)];
         all.extend_from_slice(variables);
-        let receiver = ExampleReceiver::start(name, &file(path), &all);
+        let receiver = ExampleReceiver::start(name, &read_example_file(path), &all);
         let api = app.api();
         let url = receiver.url_of("/webhooks/miniback");
         let webhook = api.create_webhook_with(json!({"url": url, "secret": SECRET}));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
-use crate::support::example_receiver::{ExampleReceiver, SECRET, UNKNOWN_EVENT, file};
+use crate::support::example_receiver::{ExampleReceiver, SECRET, UNKNOWN_EVENT, read_example_file};
 use crate::support::signature::{hex_signature, standard_signature};
 use crate::support::wait::wait_until;
 
@@ -14,7 +14,11 @@ const OTHER_SECRET: &str = "whsec_b3RoZXIgc2VjcmV0IG9mIDMyIGJ5dGVzIGV4YWN0bHk=";
 
 #[test]
 fn express_handles_genuine_deliveries_once_and_rejects_others() {
-    let receiver = start("server.mjs", &file("express/server.mjs"), SECRET);
+    let receiver = start(
+        "server.mjs",
+        &read_example_file("express/server.mjs"),
+        SECRET,
+    );
     assert_accepts_deliveries(&receiver);
     assert_rejects_forgeries(&receiver);
     assert_accepts_next_secret(&receiver);
@@ -22,7 +26,7 @@ fn express_handles_genuine_deliveries_once_and_rejects_others() {
 
 #[test]
 fn flask_handles_genuine_deliveries_once_and_rejects_others() {
-    let receiver = start("app.py", &file("flask/app.py"), SECRET);
+    let receiver = start("app.py", &read_example_file("flask/app.py"), SECRET);
     assert_accepts_deliveries(&receiver);
     assert_rejects_forgeries(&receiver);
     assert_accepts_next_secret(&receiver);
@@ -30,7 +34,7 @@ fn flask_handles_genuine_deliveries_once_and_rejects_others() {
 
 #[test]
 fn standard_webhooks_for_node_handles_genuine_deliveries_once() {
-    let code = file("standard-webhooks-node/server.mjs");
+    let code = read_example_file("standard-webhooks-node/server.mjs");
     let receiver = start("server.mjs", &code, SECRET);
     assert_accepts_deliveries(&receiver);
     assert_rejects_forgeries(&receiver);
@@ -38,7 +42,11 @@ fn standard_webhooks_for_node_handles_genuine_deliveries_once() {
 
 #[test]
 fn standard_webhooks_for_python_handles_genuine_deliveries_once() {
-    let receiver = start("app.py", &file("standard-webhooks-python/app.py"), SECRET);
+    let receiver = start(
+        "app.py",
+        &read_example_file("standard-webhooks-python/app.py"),
+        SECRET,
+    );
     assert_accepts_deliveries(&receiver);
     assert_rejects_forgeries(&receiver);
 }
@@ -102,7 +110,7 @@ fn a_receiver_without_a_secret_does_not_start() {
         ("server.mjs", "express/server.mjs"),
         ("app.py", "flask/app.py"),
     ] {
-        let start = || ExampleReceiver::start(name, &file(path), &[]);
+        let start = || ExampleReceiver::start(name, &read_example_file(path), &[]);
         let panic = std::panic::catch_unwind(start).err().expect(path);
         let message = panic
             .downcast_ref::<String>()

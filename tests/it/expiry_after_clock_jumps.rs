@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::people::{GRACE, fill_account_form, invite, reset_link};
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, PASSWORD};
-use crate::support::clock_jump::{DAY, HOUR, Jump, SECOND, YEAR, duration, remaining};
+use crate::support::clock_jump::{DAY, HOUR, Jump, SECOND, YEAR, duration, millis_until};
 use crate::support::in_process::InProcess;
 use crate::support::pages::Visitor;
 use crate::support::receiver::Receiver;
@@ -25,13 +25,13 @@ fn the_overlap_of_a_secret_rotation_keeps_its_length() {
             .expect(200)
             .json();
         app.advance(duration(HOUR));
-        jump.make(&mut app);
-        if jump.looks_like_time() {
+        jump.perform(&mut app);
+        if jump.looks_like_elapsed_time() {
             jump.undo(&mut app);
         }
         let after = app.api().get(&secret).json();
         assert_eq!(after["nextSecret"], rotated["nextSecret"], "{jump:?}");
-        let end = remaining(&app, &after["overlapEndsAt"]);
+        let end = millis_until(&app, &after["overlapEndsAt"]);
         assert!((HOUR..=2 * HOUR).contains(&end), "{jump:?}: {end} ms");
         app.advance(duration(2 * HOUR));
         let ended = app.api().get(&secret).json();
@@ -46,8 +46,8 @@ fn sessions_stay_valid_and_expire_after_their_time() {
         let mut ada = app.visitor();
         ada.sign_in(ADMIN, PASSWORD);
         app.advance(duration(DAY));
-        jump.make(&mut app);
-        if jump.looks_like_time() && jump.by == YEAR {
+        jump.perform(&mut app);
+        if jump.looks_like_elapsed_time() && jump.by == YEAR {
             // To the program, the session seems to have expired. A sign-in deletes expired sessions
             // permanently, but not before the clock is trusted.
             assert_eq!(page_status(&app, &ada, "/feedback"), 303, "{jump:?}");
@@ -79,8 +79,8 @@ fn one_time_links_stay_valid_and_expire_after_their_time() {
         app.visitor().submit(&filled).expect(303);
         let reset = reset_link(&mut ada, GRACE);
         app.advance(duration(HOUR));
-        jump.make(&mut app);
-        if jump.looks_like_time() && jump.by == YEAR {
+        jump.perform(&mut app);
+        if jump.looks_like_elapsed_time() && jump.by == YEAR {
             assert_eq!(app.visitor().get(&reset).response.status, 410);
             // Creating a link permanently deletes expired links, but not before the clock is
             // trusted.
@@ -116,7 +116,7 @@ fn a_repeated_request_still_has_no_second_effect() {
             response.expect(201).json()["id"].clone()
         };
         let first = send(&token);
-        jump.make(&mut app);
+        jump.perform(&mut app);
         assert_eq!(send(&app.api()), first, "{jump:?}");
     }
 }
@@ -134,11 +134,11 @@ fn nothing_is_deleted_until_the_clock_has_run_for_an_hour() {
         let delivery = text(&app.api().only_delivery(&webhook), "id").to_owned();
         app.api().wait_for_state(&delivery, "delivered");
         let delivery = format!("/api/v1/deliveries/{delivery}");
-        jump.make(&mut app);
+        jump.perform(&mut app);
         for _ in 0..10 {
             app.advance(duration(60 * SECOND));
             // Retention runs every 50 s. Its jobs have run when these commits return.
-            (0..5).for_each(|_| app.commit());
+            (0..5).for_each(|_| app.wait_for_commit());
         }
         for path in [&feedback, &delivery] {
             let status = app.api().get(path).status;
@@ -161,16 +161,16 @@ fn rows_created_while_the_clock_was_behind_are_kept_for_their_time() {
     app.set_clock(Timestamp::parse("2100-01-01T00:00:00Z").unwrap());
     app.api().create_project("Shop");
     let first = app.api().create_feedback("shop", "Before");
-    Jump::across_restart(-YEAR).make(&mut app);
+    Jump::across_restart(-YEAR).perform(&mut app);
     let behind = app.api().create_feedback("shop", "The clock is behind");
-    Jump::running(YEAR).make(&mut app);
+    Jump::running(YEAR).perform(&mut app);
     let last = app.api().create_feedback("shop", "After");
     let ids = [&first, &behind, &last].map(|feedback| text(feedback, "id"));
     assert!(ids.is_sorted(), "{ids:?}");
     let path = |id: &str| format!("/api/v1/feedback/{id}");
     for _ in 0..3 {
         app.advance(duration(3 * DAY));
-        (0..5).for_each(|_| app.commit());
+        (0..5).for_each(|_| app.wait_for_commit());
         for id in ids {
             app.api().get(&path(id)).expect(200);
         }

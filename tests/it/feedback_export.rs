@@ -174,7 +174,7 @@ fn csv_cells_are_never_formulas() {
 /// Requests an export and waits until the response starts, without reading the response.
 fn unread_export(app: &App, visitor: &Visitor) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", app.port())).unwrap();
-    let session = visitor.session().unwrap();
+    let session = visitor.session_cookie().unwrap();
     let request = format!(
         "GET /feedback/export.csv HTTP/1.1\r\nHost: x\r\nCookie: miniback_session={session}\r\n\r\n"
     );

@@ -11,7 +11,7 @@ const PHONE: (u32, u32) = (360, 740);
 const DESKTOP: (u32, u32) = (1280, 900);
 
 fn open_signed_in(app: &App, (width, height): (u32, u32), javascript: bool, path: &str) -> Browser {
-    let browser = Browser::with(BrowserOptions {
+    let browser = Browser::with_options(BrowserOptions {
         javascript,
         width,
         height,

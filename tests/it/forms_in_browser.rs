@@ -12,7 +12,7 @@ use crate::support::in_process::InProcess;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
 fn browser(javascript: bool) -> Browser {
-    Browser::with(BrowserOptions {
+    Browser::with_options(BrowserOptions {
         javascript,
         width: 1280,
         height: 900,

@@ -8,7 +8,7 @@ use std::fs;
 use std::panic;
 use std::path::PathBuf;
 
-use crate::support::source_files::{files_in, root};
+use crate::support::source_files::{files_in, repo_root};
 use targets::{TARGETS, Target};
 
 /// The maximum size of the whole corpus.
@@ -16,7 +16,7 @@ const CORPUS_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Returns the names of the entries of a directory, without `suffix`.
 fn names_in(directory: &str, suffix: &str) -> BTreeSet<String> {
-    let entries = fs::read_dir(root().join(directory)).unwrap();
+    let entries = fs::read_dir(repo_root().join(directory)).unwrap();
     entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .map(|name| name.trim_end_matches(suffix).to_owned())
@@ -34,11 +34,11 @@ fn every_target_has_a_fuzzer_and_a_corpus() {
     assert_eq!(names_in("fuzz/corpus", ""), targets);
     assert_eq!(names_in("fuzz/fuzz_targets", ".rs"), targets);
     assert_eq!(names_in("fuzz/dictionaries", ".dict"), targets);
-    let manifest = fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
+    let manifest = fs::read_to_string(repo_root().join("fuzz/Cargo.toml")).unwrap();
     for name in targets {
         let path = format!("fuzz_targets/{name}.rs");
         assert!(manifest.contains(&format!("path = \"{path}\"")), "{path}");
-        let fuzzer = fs::read_to_string(root().join("fuzz").join(path)).unwrap();
+        let fuzzer = fs::read_to_string(repo_root().join("fuzz").join(path)).unwrap();
         let call = format!("miniback_fuzz::run(\"{name}\", data)");
         assert!(fuzzer.contains(&call), "{call}");
     }

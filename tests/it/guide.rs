@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::api::text;
 use crate::support::app::App;
 use crate::support::browser::{Browser, BrowserOptions};
-use crate::support::example_receiver::{SECRET, file};
+use crate::support::example_receiver::{SECRET, read_example_file};
 use crate::support::receiver::{ReceivedRequest, Receiver};
 
 pub const GUIDE: &str = "/docs/webhooks";
@@ -115,7 +115,11 @@ fn code_examples_match_the_example_files() {
         ("ticket", "ticket/server.mjs"),
     ] {
         let shown = page.text_of(&format!("#{anchor}-code"));
-        assert_eq!(shown.trim_end(), file(path).trim_end(), "{anchor}");
+        assert_eq!(
+            shown.trim_end(),
+            read_example_file(path).trim_end(),
+            "{anchor}"
+        );
     }
 }
 
@@ -196,7 +200,7 @@ fn every_page_links_to_the_guide() {
 #[test]
 fn expanded_code_fits_on_a_phone_without_scripts() {
     let app = App::start();
-    let browser = Browser::with(BrowserOptions {
+    let browser = Browser::with_options(BrowserOptions {
         javascript: false,
         width: 360,
         height: 780,

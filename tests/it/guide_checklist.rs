@@ -7,7 +7,7 @@ use crate::guide::{GUIDE, selector};
 use crate::support::api::text;
 use crate::support::app::{App, PASSWORD};
 use crate::support::pages::{Page, Visitor};
-use crate::support::receiver::{Receiver, Reply, closed_address};
+use crate::support::receiver::{Receiver, Reply, closed_socket_address};
 
 /// The finding that the guide shows for an item that needs attention.
 const PROBLEM: &str = "needs attention";
@@ -150,7 +150,7 @@ fn the_checklist_explains_the_errors_of_an_endpoint() {
     let api = app.api();
     api.create_project("Shop");
     let rejecting = api.create_webhook(&receiver.url("/"));
-    let unreachable = api.create_webhook(&format!("http://{}/", closed_address()));
+    let unreachable = api.create_webhook(&format!("http://{}/", closed_socket_address()));
     api.deliver_one(&rejecting, "failed");
     api.wait_for_state(text(&api.only_delivery(&unreachable), "id"), "failed");
     let mut admin = app.signed_in();
@@ -180,7 +180,7 @@ fn failing_webhooks_link_to_their_own_checklist() {
     let api = app.api();
     api.create_project("Shop");
     let rejecting = api.create_webhook(&receiver.url("/"));
-    let unreachable = api.create_webhook(&format!("http://{}/", closed_address()));
+    let unreachable = api.create_webhook(&format!("http://{}/", closed_socket_address()));
     api.deliver_one(&rejecting, "failed");
     api.wait_for_state(text(&api.only_delivery(&unreachable), "id"), "failed");
     let mut admin = app.signed_in();

@@ -76,7 +76,7 @@ fn finds_elements_by_role_and_name_without_scripts() {
 
 #[test]
 fn the_page_has_the_requested_width() {
-    let browser = Browser::with(BrowserOptions {
+    let browser = Browser::with_options(BrowserOptions {
         width: 360,
         height: 700,
         ..BrowserOptions::default()
@@ -129,7 +129,7 @@ fn reads_forms_by_label_and_submits_them_like_a_browser() {
         <button type="button">Copy</button><button name="do" value="save">Save</button>
       </form></article><button form="other" formaction="/delete" aria-label="Delete webhook">x</button>
       <form id="other" method="post"></form>"##;
-    let forms = Form::all(html, "/miniback/settings/page?open=1");
+    let forms = Form::read_all(html, "/miniback/settings/page?open=1");
     assert_eq!(forms.len(), 2);
     assert_eq!(forms[0].enclosing_labels, ["http://one.example"]);
     assert!(
@@ -137,9 +137,9 @@ fn reads_forms_by_label_and_submits_them_like_a_browser() {
         "a button that doesn't submit was read as a submit button"
     );
     assert_eq!(forms[0].value("Description"), "old");
-    let form = forms[0].clone().tick("New Feedback", false);
+    let form = forms[0].clone().set_checked("New Feedback", false);
     let filled = form
-        .tick("Status Changed", true)
+        .set_checked("Status Changed", true)
         .fill("Description", "new")
         .press("Save");
     assert_eq!(filled.action, "/miniback/settings/save?x=1");

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::support::api::Api;
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::command::{miniback, run, run_on};
+use crate::support::command::{miniback, run, run_on_data_dir};
 
 /// Returns the log messages at level WARN.
 fn warnings(app: &App) -> Vec<String> {
@@ -102,7 +102,7 @@ fn an_invalid_log_level_exits_with_2_and_one_line() {
             );
         }
     }
-    let output = run_on(data.path(), &["check"], "");
+    let output = run_on_data_dir(data.path(), &["check"], "");
     assert!(!output.stderr.contains("MINIBACK_LOG"), "{output:#?}");
 }
 
@@ -136,11 +136,11 @@ fn a_secret_and_a_secret_file_are_mutually_exclusive() {
 #[test]
 fn variables_for_the_first_user_have_no_effect_once_a_user_exists() {
     let app = App::start();
-    let data = app.kill9();
+    let data = app.sigkill();
     let app = App::builder()
         .env("MINIBACK_ADMIN_EMAIL", "other@example.com")
         .env("MINIBACK_ADMIN_PASSWORD", PASSWORD)
-        .with_data(data)
+        .with_data_dir(data)
         .start();
     let message = "MINIBACK_ADMIN_EMAIL and MINIBACK_ADMIN_PASSWORD have no effect, because there \
                    is already a user";

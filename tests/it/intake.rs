@@ -245,7 +245,7 @@ fn a_form_token_survives_a_restart() {
     let app = App::start();
     app.api().create_project("Shop");
     let script = app.api_without_token().get("/widget.js").expect(200).text;
-    let app = App::builder().with_data(app.kill9()).start();
+    let app = App::builder().with_data_dir(app.sigkill()).start();
     let mut with_token = valid_body();
     with_token["stamp"] = json!(crate::widget_script::form_token_in(&script));
     let public = app.api_without_token();

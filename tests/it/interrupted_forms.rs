@@ -65,7 +65,7 @@ fn all_forms(data: &SampleData, ada: &mut Visitor) -> Vec<EditedForm> {
                     continue;
                 }
                 let form = form.edit_all();
-                for sent in form.presses() {
+                for sent in form.press_each_button() {
                     let form = form.clone();
                     let page = path.clone();
                     forms
@@ -90,8 +90,8 @@ fn matches(route: &str, path: &str) -> bool {
 fn assert_contains(page: &Page, edited: &EditedForm) {
     let mut forms = page.forms();
     forms.retain(|form| form.action() == edited.form.action());
-    let typed = edited.form.typed();
-    let found: Vec<_> = forms.iter().map(Form::typed).collect();
+    let typed = edited.form.editable_values();
+    let found: Vec<_> = forms.iter().map(Form::editable_values).collect();
     assert!(
         typed.is_empty() || found.contains(&typed),
         "{} at {} lost {typed:#?}; the page has {found:#?}: {}",

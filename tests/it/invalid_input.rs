@@ -20,13 +20,13 @@ fn assert_rejected(api: &Api, path: &str, field: &str, body: &Value) {
 }
 
 /// Returns a body with one member changed.
-fn with(body: &Value, member: &str, value: Value) -> Value {
+fn with_member(body: &Value, member: &str, value: Value) -> Value {
     let mut body = body.clone();
     body[member] = value;
     body
 }
 
-fn without(body: &Value, member: &str) -> Value {
+fn without_member(body: &Value, member: &str) -> Value {
     let mut body = body.clone();
     body.as_object_mut().unwrap().remove(member);
     body
@@ -40,53 +40,59 @@ fn rejects_invalid_feedback() {
     let path = "/api/v1/feedback";
     let valid = json!({"project": "shop", "message": "Hello"});
     for (field, body) in [
-        ("message", with(&valid, "message", json!(""))),
+        ("message", with_member(&valid, "message", json!(""))),
         (
             "message",
-            with(&valid, "message", json!(" \t\n\u{a0}\u{3000}")),
+            with_member(&valid, "message", json!(" \t\n\u{a0}\u{3000}")),
         ),
         (
             "message",
-            with(&valid, "message", json!("x".repeat(10_001))),
+            with_member(&valid, "message", json!("x".repeat(10_001))),
         ),
-        ("message", with(&valid, "message", json!("a\u{0}b"))),
-        ("message", with(&valid, "message", json!(7))),
-        ("message", with(&valid, "message", Value::Null)),
-        ("message", without(&valid, "message")),
-        ("project", without(&valid, "project")),
-        ("project", with(&valid, "project", json!("no-such-project"))),
-        ("project", with(&valid, "project", json!(["shop"]))),
-        ("email", with(&valid, "email", json!("not an email"))),
+        ("message", with_member(&valid, "message", json!("a\u{0}b"))),
+        ("message", with_member(&valid, "message", json!(7))),
+        ("message", with_member(&valid, "message", Value::Null)),
+        ("message", without_member(&valid, "message")),
+        ("project", without_member(&valid, "project")),
+        (
+            "project",
+            with_member(&valid, "project", json!("no-such-project")),
+        ),
+        ("project", with_member(&valid, "project", json!(["shop"]))),
+        ("email", with_member(&valid, "email", json!("not an email"))),
         (
             "email",
-            with(&valid, "email", json!("a@b.example, c@d.example")),
+            with_member(&valid, "email", json!("a@b.example, c@d.example")),
         ),
         (
             "email",
-            with(
+            with_member(
                 &valid,
                 "email",
                 json!(format!("{}@example.com", "a".repeat(250))),
             ),
         ),
-        ("url", with(&valid, "url", json!("javascript:alert(1)"))),
-        ("url", with(&valid, "url", json!("/only/a/path"))),
         (
             "url",
-            with(
+            with_member(&valid, "url", json!("javascript:alert(1)")),
+        ),
+        ("url", with_member(&valid, "url", json!("/only/a/path"))),
+        (
+            "url",
+            with_member(
                 &valid,
                 "url",
                 json!(format!("https://x.example/{}", "a".repeat(2_048))),
             ),
         ),
-        ("metadata", with(&valid, "metadata", json!([1, 2]))),
-        ("metadata", with(&valid, "metadata", json!("text"))),
+        ("metadata", with_member(&valid, "metadata", json!([1, 2]))),
+        ("metadata", with_member(&valid, "metadata", json!("text"))),
         (
             "metadata",
-            with(&valid, "metadata", json!({"big": "x".repeat(4_096)})),
+            with_member(&valid, "metadata", json!({"big": "x".repeat(4_096)})),
         ),
-        ("messsage", with(&valid, "messsage", json!("a typo"))),
-        ("status", with(&valid, "status", json!("RESOLVED"))),
+        ("messsage", with_member(&valid, "messsage", json!("a typo"))),
+        ("status", with_member(&valid, "status", json!("RESOLVED"))),
     ] {
         assert_rejected(&api, path, field, &body);
     }
@@ -102,14 +108,14 @@ fn accepts_values_at_the_limits() {
     assert_eq!(api.create_feedback("shop", &long)["message"], long.as_str());
     let valid = json!({"project": "shop", "message": "x"});
     for body in [
-        with(
+        with_member(
             &valid,
             "url",
             json!(format!("https://x.example/{}", "a".repeat(2_030))),
         ),
-        with(&valid, "email", Value::Null),
-        with(&valid, "metadata", json!({})),
-        with(&valid, "metadata", json!({"k": "x".repeat(4_000)})),
+        with_member(&valid, "email", Value::Null),
+        with_member(&valid, "metadata", json!({})),
+        with_member(&valid, "metadata", json!({"k": "x".repeat(4_000)})),
     ] {
         api.post("/api/v1/feedback", body).expect(201);
     }
@@ -193,28 +199,40 @@ fn rejects_an_invalid_webhook() {
         ("url", json!({"url": "javascript:alert(1)"})),
         ("url", json!({"url": "http://example.com/"})),
         ("url", json!({"url": "https://ada:secret@example.com/"})),
-        ("enabled", with(&valid, "enabled", json!("yes"))),
-        ("retries", with(&valid, "retries", json!("often"))),
-        ("description", with(&valid, "description", json!(["x"]))),
-        ("secret", with(&valid, "secret", json!(short))),
+        ("enabled", with_member(&valid, "enabled", json!("yes"))),
+        ("retries", with_member(&valid, "retries", json!("often"))),
+        (
+            "description",
+            with_member(&valid, "description", json!(["x"])),
+        ),
+        ("secret", with_member(&valid, "secret", json!(short))),
         (
             "secret",
-            with(&valid, "secret", json!("has spaces in it, it has")),
+            with_member(&valid, "secret", json!("has spaces in it, it has")),
         ),
         (
             "secret",
-            with(
+            with_member(
                 &valid,
                 "secret",
                 json!("ümläüts-are-not-allowed-in-secrets"),
             ),
         ),
-        ("secret", with(&valid, "secret", json!("s".repeat(129)))),
-        ("headers", with(&valid, "headers", Value::Object(many))),
-        ("headers", with(&valid, "headers", json!(["X-A"]))),
-        ("events", with(&valid, "events", json!([]))),
-        ("topics", with(&valid, "topics", json!("feedback.created"))),
-        ("topics", with(&valid, "topics", json!(1))),
+        (
+            "secret",
+            with_member(&valid, "secret", json!("s".repeat(129))),
+        ),
+        (
+            "headers",
+            with_member(&valid, "headers", Value::Object(many)),
+        ),
+        ("headers", with_member(&valid, "headers", json!(["X-A"]))),
+        ("events", with_member(&valid, "events", json!([]))),
+        (
+            "topics",
+            with_member(&valid, "topics", json!("feedback.created")),
+        ),
+        ("topics", with_member(&valid, "topics", json!(1))),
     ] {
         assert_rejected(&api, path, field, &body);
     }
@@ -248,7 +266,7 @@ fn rejects_invalid_items_of_lists_and_headers() {
         ("headers", json!({"X-Line": "a\r\nX-Injected: b"})),
         ("headers", json!({"": "v"})),
     ] {
-        let response = api.post("/api/v1/webhooks", with(&valid, field, value));
+        let response = api.post("/api/v1/webhooks", with_member(&valid, field, value));
         assert_error_within(&response, field);
     }
     for name in [
@@ -265,7 +283,7 @@ fn rejects_invalid_items_of_lists_and_headers() {
     ] {
         let response = api.post(
             "/api/v1/webhooks",
-            with(&valid, "headers", json!({name: "v"})),
+            with_member(&valid, "headers", json!({name: "v"})),
         );
         assert_error_within(&response, "headers");
     }

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::retries::assert_delays;
 use crate::support::api::{Api, attempts, millis, text};
 use crate::support::app::{App, AppBuilder};
-use crate::support::load_generator::{Acknowledged, LoadGenerator};
-use crate::support::lost_events::{delivery_that_changed, missing_at};
-use crate::support::receiver::{Receiver, Reply, closed_address};
+use crate::support::load_generator::{AcknowledgedChange, LoadGenerator};
+use crate::support::lost_events::{altered_delivery, missing_changes};
+use crate::support::receiver::{Receiver, Reply, closed_socket_address};
 use crate::support::wait::wait_until_within;
 
 const KILLS: usize = 50;
@@ -52,7 +52,7 @@ fn create_endpoints(api: &Api) -> [Endpoint; 5] {
     let desk_endpoint = |receiver: Option<Receiver>, retries: &str, state| {
         let url = match &receiver {
             Some(receiver) => receiver.url("/"),
-            None => format!("http://{}/", closed_address()),
+            None => format!("http://{}/", closed_socket_address()),
         };
         let body = json!({"url": url, "projects": [desk], "retries": retries});
         Endpoint {
@@ -84,9 +84,9 @@ fn fifty_kills_under_load_lose_no_acknowledged_event() {
     let load = LoadGenerator::start(&app, CLIENTS, project);
     for kill in 0..KILLS {
         // Vary the time of the kill, so that few or many deliveries are pending.
-        load.wait_for_more(1 + kill * 37 % 90);
-        let data = app.kill9();
-        app = builder().with_data(data).start();
+        load.wait_for_more_changes(1 + kill * 37 % 90);
+        let data = app.sigkill();
+        app = builder().with_data_dir(data).start();
         load.switch_to(&app);
     }
     let (acknowledged, rejected) = load.stop();
@@ -109,13 +109,13 @@ fn fifty_kills_under_load_lose_no_acknowledged_event() {
     for (endpoint, deliveries) in endpoints.iter().zip(&deliveries) {
         if let Some(receiver) = &endpoint.receiver {
             let received = receiver.received();
-            let subscribed = |change: &&Acknowledged| {
+            let subscribed = |change: &&AcknowledgedChange| {
                 endpoint
                     .project
                     .is_none_or(|project| change.project == project)
             };
-            lost += missing_at(&received, acknowledged.iter().filter(subscribed)).len();
-            assert_eq!(delivery_that_changed(&received), None, "a delivery changed");
+            lost += missing_changes(&received, acknowledged.iter().filter(subscribed)).len();
+            assert_eq!(altered_delivery(&received), None, "a delivery changed");
             // Attempts that were in flight at a kill are repeated, but recorded only once.
             let recorded: usize = deliveries.iter().map(|d| attempts(d).len()).sum();
             duplicates += received.len() - recorded;
@@ -172,6 +172,6 @@ fn all_deliveries<const N: usize>(api: &Api, endpoints: &[Endpoint; N]) -> [Vec<
     }
     endpoints.each_ref().map(|Endpoint { webhook, .. }| {
         let path = format!("/api/v1/webhooks/{}/deliveries?", text(webhook, "id"));
-        api.try_all_pages(&path).expect("list the deliveries")
+        api.try_read_all_pages(&path).expect("list the deliveries")
     })
 }

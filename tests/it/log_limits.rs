@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::command;
-use crate::support::pages::same_origin;
+use crate::support::pages::same_origin_headers;
 use crate::support::wait::wait_until;
 
 /// Sends bytes on a new connection, and reads until the server closes it.
@@ -51,7 +51,7 @@ fn logs_security_events_at_every_level() {
     let wrong = [("email", ADMIN), ("password", "not the password at all")];
     let wrong = wrong.map(|(name, value)| (name.to_owned(), value.to_owned()));
     visitor
-        .post_from("/login", &wrong, &same_origin(&app.url))
+        .post_from("/login", &wrong, &same_origin_headers(&app.url))
         .expect(401);
     visitor.sign_in(ADMIN, PASSWORD);
     for event in ["sign_in_failed", "sign_in"] {
@@ -63,7 +63,7 @@ fn logs_security_events_at_every_level() {
 
 #[test]
 fn raises_the_limit_of_open_files() {
-    let app = App::builder().open_files("300:2000").start();
+    let app = App::builder().open_file_limits("300:2000").start();
     let limits = app.log.find(|line| line["open_files"] != Value::Null);
     let limits = limits.expect("a line with the limits");
     assert_eq!(limits["open_files"], 2000);
@@ -78,7 +78,7 @@ fn raises_the_limit_of_open_files() {
 
 #[test]
 fn runs_with_128_open_files() {
-    let app = App::builder().open_files("128:128").start();
+    let app = App::builder().open_file_limits("128:128").start();
     app.signed_in().get("/feedback").expect(200);
 }
 

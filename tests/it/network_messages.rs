@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::app::App;
 use crate::support::command;
-use crate::support::receiver::closed_address;
+use crate::support::receiver::closed_socket_address;
 
 /// A Python script that starts a DNS server and runs the command in its arguments. The server's
 /// response depends on the first label of the name.
@@ -54,7 +54,7 @@ fn check_explains_failed_lookups_and_missing_routes() {
         .option("--allow-target", "203.0.113.0/24,2001:db8::/32")
         .start();
     let api = app.api();
-    let refused = format!("http://{}/", closed_address());
+    let refused = format!("http://{}/", closed_socket_address());
     // Each URL with text that its explanation must contain.
     let cases = [
         (

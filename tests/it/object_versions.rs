@@ -46,7 +46,7 @@ fn for_each_object(test: impl Fn(&Api, &str, [Value; 2])) {
 }
 
 #[track_caller]
-fn tag(response: &Response) -> String {
+fn etag(response: &Response) -> String {
     let tag = response.header("etag").expect("find the ETag");
     assert!(tag.starts_with('"'), "{tag} isn't strong");
     tag.to_owned()
@@ -63,18 +63,18 @@ fn delete(api: &Api, path: &str, if_match: &str) -> Response {
 #[test]
 fn a_change_with_an_outdated_version_is_rejected() {
     for_each_object(|api, path, [theirs, mine]| {
-        let loaded = tag(&api.get(path).expect(200));
-        assert_eq!(tag(&api.head(path)), loaded, "{path}");
+        let loaded = etag(&api.get(path).expect(200));
+        assert_eq!(etag(&api.head(path)), loaded, "{path}");
         let changed = patch(api, path, &loaded, &theirs).expect(200);
-        let current = tag(&api.get(path));
+        let current = etag(&api.get(path));
         assert_ne!(current, loaded, "{path}");
-        assert_eq!(tag(&changed), current, "{path}");
+        assert_eq!(etag(&changed), current, "{path}");
         for outdated in [&mine, &json!({})] {
             let problem = patch(api, path, &loaded, outdated).problem(412);
             assert!(text(&problem, "detail").contains("If-Match"), "{problem}");
         }
         delete(api, path, &loaded).problem(412);
-        assert_eq!(tag(&api.get(path).expect(200)), current, "{path}");
+        assert_eq!(etag(&api.get(path).expect(200)), current, "{path}");
         patch(api, path, &current, &mine).expect(200);
         // Without `If-Match`, the last change wins.
         api.patch(path, theirs).expect(200);
@@ -86,7 +86,7 @@ fn a_change_with_an_outdated_version_is_rejected() {
 #[test]
 fn only_strong_tags_of_the_current_version_match() {
     for_each_object(|api, path, [change, _]| {
-        let current = tag(&api.get(path));
+        let current = etag(&api.get(path));
         let unquoted = current.trim_matches('"').to_owned();
         for if_match in [
             &format!("W/{current}"),
@@ -105,7 +105,7 @@ fn only_strong_tags_of_the_current_version_match() {
         let list = format!("\"other\" , W/\"weak\", {current}");
         let changed = patch(api, path, &list, &change).expect(200);
         patch(api, path, "*", &json!({})).expect(200);
-        delete(api, path, &tag(&changed)).expect(204);
+        delete(api, path, &etag(&changed)).expect(204);
     });
 }
 
@@ -124,12 +124,12 @@ fn other_errors_take_precedence_over_the_version() {
 #[test]
 fn an_unchanged_object_is_not_sent_again() {
     for_each_object(|api, path, [change, _]| {
-        let current = tag(&api.get(path));
+        let current = etag(&api.get(path));
         let get = |tag: &str| api.send("GET", path, &[("If-None-Match", tag)], None);
         for matching in [current.clone(), format!("W/{current}"), "*".into()] {
             let response = get(&matching).expect(304);
             assert!(response.text.is_empty());
-            assert_eq!(tag(&response), current);
+            assert_eq!(etag(&response), current);
         }
         api.patch(path, change).expect(200);
         get(&current).expect(200);
@@ -142,12 +142,12 @@ fn a_version_survives_a_restart_and_failed_deliveries() {
     let api = app.api();
     let webhook = api.create_webhook("http://localhost:9/");
     let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
-    let loaded = tag(&api.get(&path));
+    let loaded = etag(&api.get(&path));
     api.deliver_one(&webhook, "failed");
     assert!(api.get(&path).json()["failingSince"].is_string());
     let (_, data) = app.sigterm_and_wait();
-    let app = App::builder().with_data(data).start();
+    let app = App::builder().with_data_dir(data).start();
     let api = app.api();
-    assert_eq!(tag(&api.get(&path)), loaded);
+    assert_eq!(etag(&api.get(&path)), loaded);
     patch(&api, &path, &loaded, &json!({"enabled": false})).expect(200);
 }

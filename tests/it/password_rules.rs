@@ -2,7 +2,7 @@
 
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::command;
-use crate::support::pages::same_origin;
+use crate::support::pages::same_origin_headers;
 
 const COMMON: &str = "password1234";
 
@@ -51,7 +51,7 @@ fn invitations_and_reset_links_reject_a_common_password() {
     let mut ada = app.signed_in();
     let fields = [("email", "bob@example.com"), ("role", "member")];
     let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let page = ada.post_from("/settings/people", &fields, &same_origin(&app.url));
+    let page = ada.post_from("/settings/people", &fields, &same_origin_headers(&app.url));
     let page = ada.follow(&page).expect(200);
     let text = &page.response.text;
     let start = text

@@ -21,7 +21,7 @@ use crate::support::api::Api;
 use crate::support::app::{ADMIN, App, AppBuilder};
 use crate::support::load_generator::LoadGenerator;
 use crate::support::power_cut_fs::PowerCutFs;
-use crate::support::power_cut_fs::disk::{CutAfter, Disk, Dropped, Fault};
+use crate::support::power_cut_fs::disk::{CutAfter, Disk, DroppedChanges, Fault};
 use crate::support::receiver::{Receiver, Reply};
 
 const CUTS: usize = 50;
@@ -57,7 +57,7 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, dropped: &Dropped) {
+    fn add(&mut self, dropped: &DroppedChanges) {
         let mut is_harmless = true;
         for (index, name) in DATABASE_FILES.iter().enumerate() {
             let path = Path::new("data").join(name);
@@ -141,11 +141,11 @@ fn cut_power_of_one_installation(
     if fault == Fault::IgnoresDirectorySync {
         fs.set_fault(fault);
     }
-    let mut app = builder().with_data(Arc::clone(&data)).start();
+    let mut app = builder().with_data_dir(Arc::clone(&data)).start();
     let token = app.token(ADMIN, "full");
     let endpoints = create_endpoints(&app.api_with(&token));
     let load = LoadGenerator::start(&app, CLIENTS, |_| "shop");
-    load.wait_for_more(1);
+    load.wait_for_more_changes(1);
     // SQLite syncs directories only when it creates files, so `IgnoresDirectorySync` has no effect
     // after this point. `IgnoresFileSync` starts only here, so that the checks have to find
     // individual lost changes in an intact database.
@@ -155,7 +155,7 @@ fn cut_power_of_one_installation(
         fs.cut_after(next_cut(rng, is_first));
         is_first = false;
         fs.wait_for_cut();
-        app.kill9();
+        app.sigkill();
         let acknowledged = load.acknowledged_changes();
         let check = |disk: &Disk| check_database(disk, &acknowledged, &endpoints);
         (fs, app) = restart(fs, rng, &data, totals, check)?;
@@ -200,8 +200,8 @@ fn restart(
                 file: None,
             });
         }
-        let started = builder().with_data(Arc::clone(data)).try_start();
-        match (started, fs.keep_power()) {
+        let started = builder().with_data_dir(Arc::clone(data)).try_start();
+        match (started, fs.cancel_power_cut()) {
             (Ok(app), true) => return Ok((fs, app)),
             (Err(error), true) => return Err(error),
             (_, false) => totals.cuts_during_start += 1,
@@ -271,8 +271,8 @@ fn a_power_cut_during_the_first_start_does_not_prevent_the_next() {
             changes,
             file: None,
         });
-        let started = builder().with_data(Arc::clone(&data)).try_start();
-        if fs.keep_power() {
+        let started = builder().with_data_dir(Arc::clone(&data)).try_start();
+        if fs.cancel_power_cut() {
             fs.cut_power();
         } else {
             interrupted += 1;
@@ -280,7 +280,7 @@ fn a_power_cut_during_the_first_start_does_not_prevent_the_next() {
         drop(started);
         let (disk, dropped) = fs.unmount().restart();
         let fs = PowerCutFs::mount(disk, data.path());
-        match builder().with_data(Arc::clone(&data)).try_start() {
+        match builder().with_data_dir(Arc::clone(&data)).try_start() {
             Ok(app) => drop(app.signed_in()),
             Err(error) => panic!("MINIBACK_POWER_CUT_SEED={seed}: {error}\n{dropped:#?}"),
         }
@@ -299,7 +299,7 @@ fn a_power_cut_leaves_the_last_finished_backup() {
     for _ in 0..10 {
         let data = Arc::new(TempDir::new().expect("create a temporary directory"));
         let fs = PowerCutFs::mount(Disk::new(rng.u64(..)), data.path());
-        let app = builder().with_data(Arc::clone(&data)).start();
+        let app = builder().with_data_dir(Arc::clone(&data)).start();
         let target = data.path().join("backup.db");
         let back_up = || app.run(&["backup", target.to_str().unwrap()], "");
         app.api().create_project("Shop");
@@ -311,10 +311,10 @@ fn a_power_cut_leaves_the_last_finished_backup() {
             file: None,
         });
         let is_finished = back_up().code == Some(0);
-        if fs.keep_power() {
+        if fs.cancel_power_cut() {
             fs.cut_power();
         }
-        app.kill9();
+        app.sigkill();
         let (disk, dropped) = fs.unmount().restart();
         let copy = TempDir::new().expect("create a temporary directory");
         disk.copy_to(copy.path());

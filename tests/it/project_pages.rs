@@ -11,7 +11,7 @@ use crate::support::receiver::Receiver;
 const PROJECTS: &str = "/settings/projects";
 
 #[track_caller]
-fn edit(admin: &mut Visitor, name: &str, label: &str, value: &str) -> Page {
+fn edit_project(admin: &mut Visitor, name: &str, label: &str, value: &str) -> Page {
     let form = admin.get(PROJECTS).form_in(name, "Save changes");
     admin.submit(&form.fill(label, value).press("Save changes"))
 }
@@ -82,9 +82,9 @@ fn changes_name_and_origins_and_explains_invalid_origins() {
     let app = App::start();
     app.api().create_project("Shop");
     let mut ada = app.signed_in();
-    edit(&mut ada, "Shop", "Name", "The Shop").expect(303);
+    edit_project(&mut ada, "Shop", "Name", "The Shop").expect(303);
     let origins = " https://Example.com/ \r\n\r\nhttp://localhost:3000\r\nhttps://example.com";
-    edit(&mut ada, "The Shop", "Allowed origins", origins).expect(303);
+    edit_project(&mut ada, "The Shop", "Allowed origins", origins).expect(303);
     let changed = fetch_project(&app, "shop");
     assert_eq!(changed["name"], "The Shop");
     let stored_origins = json!(["https://example.com", "http://localhost:3000"]);
@@ -96,7 +96,7 @@ fn changes_name_and_origins_and_explains_invalid_origins() {
         "ftp://example.com",
         "null",
     ] {
-        let page = edit(&mut ada, "The Shop", "Allowed origins", invalid).expect(422);
+        let page = edit_project(&mut ada, "The Shop", "Allowed origins", invalid).expect(422);
         let returned = page
             .form_in("The Shop", "Save changes")
             .value("Allowed origins");
@@ -110,9 +110,9 @@ fn changes_name_and_origins_and_explains_invalid_origins() {
             stored_origins
         );
     }
-    let page = edit(&mut ada, "The Shop", "Name", " ").expect(422);
+    let page = edit_project(&mut ada, "The Shop", "Name", " ").expect(422);
     assert!(page.text().contains("Enter a name"));
-    edit(&mut ada, "The Shop", "Allowed origins", "").expect(303);
+    edit_project(&mut ada, "The Shop", "Allowed origins", "").expect(303);
     assert_eq!(fetch_project(&app, "shop")["allowedOrigins"], json!([]));
 }
 
@@ -190,7 +190,7 @@ fn members_can_see_projects_but_not_change_them() {
     app.api().create_project("Shop");
     app.add_user("bob@example.com", "member");
     let mut ada = app.signed_in();
-    edit(&mut ada, "Shop", "Allowed origins", "https://shop.example").expect(303);
+    edit_project(&mut ada, "Shop", "Allowed origins", "https://shop.example").expect(303);
     let page = ada.get(PROJECTS);
     let forms = [
         page.form_in("Shop", "Save changes").press("Save changes"),

@@ -73,13 +73,13 @@ fn assert_check_fails(app: &App, change: &str) {
     assert!(is_reported, "{change}: {check:?}");
 }
 
-fn cut_off(path: &Path, bytes: u64) {
+fn truncate_by(path: &Path, bytes: u64) {
     let file = fs::File::options().write(true).open(path).unwrap();
     file.set_len(file.metadata().unwrap().len() - bytes)
         .unwrap();
 }
 
-fn messages(app: &App) -> Vec<String> {
+fn stored_messages(app: &App) -> Vec<String> {
     let stored = app.api().get("/api/v1/feedback").json();
     let feedback = stored["data"].as_array().unwrap().iter();
     feedback
@@ -120,7 +120,7 @@ fn rejects_writes_after_a_file_of_the_database_is_replaced() {
         }),
         ("the WAL was cut off", |dir, _| {
             let wal = dir.join("miniback.db-wal");
-            cut_off(&wal, wal.metadata().unwrap().len());
+            truncate_by(&wal, wal.metadata().unwrap().len());
         }),
         ("the end of the database was cut off", |dir, _| {
             let database = rusqlite::Connection::open(dir.join("miniback.db")).unwrap();
@@ -128,7 +128,7 @@ fn rejects_writes_after_a_file_of_the_database_is_replaced() {
                 .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
                 .unwrap();
             database.close().unwrap();
-            cut_off(&dir.join("miniback.db"), 8_192);
+            truncate_by(&dir.join("miniback.db"), 8_192);
         }),
         ("the directory was replaced by a copy", |dir, _| {
             let moved = dir.with_file_name("moved");
@@ -173,12 +173,12 @@ fn a_restored_database_is_intact_after_a_restart() {
         move_file(&app.dir.with_file_name("copy.db"), &app.database());
         assert_writes_are_rejected(&app, "a backup was moved over the database");
         let data = if kill {
-            app.kill9()
+            app.sigkill()
         } else {
             app.sigterm_and_wait().1
         };
-        let app = App::builder().with_data(data).start();
-        assert_eq!(messages(&app), ["Before"]);
+        let app = App::builder().with_data_dir(data).start();
+        assert_eq!(stored_messages(&app), ["Before"]);
         app.run(&["check"], "").success();
         assert_eq!(healthz(&app), 200);
     }
@@ -190,7 +190,7 @@ fn keeps_writes_from_before_the_deletion_of_the_wal() {
     app.api().create_feedback("shop", "In the WAL only");
     fs::remove_file(app.dir.join("miniback.db-wal")).unwrap();
     assert_writes_are_rejected(&app, "the WAL was deleted");
-    let app = App::builder().with_data(app.kill9()).start();
+    let app = App::builder().with_data_dir(app.sigkill()).start();
     let stored = app.api().get("/api/v1/feedback").json();
     assert_eq!(stored["data"][0]["message"], "In the WAL only");
 }
@@ -258,11 +258,11 @@ fn a_database_behind_a_new_link_loses_nothing() {
             });
             app
         } else {
-            App::builder().with_data(app.kill9()).start()
+            App::builder().with_data_dir(app.sigkill()).start()
         };
         app.api().create_feedback("shop", "Last");
-        let app = App::builder().with_data(app.kill9()).start();
-        assert_eq!(messages(&app), ["Last", "In the WAL only", "Before"]);
+        let app = App::builder().with_data_dir(app.sigkill()).start();
+        assert_eq!(stored_messages(&app), ["Last", "In the WAL only", "Before"]);
     }
 }
 
@@ -274,8 +274,8 @@ fn a_directory_behind_a_new_link_is_the_same_directory() {
     symlink(&moved, &app.dir).unwrap();
     app.api().create_feedback("shop", "After");
     assert_eq!(healthz(&app), 200);
-    let app = App::builder().with_data(app.kill9()).start();
-    assert_eq!(messages(&app), ["After", "Before"]);
+    let app = App::builder().with_data_dir(app.sigkill()).start();
+    assert_eq!(stored_messages(&app), ["After", "Before"]);
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn reports_damage_that_a_request_detects() {
         api.create_feedback("shop", &format!("{number} {}", "x".repeat(9_000)));
     }
     let (_, data) = app.sigterm_and_wait();
-    let app = App::builder().with_data(data).start();
+    let app = App::builder().with_data_dir(data).start();
     let mut ada = app.signed_in();
     assert_eq!(healthz(&app), 200);
     // Damage the second half of the running server's database file.

@@ -15,7 +15,10 @@ fn app_with_feedback() -> (App, String) {
     for number in 0..3 {
         api.create_feedback("shop", &format!("number {number}"));
     }
-    let session = app.signed_in().session().expect("find the session cookie");
+    let session = app
+        .signed_in()
+        .session_cookie()
+        .expect("find the session cookie");
     (app, format!("miniback_session={session}"))
 }
 
@@ -65,9 +68,9 @@ fn http_1_0_clients_get_no_chunks_from_any_route() {
         let mut connection = RawConnection::open(&app);
         connection.send(request(&app, &cookie, &method, &path, "1.0"));
         let response = if is_endless(&method, &path) {
-            connection.head()
+            connection.read_head()
         } else {
-            connection.response(&method)
+            connection.read_response(&method)
         };
         assert!(response.head[0].starts_with("http/1.0 "), "{response:?}");
         assert_eq!(
@@ -207,7 +210,7 @@ fn post_in_two_writes(app: &App, path: &str, body: &str) -> Option<[RawResponse;
         return None;
     }
     sent.expect("send the body");
-    let rejection = connection.response("POST");
+    let rejection = connection.read_response("POST");
     assert!(
         !rejection.announces_close(),
         "{path} {}: {rejection:?}",
@@ -239,9 +242,9 @@ fn the_response_to_an_incomplete_body_has_connection_close() {
     ] {
         let mut connection = RawConnection::open(&app);
         connection.send(format!("POST /nope HTTP/1.1\r\nHost: x\r\n{body}"));
-        let mut response = connection.response("POST");
+        let mut response = connection.read_response("POST");
         if response.status() == 100 {
-            response = connection.response("POST");
+            response = connection.read_response("POST");
         }
         assert_eq!(response.status(), 404);
         assert!(response.announces_close(), "{body}: {response:?}");
@@ -256,6 +259,6 @@ fn requests_sent_in_one_write_get_their_responses_in_order() {
     let mut connection = RawConnection::open(&app);
     connection.send([health, post, health, health].concat());
     for (method, status) in [("GET", 200), ("POST", 404), ("GET", 200), ("GET", 200)] {
-        assert_eq!(connection.response(method).status(), status);
+        assert_eq!(connection.read_response(method).status(), status);
     }
 }

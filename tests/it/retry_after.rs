@@ -180,11 +180,11 @@ fn a_hold_survives_a_restart() {
     let webhook = api.create_webhook(&receiver.url("/"));
     fail_once(&api, &webhook);
     let held = api.held_until(&webhook);
-    let data = app.kill9();
+    let data = app.sigkill();
 
     let app = App::builder()
         .option("--retry-delays", "50ms,50ms")
-        .with_data(data)
+        .with_data_dir(data)
         .start();
     let api = app.api();
     assert_eq!(api.held_until(&webhook), held);

@@ -15,11 +15,11 @@ fn app_with_one_hour_retries() -> App {
     App::builder().option("--retry-delays", "1h,1h").start()
 }
 
-fn act(api: &Api, id: &str, action: &str) -> Response {
+fn post_delivery_action(api: &Api, id: &str, action: &str) -> Response {
     api.post_empty(&format!("/api/v1/deliveries/{id}/{action}"))
 }
 
-fn numbers(delivery: &Value) -> Vec<Value> {
+fn attempt_numbers(delivery: &Value) -> Vec<Value> {
     let numbers = attempts(delivery).iter();
     numbers.map(|attempt| attempt["number"].clone()).collect()
 }
@@ -47,15 +47,15 @@ fn a_retry_makes_the_next_attempt_now() {
     let api = app.api();
     let (_, id) = fail_once(&api, &receiver);
 
-    let retried = act(&api, &id, "retry").expect(202).json();
+    let retried = post_delivery_action(&api, &id, "retry").expect(202).json();
     assert_eq!(retried["state"], "pending");
     // The second attempt fails too, so the delivery waits for its second retry.
     let failed_twice = api.wait_for_attempts(&id, 2);
     assert_eq!(failed_twice["state"], "pending");
 
-    act(&api, &id, "retry").expect(202);
+    post_delivery_action(&api, &id, "retry").expect(202);
     let delivered = api.wait_for_state(&id, "delivered");
-    assert_eq!(numbers(&delivered), [1, 2, 3]);
+    assert_eq!(attempt_numbers(&delivered), [1, 2, 3]);
     let received = receiver.received();
     assert!(
         received
@@ -70,10 +70,10 @@ fn a_retry_counts_as_an_attempt_so_the_last_attempt_is_final() {
     let receiver = Receiver::status(500);
     let api = app.api();
     let (_, id) = fail_once(&api, &receiver);
-    act(&api, &id, "retry").expect(202);
+    post_delivery_action(&api, &id, "retry").expect(202);
     let failed = api.wait_for_state(&id, "failed");
-    assert_eq!(numbers(&failed), [1, 2]);
-    act(&api, &id, "retry").problem(409);
+    assert_eq!(attempt_numbers(&failed), [1, 2]);
+    post_delivery_action(&api, &id, "retry").problem(409);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_retry_is_sent_during_a_hold_and_does_not_end_it() {
     let held = create_delivery(&api, &webhook, "held");
     let retried = create_delivery(&api, &webhook, "retried");
 
-    act(&api, &retried, "retry").expect(202);
+    post_delivery_action(&api, &retried, "retry").expect(202);
 
     api.wait_for_state(&retried, "delivered");
     assert_eq!(api.held_until(&webhook), hold, "the retry ended the hold");
@@ -110,7 +110,7 @@ fn the_response_to_a_retry_starts_no_hold() {
     ]);
     let api = app.api();
     let (webhook, id) = fail_once(&api, &receiver);
-    act(&api, &id, "retry").expect(202);
+    post_delivery_action(&api, &id, "retry").expect(202);
     api.wait_for_attempts(&id, 2);
     assert_eq!(api.held_until(&webhook), Value::Null);
     let next = create_delivery(&api, &webhook, "next");
@@ -127,14 +127,14 @@ fn a_retry_survives_a_crash_during_its_attempt() {
     ]);
     let api = app.api();
     let (_, id) = fail_once(&api, &receiver);
-    act(&api, &id, "retry").expect(202);
+    post_delivery_action(&api, &id, "retry").expect(202);
     receiver.wait_for(2);
-    let data = app.kill9();
+    let data = app.sigkill();
     gate.open();
 
-    let app = App::builder().with_data(Arc::clone(&data)).start();
+    let app = App::builder().with_data_dir(Arc::clone(&data)).start();
     let delivered = app.api().wait_for_state(&id, "delivered");
-    assert_eq!(numbers(&delivered), [1, 2]);
+    assert_eq!(attempt_numbers(&delivered), [1, 2]);
 }
 
 #[test]
@@ -148,8 +148,8 @@ fn a_delivery_in_flight_can_be_canceled_but_not_retried() {
         let webhook = api.create_webhook(&receiver.url("/"));
         let id = create_delivery(&api, &webhook, "Hello");
         receiver.wait_for(1);
-        act(&api, &id, "retry").problem(409);
-        let canceled = act(&api, &id, "cancel").expect(202).json();
+        post_delivery_action(&api, &id, "retry").problem(409);
+        let canceled = post_delivery_action(&api, &id, "cancel").expect(202).json();
         assert_eq!(canceled["state"], "canceled");
         gate.open();
         api.wait_for_attempts(&id, 1);
@@ -165,18 +165,18 @@ fn a_canceled_delivery_is_not_sent_and_can_be_redelivered() {
     let api = app.api();
     let (_, id) = fail_once(&api, &receiver);
 
-    let canceled = act(&api, &id, "cancel").expect(202).json();
+    let canceled = post_delivery_action(&api, &id, "cancel").expect(202).json();
     assert_eq!(canceled["state"], "canceled");
     assert_eq!(canceled["nextAttemptAt"], Value::Null);
     for action in ["cancel", "retry"] {
-        act(&api, &id, action).problem(409);
+        post_delivery_action(&api, &id, action).problem(409);
     }
-    act(&api, &id, "redeliver").expect(202);
+    post_delivery_action(&api, &id, "redeliver").expect(202);
     let delivered = api.wait_for_state(&id, "delivered");
-    assert_eq!(numbers(&delivered), [1, 2]);
+    assert_eq!(attempt_numbers(&delivered), [1, 2]);
     for action in ["cancel", "retry"] {
-        act(&api, &id, action).problem(409);
-        act(&api, "dlv_unknown", action).problem(404);
+        post_delivery_action(&api, &id, action).problem(409);
+        post_delivery_action(&api, "dlv_unknown", action).problem(404);
     }
 }
 
@@ -189,9 +189,9 @@ fn redelivery_after_a_retry_obeys_the_hold_again() {
     let webhook = api.create_webhook(&receiver.url("/"));
     api.wait_for_state(&create_delivery(&api, &webhook, "first"), "failed");
     let id = create_delivery(&api, &webhook, "second");
-    act(&api, &id, "retry").expect(202);
+    post_delivery_action(&api, &id, "retry").expect(202);
     api.wait_for_state(&id, "delivered");
-    act(&api, &id, "redeliver").expect(202);
+    post_delivery_action(&api, &id, "redeliver").expect(202);
     let waiting = api.delivery(&id);
     assert_eq!(waiting["state"], "pending");
     assert_eq!(waiting["nextAttemptAt"], api.held_until(&webhook));
@@ -238,8 +238,8 @@ fn only_admins_can_retry_or_cancel() {
     app.add_user("member@example.com", "member");
     let member = app.api_with(&app.token("member@example.com", "full"));
     for action in ["cancel", "retry"] {
-        act(&member, &id, action).problem(403);
-        act(&app.api_without_token(), &id, action).problem(401);
+        post_delivery_action(&member, &id, action).problem(403);
+        post_delivery_action(&app.api_without_token(), &id, action).problem(401);
     }
     assert_eq!(api.delivery(&id)["state"], "pending");
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::pages::{Visitor, same_origin};
+use crate::support::pages::{Visitor, same_origin_headers};
 use crate::support::wait::wait_until;
 
 const MEMBER: &str = "bob@example.com";
@@ -25,7 +25,7 @@ fn post(app: &App, visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    let page = visitor.post_from(path, &fields, &same_origin(&app.url));
+    let page = visitor.post_from(path, &fields, &same_origin_headers(&app.url));
     assert!(page.response.status < 400, "{:?}", page.response);
 }
 
@@ -48,7 +48,7 @@ fn logs_sign_ins_and_failures_with_the_ip_address() {
     let ada = user_id(&app, &mut app.signed_in(), ADMIN);
     let fields = [("email", ADMIN), ("password", "not the password at all")];
     let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut headers = same_origin(&app.url).to_vec();
+    let mut headers = same_origin_headers(&app.url).to_vec();
     headers.push(("X-Forwarded-For", "203.0.113.1"));
     visitor.post_from("/login", &fields, &headers).expect(401);
     let failure = json!({"client_ip": "203.0.113.1", "subject": ada});
@@ -158,7 +158,7 @@ fn does_not_log_rejected_requests_as_events() {
     let mut bob = app.visitor();
     bob.sign_in(MEMBER, PASSWORD);
     let fields = [("name".to_owned(), "CI".to_owned())];
-    let headers = same_origin(&app.url);
+    let headers = same_origin_headers(&app.url);
     bob.post_from("/settings/tokens", &fields, &headers)
         .expect(403);
     app.visitor().get("/feedback/export.csv").expect(303);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::{ADMIN, App, AppBuilder, PASSWORD};
 use crate::support::http::Response;
-use crate::support::receiver::{Receiver, Reply, closed_address};
+use crate::support::receiver::{Receiver, Reply, closed_socket_address};
 use crate::support::wait::wait_until;
 
 /// Values that the test sends to the program, and that must not occur in any output.
@@ -83,7 +83,7 @@ fn check_all_output(builder: AppBuilder) {
 
     app.sigterm();
     secrets.push(app.token(ADMIN, "full"));
-    secrets.push(ada.session().unwrap());
+    secrets.push(ada.session_cookie().unwrap());
     let log = wait_until("the log is complete", || {
         let log = app.log.to_string();
         log.contains("stopped").then_some(log)
@@ -147,7 +147,10 @@ fn create_failing_webhooks(api: &Api, receivers: &[Receiver]) -> (Vec<String>, V
         "https://{}{SENSITIVE_PATH}",
         receivers[0].address()
     ));
-    urls.push(format!("http://{}{SENSITIVE_PATH}", closed_address()));
+    urls.push(format!(
+        "http://{}{SENSITIVE_PATH}",
+        closed_socket_address()
+    ));
     urls.push(format!("https://no-such-host.invalid{SENSITIVE_PATH}"));
     let mut secrets = Vec::new();
     for (number, url) in urls.iter().enumerate() {

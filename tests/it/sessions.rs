@@ -73,18 +73,18 @@ fn every_sign_in_creates_a_new_session_token() {
         "chosen-by-an-attacker".to_owned(),
     );
     visitor.sign_in(ADMIN, PASSWORD);
-    let first = visitor.session().unwrap();
+    let first = visitor.session_cookie().unwrap();
     assert_ne!(first, "chosen-by-an-attacker");
     visitor.cookies.clear();
     visitor.sign_in(ADMIN, PASSWORD);
-    assert_ne!(visitor.session().unwrap(), first);
+    assert_ne!(visitor.session_cookie().unwrap(), first);
 }
 
 #[test]
 fn the_database_files_contain_no_session_token() {
     let app = App::start();
     let visitor = app.signed_in();
-    let token = visitor.session().unwrap();
+    let token = visitor.session_cookie().unwrap();
     for file in std::fs::read_dir(&app.dir).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
         let has_token = bytes.windows(token.len()).any(|w| w == token.as_bytes());
@@ -149,11 +149,11 @@ fn sign_in_ignores_the_case_of_the_email() {
 fn sign_out_ends_the_session_on_the_server() {
     let app = App::start();
     let mut ada = app.signed_in();
-    let token = ada.session().unwrap();
+    let token = ada.session_cookie().unwrap();
     let mut other_device = app.signed_in();
     let form = ada.get("/feedback").form_with("Sign out");
     ada.submit_and_follow(&form.press("Sign out"));
-    assert_eq!(ada.session(), None);
+    assert_eq!(ada.session_cookie(), None);
     ada.cookies.insert("miniback_session".to_owned(), token);
     assert!(!is_signed_in(&mut ada));
     assert!(is_signed_in(&mut other_device));
@@ -272,7 +272,7 @@ fn rejects_a_post_from_another_origin() {
         visitor
             .post_from(&login.action, &login.fields, headers)
             .expect(403);
-        assert_eq!(visitor.session(), None, "{headers:?} signed in");
+        assert_eq!(visitor.session_cookie(), None, "{headers:?} signed in");
     }
 }
 

@@ -37,7 +37,7 @@ fn assert_fits(browser: &Browser) {
 
 fn invite_and_remove(options: BrowserOptions) {
     let app = App::start();
-    let browser = Browser::with(options);
+    let browser = Browser::with_options(options);
     app.sign_in(&browser);
     open_settings(&browser, "People");
     browser.find("link", "Invite").press();
@@ -146,7 +146,7 @@ fn manage_project(browser: &Browser, api: &Api) {
 /// the token.
 fn manage_tokens_and_projects(options: BrowserOptions) {
     let app = App::start();
-    let browser = Browser::with(options);
+    let browser = Browser::with_options(options);
     app.sign_in(&browser);
     open_settings(&browser, "API tokens");
     browser.find("link", "New token").press();
@@ -185,7 +185,7 @@ fn find_and_erase(options: BrowserOptions) {
     let body =
         serde_json::json!({"project": "shop", "message": "From Sam", "email": "sam@example.com"});
     api.post("/api/v1/feedback", body).expect(201);
-    let browser = Browser::with(options);
+    let browser = Browser::with_options(options);
     app.sign_in(&browser);
     open_settings(&browser, "Privacy");
     browser.find("textbox", "Email").fill("Sam@example.com");

@@ -6,7 +6,7 @@ use crate::support::api::{attempts, text};
 use crate::support::app::App;
 use crate::support::command::signal;
 use crate::support::load_generator::LoadGenerator;
-use crate::support::lost_events::missing_at;
+use crate::support::lost_events::missing_changes;
 use crate::support::receiver::{Gate, Receiver, Reply};
 use crate::support::wait::wait_until;
 
@@ -43,7 +43,7 @@ fn sigterm_waits_for_and_records_the_delivery_in_flight() {
     gate.open();
     assert_eq!(app.wait().code(), Some(0));
 
-    let app = App::builder().with_data(app.kill9()).start();
+    let app = App::builder().with_data_dir(app.sigkill()).start();
     let delivery = app.api().delivery(&id);
     assert_eq!(delivery["state"], "delivered");
     assert_eq!(attempts(&delivery).len(), 1);
@@ -58,7 +58,7 @@ fn sigterm_waits_at_most_the_timeout_for_a_hanging_endpoint() {
     let (status, data) = app.sigterm_and_wait();
     assert_eq!(status.code(), Some(0));
     receiver.set_script(|_| Reply::status(200));
-    let app = App::builder().with_data(data).start();
+    let app = App::builder().with_data_dir(data).start();
     app.api().wait_for_state(&id, "delivered");
 }
 
@@ -77,7 +77,7 @@ fn sigterm_keeps_pending_deliveries_and_starts_none() {
     app.api().wait_for_attempts(&id, 1);
     let (status, data) = app.sigterm_and_wait();
     assert_eq!(status.code(), Some(0));
-    let app = App::builder().with_data(data).start();
+    let app = App::builder().with_data_dir(data).start();
     let pending = app.api().delivery(&id);
     assert_eq!(text(&pending, "state"), "pending");
     assert_eq!(receiver.received().len(), 1);
@@ -101,7 +101,7 @@ fn sigterm_under_load_loses_and_repeats_nothing() {
     let load = LoadGenerator::start(&app, 4, |_| "shop");
     // At first, Miniback sends a new webhook only two deliveries at a time.
     slow.wait_for(2);
-    load.wait_for_more(100);
+    load.wait_for_more_changes(100);
     start_shutdown(&app);
     gate.open();
     assert_eq!(app.wait().code(), Some(0));
@@ -111,7 +111,7 @@ fn sigterm_under_load_loses_and_repeats_nothing() {
     let wal_size = std::fs::metadata(wal).map_or(0, |file| file.len());
     assert_eq!(wal_size, 0, "the WAL wasn't merged into the database");
 
-    let app = App::builder().with_data(app.kill9()).start();
+    let app = App::builder().with_data_dir(app.sigkill()).start();
     let api = app.api();
     for webhook in &webhooks {
         api.wait_until_none_pending(webhook);
@@ -124,7 +124,7 @@ fn sigterm_under_load_loses_and_repeats_nothing() {
             ids.len(),
             "a delivery in flight wasn't recorded and was sent again"
         );
-        let missing = missing_at(&received, &acknowledged);
+        let missing = missing_changes(&received, &acknowledged);
         assert!(missing.is_empty(), "lost events: {missing:?}");
     }
     assert!(slow_requests >= 2);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::http::{self, Response};
 use crate::support::in_process::InProcess;
-use crate::support::pages::{Page, Visitor, same_origin};
+use crate::support::pages::{Page, Visitor, same_origin_headers};
 
 const STRANGER: &str = "198.51.100.7";
 const OWNER: &str = "203.0.113.9";
@@ -17,7 +17,7 @@ const WRONG: &str = "not the password at all";
 /// Posts the sign-in form as a client that stores no cookies.
 fn sign_in(url: &str, address: &str, email: &str, password: &str) -> Response {
     let body = serde_urlencoded::to_string([("email", email), ("password", password)]).unwrap();
-    let mut headers = same_origin(url).to_vec();
+    let mut headers = same_origin_headers(url).to_vec();
     headers.push(("X-Forwarded-For", address));
     headers.push(("Content-Type", "application/x-www-form-urlencoded"));
     http::send(
@@ -32,7 +32,7 @@ fn sign_in(url: &str, address: &str, email: &str, password: &str) -> Response {
 fn sign_in_as(visitor: &mut Visitor, url: &str, address: &str, password: &str) -> Page {
     let fields = [("email", ADMIN), ("password", password)];
     let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut headers = same_origin(url).to_vec();
+    let mut headers = same_origin_headers(url).to_vec();
     headers.push(("X-Forwarded-For", address));
     visitor.post_from("/login", &fields, &headers)
 }

@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::support::app::{ADMIN, App};
 use crate::support::http;
-use crate::support::pages::same_origin;
+use crate::support::pages::same_origin_headers;
 
 /// Sends invalid sign-ins as four clients at the same time. Each client makes `attempts` attempts
 /// from different IP addresses and for different accounts.
@@ -15,7 +15,7 @@ fn fail_to_sign_in(app: &App, round: u8, attempts: usize) {
                 for attempt in 0..attempts {
                     let body = format!("email=u{round}-{client}-{attempt}@example.com&password=x");
                     let address = format!("2001:db8:{round}{client}{attempt:02}::1");
-                    let mut headers = same_origin(&app.url).to_vec();
+                    let mut headers = same_origin_headers(&app.url).to_vec();
                     headers.push(("X-Forwarded-For", &address));
                     headers.push(("Content-Type", "application/x-www-form-urlencoded"));
                     let url = format!("{}/login", app.url);

@@ -46,7 +46,7 @@ fn dead_ipv4_and_receiver(
     for _ in 0..20 {
         let dead = UnresponsivePort::start("127.0.0.1:0");
         if let Ok(listener) = TcpListener::bind(("::1", dead.address().port())) {
-            return (dead, Receiver::on(listener, move |_| reply()));
+            return (dead, Receiver::on_listener(listener, move |_| reply()));
         }
     }
     panic!("no port is free on both 127.0.0.1 and ::1");
@@ -96,11 +96,11 @@ fn a_slow_connection_is_not_blamed_on_the_endpoint() {
     let app = app_with_timeout("1700ms");
     let api = app.api();
     let webhook = api.create_webhook(&url);
-    let before = dead.unanswered();
+    let before = dead.count_unanswered_attempts();
     let project = api.create_project("Slow");
     api.create_feedback(text(&project, "slug"), "One message");
     wait_until("Miniback tries to connect", || {
-        (dead.unanswered() > before).then_some(())
+        (dead.count_unanswered_attempts() > before).then_some(())
     });
     let _listener = dead.respond();
     let id = text(&api.only_delivery(&webhook), "id").to_owned();

@@ -10,7 +10,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::app::{App, database};
-use crate::support::command::{CommandOutput, miniback, run, run_on, with_file_modes_enforced};
+use crate::support::command::{
+    CommandOutput, miniback, run, run_on_data_dir, with_file_modes_enforced,
+};
 
 /// Creates a data directory with more than 100 database pages of feedback, and a backup next to it.
 fn data_with_backup() -> (Arc<TempDir>, std::path::PathBuf) {
@@ -82,7 +84,7 @@ fn rejects_a_corrupt_database_and_explains_the_restore() {
         let _ = std::fs::rename(dir.join(name), data.path().join(name));
     }
     std::fs::copy(&copy, database(&dir)).unwrap();
-    let app = App::builder().with_data(data).start();
+    let app = App::builder().with_data_dir(data).start();
     let page = app.api().get("/api/v1/feedback?limit=100").json();
     assert_eq!(page["data"].as_array().map(Vec::len), Some(60));
 }
@@ -121,7 +123,7 @@ fn rejects_a_data_directory_that_is_not_writable() {
     assert_rejected("miniback.lock");
 
     mode(&dir, 0o700);
-    let app = App::builder().with_data(data).start();
+    let app = App::builder().with_data_dir(data).start();
     let projects = app.api().get("/api/v1/projects").json();
     assert_eq!(projects["data"][0]["slug"], Value::from("shop"));
 }
@@ -130,7 +132,7 @@ fn rejects_a_data_directory_that_is_not_writable() {
 fn rejects_a_wal_that_is_not_writable() {
     let app = App::start();
     app.api().create_project("Shop");
-    let data = app.kill9();
+    let data = app.sigkill();
     let dir = data.path().join("data");
     let wal = dir.join("miniback.db-wal");
     assert!(wal.exists(), "the crash left no WAL");
@@ -139,7 +141,7 @@ fn rejects_a_wal_that_is_not_writable() {
     assert!(line.contains("isn't writable"), "{line}");
     set_permissions(&wal, Permissions::from_mode(0o600)).unwrap();
     App::builder()
-        .with_data(data)
+        .with_data_dir(data)
         .start()
         .api()
         .create_feedback("shop", "Hello");
@@ -168,7 +170,7 @@ fn rejects_a_schema_that_differs_from_its_version() {
         for word in ["--data-dir", "schema", object, "`miniback backup`"] {
             assert!(line.contains(word), "{change}: {word} isn't in {line}");
         }
-        let check = run_on(&dir, &["check"], "");
+        let check = run_on_data_dir(&dir, &["check"], "");
         assert_eq!(check.code, Some(1), "{change}: {check:?}");
         assert!(check.stdout.contains(object), "{change}: {check:?}");
     }
@@ -178,7 +180,7 @@ fn rejects_a_schema_that_differs_from_its_version() {
     connection.execute_batch("ANALYZE").unwrap();
     connection.close().unwrap();
     let other = data.path().join("other.db");
-    run_on(&dir, &["backup", other.to_str().unwrap()], "").success();
+    run_on_data_dir(&dir, &["backup", other.to_str().unwrap()], "").success();
 }
 
 /// Replaces the database of a stopped server with a copy of a backup.
@@ -194,7 +196,7 @@ fn rejects_a_linked_database_whose_wal_was_left_behind() {
     let app = App::start();
     app.api().create_project("Shop");
     app.api().create_feedback("shop", "In the WAL only");
-    let data = app.kill9();
+    let data = app.sigkill();
     let dir = data.path().join("data");
     let moved = data.path().join("moved.db");
     std::fs::rename(database(&dir), &moved).unwrap();
@@ -202,7 +204,7 @@ fn rejects_a_linked_database_whose_wal_was_left_behind() {
     let wal = dir.join("miniback.db-wal");
     for line in [
         serve(&dir).error_line(2),
-        run_on(&dir, &["check"], "").error_line(2),
+        run_on_data_dir(&dir, &["check"], "").error_line(2),
     ] {
         assert!(
             line.contains(wal.to_str().unwrap()) && line.contains("move it"),
@@ -211,7 +213,7 @@ fn rejects_a_linked_database_whose_wal_was_left_behind() {
     }
     // Follow the instructions in the error.
     std::fs::rename(wal, data.path().join("moved.db-wal")).unwrap();
-    let app = App::builder().with_data(data).start();
+    let app = App::builder().with_data_dir(data).start();
     let stored = app.api().get("/api/v1/feedback").json();
     assert_eq!(stored["data"][0]["message"], "In the WAL only");
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::api::{attempts, text};
 use crate::support::app::App;
-use crate::support::load_generator::{Acknowledged, LoadGenerator};
+use crate::support::load_generator::{AcknowledgedChange, LoadGenerator};
 use crate::support::receiver::{Gate, Receiver, Reply};
 
 #[test]
@@ -54,7 +54,7 @@ fn a_full_disk_rejects_writes_and_recovers_by_itself() {
     let webhook = api.create_webhook(&receiver.url("/"));
     let mut ada = app.signed_in();
     let load = LoadGenerator::start(&app, 3, |_| "shop");
-    load.wait_for_more(30);
+    load.wait_for_more_changes(30);
     app.limit_file_size(Some(4_096));
     // API calls and forms are rejected with an explanation. Reading still works.
     let rejected = load.wait_for_rejections(507, 1).problem(507);
@@ -75,7 +75,7 @@ fn a_full_disk_rejects_writes_and_recovers_by_itself() {
     // Only attempts that were already in flight can still arrive.
     assert!(receiver.received().len() <= sent + 16);
     app.limit_file_size(None);
-    load.wait_for_more(30);
+    load.wait_for_more_changes(30);
     let (acknowledged, rejected) = load.stop();
     assert_eq!(rejected.keys().copied().collect::<Vec<_>>(), [507]);
 
@@ -89,7 +89,7 @@ fn a_full_disk_rejects_writes_and_recovers_by_itself() {
 
 /// Checks that each acknowledged event arrived exactly once, and that no rejected event arrived.
 #[track_caller]
-fn assert_delivered_once(acknowledged: Vec<Acknowledged>, receiver: &Receiver) {
+fn assert_delivered_once(acknowledged: Vec<AcknowledgedChange>, receiver: &Receiver) {
     let mut delivered: Vec<(String, String)> = receiver
         .received()
         .iter()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
-use crate::support::receiver::{Receiver, Reply, closed_address};
+use crate::support::receiver::{Receiver, Reply, closed_socket_address};
 use crate::support::signature::{hex_signature, verify_standard_webhook};
 
 #[track_caller]
@@ -49,7 +49,7 @@ fn a_failed_test_returns_the_error() {
     for url in [
         hanging.url("/"),
         closing.url("/"),
-        format!("http://{}/", closed_address()),
+        format!("http://{}/", closed_socket_address()),
         format!("https://{}/", status.address()),
     ] {
         let result = send_test_to_unsaved(&api, json!({"url": url}));

@@ -5,12 +5,12 @@ use serde_json::json;
 
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::http::Response;
-use crate::support::pages::{Page, Visitor, same_origin};
+use crate::support::pages::{Page, Visitor, same_origin_headers};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
 fn post(app: &App, visitor: &mut Visitor, path: &str, content_type: &str, body: &[u8]) -> Page {
-    let mut headers = same_origin(&app.url).to_vec();
+    let mut headers = same_origin_headers(&app.url).to_vec();
     headers.push(("Content-Type", content_type));
     visitor.fetch("POST", path, &headers, Some(body))
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::api::text;
 use crate::support::app::App;
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::tls_endpoint::{Certificates, Leaf};
+use crate::support::tls_endpoint::{Certificates, LeafCertificate};
 
 /// Tests a URL. Returns the explanation of the failure, or an empty string after a success.
 #[track_caller]
@@ -42,7 +42,7 @@ fn app_trusting(files: &[String]) -> App {
 /// Checks the explanation for a server whose certificate comes from a trusted CA. It must contain
 /// all `parts`. Without `parts`, the certificate must be accepted.
 #[track_caller]
-fn assert_explained(leaf: &Leaf<'_>, parts: &[&str]) {
+fn assert_explained(leaf: &LeafCertificate<'_>, parts: &[&str]) {
     let certificates = Certificates::new();
     certificates.issue(leaf);
     let app = app_trusting(&[certificates.file("ca.pem")]);
@@ -63,10 +63,10 @@ fn accepts_the_usual_certificates() {
         ("ec -pkeyopt ec_paramgen_curve:secp384r1", "-days 30"),
         ("ed25519", "-days 30"),
     ] {
-        let leaf = Leaf {
+        let leaf = LeafCertificate {
             key,
             issue,
-            ..Leaf::default()
+            ..LeafCertificate::default()
         };
         assert_explained(&leaf, &[]);
     }
@@ -75,7 +75,7 @@ fn accepts_the_usual_certificates() {
 #[test]
 fn explains_a_ca_certificate_used_as_a_server_certificate() {
     let certificates = Certificates::new();
-    certificates.shell(
+    certificates.run_in_shell(
         "openssl req -x509 -newkey rsa:2048 -nodes -keyout own.key -out own.pem -days 30 \
          -subj /CN=localhost -addext subjectAltName=DNS:localhost",
     );
@@ -90,8 +90,8 @@ fn explains_a_ca_certificate_used_as_a_server_certificate() {
     // The command in the message creates a certificate that works.
     let (_, command) = message.split_once("CA:FALSE: ").unwrap();
     let (command, _) = command.split_once(". ").unwrap();
-    certificates.shell(&command.replace("HOST", "localhost"));
-    certificates.shell("mv cert.pem fixed.pem; mv key.pem fixed.key");
+    certificates.run_in_shell(&command.replace("HOST", "localhost"));
+    certificates.run_in_shell("mv cert.pem fixed.pem; mv key.pem fixed.key");
     let app = app_trusting(&[certificates.file("fixed.pem")]);
     let endpoint = certificates.serve("fixed", &[]);
     assert_eq!(explanation(&app, &endpoint.url()), "");
@@ -108,10 +108,10 @@ fn explains_a_certificate_without_alternative_names() {
         ),
         ("", "isn’t an X.509 version 3 certificate"),
     ] {
-        certificates.issue(&Leaf {
+        certificates.issue(&LeafCertificate {
             name: "server",
             extensions,
-            ..Leaf::default()
+            ..LeafCertificate::default()
         });
         let message = explanation(&app, &certificates.serve("server", &[]).url());
         assert!(message.contains(part), "{message}");
@@ -120,7 +120,7 @@ fn explains_a_certificate_without_alternative_names() {
         // The command in the message issues a certificate that works.
         let (_, command) = message.split_once("your own CA: ").unwrap();
         let (command, _) = command.split_once(". ").unwrap();
-        certificates.shell(&command.replace("HOST", "localhost"));
+        certificates.run_in_shell(&command.replace("HOST", "localhost"));
         let fixed = certificates.serve("server", &[]);
         assert_eq!(explanation(&app, &fixed.url()), "");
     }
@@ -128,9 +128,9 @@ fn explains_a_certificate_without_alternative_names() {
 
 #[test]
 fn a_certificate_for_other_names_lists_them() {
-    let leaf = Leaf {
+    let leaf = LeafCertificate {
         extensions: "subjectAltName=DNS:shop.example,DNS:*.shop.example,IP:10.0.0.7",
-        ..Leaf::default()
+        ..LeafCertificate::default()
     };
     assert_explained(
         &leaf,
@@ -152,10 +152,10 @@ fn explains_outdated_signatures_and_keys() {
             ["fewer than 2,048 bits", "rsa:2048"],
         ),
     ] {
-        let leaf = Leaf {
+        let leaf = LeafCertificate {
             key,
             issue,
-            ..Leaf::default()
+            ..LeafCertificate::default()
         };
         assert_explained(&leaf, &parts);
     }
@@ -164,13 +164,13 @@ fn explains_outdated_signatures_and_keys() {
 #[test]
 fn explains_a_ca_with_a_short_key() {
     let certificates = Certificates::new();
-    certificates.shell(
+    certificates.run_in_shell(
         "openssl req -x509 -newkey rsa:1024 -nodes -keyout short.key -out short.pem -days 30 \
          -subj '/CN=Short CA'",
     );
-    certificates.issue(&Leaf {
+    certificates.issue(&LeafCertificate {
         issuer: "short",
-        ..Leaf::default()
+        ..LeafCertificate::default()
     });
     let app = app_trusting(&[certificates.file("short.pem")]);
     let message = explanation(&app, &certificates.serve("leaf", &[]).url());
@@ -192,10 +192,10 @@ fn expired_and_future_certificates_show_both_dates() {
         ),
     ] {
         let certificates = Certificates::new();
-        certificates.issue(&Leaf::default());
+        certificates.issue(&LeafCertificate::default());
         let (start, end) = dates.split_once(' ').unwrap();
         // `openssl x509` can only set the end, and only relative to today.
-        certificates.shell(&format!(
+        certificates.run_in_shell(&format!(
             "touch index.txt; echo 01 > serial\n\
              printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index.txt\\nserial=serial\\nnew_certs_dir=.\\n\
              default_md=sha256\\npolicy=p\\n[p]\\ncommonName=supplied\\n' > ca.cnf\n\
@@ -213,8 +213,8 @@ fn expired_and_future_certificates_show_both_dates() {
 #[test]
 fn explains_unknown_issuers_and_self_signed_certificates() {
     let certificates = Certificates::new();
-    certificates.issue(&Leaf::default());
-    certificates.shell(
+    certificates.issue(&LeafCertificate::default());
+    certificates.run_in_shell(
         "openssl req -x509 -newkey rsa:2048 -nodes -keyout own.key -out own.pem -days 30 \
          -subj /CN=localhost -addext subjectAltName=DNS:localhost \
          -addext basicConstraints=critical,CA:FALSE",
@@ -238,22 +238,22 @@ fn explains_unknown_issuers_and_self_signed_certificates() {
 
 #[test]
 fn explains_certificates_with_the_wrong_purpose_or_issuer() {
-    let leaf = Leaf {
+    let leaf = LeafCertificate {
         extensions: "subjectAltName=DNS:localhost\nextendedKeyUsage=clientAuth",
-        ..Leaf::default()
+        ..LeafCertificate::default()
     };
     assert_explained(&leaf, &["isn’t meant for servers", "serverAuth"]);
 
     let certificates = Certificates::new();
-    certificates.issue(&Leaf {
+    certificates.issue(&LeafCertificate {
         name: "between",
         subject: "/CN=Between",
         extensions: "basicConstraints=CA:FALSE",
-        ..Leaf::default()
+        ..LeafCertificate::default()
     });
-    certificates.issue(&Leaf {
+    certificates.issue(&LeafCertificate {
         issuer: "between",
-        ..Leaf::default()
+        ..LeafCertificate::default()
     });
     let app = app_trusting(&[certificates.file("ca.pem")]);
     let endpoint = certificates.serve("leaf", &["-cert_chain", "between.pem"]);
@@ -264,11 +264,11 @@ fn explains_certificates_with_the_wrong_purpose_or_issuer() {
 #[test]
 fn explains_servers_without_a_common_algorithm() {
     let certificates = Certificates::new();
-    certificates.issue(&Leaf::default());
-    certificates.issue(&Leaf {
+    certificates.issue(&LeafCertificate::default());
+    certificates.issue(&LeafCertificate {
         name: "p521",
         key: "ec -pkeyopt ec_paramgen_curve:secp521r1",
-        ..Leaf::default()
+        ..LeafCertificate::default()
     });
     let app = app_trusting(&[certificates.file("ca.pem")]);
     let old_cipher = ["-tls1_2", "-cipher", "AES128-GCM-SHA256:@SECLEVEL=0"];
@@ -286,7 +286,7 @@ fn explains_servers_without_a_common_algorithm() {
 #[test]
 fn explains_servers_with_an_old_tls_version() {
     let certificates = Certificates::new();
-    certificates.issue(&Leaf::default());
+    certificates.issue(&LeafCertificate::default());
     let app = app_trusting(&[certificates.file("ca.pem")]);
     for version in ["-tls1", "-tls1_1"] {
         let message = explanation(&app, &certificates.serve("leaf", &[version]).url());
@@ -304,7 +304,7 @@ fn explains_servers_with_an_old_tls_version() {
 #[test]
 fn explains_servers_that_require_a_client_certificate() {
     let certificates = Certificates::new();
-    certificates.issue(&Leaf::default());
+    certificates.issue(&LeafCertificate::default());
     let app = app_trusting(&[certificates.file("ca.pem")]);
     for version in ["-tls1_2", "-tls1_3"] {
         let args = [version, "-Verify", "1", "-verify_return_error"];
@@ -322,7 +322,7 @@ fn explains_servers_that_require_a_client_certificate() {
 #[test]
 fn explains_a_server_without_a_certificate_for_the_name() {
     let certificates = Certificates::new();
-    certificates.issue(&Leaf::default());
+    certificates.issue(&LeafCertificate::default());
     let app = app_trusting(&[certificates.file("ca.pem")]);
     let args = ["-servername", "other.example", "-servername_fatal"];
     let args = [&args[..], &["-cert2", "leaf.pem", "-key2", "leaf.key"]].concat();
@@ -378,9 +378,9 @@ fn explains_plain_http_to_a_tls_port() {
 #[test]
 fn the_delivery_log_and_check_show_the_same_explanation() {
     let certificates = Certificates::new();
-    certificates.issue(&Leaf {
+    certificates.issue(&LeafCertificate {
         issue: "-days 30 -sha1",
-        ..Leaf::default()
+        ..LeafCertificate::default()
     });
     let app = app_trusting(&[certificates.file("ca.pem")]);
     let endpoint = certificates.serve("leaf", &[]);

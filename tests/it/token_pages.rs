@@ -17,7 +17,7 @@ fn with_scope(form: Form, scope: &str) -> Form {
     let scopes = ["Full", "Submit", "Metrics"];
     scopes
         .iter()
-        .fold(form, |form, label| form.tick(label, *label == scope))
+        .fold(form, |form, label| form.set_checked(label, *label == scope))
 }
 
 /// Creates a token. Returns the page that shows it, and the token.

@@ -156,7 +156,7 @@ impl WebhookPage {
 fn add_test_change_and_delete(javascript: bool) {
     let app = App::start();
     let receiver = Receiver::script(|_| Reply::body(200, "thank you"));
-    let browser = Browser::with(BrowserOptions {
+    let browser = Browser::with_options(BrowserOptions {
         javascript,
         ..BrowserOptions::default()
     });
@@ -267,8 +267,8 @@ fn topics_are_saved_without_scripts() {
     );
     let form = forms.remove(0);
     let form = form
-        .tick("New Feedback", false)
-        .tick("Status Changed", true);
+        .set_checked("New Feedback", false)
+        .set_checked("Status Changed", true);
     ada.submit_and_follow(&form.press("Save")).expect(200);
     let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
     let topics = api.get(&path).json()["topics"].clone();

@@ -324,7 +324,7 @@ fn uses_custom_texts_and_the_language_of_the_tag_or_the_page() {
 #[test]
 fn adapts_to_small_dark_and_right_to_left_pages_and_colors() {
     let site = Site::with("", "");
-    let browser = Browser::with(BrowserOptions {
+    let browser = Browser::with_options(BrowserOptions {
         width: 360,
         height: 640,
         ..BrowserOptions::default()

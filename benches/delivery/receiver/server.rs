@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use ulid::Ulid;
 
 use super::{Command, Counts, ENDPOINTS};
-use crate::http::{Buffer, Message, after, header, write_all};
+use crate::http::{Buffer, Message, bytes_after_prefix, header_value, write_all};
 use crate::protocol::{self, Arrival};
 use crate::{Error, process, sample, system};
 
@@ -122,7 +122,7 @@ impl Receiver {
         }
         if self.arrived.load(Relaxed).is_multiple_of(CHECK_INTERVAL) {
             self.checked.fetch_add(1, Relaxed);
-            if !is_signed(endpoint, message) {
+            if !has_valid_signature(endpoint, message) {
                 self.invalid.fetch_add(1, Relaxed);
             }
         }
@@ -174,8 +174,8 @@ fn parse_delivery(message: &Message<'_>, at: u64) -> Option<(usize, Arrival)> {
     let path = message.head.strip_prefix(b"POST /w/")?;
     let end = path.iter().position(|byte| *byte == b' ')?;
     let webhook: usize = std::str::from_utf8(&path[..end]).ok()?.parse().ok()?;
-    let id = header(message.head, b"x-miniback-delivery")?;
-    let feedback = after(message.body, b"\"feedback\":{\"id\":\"fb_", ulid::ULID_LEN)?;
+    let id = header_value(message.head, b"x-miniback-delivery")?;
+    let feedback = bytes_after_prefix(message.body, b"\"feedback\":{\"id\":\"fb_", ulid::ULID_LEN)?;
     let arrival = Arrival {
         feedback: ulid_number(feedback)?,
         delivery: ulid_number(id.strip_prefix(b"dlv_")?)?,
@@ -191,12 +191,12 @@ pub fn ulid_number(ulid: &[u8]) -> Option<u128> {
     Ulid::from_string(text).ok().map(|ulid| ulid.0)
 }
 
-fn is_signed(endpoint: &Endpoint, message: &Message<'_>) -> bool {
+fn has_valid_signature(endpoint: &Endpoint, message: &Message<'_>) -> bool {
     let secret = lock(&endpoint.secret);
     let Some(secret) = secret.as_deref() else {
         return false;
     };
-    let signature = header(message.head, b"x-miniback-signature").unwrap_or_default();
+    let signature = header_value(message.head, b"x-miniback-signature").unwrap_or_default();
     sample::hex_signature(secret, message.body).as_bytes() == signature
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::duplicates;
+use super::count_duplicates;
 use crate::bench::Bench;
 use crate::metrics::{Durations, Run};
 use crate::program::Program;
@@ -32,7 +32,7 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
 
     let mut run = Run::default();
     run.record("pending deliveries", "", count as f64);
-    run.record("database", "MiB", database::size(&path)?.0);
+    run.record("database", "MiB", database::database_size(&path)?.0);
     let mut program = Program::start(dir.path(), &[])?;
     let startup = program.startup_time.as_secs_f64() * 1000.0;
     run.record_with_goal("startup time", "ms", startup, "≤ 100");
@@ -97,7 +97,11 @@ fn measure(
     page_times.record_in(run);
     let peak = system::peak_memory(program.pid());
     run.record_with_goal("peak memory", "MiB", peak, "≤ 96");
-    run.record("duplicate deliveries", "", duplicates(&arrivals) as f64);
+    run.record(
+        "duplicate deliveries",
+        "",
+        count_duplicates(&arrivals) as f64,
+    );
     Ok(())
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{TestBed, acceptance_times, acceptance_to_arrival, duplicates, wait_for_arrivals};
+use super::{
+    TestBed, acceptance_times, acceptance_to_arrival, count_duplicates, wait_for_arrivals,
+};
 use crate::baselines::PostBaseline;
 use crate::bench::Bench;
 use crate::generator::LoadResult;
@@ -97,7 +99,7 @@ fn measure(bench: &Bench, bed: &mut TestBed) -> Result<Run, Error> {
         context_switches / deliveries,
     );
     run.record("event body", "bytes", event_body);
-    let duplicates = duplicates(&burst.arrivals);
+    let duplicates = count_duplicates(&burst.arrivals);
     run.record("duplicate deliveries", "", duplicates as f64);
     run.record("signatures checked", "", counts.checked as f64);
     Ok(run)

@@ -10,15 +10,20 @@ use crate::metrics::{Durations, Run};
 use crate::{Error, generator};
 
 /// The number of webhooks whose latency is measured. Their endpoints always respond.
-const RESPONDING: usize = 2;
-const ALL: usize = 12;
-const RATE: u64 = 50;
+const RESPONDING_WEBHOOKS: usize = 2;
+const ALL_WEBHOOKS: usize = 12;
+const REQUESTS_PER_SECOND: u64 = 50;
 
 pub fn run(bench: &Bench) -> Result<Run, Error> {
     let mut run = Run::default();
-    let alone = latency(bench, RESPONDING, 0, &mut run)?;
-    let among_responding = latency(bench, ALL, 0, &mut run)?;
-    let among_hanging = latency(bench, RESPONDING, ALL - RESPONDING, &mut run)?;
+    let alone = measure_latency(bench, RESPONDING_WEBHOOKS, 0, &mut run)?;
+    let among_responding = measure_latency(bench, ALL_WEBHOOKS, 0, &mut run)?;
+    let among_hanging = measure_latency(
+        bench,
+        RESPONDING_WEBHOOKS,
+        ALL_WEBHOOKS - RESPONDING_WEBHOOKS,
+        &mut run,
+    )?;
     let cases = [
         ("2 alone", &alone),
         ("2 next to 10 that respond", &among_responding),
@@ -45,7 +50,7 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
     Ok(run)
 }
 
-fn latency(
+fn measure_latency(
     bench: &Bench,
     responding: usize,
     hanging: usize,
@@ -65,9 +70,9 @@ fn measure(
     for endpoint in responding..responding + hanging {
         bed.receiver.hang(endpoint)?;
     }
-    let count = usize::try_from(RATE * bench.time(15, 1))?;
+    let count = usize::try_from(REQUESTS_PER_SECOND * bench.time(15, 1))?;
     let timeout = Duration::from_secs(60);
-    let load = generator::generate(&bed.plan(count, Some(RATE as f64)))?;
+    let load = generator::generate(&bed.plan(count, Some(REQUESTS_PER_SECOND as f64)))?;
     let arrivals = wait_for_arrivals(&mut bed.receiver, &load.accepted, responding, timeout)?;
     let counts = bed.receiver.wait(0, Duration::ZERO)?;
     if hanging > 0 {
@@ -78,7 +83,7 @@ fn measure(
     }
     let measured: Vec<_> = arrivals
         .into_iter()
-        .filter(|arrival| arrival.webhook < RESPONDING as u64)
+        .filter(|arrival| arrival.webhook < RESPONDING_WEBHOOKS as u64)
         .collect();
     Ok(acceptance_to_arrival(&load.accepted, &measured))
 }

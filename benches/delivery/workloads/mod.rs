@@ -18,7 +18,7 @@ use crate::bench::Bench;
 use crate::generator::LoadPlan;
 use crate::metrics::{Durations, Run};
 use crate::program::Program;
-use crate::protocol::{Accepted, Arrival};
+use crate::protocol::{AcceptedFeedback, Arrival};
 use crate::receiver::Receiver;
 
 /// A workload and the function that runs it.
@@ -114,7 +114,7 @@ impl TestBed {
 /// Fails unless each feedback item has arrived at each endpoint.
 fn wait_for_arrivals(
     receiver: &mut Receiver,
-    accepted: &[Accepted],
+    accepted: &[AcceptedFeedback],
     webhooks: usize,
     timeout: Duration,
 ) -> Result<Vec<Arrival>, Error> {
@@ -138,7 +138,7 @@ fn wait_for_arrivals(
 
 /// Computes the time from the acknowledgment of feedback to the first arrival of each of its
 /// deliveries. If a delivery arrives before the generator reads the acknowledgment, its time is 0.
-fn acceptance_to_arrival(accepted: &[Accepted], arrivals: &[Arrival]) -> Durations {
+fn acceptance_to_arrival(accepted: &[AcceptedFeedback], arrivals: &[Arrival]) -> Durations {
     let acknowledged: HashMap<u128, u64> = accepted
         .iter()
         .map(|accepted| (accepted.feedback, accepted.acknowledged))
@@ -157,13 +157,13 @@ fn acceptance_to_arrival(accepted: &[Accepted], arrivals: &[Arrival]) -> Duratio
 }
 
 /// Counts the arrivals of deliveries that had already arrived.
-fn duplicates(arrivals: &[Arrival]) -> usize {
+fn count_duplicates(arrivals: &[Arrival]) -> usize {
     let distinct: HashSet<u128> = arrivals.iter().map(|a| a.delivery).collect();
     arrivals.len() - distinct.len()
 }
 
 /// Computes the times from sending a request to its acknowledgment.
-fn acceptance_times(accepted: &[Accepted]) -> Durations {
+fn acceptance_times(accepted: &[AcceptedFeedback]) -> Durations {
     Durations::new(
         accepted
             .iter()

@@ -14,11 +14,11 @@ use crate::program::{Program, string_value};
 use crate::receiver::Receiver;
 use crate::{Error, database, sample, system};
 
-const WEBHOOKS: usize = 5;
+const WEBHOOK_COUNT: usize = 5;
 /// A retention period so long that no row expires. Rows can be years old.
-const KEEP_ALL: &str = "36500d";
+const UNLIMITED_RETENTION: &str = "36500d";
 /// The number of times that each page is fetched, unless [`FETCH_TIME`] passes first.
-const FETCHES: usize = 200;
+const FETCHES_MAX: usize = 200;
 const FETCH_TIME: Duration = Duration::from_secs(10);
 /// Time limit for indexing a new database for search.
 const INDEXING_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -31,13 +31,13 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
     let count = bench.scaled(1_000_000, 2_000);
     let dir = bench.dir.join(format!("history-{count}"));
     let mut run = Run::default();
-    prepare(bench, &dir, count)?;
+    prepare_database(bench, &dir, count)?;
     let path = dir.join("miniback.db");
     run.record("feedback items", "", count as f64);
-    run.record("finished deliveries", "", (count * WEBHOOKS) as f64);
-    run.record("database", "MiB", database::size(&path)?.0);
+    run.record("finished deliveries", "", (count * WEBHOOK_COUNT) as f64);
+    run.record("database", "MiB", database::database_size(&path)?.0);
 
-    let mut program = Program::start(&dir, &["--retention", KEEP_ALL])?;
+    let mut program = Program::start(&dir, &["--retention", UNLIMITED_RETENTION])?;
     let startup = program.startup_time.as_secs_f64() * 1000.0;
     run.record("startup time", "ms", startup);
     program.sign_in()?;
@@ -57,11 +57,11 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
 
 /// Builds the database, or inserts the missing rows into an existing database. If the program's
 /// schema has changed, rebuilds the database.
-fn prepare(bench: &Bench, dir: &Path, count: usize) -> Result<(), Error> {
+fn prepare_database(bench: &Bench, dir: &Path, count: usize) -> Result<(), Error> {
     let path = dir.join("miniback.db");
     let fresh = bench.new_dir()?;
-    let schema = database::schema(&bench.empty_database(fresh.path())?)?;
-    if path.exists() && database::schema(&path).ok().as_ref() != Some(&schema) {
+    let schema = database::read_schema(&bench.empty_database(fresh.path())?)?;
+    if path.exists() && database::read_schema(&path).ok().as_ref() != Some(&schema) {
         std::fs::remove_dir_all(dir)?;
     }
     if !path.exists() {
@@ -69,12 +69,12 @@ fn prepare(bench: &Bench, dir: &Path, count: usize) -> Result<(), Error> {
         program.create_project("Website")?;
         // All deliveries are finished, so nothing is sent to these webhooks.
         let mut receiver = Receiver::start(true)?;
-        for endpoint in 0..WEBHOOKS {
+        for endpoint in 0..WEBHOOK_COUNT {
             program.create_webhook(&mut receiver, endpoint)?;
         }
         program.stop()?;
     }
-    let program = Program::start(dir, &["--retention", KEEP_ALL])?;
+    let program = Program::start(dir, &["--retention", UNLIMITED_RETENTION])?;
     let list = program.call("/webhooks", None)?;
     let list = list["data"].as_array().cloned().unwrap_or_default();
     let ids = |webhook: &Value| string_value(&webhook["id"]);
@@ -148,7 +148,7 @@ fn measure_pages(
 fn measure_page(bench: &Bench, program: &Program, path: &str) -> Result<Durations, Error> {
     let started = Instant::now();
     let mut nanos = Vec::new();
-    while nanos.len() < bench.count(FETCHES, 5) && started.elapsed() < FETCH_TIME {
+    while nanos.len() < bench.count(FETCHES_MAX, 5) && started.elapsed() < FETCH_TIME {
         nanos.push(program.time_page(path)?);
     }
     Ok(Durations::new(nanos))
@@ -190,8 +190,8 @@ fn measure_export(program: &Program, run: &mut Run) -> Result<(), Error> {
 /// Measures retention. Starts the program with a retention that makes the oldest deliveries expire,
 /// and waits until they are deleted or [`RETENTION_TIMEOUT`] has passed.
 fn measure_retention(dir: &Path, path: &Path, count: usize, run: &mut Run) -> Result<(), Error> {
-    let oldest_kept = database::time_of((count as f64 * EXPIRED_SHARE) as usize);
-    let expired = database::finished_before(path, oldest_kept)?;
+    let oldest_kept = database::feedback_time((count as f64 * EXPIRED_SHARE) as usize);
+    let expired = database::count_finished_before(path, oldest_kept)?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let keep = i64::try_from(now.as_millis())? - oldest_kept;
     let started = Instant::now();
@@ -199,11 +199,11 @@ fn measure_retention(dir: &Path, path: &Path, count: usize, run: &mut Run) -> Re
     let mut remaining = expired;
     while remaining > 0 && started.elapsed() < RETENTION_TIMEOUT {
         std::thread::sleep(Duration::from_millis(100));
-        remaining = database::finished_before(path, oldest_kept)?;
+        remaining = database::count_finished_before(path, oldest_kept)?;
     }
     let seconds = started.elapsed().as_secs_f64();
     program.stop()?;
-    let (size, free) = database::size(path)?;
+    let (size, free) = database::database_size(path)?;
     run.record(
         "retention: deleted",
         "deliveries",

@@ -16,7 +16,7 @@ mod site;
 
 const SECRET: &str = "whsec_c2VjcmV0IG9mIHRoZSBkZW1vJ3MgdGVzdHMuLi4=";
 
-fn client() -> awc::Client {
+fn http_client() -> awc::Client {
     awc::Client::builder()
         .disable_redirects()
         .timeout(Duration::from_secs(10))
@@ -37,7 +37,7 @@ impl Response {
 }
 
 async fn get(url: String) -> Response {
-    let mut response = client().get(url).send().await.unwrap();
+    let mut response = http_client().get(url).send().await.unwrap();
     let body = response.body().await.unwrap();
     Response {
         status: response.status().as_u16(),
@@ -46,15 +46,15 @@ async fn get(url: String) -> Response {
     }
 }
 
-fn listener() -> TcpListener {
+fn bind_listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
-type Calls = Arc<Mutex<Vec<Call>>>;
+type RecordedCalls = Arc<Mutex<Vec<RecordedCall>>>;
 
 /// A call to the fake API.
 #[derive(Clone)]
-struct Call {
+struct RecordedCall {
     /// Method and path.
     name: String,
     authorization: String,
@@ -63,9 +63,9 @@ struct Call {
 
 /// Starts a fake API that responds with `status` to every call. Returns its client and the recorded
 /// calls.
-fn start_api(status: u16) -> (ApiClient, Calls) {
-    let calls = Calls::default();
-    let (listener, recorded) = (listener(), calls.clone());
+fn start_fake_api(status: u16) -> (ApiClient, RecordedCalls) {
+    let calls = RecordedCalls::default();
+    let (listener, recorded) = (bind_listener(), calls.clone());
     let base = format!("http://{}", listener.local_addr().unwrap());
     let server = HttpServer::new(move || {
         let recorded = recorded.clone();
@@ -77,7 +77,7 @@ fn start_api(status: u16) -> (ApiClient, Calls) {
                     .map(|value| value.to_str().unwrap().to_owned())
             };
             let mut recorded = recorded.lock().unwrap();
-            recorded.push(Call {
+            recorded.push(RecordedCall {
                 name: format!("{} {}", request.method(), request.path()),
                 authorization: header("Authorization").unwrap_or_default(),
                 body: serde_json::from_slice(&body).unwrap(),

@@ -4,17 +4,17 @@ use futures_util::StreamExt;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::{DemoServer, SECRET, client, get, listener};
+use super::{DemoServer, SECRET, bind_listener, get, http_client};
 use crate::clock::Timestamp;
 use crate::demo::{inbox::Inbox, receiver};
 
-const SITE: &str = "http://127.0.0.1:4999";
+const SITE_URL: &str = "http://127.0.0.1:4999";
 
 fn start_receiver() -> DemoServer {
-    receiver::start(listener(), SECRET.to_owned(), SITE).unwrap()
+    receiver::start(bind_listener(), SECRET.to_owned(), SITE_URL).unwrap()
 }
 
-fn body(message: &str) -> String {
+fn feedback_event_body(message: &str) -> String {
     let project = json!({"id": "prj_1", "name": "Fernweh", "slug": "fernweh"});
     let feedback = json!({"id": "fb_1", "message": message, "status": "NEW"});
     json!({"event": "feedback.created", "data": {"feedback": feedback, "project": project}})
@@ -22,7 +22,7 @@ fn body(message: &str) -> String {
 }
 
 /// Sends a delivery, signed if there is a `secret`. Returns the status of the response.
-async fn deliver(
+async fn send_delivery(
     receiver: &DemoServer,
     delivery: &'static str,
     body: String,
@@ -33,7 +33,7 @@ async fn deliver(
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         hex::encode(hmac::sign(&key, body.as_bytes()))
     });
-    let mut request = client()
+    let mut request = http_client()
         .post(url)
         .insert_header(("Content-Type", "application/json"))
         .insert_header(("X-Miniback-Event", "feedback.created"))
@@ -50,14 +50,23 @@ async fn verifies_the_signature_of_the_raw_body() {
     let receiver = start_receiver();
     let body_with_spaces = "{ \"event\" :\n\"test\" }".to_owned();
     assert_eq!(
-        deliver(&receiver, "dlv_1", body_with_spaces, Some(SECRET)).await,
+        send_delivery(&receiver, "dlv_1", body_with_spaces, Some(SECRET)).await,
         204
     );
     assert_eq!(
-        deliver(&receiver, "dlv_2", body("x"), Some("whsec_another")).await,
+        send_delivery(
+            &receiver,
+            "dlv_2",
+            feedback_event_body("x"),
+            Some("whsec_another")
+        )
+        .await,
         401
     );
-    assert_eq!(deliver(&receiver, "dlv_3", body("x"), None).await, 401);
+    assert_eq!(
+        send_delivery(&receiver, "dlv_3", feedback_event_body("x"), None).await,
+        401
+    );
 
     let list: Value =
         serde_json::from_str(&get(format!("{}/received.json", receiver.url)).await.text).unwrap();
@@ -85,7 +94,7 @@ async fn rejects_a_signature_that_is_not_valid_hex() {
     let receiver = start_receiver();
     for signature in ["", "zz", "abc", "+f", "é", "00"] {
         let url = receiver::endpoint_url(&receiver.url);
-        let request = client()
+        let request = http_client()
             .post(url)
             .insert_header(("X-Miniback-Signature", signature));
         let response = request.send_body("{}").await.unwrap();
@@ -101,8 +110,20 @@ async fn shows_received_content_as_text() {
     assert!(empty.text.contains("<div class=\"empty\">"));
 
     let message = "<img src=x onerror=alert(1)>";
-    deliver(&receiver, "dlv_1", body(message), Some(SECRET)).await;
-    deliver(&receiver, "dlv_1", body(message), Some("whsec_another")).await;
+    send_delivery(
+        &receiver,
+        "dlv_1",
+        feedback_event_body(message),
+        Some(SECRET),
+    )
+    .await;
+    send_delivery(
+        &receiver,
+        "dlv_1",
+        feedback_event_body(message),
+        Some("whsec_another"),
+    )
+    .await;
     let page = get(format!("{}/", receiver.url)).await;
     assert_eq!(page.status, 200);
     assert!(!page.text.contains("<img"));
@@ -141,7 +162,7 @@ async fn allows_only_the_site_to_frame_it_and_no_inline_scripts() {
 
 /// Reads the first `count` events of a stream. Returns their ids and data.
 async fn read_events(url: String, last: Option<String>, count: usize) -> Vec<(String, String)> {
-    let mut request = client().get(url);
+    let mut request = http_client().get(url);
     if let Some(last) = last {
         request = request.insert_header(("Last-Event-ID", last));
     }
@@ -177,14 +198,20 @@ fn parse_events(text: &[u8]) -> Vec<(String, String)> {
 async fn continues_the_event_stream_after_the_last_seen_event() {
     let receiver = start_receiver();
     let url = format!("{}/events", receiver.url);
-    deliver(
+    send_delivery(
         &receiver,
         "dlv_1",
-        body("first\r\r\n\nid: 99"),
+        feedback_event_body("first\r\r\n\nid: 99"),
         Some(SECRET),
     )
     .await;
-    deliver(&receiver, "dlv_2", body("second"), Some(SECRET)).await;
+    send_delivery(
+        &receiver,
+        "dlv_2",
+        feedback_event_body("second"),
+        Some(SECRET),
+    )
+    .await;
 
     let both = read_events(url.clone(), None, 2).await;
     // Line breaks of a message stay inside the JSON string.
@@ -195,7 +222,13 @@ async fn continues_the_event_stream_after_the_last_seen_event() {
 
     // An open stream receives later events.
     let open = actix_web::rt::spawn(read_events(url.clone(), Some(both[1].0.clone()), 1));
-    deliver(&receiver, "dlv_3", body("third"), Some(SECRET)).await;
+    send_delivery(
+        &receiver,
+        "dlv_3",
+        feedback_event_body("third"),
+        Some(SECRET),
+    )
+    .await;
     assert!(open.await.unwrap()[0].1.contains("third"));
 
     // An id from an earlier run makes the page reload.
@@ -208,8 +241,8 @@ async fn continues_the_event_stream_after_the_last_seen_event() {
 async fn stopping_ends_an_open_event_stream() {
     let receiver = start_receiver();
     let url = format!("{}/events", receiver.url);
-    deliver(&receiver, "dlv_1", body("x"), Some(SECRET)).await;
-    let mut stream = client().get(url).send().await.unwrap();
+    send_delivery(&receiver, "dlv_1", feedback_event_body("x"), Some(SECRET)).await;
+    let mut stream = http_client().get(url).send().await.unwrap();
     stream.next().await.unwrap().unwrap();
     // If the connection were aborted, the stream would end with an error.
     let rest = actix_web::rt::spawn(async move {
@@ -224,14 +257,14 @@ async fn stopping_ends_an_open_event_stream() {
 async fn stores_the_last_100_requests() {
     let inbox = Inbox::new(Timestamp::from_millis(0));
     for _ in 0..130 {
-        inbox.record(
+        inbox.record_request(
             Timestamp::from_millis(1),
             true,
             Vec::new(),
             b"\xff not JSON",
         );
     }
-    let stored = inbox.received_after(0);
+    let stored = inbox.requests_after(0);
     assert_eq!(
         (stored.len(), stored[0].number, stored[99].number),
         (100, 31, 130)

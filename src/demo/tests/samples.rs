@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::{SECRET, start_api};
-use crate::demo::seed;
+use super::{SECRET, start_fake_api};
+use crate::demo::create_samples;
 
 #[actix_web::test]
 async fn creates_the_samples_then_the_webhook_then_one_more_item() {
-    let (api, calls) = start_api(201);
-    let counts = seed(&api, "http://127.0.0.1:3000/webhooks/miniback", SECRET)
+    let (api, calls) = start_fake_api(201);
+    let counts = create_samples(&api, "http://127.0.0.1:3000/webhooks/miniback", SECRET)
         .await
         .unwrap();
     let calls = calls.lock().unwrap();
@@ -43,8 +43,8 @@ async fn creates_the_samples_then_the_webhook_then_one_more_item() {
 
 #[actix_web::test]
 async fn explains_why_a_sample_was_rejected() {
-    let (api, _) = start_api(409);
-    let error = seed(&api, "http://127.0.0.1:3000/", SECRET)
+    let (api, _) = start_fake_api(409);
+    let error = create_samples(&api, "http://127.0.0.1:3000/", SECRET)
         .await
         .unwrap_err();
     assert_eq!(

@@ -1,11 +1,11 @@
 //! Tests of the sample site's content and Content-Security-Policy.
 
-use super::{DemoServer, get, listener};
+use super::{DemoServer, bind_listener, get};
 use crate::demo::site;
 
 fn start_site() -> DemoServer {
     site::start(
-        listener(),
+        bind_listener(),
         "http://127.0.0.1:4999".to_owned(),
         "fernweh".to_owned(),
         "http://127.0.0.1:4998".to_owned(),

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use super::Endpoint;
 use crate::support::api::{Api, text};
 use crate::support::app::database;
-use crate::support::load_generator::Acknowledged;
-use crate::support::lost_events::{delivery_that_changed, missing_at};
+use crate::support::load_generator::AcknowledgedChange;
+use crate::support::lost_events::{altered_delivery, missing_changes};
 use crate::support::power_cut_fs::disk::Disk;
 use crate::support::wait::poll;
 
@@ -20,7 +20,7 @@ use crate::support::wait::poll;
 /// acknowledged change has a delivery, and that each delivery is pending or has arrived.
 pub fn check_database(
     disk: &Disk,
-    acknowledged: &[Acknowledged],
+    acknowledged: &[AcknowledgedChange],
     endpoints: &[Endpoint],
 ) -> Result<(), String> {
     let copy = TempDir::new().expect("create a temporary directory");
@@ -32,7 +32,7 @@ pub fn check_database(
 
 fn read_database(
     database: &Path,
-    acknowledged: &[Acknowledged],
+    acknowledged: &[AcknowledgedChange],
     endpoints: &[Endpoint],
 ) -> rusqlite::Result<Result<(), String>> {
     let connection = Connection::open(database)?;
@@ -59,7 +59,7 @@ fn read_database(
             return Ok(Err(format!("delivery {id} is {state}, but didn't arrive")));
         }
         let stored: BTreeSet<&(String, String)> = rows.iter().map(|(_, event, _)| event).collect();
-        let has_delivery = |change: &&Acknowledged| {
+        let has_delivery = |change: &&AcknowledgedChange| {
             stored.contains(&(change.feedback.clone(), change.event.to_owned()))
         };
         if let Some(lost) = acknowledged.iter().find(|change| !has_delivery(change)) {
@@ -72,13 +72,13 @@ fn read_database(
 }
 
 /// Checks that all acknowledged feedback and status changes are stored.
-pub fn check_feedback(api: &Api, acknowledged: &[Acknowledged]) -> Result<(), String> {
-    let all = api.try_all_pages("/api/v1/feedback?project=shop")?;
+pub fn check_feedback(api: &Api, acknowledged: &[AcknowledgedChange]) -> Result<(), String> {
+    let all = api.try_read_all_pages("/api/v1/feedback?project=shop")?;
     let ids: BTreeSet<&str> = all.iter().map(|feedback| text(feedback, "id")).collect();
     let is_reviewed = |feedback: &&Value| feedback["status"] == "REVIEWED";
     let reviewed = all.iter().filter(is_reviewed).map(|f| text(f, "id"));
     let reviewed: BTreeSet<&str> = reviewed.collect();
-    let is_stored = |change: &&Acknowledged| match change.event {
+    let is_stored = |change: &&AcknowledgedChange| match change.event {
         "feedback.updated" => reviewed.contains(change.feedback.as_str()),
         _ => ids.contains(change.feedback.as_str()),
     };
@@ -93,20 +93,22 @@ pub fn check_feedback(api: &Api, acknowledged: &[Acknowledged]) -> Result<(), St
 pub fn check_arrival(
     api: &Api,
     endpoint: &Endpoint,
-    acknowledged: &[Acknowledged],
+    acknowledged: &[AcknowledgedChange],
 ) -> Result<(), String> {
     let id = text(&endpoint.webhook, "id");
     let path = format!("/api/v1/webhooks/{id}/deliveries?state=pending");
-    let drained = poll(Duration::from_secs(60), || match api.try_all_pages(&path) {
-        Ok(pending) => pending.is_empty().then_some(Ok(())),
-        Err(error) => Some(Err(error)),
+    let drained = poll(Duration::from_secs(60), || {
+        match api.try_read_all_pages(&path) {
+            Ok(pending) => pending.is_empty().then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        }
     });
     drained.ok_or("deliveries are still pending")??;
     let received = endpoint.receiver.received();
-    if let Some(changed) = delivery_that_changed(&received) {
+    if let Some(changed) = altered_delivery(&received) {
         return Err(format!("the body of delivery {changed} changed"));
     }
-    match missing_at(&received, acknowledged).as_slice() {
+    match missing_changes(&received, acknowledged).as_slice() {
         [] => Ok(()),
         missing => Err(format!("acknowledged events didn't arrive: {missing:?}")),
     }

@@ -148,7 +148,7 @@ impl Api {
 
     /// Returns the items on all pages of a list, or an error if a request isn't successful. `path`
     /// must contain a `?`.
-    pub fn try_all_pages(&self, path: &str) -> Result<Vec<Value>, String> {
+    pub fn try_read_all_pages(&self, path: &str) -> Result<Vec<Value>, String> {
         let bearer = format!("Bearer {}", self.token.as_deref().unwrap_or_default());
         let (mut items, mut cursor) = (Vec::new(), String::new());
         loop {

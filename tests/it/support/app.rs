@@ -45,7 +45,7 @@ impl AppBuilder {
     }
 
     /// Sets the soft and the hard open-file limit, such as `1024:4096`.
-    pub fn open_files(mut self, limits: &'static str) -> Self {
+    pub fn open_file_limits(mut self, limits: &'static str) -> Self {
         self.open_files = Some(limits);
         self
     }
@@ -72,7 +72,7 @@ impl AppBuilder {
     }
 
     /// Uses the data directory of a program that has stopped, instead of a new data directory.
-    pub fn with_data(mut self, data: Arc<TempDir>) -> Self {
+    pub fn with_data_dir(mut self, data: Arc<TempDir>) -> Self {
         self.data = Some(data);
         self
     }
@@ -100,7 +100,7 @@ impl AppBuilder {
         }
         command.envs(self.env);
         if self.writes_can_fail {
-            command = ignoring_sigxfsz(&command);
+            command = with_sigxfsz_ignored(&command);
         }
         if let Some(limits) = self.open_files {
             command = command::wrapped_by(&command, "prlimit", &[&format!("--nofile={limits}")]);
@@ -238,7 +238,7 @@ impl App {
     /// Runs another command on the same data directory, while the program runs.
     #[track_caller]
     pub fn run(&self, args: &[&str], input: &str) -> CommandOutput {
-        command::run_on(&self.dir, args, input)
+        command::run_on_data_dir(&self.dir, args, input)
     }
 
     /// Returns a visitor who isn't signed in.
@@ -265,7 +265,7 @@ impl App {
     }
 
     /// Kills the program with `SIGKILL`, like a crash, and returns its data directory.
-    pub fn kill9(mut self) -> Arc<TempDir> {
+    pub fn sigkill(mut self) -> Arc<TempDir> {
         self.child.kill().expect("kill the program");
         let _ = self.child.wait();
         Arc::clone(&self.data)
@@ -321,7 +321,7 @@ impl Drop for App {
 }
 
 /// Returns a command that runs the original command with `SIGXFSZ` ignored.
-fn ignoring_sigxfsz(command: &Command) -> Command {
+fn with_sigxfsz_ignored(command: &Command) -> Command {
     let script = "trap '' XFSZ; exec \"$0\" \"$@\"";
     command::wrapped_by(command, "sh", &["-c", script])
 }

@@ -61,19 +61,19 @@ pub struct Browser {
 impl Browser {
     #[track_caller]
     pub fn start() -> Self {
-        Self::with(BrowserOptions::default())
+        Self::with_options(BrowserOptions::default())
     }
 
     #[track_caller]
     pub fn without_javascript() -> Self {
-        Self::with(BrowserOptions {
+        Self::with_options(BrowserOptions {
             javascript: false,
             ..BrowserOptions::default()
         })
     }
 
     #[track_caller]
-    pub fn with(settings: BrowserOptions) -> Self {
+    pub fn with_options(settings: BrowserOptions) -> Self {
         for program in [CHROMEDRIVER, CHROMIUM] {
             assert!(
                 std::path::Path::new(program).exists(),
@@ -212,14 +212,14 @@ impl Browser {
     pub fn find_either(&self, roles: [&str; 2], name: &str) -> PageElement<'_> {
         self.wait_until(&format!("there is one {roles:?} named {name:?}"), || {
             let all = roles.iter().flat_map(|role| self.all(role, name));
-            only(all.collect())
+            only_element(all.collect())
         })
     }
 
     #[track_caller]
     fn find_in(&self, scope: Option<&Element>, role: &str, name: &str) -> PageElement<'_> {
         self.wait_until(&format!("there is one {role} named {name:?}"), || {
-            only(self.all_in(scope, role, name))
+            only_element(self.all_in(scope, role, name))
         })
     }
 
@@ -255,12 +255,18 @@ impl Browser {
         role: &str,
         name: &str,
     ) -> Result<bool, CmdError> {
-        Ok(self.computed(element, "computedrole").await? == role
-            && self.computed(element, "computedlabel").await? == name
-            && element.is_displayed().await?)
+        Ok(
+            self.computed_property(element, "computedrole").await? == role
+                && self.computed_property(element, "computedlabel").await? == name
+                && element.is_displayed().await?,
+        )
     }
 
-    async fn computed(&self, element: &Element, name: &'static str) -> Result<String, CmdError> {
+    async fn computed_property(
+        &self,
+        element: &Element,
+        name: &'static str,
+    ) -> Result<String, CmdError> {
         let command = ComputedValue {
             element: element.element_id(),
             name,
@@ -284,7 +290,7 @@ impl Drop for Browser {
 }
 
 /// Returns the only element of a list, or `None` if the list has another length.
-fn only<T>(mut list: Vec<T>) -> Option<T> {
+fn only_element<T>(mut list: Vec<T>) -> Option<T> {
     if list.len() == 1 { list.pop() } else { None }
 }
 

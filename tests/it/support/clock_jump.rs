@@ -53,11 +53,11 @@ impl Jump {
     }
 
     /// Returns whether the program can't tell the jump from passed time.
-    pub fn looks_like_time(self) -> bool {
+    pub fn looks_like_elapsed_time(self) -> bool {
         self.is_across_restart && self.by > 0
     }
 
-    pub fn make(self, app: &mut InProcess) {
+    pub fn perform(self, app: &mut InProcess) {
         let time = Timestamp::from_millis(app.clock.wall_clock().millis() + self.by);
         if self.is_across_restart {
             app.restart(|clock: &ManualClock| clock.set(time));
@@ -67,11 +67,11 @@ impl Jump {
     }
 
     pub fn undo(self, app: &mut InProcess) {
-        Self::running(-self.by).make(app);
+        Self::running(-self.by).perform(app);
     }
 }
 
 /// Returns the time from now until `at`, in milliseconds.
-pub fn remaining(app: &InProcess, at: &Value) -> i64 {
+pub fn millis_until(app: &InProcess, at: &Value) -> i64 {
     millis(at) - app.clock.wall_clock().millis()
 }

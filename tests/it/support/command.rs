@@ -98,7 +98,7 @@ pub fn run(mut command: Command, input: &str) -> CommandOutput {
 
 /// Runs a subcommand with `--data-dir`.
 #[track_caller]
-pub fn run_on(data: &Path, args: &[&str], input: &str) -> CommandOutput {
+pub fn run_on_data_dir(data: &Path, args: &[&str], input: &str) -> CommandOutput {
     let mut command = miniback(args);
     command.arg("--data-dir").arg(data);
     run(command, input)

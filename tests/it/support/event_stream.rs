@@ -43,7 +43,7 @@ impl EventStream {
             head: Vec::new(),
             lines: BufReader::new(stream),
         };
-        while let Some(line) = events.line().filter(|line| !line.is_empty()) {
+        while let Some(line) = events.read_line().filter(|line| !line.is_empty()) {
             events.head.push(line.to_lowercase());
         }
         events.status = events.head[0]
@@ -56,7 +56,7 @@ impl EventStream {
 
     /// Reads the next line. Returns `None` at the end of the stream.
     #[track_caller]
-    fn line(&mut self) -> Option<String> {
+    fn read_line(&mut self) -> Option<String> {
         let mut line = String::new();
         let read = self
             .lines
@@ -70,7 +70,7 @@ impl EventStream {
     pub fn next(&mut self) -> Option<(String, String)> {
         let (mut name, started) = (String::new(), Instant::now());
         loop {
-            let line = self.line()?;
+            let line = self.read_line()?;
             // Heartbeats keep the read timeout from firing, so check the deadline here.
             assert!(
                 started.elapsed() < DEADLINE,

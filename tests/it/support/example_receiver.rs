@@ -33,8 +33,8 @@ pub struct ExampleReceiver {
 
 /// Reads a file of `examples/receivers/`.
 #[track_caller]
-pub fn file(path: &str) -> String {
-    let path = examples().join(path);
+pub fn read_example_file(path: &str) -> String {
+    let path = examples_directory().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -44,17 +44,18 @@ impl ExampleReceiver {
     #[track_caller]
     pub fn start(name: &str, code: &str, variables: &[(&str, &str)]) -> Self {
         let (lock, installed_lock, program) = if name.ends_with(".py") {
-            let installed_lock = installed("venv/.lock");
-            let python = installed("venv/bin/python");
+            let installed_lock = installed_packages_path("venv/.lock");
+            let python = installed_packages_path("venv/bin/python");
             ("requirements.txt", installed_lock, python)
         } else {
-            let installed_lock = installed("node_modules/.lock");
+            let installed_lock = installed_packages_path("node_modules/.lock");
             ("package-lock.json", installed_lock, PathBuf::from("node"))
         };
         check_packages(lock, &installed_lock);
         // Node looks for packages in parent directories, so the code must be below the directory
         // that contains `node_modules`.
-        let directory = TempDir::with_prefix_in("run-", installed("")).expect("create a directory");
+        let directory = TempDir::with_prefix_in("run-", installed_packages_path(""))
+            .expect("create a directory");
         fs::write(directory.path().join(name), code).expect("save the code");
         let mut command = Command::new(program);
         command.arg(name).current_dir(directory.path());
@@ -66,14 +67,14 @@ impl ExampleReceiver {
     pub fn start_nextjs(routes: &[(&str, &str)], variables: &[(&str, &str)]) -> Self {
         check_packages(
             "nextjs/package-lock.json",
-            &installed("nextjs/node_modules/.lock"),
+            &installed_packages_path("nextjs/node_modules/.lock"),
         );
-        let directory = installed("nextjs");
+        let directory = installed_packages_path("nextjs");
         for leftover in ["app", ".next"] {
             let _ = fs::remove_dir_all(directory.join(leftover));
         }
         let files = ["app/webhooks/miniback/route.js", "next.config.mjs"];
-        let files = files.map(|path| (path, file(&format!("nextjs/{path}"))));
+        let files = files.map(|path| (path, read_example_file(&format!("nextjs/{path}"))));
         let files = files.iter().map(|(path, text)| (*path, text.as_str()));
         for (path, text) in files.chain(routes.iter().copied()) {
             let path = directory.join(path);
@@ -170,11 +171,11 @@ impl Drop for ExampleReceiver {
     }
 }
 
-fn examples() -> PathBuf {
+fn examples_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/receivers")
 }
 
-fn installed(path: &str) -> PathBuf {
+fn installed_packages_path(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("target/receivers")
         .join(path)
@@ -183,7 +184,8 @@ fn installed(path: &str) -> PathBuf {
 /// Panics with a hint unless the packages of this lock file are installed.
 #[track_caller]
 fn check_packages(lock: &str, installed_lock: &Path) {
-    let is_installed = fs::read(installed_lock).is_ok_and(|copy| copy == file(lock).into_bytes());
+    let is_installed =
+        fs::read(installed_lock).is_ok_and(|copy| copy == read_example_file(lock).into_bytes());
     assert!(
         is_installed,
         "the packages of examples/receivers/{lock} aren't installed: run `tests/run` once"

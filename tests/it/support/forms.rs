@@ -51,7 +51,7 @@ pub struct FilledForm {
 
 impl Form {
     /// Reads all forms of the page at `path`.
-    pub fn all(html: &str, path: &str) -> Vec<Self> {
+    pub fn read_all(html: &str, path: &str) -> Vec<Self> {
         let document = Html::parse_document(html);
         let form = selector("form");
         let forms = document.select(&form);
@@ -144,7 +144,7 @@ impl Form {
 
     /// Checks or unchecks the checkbox or radio button with this label.
     #[track_caller]
-    pub fn tick(mut self, label: &str, on: bool) -> Self {
+    pub fn set_checked(mut self, label: &str, on: bool) -> Self {
         let mut fields = self.fields.iter_mut();
         match fields.find(|field| field.is_checkable && field.label == label) {
             Some(field) => field.is_sent = on,
@@ -155,7 +155,7 @@ impl Form {
 
     /// Changes every field that a person can change, except passwords and radio buttons.
     pub fn edit_all(mut self) -> Self {
-        for field in self.fields.iter_mut().filter(|field| field.is_typed()) {
+        for field in self.fields.iter_mut().filter(|field| field.is_editable()) {
             field.value = match field.kind.as_str() {
                 "checkbox" => {
                     field.is_sent = !field.is_sent;
@@ -178,16 +178,16 @@ impl Form {
 
     /// Returns the names and values that the form sends for fields that a person can change, except
     /// passwords.
-    pub fn typed(&self) -> Vec<(String, String)> {
+    pub fn editable_values(&self) -> Vec<(String, String)> {
         self.fields
             .iter()
-            .filter(|field| field.is_typed() && field.is_sent)
+            .filter(|field| field.is_editable() && field.is_sent)
             .map(|field| (field.name.clone(), field.value.clone()))
             .collect()
     }
 
     /// Returns the requests that the buttons send, one request for each button.
-    pub fn presses(&self) -> Vec<FilledForm> {
+    pub fn press_each_button(&self) -> Vec<FilledForm> {
         let labels = self.buttons.iter().map(|button| button.label.as_str());
         labels.map(|label| self.press(label)).collect()
     }
@@ -233,7 +233,7 @@ impl Form {
 }
 
 impl Field {
-    fn is_typed(&self) -> bool {
+    fn is_editable(&self) -> bool {
         !matches!(self.kind.as_str(), "hidden" | "password") && !self.is_readonly
     }
 

@@ -65,7 +65,7 @@ impl InProcess {
 
     /// Returns a client with a new full-scope token of the first admin.
     pub fn api(&self) -> Api {
-        let created = command::run_on(
+        let created = command::run_on_data_dir(
             self.data.path(),
             &["token", "create", "--user", ADMIN, "test"],
             "",
@@ -91,11 +91,11 @@ impl InProcess {
     pub fn set_clock(&self, time: Timestamp) {
         self.clock.set(time);
         // Before each write, the writer follows a jump of the clock.
-        self.commit();
+        self.wait_for_commit();
     }
 
     /// Returns after a transaction has been committed.
-    pub fn commit(&self) {
+    pub fn wait_for_commit(&self) {
         Api::new(&self.url, None).get("/healthz").expect(200);
     }
 }

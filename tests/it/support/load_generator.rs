@@ -18,7 +18,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// An acknowledged change, which must never be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acknowledged {
+pub struct AcknowledgedChange {
     pub project: &'static str,
     pub feedback: String,
     /// The type of the event that the change creates.
@@ -35,7 +35,7 @@ struct Shared {
     token: String,
     control: Mutex<Control>,
     changed: Condvar,
-    acknowledged: Mutex<Vec<Acknowledged>>,
+    acknowledged: Mutex<Vec<AcknowledgedChange>>,
     /// Unsuccessful responses by status.
     rejected: Mutex<BTreeMap<u16, Vec<Response>>>,
 }
@@ -80,21 +80,21 @@ impl LoadGenerator {
     }
 
     /// Returns the number of acknowledged changes.
-    pub fn acknowledged(&self) -> usize {
+    pub fn acknowledged_count(&self) -> usize {
         self.shared.acknowledged.lock().unwrap().len()
     }
 
     /// Returns the changes that have been acknowledged so far.
-    pub fn acknowledged_changes(&self) -> Vec<Acknowledged> {
+    pub fn acknowledged_changes(&self) -> Vec<AcknowledgedChange> {
         self.shared.acknowledged.lock().unwrap().clone()
     }
 
     /// Waits until `count` more changes have been acknowledged.
     #[track_caller]
-    pub fn wait_for_more(&self, count: usize) {
-        let wanted = self.acknowledged() + count;
+    pub fn wait_for_more_changes(&self, count: usize) {
+        let wanted = self.acknowledged_count() + count;
         wait_until("more changes are acknowledged", || {
-            (self.acknowledged() >= wanted).then_some(())
+            (self.acknowledged_count() >= wanted).then_some(())
         });
     }
 
@@ -111,7 +111,7 @@ impl LoadGenerator {
 
     /// Stops the clients. Returns the acknowledged changes and the unsuccessful responses by
     /// status.
-    pub fn stop(mut self) -> (Vec<Acknowledged>, BTreeMap<u16, Vec<Response>>) {
+    pub fn stop(mut self) -> (Vec<AcknowledgedChange>, BTreeMap<u16, Vec<Response>>) {
         self.shared.stop();
         for client in std::mem::take(&mut self.clients) {
             client.join().expect("join a client thread");
@@ -208,7 +208,7 @@ impl Shared {
     }
 
     fn record(&self, project: &'static str, feedback: &str, event: &'static str) {
-        self.acknowledged.lock().unwrap().push(Acknowledged {
+        self.acknowledged.lock().unwrap().push(AcknowledgedChange {
             project,
             feedback: feedback.to_owned(),
             event,

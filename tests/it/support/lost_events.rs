@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::text;
-use super::load_generator::Acknowledged;
+use super::load_generator::AcknowledgedChange;
 use super::receiver::ReceivedRequest;
 
 /// Returns the acknowledged changes whose events never arrived.
-pub fn missing_at<'a>(
+pub fn missing_changes<'a>(
     received: &[ReceivedRequest],
-    acknowledged: impl IntoIterator<Item = &'a Acknowledged>,
-) -> Vec<&'a Acknowledged> {
+    acknowledged: impl IntoIterator<Item = &'a AcknowledgedChange>,
+) -> Vec<&'a AcknowledgedChange> {
     let arrived: BTreeSet<(String, String)> = received
         .iter()
         .map(|request| {
@@ -19,7 +19,7 @@ pub fn missing_at<'a>(
             (feedback, text(&json, "event").to_owned())
         })
         .collect();
-    let is_missing = |change: &&Acknowledged| {
+    let is_missing = |change: &&AcknowledgedChange| {
         !arrived.contains(&(change.feedback.clone(), change.event.to_owned()))
     };
     acknowledged.into_iter().filter(is_missing).collect()
@@ -27,7 +27,7 @@ pub fn missing_at<'a>(
 
 /// Returns the id of a delivery whose requests had different bodies or timestamps; `None` if there
 /// is no such delivery.
-pub fn delivery_that_changed(received: &[ReceivedRequest]) -> Option<&str> {
+pub fn altered_delivery(received: &[ReceivedRequest]) -> Option<&str> {
     let mut first: BTreeMap<&str, &ReceivedRequest> = BTreeMap::new();
     let changed = received.iter().find(|request| {
         let first = first.entry(request.delivery()).or_insert(request);

@@ -56,7 +56,11 @@ impl Visitor {
     pub fn submit(&mut self, filled: &FilledForm) -> Page {
         let origin = self.origin.clone();
         if filled.method == "post" {
-            return self.post_from(&filled.action, &filled.fields, &same_origin(&origin));
+            return self.post_from(
+                &filled.action,
+                &filled.fields,
+                &same_origin_headers(&origin),
+            );
         }
         let query = serde_urlencoded::to_string(&filled.fields).expect("encode the form fields");
         let path = filled.action.split('?').next().unwrap_or_default();
@@ -106,7 +110,7 @@ impl Visitor {
     }
 
     /// Returns the value of the session cookie.
-    pub fn session(&self) -> Option<String> {
+    pub fn session_cookie(&self) -> Option<String> {
         self.cookies.get("miniback_session").cloned()
     }
 
@@ -158,7 +162,7 @@ impl Visitor {
     }
 }
 
-pub fn same_origin(origin: &str) -> [(&str, &str); 2] {
+pub fn same_origin_headers(origin: &str) -> [(&str, &str); 2] {
     [("Origin", origin), ("Sec-Fetch-Site", "same-origin")]
 }
 
@@ -248,7 +252,7 @@ impl Page {
     }
 
     pub fn forms(&self) -> Vec<Form> {
-        Form::all(&self.response.text, &self.path)
+        Form::read_all(&self.response.text, &self.path)
     }
 
     /// Returns the value of the field with this label, inside or outside of a form.

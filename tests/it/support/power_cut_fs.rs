@@ -70,7 +70,7 @@ impl PowerCutFs {
     }
 
     /// Cancels the scheduled power cut. Returns false if the power has failed already.
-    pub fn keep_power(&self) -> bool {
+    pub fn cancel_power_cut(&self) -> bool {
         let mut disk = self.disk.lock().unwrap();
         disk.cut_after(None);
         !disk.is_cut()

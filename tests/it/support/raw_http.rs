@@ -43,11 +43,11 @@ impl RawResponse {
 impl RawConnection {
     #[track_caller]
     pub fn open(app: &App) -> Self {
-        Self::to_port(app.port())
+        Self::open_to_port(app.port())
     }
 
     #[track_caller]
-    pub fn to_port(port: u16) -> Self {
+    pub fn open_to_port(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
         stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(READ_TIMEOUT)).unwrap();
@@ -67,7 +67,7 @@ impl RawConnection {
 
     /// Reads the head of a response.
     #[track_caller]
-    pub fn head(&mut self) -> RawResponse {
+    pub fn read_head(&mut self) -> RawResponse {
         let mut head = Vec::new();
         loop {
             let mut line = String::new();
@@ -84,17 +84,17 @@ impl RawConnection {
 
     /// Reads the response to a request with this method.
     #[track_caller]
-    pub fn response(&mut self, method: &str) -> RawResponse {
-        let mut response = self.head();
+    pub fn read_response(&mut self, method: &str) -> RawResponse {
+        let mut response = self.read_head();
         let length = response.header("content-length").map(str::to_owned);
         let chunked = response.header("transfer-encoding") == Some("chunked");
         assert!(!(chunked && length.is_some()), "two framings: {response:?}");
         if method == "HEAD" || matches!(response.status(), 100 | 204 | 304) {
             assert!(!chunked || method == "HEAD", "{response:?}");
         } else if chunked {
-            response.body = self.chunks();
+            response.body = self.read_chunks();
         } else if let Some(length) = length {
-            response.body = self.exactly(length.parse().expect("parse the length"));
+            response.body = self.read_exactly(length.parse().expect("parse the length"));
         } else {
             assert!(
                 response.announces_close(),
@@ -109,23 +109,23 @@ impl RawConnection {
     #[track_caller]
     pub fn exchange(&mut self, method: &str, request: &str) -> RawResponse {
         self.send(request);
-        self.response(method)
+        self.read_response(method)
     }
 
-    fn exactly(&mut self, length: usize) -> Vec<u8> {
+    fn read_exactly(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.reader.read_exact(&mut bytes).expect("read a body");
         bytes
     }
 
-    fn chunks(&mut self) -> Vec<u8> {
+    fn read_chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
             let mut size = String::new();
             self.reader.read_line(&mut size).expect("read a chunk size");
             let size = usize::from_str_radix(size.trim_end(), 16).expect("parse a chunk size");
-            body.extend(self.exactly(size));
-            assert_eq!(self.exactly(2), b"\r\n");
+            body.extend(self.read_exactly(size));
+            assert_eq!(self.read_exactly(2), b"\r\n");
             if size == 0 {
                 return body;
             }
@@ -133,7 +133,7 @@ impl RawConnection {
     }
 
     /// Reads one byte. Returns `None` at the end of the connection or after an error.
-    pub fn byte(&mut self) -> Option<u8> {
+    pub fn read_byte(&mut self) -> Option<u8> {
         let mut byte = [0];
         matches!(self.reader.read(&mut byte), Ok(1)).then_some(byte[0])
     }

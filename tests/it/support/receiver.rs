@@ -123,11 +123,11 @@ impl Receiver {
     /// returns.
     pub fn script(script: impl FnMut(&ReceivedRequest) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind a free port on loopback");
-        Self::on(listener, script)
+        Self::on_listener(listener, script)
     }
 
     /// Starts a receiver on a listener that the caller has bound.
-    pub fn on(
+    pub fn on_listener(
         listener: TcpListener,
         script: impl FnMut(&ReceivedRequest) -> Reply + Send + 'static,
     ) -> Self {
@@ -216,7 +216,7 @@ impl Drop for Receiver {
 }
 
 /// Returns a socket address on loopback that refuses connections, because nothing listens there.
-pub fn closed_address() -> SocketAddr {
+pub fn closed_socket_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind a free port on loopback");
     listener
         .local_addr()

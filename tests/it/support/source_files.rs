@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A Rust file of the repository.
-pub struct Source {
+pub struct SourceFile {
     /// The path relative to the repository, with forward slashes.
     pub path: String,
     pub text: String,
 }
 
-impl Source {
+impl SourceFile {
     /// Returns the top-level module: `store` for `src/store/feedback.rs` and `src/store.rs`.
     pub fn module(&self) -> &str {
         let inner = self.path.trim_start_matches("src/");
@@ -42,7 +42,7 @@ impl Source {
     }
 }
 
-pub fn root() -> &'static Path {
+pub fn repo_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -60,18 +60,18 @@ fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
 /// Returns all files in a directory of the repository, sorted.
 pub fn files_in(directory: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    collect_files(&root().join(directory), &mut files);
+    collect_files(&repo_root().join(directory), &mut files);
     files.sort();
     files
 }
 
 /// Reads all Rust files in a directory of the repository.
-fn sources(directory: &str) -> Vec<Source> {
+fn sources(directory: &str) -> Vec<SourceFile> {
     let mut files = files_in(directory);
     files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    let source = |path: &PathBuf| Source {
+    let source = |path: &PathBuf| SourceFile {
         path: path
-            .strip_prefix(root())
+            .strip_prefix(repo_root())
             .unwrap()
             .to_string_lossy()
             .into_owned(),
@@ -81,14 +81,14 @@ fn sources(directory: &str) -> Vec<Source> {
 }
 
 /// Reads all Rust files of the program, the tests, the benchmarks, and the fuzz targets.
-pub fn all_sources() -> impl Iterator<Item = Source> {
+pub fn all_sources() -> impl Iterator<Item = SourceFile> {
     ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"]
         .into_iter()
         .flat_map(sources)
 }
 
 /// Returns the files of the program itself, without tests.
-pub fn program_sources() -> Vec<Source> {
+pub fn program_sources() -> Vec<SourceFile> {
     sources("src")
         .into_iter()
         .filter(|source| !source.is_test())

@@ -15,7 +15,7 @@ pub struct Certificates {
 }
 
 /// Properties of a certificate. The default is a valid certificate for `localhost`.
-pub struct Leaf<'a> {
+pub struct LeafCertificate<'a> {
     pub name: &'a str,
     /// The key type, as for `openssl req -newkey`.
     pub key: &'a str,
@@ -28,7 +28,7 @@ pub struct Leaf<'a> {
     pub issuer: &'a str,
 }
 
-impl Default for Leaf<'_> {
+impl Default for LeafCertificate<'_> {
     fn default() -> Self {
         Self {
             name: "leaf",
@@ -47,7 +47,7 @@ impl Certificates {
         let certificates = Self {
             dir: TempDir::new().expect("create a temporary directory"),
         };
-        certificates.shell(
+        certificates.run_in_shell(
             "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 30 -subj '/CN=Test CA'",
         );
         certificates
@@ -55,7 +55,7 @@ impl Certificates {
 
     /// Runs a command with bash in the directory of the certificates.
     #[track_caller]
-    pub fn shell(&self, command: &str) {
+    pub fn run_in_shell(&self, command: &str) {
         let output = Command::new("bash")
             .args(["-ec", command])
             .current_dir(self.dir.path())
@@ -66,8 +66,8 @@ impl Certificates {
     }
 
     #[track_caller]
-    pub fn issue(&self, leaf: &Leaf<'_>) {
-        let Leaf {
+    pub fn issue(&self, leaf: &LeafCertificate<'_>) {
+        let LeafCertificate {
             name,
             key,
             subject,
@@ -82,7 +82,7 @@ impl Certificates {
             true => String::new(),
             false => format!("-extfile {name}.ext"),
         };
-        self.shell(&format!(
+        self.run_in_shell(&format!(
             "openssl req -newkey {key} -nodes -keyout {name}.key -out {name}.csr -subj {subject}\n\
              openssl x509 -req -in {name}.csr -CA {issuer}.pem -CAkey {issuer}.key -CAcreateserial \
              -out {name}.pem {extensions} {issue}"
@@ -101,7 +101,7 @@ impl Certificates {
     /// connection with a successful handshake receives a response with status 200.
     #[track_caller]
     pub fn serve(&self, name: &str, args: &[&str]) -> TlsEndpoint {
-        let port = super::receiver::closed_address().port();
+        let port = super::receiver::closed_socket_address().port();
         let address = format!("127.0.0.1:{port}");
         let mut child = Command::new("openssl")
             .args([

@@ -38,7 +38,7 @@ impl UnresponsivePort {
     }
 
     /// Returns the number of connection attempts that wait for a response.
-    pub fn unanswered(&self) -> usize {
+    pub fn count_unanswered_attempts(&self) -> usize {
         let SocketAddr::V4(address) = self.address else {
             panic!("not an IPv4 address: {}", self.address);
         };

@@ -5,7 +5,7 @@ use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::{Element, ElementRef};
 use serde_json::{Value, json};
 
-use super::{Browser, PageElement, candidate_selector, only};
+use super::{Browser, PageElement, candidate_selector, only_element};
 
 /// WebDriver codes of keys without a character.
 pub mod key {
@@ -22,7 +22,7 @@ impl Browser {
     #[track_caller]
     pub fn find_in_shadow(&self, host: &str, role: &str, name: &str) -> PageElement<'_> {
         let what = format!("there is one {role} named {name:?} in {host}");
-        self.wait_until(&what, || only(self.all_in_shadow(host, role, name)))
+        self.wait_until(&what, || only_element(self.all_in_shadow(host, role, name)))
     }
 
     /// Returns all elements in the shadow root of `host` with this role and name that are visible

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 use fuser::Errno;
 
-use super::versions::{ContentChange, EntryChange, Versions, count_differences};
+use super::versions::{ContentChange, EntryChange, VersionedContent, count_differences};
 
 pub const ROOT: u64 = 1;
 /// Probabilities that an unsynced change survives. A power cut chooses a random probability for
@@ -36,7 +36,7 @@ pub struct CutAfter {
 
 /// The differences between the content before and after a power cut.
 #[derive(Clone, Debug, Default)]
-pub struct Dropped {
+pub struct DroppedChanges {
     /// The number of different bytes in each file.
     pub bytes: BTreeMap<PathBuf, usize>,
     /// Paths that the power cut added, removed, or replaced.
@@ -45,8 +45,8 @@ pub struct Dropped {
 
 #[derive(Clone)]
 pub enum Node {
-    File(Versions<ContentChange>),
-    Directory(Versions<EntryChange>),
+    File(VersionedContent<ContentChange>),
+    Directory(VersionedContent<EntryChange>),
 }
 
 #[derive(Clone)]
@@ -59,7 +59,7 @@ pub struct Inode {
 
 impl Inode {
     pub fn file(mode: u32, uid: u32, gid: u32) -> Self {
-        let node = Node::File(Versions::default());
+        let node = Node::File(VersionedContent::default());
         Self {
             node,
             mode,
@@ -69,7 +69,7 @@ impl Inode {
     }
 
     pub fn directory(mode: u32, uid: u32, gid: u32) -> Self {
-        let node = Node::Directory(Versions::default());
+        let node = Node::Directory(VersionedContent::default());
         Self {
             node,
             mode,
@@ -86,7 +86,7 @@ pub struct Disk {
     rng: Rng,
     cut_after: Option<CutAfter>,
     /// The content after a power cut and the dropped changes; `None` while the power is on.
-    left: Option<(BTreeMap<u64, Inode>, Dropped)>,
+    left: Option<(BTreeMap<u64, Inode>, DroppedChanges)>,
 }
 
 impl Disk {
@@ -244,7 +244,7 @@ impl Disk {
     }
 
     /// Turns the power on again. Returns the disk after the power cut, and the dropped changes.
-    pub fn restart(self) -> (Self, Dropped) {
+    pub fn restart(self) -> (Self, DroppedChanges) {
         let (inodes, dropped) = self.left.expect("cut the power");
         let (cut_after, left) = (None, None);
         let restarted = Self {
@@ -281,9 +281,9 @@ impl Disk {
         }
     }
 
-    fn compare(&self, left: &BTreeMap<u64, Inode>) -> Dropped {
+    fn compare(&self, left: &BTreeMap<u64, Inode>) -> DroppedChanges {
         let (before, after) = (self.paths(), paths(left));
-        let mut dropped = Dropped::default();
+        let mut dropped = DroppedChanges::default();
         for (path, ino) in &before {
             if after.get(path) != Some(ino) {
                 dropped.entries.push(path.clone());

@@ -14,7 +14,7 @@ pub trait Change: Clone {
     fn apply(&self, content: &mut Self::Content);
 
     /// Splits the change into parts. A power cut drops or keeps each part independently.
-    fn parts(&self) -> Vec<Self> {
+    fn split_into_parts(&self) -> Vec<Self> {
         vec![self.clone()]
     }
 }
@@ -42,7 +42,7 @@ impl Change for ContentChange {
         }
     }
 
-    fn parts(&self) -> Vec<Self> {
+    fn split_into_parts(&self) -> Vec<Self> {
         let Self::Write { offset, bytes } = self else {
             return vec![self.clone()];
         };
@@ -102,13 +102,13 @@ impl Change for EntryChange {
 
 /// Content as programs see it and as it is stored on the disk.
 #[derive(Clone)]
-pub struct Versions<C: Change> {
+pub struct VersionedContent<C: Change> {
     current: C::Content,
     synced: C::Content,
     unsynced: Vec<C>,
 }
 
-impl<C: Change> Default for Versions<C> {
+impl<C: Change> Default for VersionedContent<C> {
     fn default() -> Self {
         Self {
             current: C::Content::default(),
@@ -118,7 +118,7 @@ impl<C: Change> Default for Versions<C> {
     }
 }
 
-impl<C: Change> Versions<C> {
+impl<C: Change> VersionedContent<C> {
     pub fn current(&self) -> &C::Content {
         &self.current
     }
@@ -138,7 +138,7 @@ impl<C: Change> Versions<C> {
     /// probability `survival`.
     pub fn after_cut(&self, rng: &mut Rng, survival: f64) -> Self {
         let mut left = self.synced.clone();
-        for part in self.unsynced.iter().flat_map(Change::parts) {
+        for part in self.unsynced.iter().flat_map(Change::split_into_parts) {
             if rng.f64() < survival {
                 part.apply(&mut left);
             }

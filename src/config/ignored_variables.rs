@@ -9,10 +9,10 @@ use clap::CommandFactory;
 
 use super::Cli;
 
-const PREFIX: &str = "MINIBACK_";
+const VARIABLE_PREFIX: &str = "MINIBACK_";
 
 /// Variables without a flag, each with the main command that reads it.
-const WITHOUT_FLAG: [(&str, &str); 6] = [
+const VARIABLES_WITHOUT_FLAG: [(&str, &str); 6] = [
     ("MINIBACK_ADMIN_EMAIL", "serve"),
     ("MINIBACK_ADMIN_PASSWORD", "serve"),
     ("MINIBACK_ADMIN_PASSWORD_FILE", "serve"),
@@ -32,7 +32,10 @@ pub fn describe_ignored_variables(
 ) -> Option<String> {
     let known = known_variables();
     let reason = |name: &str| match known.get(name) {
-        None => Some(format!("unknown; did you mean {}?", nearest(&known, name))),
+        None => Some(format!(
+            "unknown; did you mean {}?",
+            nearest_known_variable(&known, name)
+        )),
         Some(commands) if is_serve && !commands.contains(&"serve".to_owned()) => {
             Some(format!("read only by miniback {}", commands.join(", ")))
         }
@@ -40,7 +43,7 @@ pub fn describe_ignored_variables(
     };
     let mut ignored: Vec<String> = set
         .into_iter()
-        .filter(|name| name.starts_with(PREFIX))
+        .filter(|name| name.starts_with(VARIABLE_PREFIX))
         .filter_map(|name| Some(format!("{name} ({})", reason(&name)?)))
         .collect();
     ignored.sort();
@@ -53,7 +56,7 @@ pub fn describe_ignored_variables(
 }
 
 /// Returns the names of all environment variables that are set and not empty.
-pub fn set_variables() -> impl Iterator<Item = String> {
+pub fn nonempty_variable_names() -> impl Iterator<Item = String> {
     std::env::vars_os()
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, _)| name.to_string_lossy().into_owned())
@@ -68,7 +71,7 @@ fn known_variables() -> BTreeMap<String, Vec<String>> {
             .or_default()
             .push(command.to_owned());
     };
-    for (variable, command) in WITHOUT_FLAG {
+    for (variable, command) in VARIABLES_WITHOUT_FLAG {
         record(variable, command);
     }
     for command in Cli::command().get_subcommands() {
@@ -85,8 +88,8 @@ fn known_variables() -> BTreeMap<String, Vec<String>> {
 }
 
 /// Returns the known name that is most similar to `name`.
-fn nearest<'a>(known: &'a BTreeMap<String, Vec<String>>, name: &str) -> &'a str {
-    let without_prefix = |name: &str| name.trim_start_matches(PREFIX).replace('_', "");
+fn nearest_known_variable<'a>(known: &'a BTreeMap<String, Vec<String>>, name: &str) -> &'a str {
+    let without_prefix = |name: &str| name.trim_start_matches(VARIABLE_PREFIX).replace('_', "");
     let name = without_prefix(name);
     let similarity = |candidate: &str| strsim::jaro_winkler(&without_prefix(candidate), &name);
     known

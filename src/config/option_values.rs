@@ -130,14 +130,14 @@ pub(super) fn parse_port(text: &str) -> Result<u16, String> {
 }
 
 /// Parses a number of deliveries.
-pub(super) fn parse_count(text: &str) -> Result<u32, String> {
+pub(super) fn parse_delivery_count(text: &str) -> Result<u32, String> {
     text.trim()
         .parse()
         .map_err(|_| "use a number from 0 to 4294967295".into())
 }
 
 /// Parses the status of a response: 200 to 599.
-pub(super) fn parse_status(text: &str) -> Result<u16, String> {
+pub(super) fn parse_response_status(text: &str) -> Result<u16, String> {
     match text.trim().parse() {
         Ok(status @ 200..=599) => Ok(status),
         _ => Err("use a status from 200 to 599".into()),
