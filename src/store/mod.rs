@@ -41,7 +41,7 @@ use tokio::sync::Notify;
 
 pub use alerts::{Alert, DueAlerts};
 pub use attempts::{DeliveryUpdate, FinishedAttempt};
-pub use backup::{BackupError, DatabaseSummary, TargetError, backup, check_database};
+pub use backup::{BackupError, DatabaseSummary, TargetError, back_up_database, check_database};
 pub use db::change_feed::{ChangeFeed, ChangeKind};
 pub use db::error::{OpenError, StoreError};
 pub use db::file_permissions::{FileExposure, find_file_exposures};

@@ -15,7 +15,7 @@ use rusqlite_migration::{Error as MigrationError, M, Migrations};
 
 use super::error::OpenError;
 use super::files::{self, append_suffix};
-use super::lock::{DirectoryLock, lock};
+use super::lock::{DirectoryLock, lock_data_directory};
 use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_BYTES_MAX, integrity_check};
 use super::{file_permissions, schema_check};
 use crate::store::search;
@@ -169,10 +169,12 @@ fn migrate(
     }
     let _lock = match callers_lock {
         Some(_) => None,
-        None => Some(lock(dir).map_err(|_| OpenError::MigrationBlocked {
-            path: path.clone(),
-            found,
-        })?),
+        None => Some(
+            lock_data_directory(dir).map_err(|_| OpenError::MigrationBlocked {
+                path: path.clone(),
+                found,
+            })?,
+        ),
     };
     if found > 0 {
         copy_before_migration(connection, &path, found, wanted)?;
@@ -343,7 +345,7 @@ mod tests {
     fn a_command_does_not_migrate_a_database_in_use() {
         let dir = tempfile::tempdir().unwrap();
         let mut connection = open_or_create_database(dir.path(), None).unwrap();
-        let _server = lock(dir.path()).unwrap();
+        let _server = lock_data_directory(dir.path()).unwrap();
         let result = migrate(&mut connection, dir.path(), &next_migrations(), None);
         assert!(matches!(result, Err(OpenError::MigrationBlocked { .. })));
     }
