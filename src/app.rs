@@ -113,8 +113,8 @@ pub async fn start(
 ) -> Result<RunningServer, StartError> {
     let open_files = open_files::raise_limit()?;
     let data_dir = &options.data.data_dir;
-    store::create_directory(data_dir)?;
-    let lock = store::lock(data_dir)?;
+    store::create_data_directory(data_dir)?;
+    let lock = store::lock_data_directory(data_dir)?;
     let store = Store::open(data_dir, Some(&lock), clock.clone())?;
 
     let listener = match listener {
@@ -131,9 +131,13 @@ pub async fn start(
     let alerts = load_alert_endpoint(options, &store, &delivery, &urls).await?;
     let background = spawn_background_tasks(options, &store, &clock, &delivery, alerts.as_ref());
     let intake = web::Data::new(create_intake(options, &store, &clock).await?);
-    let versions_key = store.get_or_create_key("versions", random::bytes()).await?;
+    let versions_key = store
+        .get_or_create_signing_key("versions", random::bytes())
+        .await?;
     let versions = Versions::new(&versions_key);
-    let device_key = store.get_or_create_key("devices", random::bytes()).await?;
+    let device_key = store
+        .get_or_create_signing_key("devices", random::bytes())
+        .await?;
     let state = web::Data::new(AppState {
         store,
         clock: clock.clone(),
@@ -207,7 +211,7 @@ async fn create_intake(
     clock: &Clock,
 ) -> Result<Intake, StartError> {
     let form_token_key = store
-        .get_or_create_key("form_tokens", random::bytes())
+        .get_or_create_signing_key("form_tokens", random::bytes())
         .await?;
     let limits = &options.limits;
     Ok(Intake::new(
@@ -308,7 +312,9 @@ async fn load_alert_endpoint(
     let (secret, is_secret_generated) = match configured {
         Some(secret) => (secret, false),
         None => {
-            let key = store.get_or_create_key("alerts", random::bytes()).await?;
+            let key = store
+                .get_or_create_signing_key("alerts", random::bytes())
+                .await?;
             (Secret::from_key(&key), true)
         }
     };

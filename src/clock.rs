@@ -2,7 +2,7 @@
 //!
 //! Code receives the clock as an argument, so tests can move it instead of sleeping. Waits inside
 //! the process are measured with the monotonic clock. Stored deadlines are timestamps; the store
-//! moves them when the system clock jumps (`store/db/clock_follower.rs`).
+//! moves them when the system clock jumps (`store/db/clock_jumps.rs`).
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -52,6 +52,6 @@ pub(super) async fn get(
         pending: totals.pending,
         failed: totals.failed,
         canceled: totals.canceled,
-        unexplained: totals.unexplained(),
+        unexplained: totals.unexplained_events(),
     }))
 }

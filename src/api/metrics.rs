@@ -112,7 +112,7 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         metrics,
         "miniback_deliveries_unexplained",
         "Events of the webhook that no delivery accounts for. 0 unless an event was lost.",
-        |webhook| Some(webhook.totals.unexplained() as f64),
+        |webhook| Some(webhook.totals.unexplained_events() as f64),
     );
     text.start_family(
         "miniback_alerts_pending",

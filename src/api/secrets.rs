@@ -12,7 +12,7 @@ use crate::domain::webhook::{self, Secrets};
 use crate::server::json_body::{NoBody, OptionalJson, deserialize_integer};
 use crate::server::problem::Problem;
 use crate::server::{AppState, schemas};
-use crate::store::RotateError;
+use crate::store::RotateSecretError;
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Rotation)]
@@ -135,9 +135,9 @@ pub(super) async fn finish_rotation(
     ))
 }
 
-fn rotate_problem(error: RotateError) -> Problem {
+fn rotate_problem(error: RotateSecretError) -> Problem {
     match error {
-        RotateError::UnknownWebhook => NOT_FOUND,
-        RotateError::Store(error) => error.into(),
+        RotateSecretError::UnknownWebhook => NOT_FOUND,
+        RotateSecretError::Store(error) => error.into(),
     }
 }

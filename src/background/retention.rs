@@ -24,7 +24,7 @@ pub struct RetentionPeriods {
 /// Runs until aborted.
 pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
     loop {
-        match delete_batch(&store, &clock, periods).await {
+        match delete_expired_batch(&store, &clock, periods).await {
             Ok(true) => tokio::time::sleep(BATCH_PAUSE).await,
             Ok(false) => clock.sleep(RUN_INTERVAL).await,
             Err(error) => {
@@ -38,7 +38,7 @@ pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
 /// Deletes a batch of expired feedback and a batch of expired deliveries, if the clock is trusted.
 /// If nothing was deleted, releases a batch of free pages. Returns `false` if there was nothing to
 /// do.
-async fn delete_batch(
+async fn delete_expired_batch(
     store: &Store,
     clock: &Clock,
     periods: RetentionPeriods,
@@ -52,5 +52,5 @@ async fn delete_batch(
             .delete_deliveries_older_than(periods.deliveries)
             .await?;
     }
-    Ok(deleted > 0 || store.vacuum_step().await? > 0)
+    Ok(deleted > 0 || store.incremental_vacuum().await? > 0)
 }

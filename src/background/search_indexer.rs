@@ -9,22 +9,22 @@ use crate::store::Store;
 
 /// The delay before new feedback is indexed. More feedback may arrive in the meantime, and larger
 /// batches are cheaper.
-const DEBOUNCE: Duration = Duration::from_secs(1);
+const DEBOUNCE_DELAY: Duration = Duration::from_secs(1);
 /// The pause between two batches. Other writes can run during this pause.
 const BATCH_PAUSE: Duration = Duration::from_millis(2);
 /// Maximum growth of the backlog between two checks, in rows. If the backlog grows by more rows,
 /// indexing waits until the burst ends.
-const BURST_ROWS: u64 = 100;
+const BURST_ROWS_MIN: u64 = 100;
 /// The backlog, in rows, from which indexing continues even during a burst. A larger backlog would
 /// make searches too slow.
-const BACKLOG_MAX: u64 = 100_000;
+const LARGE_BACKLOG_ROWS: u64 = 100_000;
 
 /// Waits for new feedback and indexes it. Runs until aborted.
 pub async fn run(store: Store) {
     let feedback_created = store.feedback_notifier();
     let mut previous_backlog = 0;
     loop {
-        let backlog = match store.unindexed_count().await {
+        let backlog = match store.count_unindexed().await {
             Ok(backlog) => backlog,
             Err(error) => {
                 tracing::warn!(%error, "reading the search backlog failed");
@@ -33,12 +33,12 @@ pub async fn run(store: Store) {
         };
         if backlog == 0 {
             feedback_created.notified().await;
-            tokio::time::sleep(DEBOUNCE).await;
-        } else if backlog > previous_backlog + BURST_ROWS && backlog < BACKLOG_MAX {
-            tokio::time::sleep(DEBOUNCE).await;
+            tokio::time::sleep(DEBOUNCE_DELAY).await;
+        } else if backlog > previous_backlog + BURST_ROWS_MIN && backlog < LARGE_BACKLOG_ROWS {
+            tokio::time::sleep(DEBOUNCE_DELAY).await;
         } else if let Err(error) = store.index_batch().await {
             tracing::warn!(%error, "search indexing failed");
-            tokio::time::sleep(DEBOUNCE * 10).await;
+            tokio::time::sleep(DEBOUNCE_DELAY * 10).await;
         } else {
             tokio::time::sleep(BATCH_PAUSE).await;
         }

@@ -12,7 +12,7 @@ pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError
     if file == Path::new("-") {
         return write_to_stdout(&data.data_dir);
     }
-    let contents = store::backup(&data.data_dir, file).map_err(CommandError::new)?;
+    let contents = store::back_up_database(&data.data_dir, file).map_err(CommandError::new)?;
     print(&format!(
         "Wrote and checked {}: {}.\n",
         escape_control_chars(&file.display().to_string()),
@@ -36,7 +36,7 @@ fn write_to_stdout(data_dir: &Path) -> Result<(), CommandError> {
             "can’t create a directory for temporary files, which TMPDIR can set",
         ))?;
     let path = directory.path().join("miniback.db");
-    let contents = store::backup(data_dir, &path).map_err(CommandError::new)?;
+    let contents = store::back_up_database(data_dir, &path).map_err(CommandError::new)?;
     let failed = CommandError::io_error("can’t write the backup to standard output");
     let mut copy = File::open(&path).map_err(&failed)?;
     // Delete the file before the slow copy to standard output, so that an interrupted command

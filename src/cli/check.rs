@@ -71,7 +71,8 @@ fn check_running_server(dir: &Path, report: &mut CheckReport) {
 
 /// Checks that only the owner of `dir` can access its files.
 fn check_file_permissions(dir: &Path, report: &mut CheckReport) -> Result<(), CommandError> {
-    let exposures = store::find_exposures(dir).map_err(|error| into_command_error(error.into()))?;
+    let exposures =
+        store::find_file_exposures(dir).map_err(|error| into_command_error(error.into()))?;
     for exposure in &exposures {
         let line = format!("files: {exposure}");
         if exposure.has_data {

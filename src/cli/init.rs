@@ -20,8 +20,8 @@ pub(super) fn run(data: &DataDirOptions) -> Result<(), CommandError> {
 /// Creates the data directory and the database. Returns `false` if a database already exists.
 fn create_database(data: &DataDirOptions) -> Result<bool, OpenError> {
     let dir = &data.data_dir;
-    store::create_directory(dir)?;
-    let lock = store::lock(dir)?;
+    store::create_data_directory(dir)?;
+    let lock = store::lock_data_directory(dir)?;
     match store::require_database(dir) {
         Ok(()) => return Ok(false),
         Err(OpenError::NoDatabase { .. }) => {}

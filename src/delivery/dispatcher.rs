@@ -25,7 +25,9 @@ use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
 use crate::domain::retry::RetrySchedule;
-use crate::store::{DeliveryUpdate, DueBatches, FinishedAttempt, Store, StoreError, WebhookBatch};
+use crate::store::{
+    DeliveryBatch, DeliveryUpdate, DueDeliveryBatches, FinishedAttempt, Store, StoreError,
+};
 
 /// The maximum total number of slots in use. Even if this limit is reached, each webhook can use
 /// one slot.
@@ -63,7 +65,11 @@ pub(super) struct Dispatcher {
 
 /// The result of a task.
 enum Completion {
-    Read(HealthGroup, Vec<WebhookId>, Result<DueBatches, StoreError>),
+    Read(
+        HealthGroup,
+        Vec<WebhookId>,
+        Result<DueDeliveryBatches, StoreError>,
+    ),
     Attempt(Box<FinishedAttempt>),
     Recording(
         Arc<Vec<FinishedAttempt>>,
@@ -285,7 +291,7 @@ impl Dispatcher {
         &mut self,
         group: HealthGroup,
         requested: &[WebhookId],
-        due: Result<DueBatches, StoreError>,
+        due: Result<DueDeliveryBatches, StoreError>,
     ) {
         match group {
             HealthGroup::Healthy => {
@@ -318,7 +324,7 @@ impl Dispatcher {
         }
     }
 
-    fn fill_queue(&mut self, batch: WebhookBatch, generation: u64) {
+    fn fill_queue(&mut self, batch: DeliveryBatch, generation: u64) {
         let webhook = batch.webhook.clone();
         if let Some(queue) = self.queues.get_mut(&webhook) {
             queue.refill(batch, generation, &self.sender);

@@ -16,7 +16,7 @@ use ulid::Ulid;
 
 use super::client::{EndpointClient, HttpSender};
 use crate::domain::id::DeliveryId;
-use crate::store::{BatchRequest, DueDelivery, EndpointConfig, WebhookBatch};
+use crate::store::{DeliveryBatch, DeliveryBatchRequest, DueDelivery, EndpointConfig};
 
 /// The maximum number of slots of one webhook.
 const SLOTS_MAX: usize = 16;
@@ -57,7 +57,7 @@ pub(super) struct EndpointQueue {
 impl EndpointQueue {
     /// Creates the queue for the webhook of `batch`. Returns `None` if the batch has no
     /// [`EndpointConfig`], which the store omits only for an existing queue.
-    pub(super) fn new(batch: WebhookBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
+    pub(super) fn new(batch: DeliveryBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
         let endpoint = batch.endpoint.clone()?;
         let mut queue = Self {
             client: Rc::new(sender.client_for(&endpoint.url)),
@@ -78,26 +78,26 @@ impl EndpointQueue {
     }
 
     /// Returns the request for a webhook without a queue.
-    pub(super) fn default_request() -> BatchRequest {
-        BatchRequest {
+    pub(super) fn default_request() -> DeliveryBatchRequest {
+        DeliveryBatchRequest {
             limit: READ_AHEAD,
-            ..BatchRequest::default()
+            ..DeliveryBatchRequest::default()
         }
     }
 
     /// Returns the request for the next read. Its limit is 0 if `is_included` is false, a read is
     /// running, or the maximum number of deliveries is read ahead. Otherwise, marks a read as
     /// running.
-    pub(super) fn start_batch_read(&mut self, is_included: bool) -> BatchRequest {
+    pub(super) fn start_batch_read(&mut self, is_included: bool) -> DeliveryBatchRequest {
         if !is_included || self.is_reading {
             self.has_more |= is_included;
-            return BatchRequest::default();
+            return DeliveryBatchRequest::default();
         }
         let limit = self.read_ahead().saturating_sub(self.ready.len());
         // If the maximum number is read ahead, more deliveries may be due.
         self.has_more |= limit == 0;
         self.is_reading = limit > 0;
-        BatchRequest {
+        DeliveryBatchRequest {
             skip: self.claimed.clone(),
             limit,
             endpoint_generation: Some(self.endpoint_generation),
@@ -111,7 +111,7 @@ impl EndpointQueue {
 
     /// Updates the endpoint's configuration and adds the deliveries that were read. Keeps
     /// connections open unless the URL has changed.
-    pub(super) fn refill(&mut self, batch: WebhookBatch, generation: u64, sender: &HttpSender) {
+    pub(super) fn refill(&mut self, batch: DeliveryBatch, generation: u64, sender: &HttpSender) {
         if let Some(endpoint) = batch.endpoint {
             if endpoint.url.as_str() != self.endpoint.url.as_str() {
                 self.client = Rc::new(sender.client_for(&endpoint.url));

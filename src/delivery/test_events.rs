@@ -35,7 +35,7 @@ impl DispatcherHandle {
         webhook: &Webhook,
         user: &str,
     ) -> Result<Option<TestReport>, StoreError> {
-        let (delivery, at) = self.store.allocate_test_delivery().await?;
+        let (delivery, at) = self.store.allocate_test_delivery_id().await?;
         let Some(secrets) = self.store.webhook_secrets(webhook.id.clone(), at).await? else {
             return Ok(None);
         };
@@ -56,7 +56,7 @@ impl DispatcherHandle {
             hold: None,
         };
         self.store
-            .record_test(webhook.id.clone(), delivery, body, attempt)
+            .record_test_delivery(webhook.id.clone(), delivery, body, attempt)
             .await?;
         Ok(Some(report))
     }
@@ -68,7 +68,7 @@ impl DispatcherHandle {
         secret: Secret,
         user: &str,
     ) -> Result<TestReport, StoreError> {
-        let (delivery, at) = self.store.allocate_test_delivery().await?;
+        let (delivery, at) = self.store.allocate_test_delivery_id().await?;
         let secrets = Secrets {
             current: secret,
             next: None,

@@ -160,7 +160,7 @@ pub(super) async fn sign_out_everywhere(
     context
         .app
         .store
-        .end_sessions(context.user()?.id.clone())
+        .end_all_sessions(context.user()?.id.clone())
         .await?;
     let mut response = context.redirect("/login");
     session::clear_cookies(&context, &mut response);

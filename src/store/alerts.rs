@@ -71,7 +71,7 @@ impl Store {
             .await?;
         if has_candidates {
             self.writer
-                .write_with_backpressure(move |tx| create_due(tx, public_url.as_deref()))
+                .write_with_backpressure(move |tx| insert_due_alerts(tx, public_url.as_deref()))
                 .await?;
         }
         self.reader.read(due_alerts).await
@@ -98,10 +98,10 @@ impl Store {
     }
 }
 
-fn create_due(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), StoreError> {
+fn insert_due_alerts(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), StoreError> {
     let now = tx.now;
     let expired = "DELETE FROM alerts WHERE created_at < ?1";
-    sql::execute(tx, expired, [tx.expiry_time(ALERT_MAX_AGE)])?;
+    sql::execute(tx, expired, [tx.expiry_cutoff(ALERT_MAX_AGE)])?;
     let failing = format!(
         "SELECT * FROM webhooks WHERE {FAILING_WITHOUT_ALERT}
          AND (failing_since <= ?1 OR consecutive_failures >= ?2) ORDER BY id"
@@ -112,7 +112,7 @@ fn create_due(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), Stor
     })?;
     for mut data in failing {
         data.last_failure = last_failure(tx, &data.webhook.id)?;
-        insert(tx, AlertEvent::Failing, &data)?;
+        insert_alert(tx, AlertEvent::Failing, &data)?;
         // The recovery alert will need `failing_since`, but a success resets that column before the
         // alert is created.
         let statement = "UPDATE webhooks SET alerted_at = ?2, alerted_failing_since = failing_since
@@ -125,7 +125,7 @@ fn create_due(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), Stor
     })?;
     for mut data in recovered {
         data.failed_in_a_row = None;
-        insert(tx, AlertEvent::Recovered, &data)?;
+        insert_alert(tx, AlertEvent::Recovered, &data)?;
         let statement =
             "UPDATE webhooks SET alerted_at = NULL, alerted_failing_since = NULL WHERE id = ?1";
         sql::execute(tx, statement, [&data.webhook.id])?;
@@ -133,7 +133,11 @@ fn create_due(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), Stor
     Ok(())
 }
 
-fn insert(tx: &mut WriteTx<'_>, event: AlertEvent, data: &AlertData) -> Result<(), StoreError> {
+fn insert_alert(
+    tx: &mut WriteTx<'_>,
+    event: AlertEvent,
+    data: &AlertData,
+) -> Result<(), StoreError> {
     let id: AlertId = tx.next_id();
     sql::execute(
         tx,

@@ -16,7 +16,8 @@ use crate::domain::id::TokenId;
 /// request.
 const LAST_USED_RESOLUTION: Duration = Duration::from_secs(60);
 
-const SELECT: &str = "SELECT users.*, api_tokens.id AS token_id, api_tokens.name AS token_name,
+const SELECT_API_TOKENS: &str =
+    "SELECT users.*, api_tokens.id AS token_id, api_tokens.name AS token_name,
     scope, creators.email AS creator, api_tokens.created_at AS token_created_at, last_used_at
     FROM api_tokens JOIN users ON users.id = api_tokens.user_id
     LEFT JOIN users AS creators ON creators.id = created_by";
@@ -34,7 +35,7 @@ impl Store {
     ) -> Result<ApiToken, UserError> {
         self.writer
             .write(move |tx| {
-                let user = users::by_email(tx, &user_email)?;
+                let user = users::require_user_by_email(tx, &user_email)?;
                 let id = tx.next_id();
                 sql::execute(
                     tx,
@@ -70,7 +71,7 @@ impl Store {
             .read(|c| {
                 sql::query_all(
                     c,
-                    &format!("{SELECT} ORDER BY api_tokens.id"),
+                    &format!("{SELECT_API_TOKENS} ORDER BY api_tokens.id"),
                     [],
                     token_from_row,
                 )
@@ -88,7 +89,7 @@ impl Store {
         let found = self
             .reader
             .read_inline(move |c| {
-                let statement = format!("{SELECT} WHERE token_hash = ?1");
+                let statement = format!("{SELECT_API_TOKENS} WHERE token_hash = ?1");
                 let token = sql::query_optional(c, &statement, [token_hash], token_from_row)?;
                 Ok::<_, StoreError>(token.map(|token| {
                     let needs_touch = token.last_used_at.is_none_or(|last_used_at| {
@@ -98,7 +99,7 @@ impl Store {
                 }))
             })
             .await?;
-        self.condition.verify_missing(found)
+        self.health.verify_missing_row(found)
     }
 
     /// Updates the last-used time of a token.

@@ -56,9 +56,9 @@ impl Store {
             .write_with_backpressure(move |tx| {
                 let mut healthy = HashSet::new();
                 let record = |finished| {
-                    let update = record(tx, finished, &schedule)?;
+                    let update = record_attempt(tx, finished, &schedule)?;
                     if let Some(update) = update.filter(|_| !finished.is_test) {
-                        update_health(tx, finished, update.state, &mut healthy)?;
+                        update_webhook_health(tx, finished, update.state, &mut healthy)?;
                     }
                     Ok(update)
                 };
@@ -68,14 +68,14 @@ impl Store {
     }
 
     /// Returns an id for the delivery of a test, and the time of the test event. The delivery is
-    /// stored with [`record_test`](Self::record_test), after its only attempt.
-    pub async fn allocate_test_delivery(&self) -> Result<(DeliveryId, Timestamp), StoreError> {
+    /// stored with [`record_test_delivery`](Self::record_test_delivery), after its only attempt.
+    pub async fn allocate_test_delivery_id(&self) -> Result<(DeliveryId, Timestamp), StoreError> {
         self.writer.write(|tx| Ok((tx.next_id(), tx.now))).await
     }
 
     /// Stores a test of a saved webhook in the delivery log. A successful test ends the webhook's
     /// hold.
-    pub async fn record_test(
+    pub async fn record_test_delivery(
         &self,
         webhook: WebhookId,
         delivery: DeliveryId,
@@ -84,7 +84,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.writer
             .write(move |tx| {
-                let event = events::insert(tx, EventType::Test, None, &body)?;
+                let event = events::insert_event(tx, EventType::Test, None, &body)?;
                 let state = if attempt.is_success() {
                     DeliveryState::Delivered
                 } else {
@@ -121,12 +121,12 @@ struct PreviousDeliveryState {
     has_body: bool,
 }
 
-fn record(
+fn record_attempt(
     tx: &mut WriteTx<'_>,
     finished: &FinishedAttempt,
     schedule: &RetrySchedule,
 ) -> Result<Option<DeliveryUpdate>, StoreError> {
-    if finished.attempt.is_success() && record_success_fast_path(tx, finished)? {
+    if finished.attempt.is_success() && record_success_if_pending(tx, finished)? {
         return Ok(Some(DeliveryUpdate {
             state: DeliveryState::Delivered,
             due_at: None,
@@ -153,7 +153,7 @@ fn record(
     let Some(before) = before else {
         return Ok(None);
     };
-    let ended_at = end_of_attempt(tx, finished);
+    let ended_at = attempt_ended_at(tx, finished);
     let DeliveryUpdate { state, due_at } =
         compute_next_state(&before, finished, ended_at, schedule);
     let finished_at = (state != DeliveryState::Pending).then_some(tx.now);
@@ -207,7 +207,7 @@ fn compute_next_state(
     DeliveryUpdate { state, due_at }
 }
 
-fn end_of_attempt(tx: &WriteTx<'_>, finished: &FinishedAttempt) -> Timestamp {
+fn attempt_ended_at(tx: &WriteTx<'_>, finished: &FinishedAttempt) -> Timestamp {
     tx.now.minus(tx.monotonic.saturating_sub(finished.ended))
 }
 
@@ -216,7 +216,7 @@ fn end_of_attempt(tx: &WriteTx<'_>, finished: &FinishedAttempt) -> Timestamp {
 /// Records nothing and returns `false` if the delivery isn't pending anymore, or if another attempt
 /// was recorded since it was read. A pending delivery still has its body, because deleting feedback
 /// cancels its deliveries. Therefore, the response can be stored.
-fn record_success_fast_path(
+fn record_success_if_pending(
     tx: &mut WriteTx<'_>,
     finished: &FinishedAttempt,
 ) -> Result<bool, StoreError> {
@@ -246,7 +246,7 @@ fn record_success_fast_path(
 ///
 /// `healthy` contains the webhooks whose last attempt in this transaction succeeded, so that a
 /// series of successes updates the webhook once.
-fn update_health<'a>(
+fn update_webhook_health<'a>(
     tx: &mut WriteTx<'_>,
     finished: &'a FinishedAttempt,
     state: DeliveryState,
@@ -280,7 +280,7 @@ fn update_health<'a>(
     if let Some(length) = attempt.hold {
         let hold =
             "UPDATE webhooks SET held_until = max(coalesce(held_until, 0), ?2) WHERE id = ?1";
-        let until = end_of_attempt(tx, finished).plus(length);
+        let until = attempt_ended_at(tx, finished).plus(length);
         sql::execute(tx, hold, params![webhook, until])?;
         tx.invalidate_read_ahead();
     }

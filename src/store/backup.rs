@@ -10,8 +10,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::Error as MigrationError;
 
 use super::db::error::{OpenError, describe_sqlite_error, is_damage};
-use super::db::files::LiveFiles;
-use super::db::open::{copy_into, database_path, require_database};
+use super::db::files::DatabaseFiles;
+use super::db::open::{copy_database, database_path, require_database};
 use super::db::{counters, schema_check};
 use target::BackupTarget;
 pub use target::TargetError;
@@ -58,21 +58,21 @@ pub struct DatabaseSummary {
 /// `path` must be a new name or a plain file. Rejects a file that belongs to a database, unless the
 /// database is a backup. The file is replaced atomically after the copy has been verified. An
 /// earlier error leaves the file unchanged.
-pub fn backup(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
+pub fn back_up_database(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
     let database = database_path(dir);
-    let source = open_existing(dir)?;
-    let live = LiveFiles::find(dir).map_err(|source| OpenError::Directory {
+    let source = open_existing_database(dir)?;
+    let live = DatabaseFiles::find_in(dir).map_err(|source| OpenError::Directory {
         path: dir.to_owned(),
         source,
     })?;
     let target = BackupTarget::open(path, &live)?;
     let partial = target.create_partial()?;
-    copy_into(&source, &partial.path).map_err(|error| copy_error(error, path))?;
-    let summary = match check(&open_read_only(&partial.path)?, &partial.path)? {
+    copy_database(&source, &partial.path).map_err(|error| copy_error(error, path))?;
+    let summary = match check_and_summarize(&open_read_only(&partial.path)?, &partial.path)? {
         Ok(summary) => summary,
         // Find out whether the database or only the copy is corrupt.
         Err(details) => {
-            check(&source, &database)?.map_err(BackupError::Corrupt)?;
+            check_and_summarize(&source, &database)?.map_err(BackupError::Corrupt)?;
             return Err(BackupError::CorruptCopy(details));
         }
     };
@@ -82,13 +82,13 @@ pub fn backup(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
 
 /// Checks the integrity of the database in `dir`, and returns its summary.
 pub fn check_database(dir: &Path) -> Result<DatabaseSummary, BackupError> {
-    let connection = open_existing(dir)?;
-    check(&connection, &database_path(dir))?.map_err(BackupError::Corrupt)
+    let connection = open_existing_database(dir)?;
+    check_and_summarize(&connection, &database_path(dir))?.map_err(BackupError::Corrupt)
 }
 
 /// Opens the database in `dir`. Fails if the database doesn't exist, or if this version of Miniback
 /// can't read it.
-fn open_existing(dir: &Path) -> Result<Connection, BackupError> {
+fn open_existing_database(dir: &Path) -> Result<Connection, BackupError> {
     require_database(dir)?;
     open_read_only(&database_path(dir))
 }
@@ -114,7 +114,7 @@ fn open_read_only(path: &Path) -> Result<Connection, BackupError> {
 
 /// Checks and summarizes a database. The inner error describes the corruption; the outer error
 /// means that the check couldn't run.
-fn check(
+fn check_and_summarize(
     connection: &Connection,
     path: &Path,
 ) -> Result<Result<DatabaseSummary, String>, BackupError> {
@@ -136,7 +136,7 @@ fn summarize(
     if result != "ok" {
         return Ok(Err("its integrity check failed".to_owned()));
     }
-    if let Some(difference) = schema_check::find_difference(connection)? {
+    if let Some(difference) = schema_check::find_schema_difference(connection)? {
         return Ok(Err(format!(
             "its schema isn't the expected one: {difference}"
         )));

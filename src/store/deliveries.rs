@@ -103,7 +103,7 @@ const NO_RESPONSE_COLUMNS: &str = "NULL AS response_headers, NULL AS response_bo
 
 /// Selects deliveries. `next_attempt_at` isn't before the end of a hold, unless a person requested
 /// a retry. `CROSS` fixes the order of the tables, so that rows are read in the order of the index.
-const SELECT: &str =
+const SELECT_DELIVERIES: &str =
     "SELECT deliveries.*, type, max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
     FROM deliveries CROSS JOIN events ON events.id = event_id
     CROSS JOIN webhooks ON webhooks.id = webhook_id";
@@ -120,13 +120,15 @@ impl Store {
         self.reader
             .read(move |c| {
                 let mut rows = match filter.state {
-                    Some(DeliveryState::Pending) => list_pending(c, &webhook, filter.event, &page)?,
-                    _ => list(c, &webhook, filter, &page)?,
+                    Some(DeliveryState::Pending) => {
+                        list_pending_deliveries(c, &webhook, filter.event, &page)?
+                    }
+                    _ => list_deliveries(c, &webhook, filter, &page)?,
                 };
                 for delivery in &mut rows {
                     delivery.attempts = attempts(c, &delivery.id, NO_RESPONSE_COLUMNS)?;
                 }
-                Ok(page.page_of(rows, |delivery| delivery.id.as_str()))
+                Ok(page.build_page(rows, |delivery| delivery.id.as_str()))
             })
             .await
     }
@@ -165,7 +167,7 @@ impl Store {
         self.reader
             .read(move |c| {
                 let statement = format!(
-                    "SELECT d.*, body FROM ({SELECT} WHERE deliveries.id = ?1) d
+                    "SELECT d.*, body FROM ({SELECT_DELIVERIES} WHERE deliveries.id = ?1) d
                      JOIN events ON events.id = event_id"
                 );
                 let found = sql::query_optional(c, &statement, [&id], |row| {
@@ -191,51 +193,56 @@ impl Store {
     }
 }
 
-fn list(
+fn list_deliveries(
     connection: &Connection,
     webhook: &WebhookId,
     filter: DeliveryFilter,
     page: &PageRequest,
 ) -> Result<Vec<DeliverySummary>, StoreError> {
-    let mut statement = format!("{SELECT} WHERE webhook_id = ? AND deliveries.id < ?");
+    let mut statement = format!("{SELECT_DELIVERIES} WHERE webhook_id = ? AND deliveries.id < ?");
     if let Some(state) = filter.state {
         // Use a literal instead of a parameter, so that SQLite can use the partial index.
         statement.push_str(&format!(" AND state = '{}'", state.as_str()));
     }
     statement.push_str(" AND type = coalesce(?, type) ORDER BY deliveries.id DESC LIMIT ?");
-    let values = params![webhook, page.upper_bound(), filter.event, page.row_limit()];
+    let values = params![
+        webhook,
+        page.id_upper_bound(),
+        filter.event,
+        page.row_limit()
+    ];
     sql::query_all(connection, &statement, values, delivery_from_row)
 }
 
 /// Lists pending deliveries, newest first, although their index is sorted by due time. Searches the
 /// 2,000 newest deliveries before the cursor first. Reads all pending deliveries of the webhook
 /// only if this search doesn't fill the page.
-fn list_pending(
+fn list_pending_deliveries(
     connection: &Connection,
     webhook: &WebhookId,
     event: Option<EventType>,
     page: &PageRequest,
 ) -> Result<Vec<DeliverySummary>, StoreError> {
-    const AMONG_NEWEST: (&str, &str) = (
+    const PENDING_AMONG_NEWEST: (&str, &str) = (
         "",
         "(SELECT id, event_id, state FROM deliveries WHERE webhook_id = ?1 AND id < ?2
         ORDER BY id DESC LIMIT 2000) WHERE state = 'pending'",
     );
-    const AMONG_PENDING: (&str, &str) = (
+    const ALL_PENDING: (&str, &str) = (
         "/* may sort pending deliveries */ ",
         "deliveries INDEXED BY deliveries_due
         WHERE webhook_id = ?1 AND state = 'pending' AND id < ?2",
     );
     let mut rows = Vec::new();
-    for (exemption, source) in [AMONG_NEWEST, AMONG_PENDING] {
+    for (exemption, source) in [PENDING_AMONG_NEWEST, ALL_PENDING] {
         let statement = format!(
-            "{exemption}{SELECT} WHERE deliveries.id IN (SELECT id FROM {source}
+            "{exemption}{SELECT_DELIVERIES} WHERE deliveries.id IN (SELECT id FROM {source}
                AND (?3 IS NULL
                  OR EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type = ?3))
                ORDER BY id DESC LIMIT ?4)
              ORDER BY deliveries.id DESC"
         );
-        let values = params![webhook, page.upper_bound(), event, page.row_limit()];
+        let values = params![webhook, page.id_upper_bound(), event, page.row_limit()];
         rows = sql::query_all(connection, &statement, values, delivery_from_row)?;
         if rows.len() > page.limit {
             break;

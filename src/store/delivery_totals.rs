@@ -26,7 +26,7 @@ pub struct DeliveryTotals {
 impl DeliveryTotals {
     /// Returns the number of events minus the number of deliveries in all states; 0 unless an event
     /// was lost.
-    pub fn unexplained(&self) -> i64 {
+    pub fn unexplained_events(&self) -> i64 {
         let states = self.delivered + self.pending + self.failed + self.canceled;
         self.events.cast_signed() - states.cast_signed()
     }
@@ -51,11 +51,11 @@ impl Store {
     pub async fn all_delivery_totals(
         &self,
     ) -> Result<HashMap<WebhookId, DeliveryTotals>, StoreError> {
-        self.reader.read(read_all).await
+        self.reader.read(read_all_totals).await
     }
 }
 
-pub(super) fn read_all(
+pub(super) fn read_all_totals(
     connection: &Connection,
 ) -> Result<HashMap<WebhookId, DeliveryTotals>, StoreError> {
     let rows = sql::query_all(connection, "SELECT * FROM delivery_totals", [], |row| {

@@ -58,9 +58,9 @@ fn redact_delivery_log(
     tx: &mut WriteTx<'_>,
     feedback: &FeedbackId,
 ) -> Result<ErasureCounts, StoreError> {
-    const FEEDBACK_EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
+    const FEEDBACK_EVENT_IDS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
     let deliveries =
-        format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {FEEDBACK_EVENTS}");
+        format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {FEEDBACK_EVENT_IDS}");
     let deliveries: Vec<(WebhookId, DeliveryState)> =
         sql::query_all(tx, &deliveries, [feedback], |row| row.try_into())?;
     for (webhook, state) in deliveries {
@@ -75,7 +75,7 @@ fn redact_delivery_log(
     }
     let canceled = sql::execute(
         tx,
-        &format!("{SET_CANCELED} WHERE state = 'pending' AND event_id IN {FEEDBACK_EVENTS}"),
+        &format!("{SET_CANCELED} WHERE state = 'pending' AND event_id IN {FEEDBACK_EVENT_IDS}"),
         params![feedback, tx.now],
     )?;
     if canceled > 0 {
@@ -85,7 +85,7 @@ fn redact_delivery_log(
     let attempts = redact(&format!(
         "UPDATE attempts SET request_headers = NULL, response_headers = NULL,
          response_body = NULL, error = NULL
-         WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {FEEDBACK_EVENTS})"
+         WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {FEEDBACK_EVENT_IDS})"
     ))?;
     let bodies = redact("UPDATE events SET body = NULL WHERE feedback_id = ?1")?;
     redact("UPDATE idempotency_keys SET response = NULL WHERE feedback_id = ?1")?;

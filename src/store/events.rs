@@ -29,7 +29,7 @@ pub(super) fn store_event(
     if webhooks.is_empty() {
         return Ok(());
     }
-    let event = insert(tx, EventType::Topic(topic), Some(&feedback.id), &body)?;
+    let event = insert_event(tx, EventType::Topic(topic), Some(&feedback.id), &body)?;
     for webhook in webhooks {
         let id: DeliveryId = tx.next_id();
         sql::execute(
@@ -46,7 +46,7 @@ pub(super) fn store_event(
 }
 
 /// Stores an event but not its deliveries. Returns the event's id.
-pub(super) fn insert(
+pub(super) fn insert_event(
     tx: &mut WriteTx<'_>,
     event_type: EventType,
     feedback: Option<&FeedbackId>,

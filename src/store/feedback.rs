@@ -51,7 +51,7 @@ pub struct StatusCounts {
     pub resolved: u64,
 }
 
-const COLUMNS: &str = "feedback.*, projects.name AS project_name, slug AS project_slug";
+const FEEDBACK_COLUMNS: &str = "feedback.*, projects.name AS project_name, slug AS project_slug";
 
 impl Store {
     /// Stores feedback with the deliveries of `feedback.created`.
@@ -69,12 +69,12 @@ impl Store {
             .write_without_savepoint(move |tx| {
                 if let Some(key) = &idempotency
                     && let Some(created) =
-                        find_created(tx, key, tx.expiry_time(idempotency::LIFETIME))?
+                        find_created_by_key(tx, key, tx.expiry_cutoff(idempotency::KEY_LIFETIME))?
                 {
                     return Ok(created);
                 }
-                let feedback = prepare(tx, new)?;
-                insert(tx, &feedback)?;
+                let feedback = prepare_feedback(tx, new)?;
+                insert_feedback(tx, &feedback)?;
                 tx.record_feedback_change(&feedback.project.id, None, Some(feedback.status));
                 let body = event::feedback_created_body(&feedback);
                 events::store_event(tx, Topic::FeedbackCreated, &feedback, body)?;
@@ -100,13 +100,13 @@ impl Store {
         key: IdempotencyKey,
         now: Timestamp,
     ) -> Result<Option<CreatedFeedback>, CreateFeedbackError> {
-        let valid_after = now.minus(idempotency::LIFETIME);
-        let find = move |c: &Connection| find_created(c, &key, valid_after);
+        let valid_after = now.minus(idempotency::KEY_LIFETIME);
+        let find = move |c: &Connection| find_created_by_key(c, &key, valid_after);
         self.reader.read_inline(find).await
     }
 
     pub async fn feedback(&self, id: FeedbackId) -> Result<Option<Feedback>, StoreError> {
-        self.reader.read(move |c| find(c, &id)).await
+        self.reader.read(move |c| find_feedback(c, &id)).await
     }
 
     /// Returns a page of the feedback that matches the filter, newest first.
@@ -138,7 +138,7 @@ impl Store {
             .read_slow(move |c| {
                 let mut counts = StatusCounts::default();
                 for status in FeedbackStatus::ALL {
-                    *counts.get_mut(status) = match &filter.search {
+                    *counts.count_mut(status) = match &filter.search {
                         Some(query) => {
                             let filter = FeedbackFilter {
                                 status: Some(status),
@@ -163,7 +163,7 @@ impl Store {
     ) -> Result<bool, ChangeError<Feedback>> {
         self.writer
             .write(move |tx| {
-                if let Some(feedback) = find(tx, &id)? {
+                if let Some(feedback) = find_feedback(tx, &id)? {
                     precondition.check(&feedback)?;
                 }
                 Ok(erasure::erase_feedback(tx, &id)?.is_some())
@@ -187,7 +187,7 @@ impl Store {
 }
 
 impl StatusCounts {
-    pub(super) fn get_mut(&mut self, status: FeedbackStatus) -> &mut u64 {
+    pub(super) fn count_mut(&mut self, status: FeedbackStatus) -> &mut u64 {
         match status {
             FeedbackStatus::New => &mut self.new,
             FeedbackStatus::Reviewed => &mut self.reviewed,
@@ -198,16 +198,16 @@ impl StatusCounts {
 
 /// Returns a statement that reads feedback. `CROSS` fixes the order of the tables, so that rows are
 /// read in the order of the index.
-pub(super) fn select(condition: &str) -> String {
+pub(super) fn select_statement(condition: &str) -> String {
     format!(
-        "SELECT {COLUMNS} FROM feedback CROSS JOIN projects ON projects.id = project_id
+        "SELECT {FEEDBACK_COLUMNS} FROM feedback CROSS JOIN projects ON projects.id = project_id
          WHERE {condition}"
     )
 }
 
 pub(super) fn list_statement(filter: &FeedbackFilter) -> String {
     let conditions = filter.sql_conditions();
-    select(&format!(
+    select_statement(&format!(
         "{conditions} feedback.id < ?3 ORDER BY feedback.id DESC LIMIT ?4"
     ))
 }
@@ -220,7 +220,7 @@ fn read_batch(
 ) -> Result<Page<Feedback>, StoreError> {
     let mut batch = Page::default();
     let (mut bytes, mut has_more) = (0, false);
-    let mut visit = |row: &Row<'_>| {
+    let mut on_match = |row: &Row<'_>| {
         has_more = batch.items.len() >= page.limit || bytes >= max_bytes;
         if !has_more {
             let feedback = feedback_from_row(row)?;
@@ -231,18 +231,25 @@ fn read_batch(
     };
     if let Some(query) = &filter.search {
         let before = page.before.as_deref();
-        search::scan_matches(connection, query, filter, before, COLUMNS, visit)?;
+        search::for_each_match(
+            connection,
+            query,
+            filter,
+            before,
+            FEEDBACK_COLUMNS,
+            on_match,
+        )?;
     } else {
         let values = params![
             filter.project,
             filter.status,
-            page.upper_bound(),
+            page.id_upper_bound(),
             page.row_limit()
         ];
         let mut statement = sql::prepare(connection, &list_statement(filter))?;
         let mut rows = statement.query(values)?;
         while let Some(row) = rows.next()?
-            && visit(row)?
+            && on_match(row)?
         {}
     }
     if has_more {
@@ -261,13 +268,13 @@ fn count_with_status(
     sql::query_value(connection, statement, params![status, project])
 }
 
-pub(super) fn find(
+pub(super) fn find_feedback(
     connection: &Connection,
     id: &FeedbackId,
 ) -> Result<Option<Feedback>, StoreError> {
     sql::query_optional(
         connection,
-        &select("feedback.id = ?1"),
+        &select_statement("feedback.id = ?1"),
         [id],
         feedback_from_row,
     )
@@ -275,7 +282,7 @@ pub(super) fn find(
 
 /// Returns the feedback that an earlier request with this idempotency key created. Fails if that
 /// request was different, or if the feedback was deleted.
-fn find_created(
+fn find_created_by_key(
     connection: &Connection,
     key: &IdempotencyKey,
     valid_after: Timestamp,
@@ -298,8 +305,11 @@ fn find_created(
 
 /// Returns the feedback to be stored, with an id, its project, and the current time. Fails if the
 /// project doesn't exist or is paused.
-fn prepare(tx: &mut WriteTx<'_>, new: NewFeedback) -> Result<Feedback, CreateFeedbackError> {
-    let Some(project) = projects::find(tx, &new.project)? else {
+fn prepare_feedback(
+    tx: &mut WriteTx<'_>,
+    new: NewFeedback,
+) -> Result<Feedback, CreateFeedbackError> {
+    let Some(project) = projects::find_project(tx, &new.project)? else {
         return Err(CreateFeedbackError::UnknownProject(new.project));
     };
     if project.status == ProjectStatus::Paused {
@@ -321,7 +331,7 @@ fn prepare(tx: &mut WriteTx<'_>, new: NewFeedback) -> Result<Feedback, CreateFee
     })
 }
 
-fn insert(tx: &WriteTx<'_>, feedback: &Feedback) -> Result<(), StoreError> {
+fn insert_feedback(tx: &WriteTx<'_>, feedback: &Feedback) -> Result<(), StoreError> {
     sql::execute(
         tx,
         "INSERT INTO feedback (number, id, project_id, status, message, email, normalized_email,

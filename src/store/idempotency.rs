@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::domain::id::FeedbackId;
 
 /// The period during which a key is valid.
-pub(super) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+pub(super) const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Maximum number of expired keys that are deleted when a key is stored.
 const DELETE_BATCH_SIZE: i64 = 4;
 
@@ -71,7 +71,7 @@ pub(super) fn store_response(
     sql::execute(
         tx,
         expired,
-        params![tx.expiry_time(LIFETIME), DELETE_BATCH_SIZE],
+        params![tx.expiry_cutoff(KEY_LIFETIME), DELETE_BATCH_SIZE],
     )?;
     sql::execute(
         tx,
@@ -92,12 +92,12 @@ pub(super) fn store_response(
 }
 
 /// Adds `by` milliseconds to the times of the keys that were valid after `time`.
-pub(super) fn move_valid(
+pub(super) fn move_valid_keys(
     connection: &Connection,
     time: Timestamp,
     by: i64,
 ) -> Result<(), StoreError> {
     let statement = "UPDATE idempotency_keys SET created_at = created_at + ?2
         WHERE created_at > ?1";
-    sql::execute(connection, statement, params![time.minus(LIFETIME), by]).map(|_| ())
+    sql::execute(connection, statement, params![time.minus(KEY_LIFETIME), by]).map(|_| ())
 }

@@ -52,7 +52,7 @@ impl Store {
                         oldest_pending: None,
                     })
                 })?;
-                let totals = delivery_totals::read_all(c)?;
+                let totals = delivery_totals::read_all_totals(c)?;
                 for webhook in &mut webhooks {
                     webhook.totals = totals.get(&webhook.id).copied().unwrap_or_default();
                     // Ids ascend with time, so the delivery with the lowest id is the oldest. The

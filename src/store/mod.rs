@@ -16,7 +16,6 @@ mod erasure;
 mod events;
 mod feedback;
 mod idempotency;
-mod keys;
 mod metrics;
 mod one_time_links;
 mod origins;
@@ -29,6 +28,7 @@ mod retention;
 mod search;
 mod secrets;
 mod sessions;
+mod signing_keys;
 mod status_history;
 mod users;
 mod vacuum;
@@ -41,14 +41,14 @@ use tokio::sync::Notify;
 
 pub use alerts::{Alert, DueAlerts};
 pub use attempts::{DeliveryUpdate, FinishedAttempt};
-pub use backup::{BackupError, DatabaseSummary, TargetError, backup, check_database};
+pub use backup::{BackupError, DatabaseSummary, TargetError, back_up_database, check_database};
 pub use db::change_feed::{ChangeFeed, ChangeKind};
-pub use db::condition::DatabaseProblem;
 pub use db::error::{OpenError, StoreError};
-pub use db::lock::{DirectoryLock, LockHolder, lock, lock_holder};
-pub use db::open::{create_directory, database_path, require_database};
+pub use db::file_permissions::{FileExposure, find_file_exposures};
+pub use db::health::DatabaseProblem;
+pub use db::lock::{DirectoryLock, LockHolder, lock_data_directory, lock_holder};
+pub use db::open::{create_data_directory, database_path, require_database};
 pub use db::page::{Page, PageRequest};
-pub use db::protection::{Exposure, find_exposures};
 pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliverySummary, FeedbackDelivery,
     LoggedAttempt, LoggedRequest,
@@ -60,21 +60,23 @@ pub use idempotency::IdempotencyKey;
 pub use metrics::{Metrics, WebhookMetrics};
 pub use one_time_links::{LinkError, LinkPurpose, OneTimeLink};
 pub use origins::{AllowOriginResult, OriginStats};
-pub use outbox::{BatchRequest, DueBatches, DueDelivery, EndpointConfig, WebhookBatch};
+pub use outbox::{
+    DeliveryBatch, DeliveryBatchRequest, DueDelivery, DueDeliveryBatches, EndpointConfig,
+};
 pub use precondition::{ChangeError, Precondition};
 pub use privacy::{PersonalDelivery, PersonalFeedback};
 pub use projects::{CreateProjectError, ProjectPatch};
 pub use redelivery::{PendingDeliveryError, RedeliverError};
 pub use search::{FeedbackFilter, SEARCH_COUNT_MAX};
-pub use secrets::RotateError;
+pub use secrets::RotateSecretError;
 pub use sessions::{NewSession, Session, SessionRecord};
 pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};
 pub use users::UserError;
 pub use webhooks::SaveWebhookError;
 
-use db::clock_follower::ClockFollower;
-use db::condition::DatabaseCondition;
+use db::clock_jumps::ClockJumpFollower;
 use db::file_guard::FileGuard;
+use db::health::DatabaseHealth;
 use db::{integrity_check, open, reader, sql, wal, writer};
 
 use crate::clock::Clock;
@@ -85,7 +87,7 @@ use crate::domain::id::IdSequence;
 pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
-    condition: DatabaseCondition,
+    health: DatabaseHealth,
     notifiers: writer::CommitNotifiers,
     feedback_created: Arc<Notify>,
 }
@@ -94,15 +96,15 @@ impl Store {
     /// Opens the database in the directory `dir`. Creates or migrates it if necessary. `lock` is
     /// the caller's lock on `dir`; `None` if another process may be serving the database.
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
-        let connection = open::open(dir, lock)?;
+        let connection = open::open_or_create_database(dir, lock)?;
         let path = database_path(dir);
         let guard = lock.map(|_| FileGuard::new(&path)).transpose()?;
         let lock_file = lock
             .zip(guard.as_ref())
-            .map(|(lock, guard)| lock.file_writer(guard.database));
-        let condition = DatabaseCondition::new(lock_file, guard);
+            .map(|(lock, guard)| lock.lock_file_writer(guard.database));
+        let health = DatabaseHealth::new(lock_file, guard);
         if lock.is_some() {
-            integrity_check::check(&connection, &path, &condition)?;
+            integrity_check::check_integrity(&connection, &path, &health)?;
         }
         let ids = IdSequence::after(sql::max_ulid(&connection)?);
         let notifiers = writer::CommitNotifiers::new(clock.now());
@@ -110,14 +112,13 @@ impl Store {
             tracing::debug!(%error, "opening the database connections failed");
             OpenError::Connections
         };
-        let reader =
-            reader::Reader::open(&path, condition.clone()).map_err(|error| failed(&error))?;
-        let served = |clock| writer::ServedDatabase {
+        let reader = reader::Reader::open(&path, health.clone()).map_err(|error| failed(&error))?;
+        let server_state = |clock| writer::ServerWriterState {
             wal: wal::Wal::for_database(&path),
             clock,
         };
-        let served = lock
-            .map(|_| ClockFollower::start(&connection, clock.clone()).map(served))
+        let server_state = lock
+            .map(|_| ClockJumpFollower::start(&connection, clock.clone()).map(server_state))
             .transpose()
             .map_err(|error| failed(&error))?;
         let writer = writer::Writer::start(
@@ -125,14 +126,14 @@ impl Store {
             ids,
             clock,
             notifiers.clone(),
-            condition.clone(),
-            served,
+            health.clone(),
+            server_state,
         )
         .map_err(|error| failed(&error))?;
         Ok(Self {
             writer,
             reader,
-            condition,
+            health,
             notifiers,
             feedback_created: Arc::default(),
         })
@@ -162,17 +163,17 @@ impl Store {
 
     /// Returns the known problem of the database, or `None` if no problem is known.
     pub fn problem(&self) -> Option<DatabaseProblem> {
-        self.condition.problem()
+        self.health.problem()
     }
 
     /// Returns `false` if writes are rejected, because the database files were moved or changed.
     pub fn is_writable(&self) -> bool {
-        self.condition.check_writable().is_ok()
+        self.health.check_writable().is_ok()
     }
 
     /// Returns whether the last write failed because the disk is full or failing.
     pub fn is_disk_full(&self) -> bool {
-        self.condition.is_disk_full()
+        self.health.is_disk_full()
     }
 
     /// Requests a check of the database files and of the system clock. Doesn't wait for the result.

@@ -80,7 +80,8 @@ impl From<UserError> for LinkError {
     }
 }
 
-const SELECT: &str = "SELECT links.id AS link_id, coalesce(links.email, users.email) AS link_email,
+const SELECT_LINKS: &str =
+    "SELECT links.id AS link_id, coalesce(links.email, users.email) AS link_email,
     coalesce(links.role, users.role) AS role, user_id, creators.email AS creator,
     links.created_at AS link_created_at, expires_at
     FROM one_time_links AS links LEFT JOIN users ON users.id = user_id
@@ -117,7 +118,7 @@ impl Store {
                     token_hash,
                     valid_for,
                 };
-                insert(tx, &link)
+                insert_link(tx, &link)
             })
             .await
     }
@@ -134,7 +135,7 @@ impl Store {
         self.writer
             .write(move |tx| {
                 ensure_is_admin(tx, &created_by)?;
-                if users::find_by_email(tx, &email)?.is_some() {
+                if users::find_user_by_email(tx, &email)?.is_some() {
                     return Err(UserError::EmailTaken(email).into());
                 }
                 let earlier = "DELETE FROM one_time_links WHERE normalized_email = ?1";
@@ -147,7 +148,7 @@ impl Store {
                     token_hash,
                     valid_for,
                 };
-                Ok(insert(tx, &link)?)
+                Ok(insert_link(tx, &link)?)
             })
             .await
     }
@@ -164,7 +165,7 @@ impl Store {
         self.writer
             .write(move |tx| {
                 ensure_is_admin(tx, &created_by)?;
-                let user = users::by_id(tx, &user)?;
+                let user = users::require_user_by_id(tx, &user)?;
                 let earlier = "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
                 sql::execute(tx, earlier, [&user.id])?;
                 let link = NewLink {
@@ -175,7 +176,7 @@ impl Store {
                     token_hash,
                     valid_for,
                 };
-                insert(tx, &link)?;
+                insert_link(tx, &link)?;
                 Ok(user)
             })
             .await
@@ -186,7 +187,7 @@ impl Store {
         self.reader
             .read(move |c| {
                 let statement = format!(
-                    "{SELECT} WHERE purpose IN ('invitation', 'reset') AND expires_at > ?1
+                    "{SELECT_LINKS} WHERE purpose IN ('invitation', 'reset') AND expires_at > ?1
                      ORDER BY links.id"
                 );
                 sql::query_all(c, &statement, [now], link_from_row)
@@ -213,7 +214,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.reader
-            .read(move |c| Ok(user_of_link(c, purpose, token_hash, now)?.is_some()))
+            .read(move |c| Ok(find_link_user(c, purpose, token_hash, now)?.is_some()))
             .await
     }
 
@@ -240,8 +241,8 @@ impl Store {
         self.writer
             .write(move |tx| {
                 consume_link(tx, LinkPurpose::Setup, link_hash)?;
-                let user = users::insert_first(tx, &email, &password_hash)?;
-                sessions::start(tx, &user.id, &session)?;
+                let user = users::insert_first_user(tx, &email, &password_hash)?;
+                sessions::insert_session(tx, &user.id, &session)?;
                 Ok(user)
             })
             .await
@@ -257,7 +258,7 @@ impl Store {
             .write(move |tx| {
                 let user =
                     consume_link(tx, LinkPurpose::SignIn, link_hash)?.ok_or(LinkError::Invalid)?;
-                Ok(sessions::start(tx, &user, &session)?)
+                Ok(sessions::insert_session(tx, &user, &session)?)
             })
             .await
     }
@@ -275,8 +276,9 @@ impl Store {
                 let invitation =
                     find_valid_link(tx, purpose, link_hash, tx.now)?.ok_or(LinkError::Invalid)?;
                 consume_link(tx, purpose, link_hash)?;
-                let user = users::insert(tx, &invitation.email, &password_hash, invitation.role)?;
-                sessions::start(tx, &user.id, &session)?;
+                let user =
+                    users::insert_user(tx, &invitation.email, &password_hash, invitation.role)?;
+                sessions::insert_session(tx, &user.id, &session)?;
                 Ok(user)
             })
             .await
@@ -295,7 +297,7 @@ impl Store {
                 let user =
                     consume_link(tx, LinkPurpose::Reset, link_hash)?.ok_or(LinkError::Invalid)?;
                 users::store_password(tx, &user, &password_hash, None)?;
-                Ok(sessions::start(tx, &user, &session)?)
+                Ok(sessions::insert_session(tx, &user, &session)?)
             })
             .await
     }
@@ -304,17 +306,17 @@ impl Store {
 /// Fails unless the user is still an admin, because a deleted or demoted admin must not create
 /// links.
 fn ensure_is_admin(connection: &Connection, user: &UserId) -> Result<(), LinkError> {
-    match users::by_id(connection, user) {
+    match users::require_user_by_id(connection, user) {
         Ok(user) if user.role == Role::Admin => Ok(()),
         Ok(_) | Err(UserError::NotFound(_)) => Err(LinkError::NotAdmin),
         Err(error) => Err(error.into()),
     }
 }
 
-fn insert(tx: &mut WriteTx<'_>, link: &NewLink<'_>) -> Result<(), StoreError> {
+fn insert_link(tx: &mut WriteTx<'_>, link: &NewLink<'_>) -> Result<(), StoreError> {
     // Delete expired links whenever a link is created.
     let expired = "DELETE FROM one_time_links WHERE expires_at <= ?1";
-    sql::execute(tx, expired, [tx.expiry_time(Duration::ZERO)])?;
+    sql::execute(tx, expired, [tx.expiry_cutoff(Duration::ZERO)])?;
     let id: LinkId = tx.next_id();
     sql::execute(
         tx,
@@ -339,7 +341,7 @@ fn insert(tx: &mut WriteTx<'_>, link: &NewLink<'_>) -> Result<(), StoreError> {
 
 /// Returns the user of a valid link: `None` for an invalid link, `Some(None)` for a valid link
 /// without a user.
-fn user_of_link(
+fn find_link_user(
     connection: &Connection,
     purpose: LinkPurpose,
     token_hash: [u8; 32],
@@ -357,7 +359,8 @@ fn find_valid_link(
     token_hash: [u8; 32],
     now: Timestamp,
 ) -> Result<Option<OneTimeLink>, StoreError> {
-    let statement = format!("{SELECT} WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3");
+    let statement =
+        format!("{SELECT_LINKS} WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3");
     let values = params![token_hash, purpose, now];
     sql::query_optional(connection, &statement, values, link_from_row)
 }
@@ -368,7 +371,7 @@ fn consume_link(
     purpose: LinkPurpose,
     token_hash: [u8; 32],
 ) -> Result<Option<UserId>, LinkError> {
-    let user = user_of_link(tx, purpose, token_hash, tx.now)?.ok_or(LinkError::Invalid)?;
+    let user = find_link_user(tx, purpose, token_hash, tx.now)?.ok_or(LinkError::Invalid)?;
     let statement = "DELETE FROM one_time_links WHERE token_hash = ?1";
     sql::execute(tx, statement, [token_hash])?;
     Ok(user)

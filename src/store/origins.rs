@@ -77,7 +77,7 @@ impl Store {
         self.writer
             .write(move |tx| {
                 sql::execute(tx, upsert, params![project, origin, tx.now])?;
-                delete_oldest(tx, &project)
+                delete_oldest_origins(tx, &project)
             })
             .await
     }
@@ -101,7 +101,7 @@ impl Store {
     ) -> Result<Option<AllowOriginResult>, StoreError> {
         self.writer
             .write(move |tx| {
-                let Some(mut project) = projects::find(tx, &project)? else {
+                let Some(mut project) = projects::find_project(tx, &project)? else {
                     return Ok(None);
                 };
                 let list = &mut project.allowed_origins;
@@ -135,7 +135,7 @@ fn normalize_origin(origin: String) -> Option<String> {
 
 /// Deletes all but the latest origins of a project. Accepted and rejected origins have separate
 /// limits, so rejected origins can't evict accepted origins.
-fn delete_oldest(tx: &WriteTx<'_>, project: &ProjectId) -> Result<(), StoreError> {
+fn delete_oldest_origins(tx: &WriteTx<'_>, project: &ProjectId) -> Result<(), StoreError> {
     for (kind, time) in [
         ("accepted_at IS NOT NULL", "accepted_at"),
         ("accepted_at IS NULL", "rejected_at"),

@@ -48,10 +48,10 @@ pub struct DueDelivery {
 
 /// Due deliveries of one webhook.
 #[derive(Clone, Debug)]
-pub struct WebhookBatch {
+pub struct DeliveryBatch {
     pub webhook: WebhookId,
     /// `None` if the caller already has the current config; see
-    /// [`BatchRequest::endpoint_generation`].
+    /// [`DeliveryBatchRequest::endpoint_generation`].
     pub endpoint: Option<EndpointConfig>,
     pub deliveries: Vec<DueDelivery>,
     /// Whether more deliveries are due than were read.
@@ -60,8 +60,8 @@ pub struct WebhookBatch {
 
 /// Due deliveries of all webhooks.
 #[derive(Clone, Debug, Default)]
-pub struct DueBatches {
-    pub batches: Vec<WebhookBatch>,
+pub struct DueDeliveryBatches {
+    pub batches: Vec<DeliveryBatch>,
     /// The earliest time when a delivery that isn't due yet becomes due.
     pub next_due_at: Option<Timestamp>,
     /// The batches are valid while this equals [`Store::outbox_generation`]. Afterward, a
@@ -71,7 +71,7 @@ pub struct DueBatches {
 
 /// A request for due deliveries of one webhook.
 #[derive(Clone, Debug, Default)]
-pub struct BatchRequest {
+pub struct DeliveryBatchRequest {
     /// Deliveries to skip, because the caller has read them ahead or they are in flight.
     pub skip: HashSet<Ulid>,
     /// Maximum number of deliveries; 0 skips the webhook.
@@ -83,12 +83,13 @@ pub struct BatchRequest {
 
 /// Selects pending deliveries. Reads only the index, which is sorted by due time. This makes it
 /// cheap to skip deliveries that are already read ahead or in flight.
-const PENDING_IDS: &str = "SELECT id, due_at, rowid FROM deliveries
+const SELECT_PENDING_IDS: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id";
 /// Selects pending deliveries whose retry a person requested. They are sent even during a hold.
-const REQUESTED_RETRIES: &str = "SELECT id, due_at, rowid FROM deliveries
+const SELECT_REQUESTED_RETRIES: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' AND retry_requested = 1 ORDER BY due_at, id";
-const PENDING_DELIVERY: &str = "SELECT type, attempts, events.created_at, body, retry_requested
+const SELECT_DELIVERY_BY_ROWID: &str =
+    "SELECT type, attempts, events.created_at, body, retry_requested
     FROM deliveries CROSS JOIN events ON events.id = event_id WHERE deliveries.rowid = ?1";
 
 impl Store {
@@ -100,16 +101,16 @@ impl Store {
     pub async fn due_deliveries(
         &self,
         clock: Clock,
-        requests: HashMap<WebhookId, BatchRequest>,
-        default_request: Option<BatchRequest>,
-    ) -> Result<DueBatches, StoreError> {
+        requests: HashMap<WebhookId, DeliveryBatchRequest>,
+        default_request: Option<DeliveryBatchRequest>,
+    ) -> Result<DueDeliveryBatches, StoreError> {
         // Get the generation before the read, so that a change during the read makes the result
         // outdated.
         let generation = self.outbox_generation();
         let read = move |connection: &Connection| {
             clock.read_at_now(|now| {
                 let default_request = default_request.as_ref();
-                read_due(connection, generation, now, &requests, default_request)
+                read_due_batches(connection, generation, now, &requests, default_request)
             })
         };
         self.reader.read(read).await
@@ -123,16 +124,16 @@ impl Store {
     }
 }
 
-fn read_due(
+fn read_due_batches(
     connection: &Connection,
     generation: u64,
     now: Timestamp,
-    requests: &HashMap<WebhookId, BatchRequest>,
-    default_request: Option<&BatchRequest>,
-) -> Result<DueBatches, StoreError> {
-    let mut due = DueBatches {
+    requests: &HashMap<WebhookId, DeliveryBatchRequest>,
+    default_request: Option<&DeliveryBatchRequest>,
+) -> Result<DueDeliveryBatches, StoreError> {
+    let mut due = DueDeliveryBatches {
         generation,
-        ..DueBatches::default()
+        ..DueDeliveryBatches::default()
     };
     let webhooks =
         "SELECT id, held_until FROM webhooks WHERE enabled AND deleted_at IS NULL ORDER BY id";
@@ -144,8 +145,8 @@ fn read_due(
             continue;
         };
         let held_until = held_until.filter(|until| *until > now);
-        let statement = held_until.map_or(PENDING_IDS, |_| REQUESTED_RETRIES);
-        let mut pending = read_pending(connection, statement, &webhook, request, now)?;
+        let statement = held_until.map_or(SELECT_PENDING_IDS, |_| SELECT_REQUESTED_RETRIES);
+        let mut pending = read_pending_deliveries(connection, statement, &webhook, request, now)?;
         if let Some(until) = held_until {
             pending.next_due_at = next_due_after_hold(connection, &webhook, until)?;
         }
@@ -157,10 +158,10 @@ fn read_due(
         let endpoint = if has_endpoint {
             None
         } else {
-            read_endpoint(connection, &webhook)?
+            read_endpoint_config(connection, &webhook)?
         };
         if has_endpoint || endpoint.is_some() {
-            due.batches.push(WebhookBatch {
+            due.batches.push(DeliveryBatch {
                 webhook,
                 endpoint,
                 deliveries: pending.deliveries,
@@ -193,17 +194,17 @@ fn next_due_after_hold(
 }
 
 /// Reads a webhook's due deliveries in the order of their due times. `statement` is
-/// [`PENDING_IDS`] or [`REQUESTED_RETRIES`].
-fn read_pending(
+/// [`SELECT_PENDING_IDS`] or [`SELECT_REQUESTED_RETRIES`].
+fn read_pending_deliveries(
     connection: &Connection,
     statement: &str,
     webhook: &WebhookId,
-    request: &BatchRequest,
+    request: &DeliveryBatchRequest,
     now: Timestamp,
 ) -> Result<PendingDeliveries, StoreError> {
     let (mut pending, mut bytes) = (PendingDeliveries::default(), 0);
     let mut ids = sql::prepare(connection, statement)?;
-    let mut delivery = sql::prepare(connection, PENDING_DELIVERY)?;
+    let mut delivery = sql::prepare(connection, SELECT_DELIVERY_BY_ROWID)?;
     let mut rows = ids.query([webhook])?;
     while let Some(row) = rows.next()? {
         let id = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
@@ -235,7 +236,7 @@ fn read_pending(
     Ok(pending)
 }
 
-fn read_endpoint(
+fn read_endpoint_config(
     connection: &Connection,
     webhook: &WebhookId,
 ) -> Result<Option<EndpointConfig>, StoreError> {
@@ -244,7 +245,7 @@ fn read_endpoint(
         Ok(EndpointConfig {
             webhook: webhook.clone(),
             url: row.get("url")?,
-            secrets: secrets::read_secrets(row)?,
+            secrets: secrets::secrets_from_row(row)?,
             headers: row.get::<_, Json<_>>("headers")?.0,
         })
     })

@@ -53,13 +53,13 @@ impl Store {
         let email = normalize_email(email);
         self.reader
             .read_slow(move |c| {
-                let statement = feedback::select(
+                let statement = feedback::select_statement(
                     "normalized_email = ?1 AND feedback.id < ?2
                      ORDER BY feedback.id DESC LIMIT ?3",
                 );
-                let values = params![email, page.upper_bound(), page.row_limit()];
+                let values = params![email, page.id_upper_bound(), page.row_limit()];
                 let rows = sql::query_all(c, &statement, values, feedback::feedback_from_row)?;
-                Ok(page.page_of(rows, |feedback| feedback.id.as_str()))
+                Ok(page.build_page(rows, |feedback| feedback.id.as_str()))
             })
             .await
     }
@@ -101,7 +101,7 @@ impl Store {
                         deliveries::attempts(c, &delivery.id, deliveries::FULL_RESPONSE_COLUMNS)?;
                 }
                 Ok(PersonalFeedback {
-                    history: status_history::entries(c, &feedback.id)?,
+                    history: status_history::read_status_history(c, &feedback.id)?,
                     feedback,
                     deliveries,
                 })
@@ -113,7 +113,7 @@ impl Store {
     /// feedback with this email is left.
     ///
     /// After the last batch, call [`purge_free_pages`](Self::purge_free_pages).
-    pub async fn erase_batch(&self, email: &str) -> Result<ErasureCounts, StoreError> {
+    pub async fn erase_feedback_batch(&self, email: &str) -> Result<ErasureCounts, StoreError> {
         let email = normalize_email(email);
         self.writer
             .write(move |tx| {
@@ -140,7 +140,7 @@ impl Store {
 
     /// Removes erased content from the WAL and from pages that were freed earlier.
     pub async fn purge_free_pages(&self) -> Result<(), StoreError> {
-        while self.vacuum_step_keeping_none().await? > 0 {}
+        while self.incremental_vacuum_without_reserve().await? > 0 {}
         for _ in 0..10 {
             if self.writer.truncate_wal().await? {
                 return Ok(());

@@ -48,7 +48,7 @@ impl Store {
                         return Err(CreateProjectError::SlugTaken(slug));
                     }
                     Some(slug) => slug,
-                    None => free_slug(tx, &slug_from_name(&name))?,
+                    None => find_free_slug(tx, &slug_from_name(&name))?,
                 };
                 let project = Project {
                     id: tx.next_id(),
@@ -80,9 +80,9 @@ impl Store {
         self.reader
             .read(move |c| {
                 let statement = "SELECT * FROM projects WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
-                let values = params![page.upper_bound(), page.row_limit()];
+                let values = params![page.id_upper_bound(), page.row_limit()];
                 let rows = sql::query_all(c, statement, values, project_from_row)?;
-                Ok(page.page_of(rows, |project| project.id.as_str()))
+                Ok(page.build_page(rows, |project| project.id.as_str()))
             })
             .await
     }
@@ -98,7 +98,9 @@ impl Store {
     }
 
     pub async fn project(&self, id_or_slug: String) -> Result<Option<Project>, StoreError> {
-        self.reader.read(move |c| find(c, &id_or_slug)).await
+        self.reader
+            .read(move |c| find_project(c, &id_or_slug))
+            .await
     }
 
     /// Updates a project. Returns `None` if there is no such project.
@@ -110,7 +112,7 @@ impl Store {
     ) -> Result<Option<Project>, ChangeError<Project>> {
         self.writer
             .write(move |tx| {
-                let Some(mut project) = find(tx, &id_or_slug)? else {
+                let Some(mut project) = find_project(tx, &id_or_slug)? else {
                     return Ok(None);
                 };
                 precondition.check(&project)?;
@@ -162,7 +164,7 @@ impl Store {
             let precondition = std::mem::replace(&mut precondition, Precondition::none());
             let batch = self
                 .writer
-                .write(move |tx| delete_batch(tx, &id_or_slug, precondition));
+                .write(move |tx| delete_project_batch(tx, &id_or_slug, precondition));
             match batch.await? {
                 DeleteProgress::NotFound => return Ok(false),
                 DeleteProgress::Done => return Ok(true),
@@ -179,12 +181,12 @@ enum DeleteProgress {
     Done,
 }
 
-fn delete_batch(
+fn delete_project_batch(
     tx: &mut WriteTx<'_>,
     id_or_slug: &str,
     mut precondition: Precondition<Project>,
 ) -> Result<DeleteProgress, ChangeError<Project>> {
-    let Some(project) = find(tx, id_or_slug)? else {
+    let Some(project) = find_project(tx, id_or_slug)? else {
         return Ok(DeleteProgress::NotFound);
     };
     precondition.check(&project)?;
@@ -204,7 +206,7 @@ fn delete_batch(
 }
 
 /// Finds a project by id or slug. Ids contain an underscore, slugs don't.
-pub(super) fn find(
+pub(super) fn find_project(
     connection: &Connection,
     id_or_slug: &str,
 ) -> Result<Option<Project>, StoreError> {
@@ -221,7 +223,7 @@ fn is_slug_taken(connection: &Connection, slug: &str) -> Result<bool, StoreError
     sql::exists(connection, "SELECT 1 FROM projects WHERE slug = ?1", [slug])
 }
 
-fn free_slug(connection: &Connection, preferred: &str) -> Result<String, StoreError> {
+fn find_free_slug(connection: &Connection, preferred: &str) -> Result<String, StoreError> {
     let mut slug = preferred.to_owned();
     let mut number = 2;
     while is_slug_taken(connection, &slug)? {

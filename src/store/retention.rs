@@ -11,13 +11,13 @@ use crate::clock::Timestamp;
 use crate::domain::id::{self, DeliveryId, EventId, FeedbackId, Id, WebhookId};
 
 /// Maximum number of deliveries in one batch.
-const DELIVERY_BATCH: i64 = 200;
+const DELIVERY_BATCH_SIZE: i64 = 200;
 /// Maximum number of feedback items in one batch. It is lower than the maximum for deliveries,
 /// because each item also has search entries and content in the delivery log.
-const FEEDBACK_BATCH: i64 = 25;
+const FEEDBACK_BATCH_SIZE: i64 = 25;
 /// Maximum duration of a batch. A batch with long responses ends early, because long responses take
 /// longer to delete.
-const BATCH_DURATION: Duration = Duration::from_millis(5);
+const BATCH_DURATION_MAX: Duration = Duration::from_millis(5);
 
 impl Store {
     /// Deletes a batch of deliveries that finished more than `age` ago, with their attempts. Also
@@ -26,18 +26,18 @@ impl Store {
     pub async fn delete_deliveries_older_than(&self, age: Duration) -> Result<usize, StoreError> {
         self.writer
             .write(move |tx| {
-                let time = tx.expiry_time(age);
-                let recent = RecentIds::since::<DeliveryId>(time, tx.now);
+                let time = tx.expiry_cutoff(age);
+                let recent = RecentIds::created_since::<DeliveryId>(time, tx.now);
                 let expired = "SELECT id, event_id, webhook_id FROM deliveries
                     WHERE finished_at < ?1 AND (id < ?3 OR id > ?4)
                     ORDER BY finished_at LIMIT ?2";
-                let limits = params![time, DELIVERY_BATCH, recent.first, recent.last];
+                let limits = params![time, DELIVERY_BATCH_SIZE, recent.first, recent.last];
                 let expired: Vec<(DeliveryId, EventId, WebhookId)> =
                     sql::query_all(tx, expired, limits, |row| row.try_into())?;
                 let started = Instant::now();
                 let mut deleted = 0;
                 for (delivery, event, webhook) in &expired {
-                    if deleted > 0 && started.elapsed() > BATCH_DURATION {
+                    if deleted > 0 && started.elapsed() > BATCH_DURATION_MAX {
                         break;
                     }
                     sql::execute(tx, "DELETE FROM deliveries WHERE id = ?1", [delivery])?;
@@ -57,19 +57,19 @@ impl Store {
     pub async fn delete_feedback_older_than(&self, age: Duration) -> Result<usize, StoreError> {
         self.writer
             .write(move |tx| {
-                let time = tx.expiry_time(age);
-                let recent = RecentIds::since::<FeedbackId>(time, tx.now);
+                let time = tx.expiry_cutoff(age);
+                let recent = RecentIds::created_since::<FeedbackId>(time, tx.now);
                 // The oldest feedback has the lowest numbers, so only this batch is read.
                 let oldest = "/* may scan the first rows */
                     SELECT id, created_at FROM feedback ORDER BY number LIMIT ?1";
                 let oldest: Vec<(FeedbackId, Timestamp)> =
-                    sql::query_all(tx, oldest, [FEEDBACK_BATCH], |row| row.try_into())?;
+                    sql::query_all(tx, oldest, [FEEDBACK_BATCH_SIZE], |row| row.try_into())?;
                 let started = Instant::now();
                 let mut deleted = 0;
                 for (id, created_at) in oldest {
                     if created_at >= time
                         || recent.contains(id.as_str())
-                        || (deleted > 0 && started.elapsed() > BATCH_DURATION)
+                        || (deleted > 0 && started.elapsed() > BATCH_DURATION_MAX)
                     {
                         break;
                     }
@@ -89,7 +89,7 @@ struct RecentIds {
 }
 
 impl RecentIds {
-    fn since<T: Id>(time: Timestamp, now: Timestamp) -> Self {
+    fn created_since<T: Id>(time: Timestamp, now: Timestamp) -> Self {
         Self {
             first: id::lower_bound::<T>(time),
             // Exclude ids from the future, which were created while the clock was ahead.

@@ -43,7 +43,7 @@ impl FeedbackFilter {
 impl Store {
     /// Returns the number of feedback items that aren't indexed yet. The number can include deleted
     /// items.
-    pub async fn unindexed_count(&self) -> Result<u64, StoreError> {
+    pub async fn count_unindexed(&self) -> Result<u64, StoreError> {
         self.reader
             .read(|c| {
                 let statement = "SELECT max(0, coalesce(max(number), 0)
@@ -78,17 +78,17 @@ impl Store {
     }
 }
 
-/// Calls `visit` for each match of `query` and `filter`, newest first, until it returns `false`.
+/// Calls `on_match` for each match of `query` and `filter`, newest first, until it returns `false`.
 ///
 /// `before` limits the matches to older ids. `columns` are columns of `feedback` and `projects`;
 /// they must include `message`, `email`, and `url`.
-pub(super) fn scan_matches(
+pub(super) fn for_each_match(
     connection: &Connection,
     query: &SearchQuery,
     filter: &FeedbackFilter,
     before: Option<&str>,
     columns: &str,
-    mut visit: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
+    mut on_match: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let Some(last) = newest_number_before(connection, before)? else {
         return Ok(());
@@ -96,7 +96,7 @@ pub(super) fn scan_matches(
     let unindexed = unindexed_statement(columns, filter);
     let unindexed_values = params![filter.project, filter.status, last];
     let indexed = indexed_statement(columns);
-    let indexed_values = params![match_expression(query, filter), last];
+    let indexed_values = params![fts_match_expression(query, filter), last];
     for (statement, values) in [(unindexed, unindexed_values), (indexed, indexed_values)] {
         let mut statement = sql::prepare(connection, &statement)?;
         let mut rows = statement.query(values)?;
@@ -104,7 +104,7 @@ pub(super) fn scan_matches(
             let text = |column| Ok::<_, StoreError>(row.get::<_, Option<String>>(column)?);
             let texts = [text("message")?, text("email")?, text("url")?];
             let texts: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
-            if query.matches(&texts) && !visit(row)? {
+            if query.matches(&texts) && !on_match(row)? {
                 return Ok(());
             }
         }
@@ -142,7 +142,7 @@ pub(super) fn count_matches(
 ) -> Result<u64, StoreError> {
     let mut count = 0;
     let columns = "message, email, feedback.url";
-    scan_matches(connection, query, filter, None, columns, |_| {
+    for_each_match(connection, query, filter, None, columns, |_| {
         count += 1;
         Ok(count < SEARCH_COUNT_MAX)
     })?;
@@ -164,7 +164,7 @@ fn newest_number_before(
 
 /// Returns the FTS5 expression for a query and a filter. User input can't change the syntax,
 /// because all terms are quoted and contain no ASCII punctuation.
-fn match_expression(query: &SearchQuery, filter: &FeedbackFilter) -> String {
+fn fts_match_expression(query: &SearchQuery, filter: &FeedbackFilter) -> String {
     let mut terms: Vec<String> = query.ngrams().iter().map(encode_ngram).collect();
     if filter.project.is_some() || filter.status.is_some() {
         terms.push(filter_term(

@@ -14,7 +14,7 @@ use crate::domain::secret::Secret;
 use crate::domain::webhook::{NextSecret, Secrets};
 
 #[derive(Debug, thiserror::Error)]
-pub enum RotateError {
+pub enum RotateSecretError {
     #[error("Webhook not found.")]
     UnknownWebhook,
     #[error(transparent)]
@@ -28,7 +28,9 @@ impl Store {
         id: WebhookId,
         now: Timestamp,
     ) -> Result<Option<Secrets>, StoreError> {
-        self.reader.read(move |c| find_active(c, &id, now)).await
+        self.reader
+            .read(move |c| find_active_secrets(c, &id, now))
+            .await
     }
 
     /// Replaces a webhook's secret. The old secret stays active for `overlap_hours`; if
@@ -39,7 +41,7 @@ impl Store {
         id: WebhookId,
         secret: Secret,
         overlap_hours: u32,
-    ) -> Result<Secrets, RotateError> {
+    ) -> Result<Secrets, RotateSecretError> {
         self.writer
             .write(move |tx| {
                 let old = newest_secret(tx, &id)?;
@@ -64,7 +66,7 @@ impl Store {
     }
 
     /// Ends the overlap of a rotation, if there is an overlap. Returns the remaining secret.
-    pub async fn finish_rotation(&self, id: WebhookId) -> Result<Secrets, RotateError> {
+    pub async fn finish_rotation(&self, id: WebhookId) -> Result<Secrets, RotateSecretError> {
         self.writer
             .write(move |tx| {
                 let secrets = Secrets {
@@ -77,20 +79,20 @@ impl Store {
     }
 }
 
-fn find_active(
+fn find_active_secrets(
     connection: &Connection,
     id: &WebhookId,
     now: Timestamp,
 ) -> Result<Option<Secrets>, StoreError> {
     let statement = "SELECT secret, next_secret, overlap_ends_at FROM webhooks
         WHERE id = ?1 AND deleted_at IS NULL";
-    let secrets = sql::query_optional(connection, statement, [id], read_secrets)?;
+    let secrets = sql::query_optional(connection, statement, [id], secrets_from_row)?;
     Ok(secrets.map(|secrets| secrets.active_at(now)))
 }
 
 /// Returns the next secret during an overlap, and the current secret otherwise.
-fn newest_secret(tx: &WriteTx<'_>, id: &WebhookId) -> Result<Secret, RotateError> {
-    let secrets = find_active(tx, id, tx.now)?.ok_or(RotateError::UnknownWebhook)?;
+fn newest_secret(tx: &WriteTx<'_>, id: &WebhookId) -> Result<Secret, RotateSecretError> {
+    let secrets = find_active_secrets(tx, id, tx.now)?.ok_or(RotateSecretError::UnknownWebhook)?;
     Ok(secrets.next.map_or(secrets.current, |next| next.secret))
 }
 
@@ -114,7 +116,7 @@ fn store_secrets(
     Ok(secrets)
 }
 
-pub(super) fn read_secrets(row: &Row<'_>) -> rusqlite::Result<Secrets> {
+pub(super) fn secrets_from_row(row: &Row<'_>) -> rusqlite::Result<Secrets> {
     let next: (Option<Secret>, Option<Timestamp>) =
         (row.get("next_secret")?, row.get("overlap_ends_at")?);
     Ok(Secrets {

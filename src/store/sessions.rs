@@ -62,7 +62,7 @@ impl Store {
                 if !sql::exists(tx, unchanged, params![user, verified_hash])? {
                     return Ok(false);
                 }
-                start(tx, &user, &new)?;
+                insert_session(tx, &user, &new)?;
                 Ok(true)
             })
             .await
@@ -91,7 +91,7 @@ impl Store {
                 })
             })
             .await?;
-        self.condition.verify_missing(found)
+        self.health.verify_missing_row(found)
     }
 
     /// Updates the last-used time of a session and the last-seen time of its user.
@@ -119,9 +119,9 @@ impl Store {
     }
 
     /// Ends all sessions of a user. Returns the number of ended sessions.
-    pub async fn end_sessions(&self, user: UserId) -> Result<usize, StoreError> {
+    pub async fn end_all_sessions(&self, user: UserId) -> Result<usize, StoreError> {
         self.writer
-            .write(move |tx| users::end_sessions(tx, &user, None))
+            .write(move |tx| users::end_sessions_except(tx, &user, None))
             .await
     }
 
@@ -163,7 +163,7 @@ impl Store {
 }
 
 /// Adds `by` milliseconds to the times of the sessions that were active after `time`.
-pub(super) fn move_active(
+pub(super) fn move_active_sessions(
     connection: &Connection,
     time: Timestamp,
     by: i64,
@@ -175,7 +175,7 @@ pub(super) fn move_active(
 }
 
 /// Starts a session in the caller's transaction.
-pub(super) fn start(
+pub(super) fn insert_session(
     tx: &mut WriteTx<'_>,
     user: &UserId,
     new: &NewSession,
@@ -183,8 +183,8 @@ pub(super) fn start(
     // Delete expired sessions at sign-in.
     let expired = "DELETE FROM sessions WHERE last_used_at <= ?1 OR created_at <= ?2";
     let (idle, absolute) = (
-        tx.expiry_time(IDLE_TIMEOUT),
-        tx.expiry_time(ABSOLUTE_TIMEOUT),
+        tx.expiry_cutoff(IDLE_TIMEOUT),
+        tx.expiry_cutoff(ABSOLUTE_TIMEOUT),
     );
     sql::execute(tx, expired, params![idle, absolute])?;
     let id: SessionId = tx.next_id();

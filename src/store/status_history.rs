@@ -55,7 +55,7 @@ impl Store {
     ) -> Result<Option<Feedback>, ChangeError<Feedback>> {
         self.writer
             .write(move |tx| {
-                let Some(mut feedback) = feedback::find(tx, &id)? else {
+                let Some(mut feedback) = feedback::find_feedback(tx, &id)? else {
                     return Ok(None);
                 };
                 precondition.check(&feedback)?;
@@ -84,7 +84,7 @@ impl Store {
                     if !seen.insert(id.clone()) {
                         continue;
                     }
-                    let Some(mut feedback) = feedback::find(tx, &id)? else {
+                    let Some(mut feedback) = feedback::find_feedback(tx, &id)? else {
                         continue;
                     };
                     let previous = feedback.status;
@@ -109,12 +109,12 @@ impl Store {
         &self,
         id: FeedbackId,
     ) -> Result<Vec<StatusHistoryEntry>, StoreError> {
-        self.reader.read(move |c| entries(c, &id)).await
+        self.reader.read(move |c| read_status_history(c, &id)).await
     }
 }
 
 /// Returns the status history of feedback, oldest first.
-pub(super) fn entries(
+pub(super) fn read_status_history(
     connection: &Connection,
     id: &FeedbackId,
 ) -> Result<Vec<StatusHistoryEntry>, StoreError> {

@@ -45,7 +45,7 @@ impl Store {
         role: Role,
     ) -> Result<User, UserError> {
         self.writer
-            .write(move |tx| insert(tx, &email, &password_hash, role))
+            .write(move |tx| insert_user(tx, &email, &password_hash, role))
             .await
     }
 
@@ -56,7 +56,7 @@ impl Store {
         password_hash: String,
     ) -> Result<User, UserError> {
         self.writer
-            .write(move |tx| insert_first(tx, &email, &password_hash))
+            .write(move |tx| insert_first_user(tx, &email, &password_hash))
             .await
     }
 
@@ -86,7 +86,7 @@ impl Store {
                 })
             })
             .await?;
-        self.condition.verify_missing(found)
+        self.health.verify_missing_row(found)
     }
 
     /// Sets a password and ends the user's sessions, except the session with the token hash `keep`.
@@ -98,7 +98,7 @@ impl Store {
     ) -> Result<(), UserError> {
         self.writer
             .write(move |tx| {
-                let user = by_email(tx, &email)?;
+                let user = require_user_by_email(tx, &email)?;
                 Ok(store_password(tx, &user.id, &password_hash, keep)?)
             })
             .await
@@ -109,8 +109,8 @@ impl Store {
     pub async fn delete_user(&self, email: String) -> Result<User, UserError> {
         self.writer
             .write(move |tx| {
-                let user = by_email(tx, &email)?;
-                delete(tx, &user)?;
+                let user = require_user_by_email(tx, &email)?;
+                delete_unless_last_admin(tx, &user)?;
                 Ok(user)
             })
             .await
@@ -120,8 +120,8 @@ impl Store {
     pub async fn delete_user_by_id(&self, id: UserId) -> Result<User, UserError> {
         self.writer
             .write(move |tx| {
-                let user = by_id(tx, &id)?;
-                delete(tx, &user)?;
+                let user = require_user_by_id(tx, &id)?;
+                delete_unless_last_admin(tx, &user)?;
                 Ok(user)
             })
             .await
@@ -136,7 +136,7 @@ impl Store {
     ) -> Result<User, UserError> {
         self.writer
             .write(move |tx| {
-                let user = by_id(tx, &id)?;
+                let user = require_user_by_id(tx, &id)?;
                 precondition.check(&user)?;
                 if user.role == role {
                     return Ok(user);
@@ -149,7 +149,7 @@ impl Store {
                 }
                 let statement = "UPDATE users SET role = ?2 WHERE id = ?1";
                 sql::execute(tx, statement, params![id, role])?;
-                end_sessions(tx, &id, None)?;
+                end_sessions_except(tx, &id, None)?;
                 Ok(User { role, ..user })
             })
             .await
@@ -168,13 +168,13 @@ pub(super) fn store_password(
     sql::execute(tx, update, params![user, password_hash])?;
     let reset_link = "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
     sql::execute(tx, reset_link, [user])?;
-    end_sessions(tx, user, keep)?;
+    end_sessions_except(tx, user, keep)?;
     Ok(())
 }
 
 /// Ends the sessions of a user, except the session with the token hash `keep`. Returns the number
 /// of ended sessions.
-pub(super) fn end_sessions(
+pub(super) fn end_sessions_except(
     tx: &mut WriteTx<'_>,
     user: &UserId,
     keep: Option<[u8; 32]>,
@@ -191,7 +191,7 @@ pub(super) fn touch_user(tx: &WriteTx<'_>, user: &UserId) -> Result<(), StoreErr
     Ok(())
 }
 
-fn delete(tx: &mut WriteTx<'_>, user: &User) -> Result<(), UserError> {
+fn delete_unless_last_admin(tx: &mut WriteTx<'_>, user: &User) -> Result<(), UserError> {
     if user.role == Role::Admin {
         ensure_admin_remains(tx, user)?;
     }
@@ -210,17 +210,20 @@ fn ensure_admin_remains(tx: &WriteTx<'_>, admin: &User) -> Result<(), UserError>
     }
 }
 
-pub(super) fn by_id(connection: &Connection, id: &UserId) -> Result<User, UserError> {
+pub(super) fn require_user_by_id(connection: &Connection, id: &UserId) -> Result<User, UserError> {
     let statement = "SELECT * FROM users WHERE id = ?1";
     sql::query_optional(connection, statement, [id], user_from_row)?
         .ok_or_else(|| UserError::NotFound(id.to_string()))
 }
 
-pub(super) fn by_email(connection: &Connection, email: &str) -> Result<User, UserError> {
-    find_by_email(connection, email)?.ok_or_else(|| UserError::NotFound(email.to_owned()))
+pub(super) fn require_user_by_email(
+    connection: &Connection,
+    email: &str,
+) -> Result<User, UserError> {
+    find_user_by_email(connection, email)?.ok_or_else(|| UserError::NotFound(email.to_owned()))
 }
 
-pub(super) fn find_by_email(
+pub(super) fn find_user_by_email(
     connection: &Connection,
     email: &str,
 ) -> Result<Option<User>, StoreError> {
@@ -238,7 +241,7 @@ fn has_users(connection: &Connection) -> Result<bool, StoreError> {
 }
 
 /// Adds the first user, an admin. Fails with [`UserError::AlreadySetUp`] if a user exists.
-pub(super) fn insert_first(
+pub(super) fn insert_first_user(
     tx: &mut WriteTx<'_>,
     email: &str,
     password_hash: &str,
@@ -246,17 +249,17 @@ pub(super) fn insert_first(
     if has_users(tx)? {
         return Err(UserError::AlreadySetUp);
     }
-    insert(tx, email, password_hash, Role::Admin)
+    insert_user(tx, email, password_hash, Role::Admin)
 }
 
-pub(super) fn insert(
+pub(super) fn insert_user(
     tx: &mut WriteTx<'_>,
     email: &str,
     password_hash: &str,
     role: Role,
 ) -> Result<User, UserError> {
     let email = email.trim().to_owned();
-    if find_by_email(tx, &email)?.is_some() {
+    if find_user_by_email(tx, &email)?.is_some() {
         return Err(UserError::EmailTaken(email));
     }
     let user = User {

@@ -13,20 +13,20 @@ const FREE_PAGES_KEPT: u32 = 64;
 impl Store {
     /// Releases a batch of free pages to the file system. Returns the number of released pages, or
     /// 0 if no pages were left to release.
-    pub async fn vacuum_step(&self) -> Result<u32, StoreError> {
+    pub async fn incremental_vacuum(&self) -> Result<u32, StoreError> {
         self.writer
-            .write(|tx| release_pages(tx, FREE_PAGES_KEPT))
+            .write(|tx| release_free_pages(tx, FREE_PAGES_KEPT))
             .await
     }
 
-    /// Like [`vacuum_step`](Self::vacuum_step), but keeps no free pages, because they can contain
-    /// erased data.
-    pub(super) async fn vacuum_step_keeping_none(&self) -> Result<u32, StoreError> {
-        self.writer.write(|tx| release_pages(tx, 0)).await
+    /// Like [`incremental_vacuum`](Self::incremental_vacuum), but keeps no free pages, because they
+    /// can contain erased data.
+    pub(super) async fn incremental_vacuum_without_reserve(&self) -> Result<u32, StoreError> {
+        self.writer.write(|tx| release_free_pages(tx, 0)).await
     }
 }
 
-fn release_pages(tx: &mut WriteTx<'_>, keep: u32) -> Result<u32, StoreError> {
+fn release_free_pages(tx: &mut WriteTx<'_>, keep: u32) -> Result<u32, StoreError> {
     let free: u32 = sql::query_value(tx, "PRAGMA freelist_count", [])?;
     let surplus = free.saturating_sub(keep).min(STEP_PAGES_MAX);
     if surplus > 0 {

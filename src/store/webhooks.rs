@@ -44,7 +44,7 @@ impl From<ChangeError<Webhook>> for SaveWebhookError {
 }
 
 /// Selects webhooks with their topics and projects, as JSON arrays.
-const SELECT: &str = "SELECT *, (SELECT json_group_array(topic)
+const SELECT_WEBHOOKS: &str = "SELECT *, (SELECT json_group_array(topic)
         FROM webhook_topics WHERE webhook_id = webhooks.id) AS topics,
     (SELECT json_group_array(project_id ORDER BY project_id)
         FROM webhook_projects WHERE webhook_id = webhooks.id) AS projects
@@ -61,10 +61,13 @@ impl Store {
         self.writer
             .write(move |tx| {
                 if let Some(key) = &idempotency
-                    && let Some(id) =
-                        idempotency::find_response(tx, key, tx.expiry_time(idempotency::LIFETIME))?
-                            .and_then(|stored| stored.response)
-                    && let Some(webhook) = find(tx, &WebhookId::new(id))?
+                    && let Some(id) = idempotency::find_response(
+                        tx,
+                        key,
+                        tx.expiry_cutoff(idempotency::KEY_LIFETIME),
+                    )?
+                    .and_then(|stored| stored.response)
+                    && let Some(webhook) = find_webhook(tx, &WebhookId::new(id))?
                 {
                     return Ok(webhook);
                 }
@@ -87,7 +90,7 @@ impl Store {
                     held_until: None,
                     created_at: tx.now,
                 };
-                insert(tx, &webhook, &new.secret)?;
+                insert_webhook(tx, &webhook, &new.secret)?;
                 if let Some(key) = &idempotency {
                     idempotency::store_response(tx, key, None, webhook.id.as_str())?;
                 }
@@ -100,16 +103,16 @@ impl Store {
     pub async fn webhooks(&self, page: PageRequest) -> Result<Page<Webhook>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = format!("{SELECT} AND id < ?1 ORDER BY id DESC LIMIT ?2");
-                let values = params![page.upper_bound(), page.row_limit()];
+                let statement = format!("{SELECT_WEBHOOKS} AND id < ?1 ORDER BY id DESC LIMIT ?2");
+                let values = params![page.id_upper_bound(), page.row_limit()];
                 let rows = sql::query_all(c, &statement, values, webhook_from_row)?;
-                Ok(page.page_of(rows, |webhook| webhook.id.as_str()))
+                Ok(page.build_page(rows, |webhook| webhook.id.as_str()))
             })
             .await
     }
 
     pub async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
-        self.reader.read(move |c| find(c, &id)).await
+        self.reader.read(move |c| find_webhook(c, &id)).await
     }
 
     /// Updates a webhook. Disabling it cancels its pending deliveries. Returns `None` if there is
@@ -122,7 +125,7 @@ impl Store {
     ) -> Result<Option<Webhook>, SaveWebhookError> {
         self.writer
             .write(move |tx| {
-                let Some(mut webhook) = find(tx, &id)? else {
+                let Some(mut webhook) = find_webhook(tx, &id)? else {
                     return Ok(None);
                 };
                 precondition.check(&webhook)?;
@@ -144,9 +147,9 @@ impl Store {
                 if let Some(headers) = patch.headers {
                     webhook.headers = merge_headers(headers, &webhook.headers)?;
                 }
-                update(tx, &webhook)?;
+                save_webhook(tx, &webhook)?;
                 if !webhook.enabled {
-                    cancel_pending(tx, &webhook.id)?;
+                    cancel_pending_deliveries(tx, &webhook.id)?;
                 }
                 tx.publish_change(ChangeKind::Deliveries(webhook.id.clone()));
                 // A changed URL may have ended a hold.
@@ -166,7 +169,7 @@ impl Store {
     ) -> Result<bool, ChangeError<Webhook>> {
         self.writer
             .write(move |tx| {
-                if let Some(webhook) = find(tx, &id)? {
+                if let Some(webhook) = find_webhook(tx, &id)? {
                     precondition.check(&webhook)?;
                 }
                 let deleted = sql::execute(
@@ -176,7 +179,7 @@ impl Store {
                      WHERE id = ?1 AND deleted_at IS NULL",
                     params![id, tx.now],
                 )?;
-                cancel_pending(tx, &id)?;
+                cancel_pending_deliveries(tx, &id)?;
                 tx.publish_change(ChangeKind::Deliveries(id));
                 Ok(deleted > 0)
             })
@@ -195,7 +198,7 @@ fn resolve_projects(
 ) -> Result<Vec<ProjectId>, SaveWebhookError> {
     let mut ids: Vec<ProjectId> = Vec::new();
     for id_or_slug in ids_or_slugs {
-        let id = match projects::find(connection, id_or_slug)? {
+        let id = match projects::find_project(connection, id_or_slug)? {
             Some(project) => project.id,
             None => selected
                 .iter()
@@ -232,7 +235,7 @@ fn merge_headers(
         .collect()
 }
 
-fn cancel_pending(tx: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError> {
+fn cancel_pending_deliveries(tx: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError> {
     let canceled = sql::execute(
         tx,
         &format!("{SET_CANCELED} WHERE webhook_id = ?1 AND state = 'pending'"),
@@ -248,16 +251,20 @@ fn cancel_pending(tx: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError
     Ok(())
 }
 
-fn find(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
+fn find_webhook(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
     sql::query_optional(
         connection,
-        &format!("{SELECT} AND id = ?1"),
+        &format!("{SELECT_WEBHOOKS} AND id = ?1"),
         [id],
         webhook_from_row,
     )
 }
 
-fn insert(tx: &mut WriteTx<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
+fn insert_webhook(
+    tx: &mut WriteTx<'_>,
+    webhook: &Webhook,
+    secret: &Secret,
+) -> Result<(), StoreError> {
     sql::execute(
         tx,
         "INSERT INTO webhooks (id, url, description, all_projects, enabled, retry_policy, headers,
@@ -265,10 +272,10 @@ fn insert(tx: &mut WriteTx<'_>, webhook: &Webhook, secret: &Secret) -> Result<()
          VALUES (?1, '', '', 1, 0, 'standard', '{}', ?2, ?3)",
         params![webhook.id, secret, webhook.created_at],
     )?;
-    update(tx, webhook)
+    save_webhook(tx, webhook)
 }
 
-fn update(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
+fn save_webhook(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
     tx.invalidate_read_ahead();
     sql::execute(
         tx,

@@ -47,7 +47,7 @@ impl DeliveryTotalsView {
                     text: format!("{} {}", group_digits(count), state.as_str()),
                 })
                 .collect(),
-            unexplained: Some(totals.unexplained()).filter(|n| *n != 0),
+            unexplained: Some(totals.unexplained_events()).filter(|n| *n != 0),
             list_path: format!("/settings/notifications/{webhook}/deliveries"),
         }
     }

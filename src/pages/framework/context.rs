@@ -55,7 +55,7 @@ impl RequestContext {
             .ok_or_else(missing)?
             .clone();
         Ok(Self {
-            last_change: app.store.change_feed().latest(),
+            last_change: app.store.change_feed().latest_number(),
             app,
             intake: request
                 .app_data::<web::Data<Intake>>()

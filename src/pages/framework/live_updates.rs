@@ -127,7 +127,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
     let since = context
         .query_param("since")
         .and_then(|text| text.parse().ok());
-    let seen = since.filter(|number| changes.is_current_run(*number));
+    let seen = since.filter(|number| changes.is_from_current_run(*number));
     let mut response = HttpResponse::Ok();
     response
         .content_type("text/event-stream")
@@ -257,7 +257,7 @@ impl EventStream {
                 .iter()
                 .any(|subscription| subscription.covers(change))
         };
-        let changed = self.app.store.change_feed().since(seen, is_covered);
+        let changed = self.app.store.change_feed().changes_since(seen, is_covered);
         changed
             .iter()
             .flat_map(|change| {
@@ -276,7 +276,7 @@ impl EventStream {
             .app
             .store
             .change_feed()
-            .since(self.session_checked_at, ended)
+            .changes_since(self.session_checked_at, ended)
             .is_empty()
     }
 

@@ -173,7 +173,7 @@ pub(super) async fn erase(
     let store = &context.app.store;
     let mut erased = ErasureCounts::default();
     loop {
-        let batch = store.erase_batch(&email).await?;
+        let batch = store.erase_feedback_batch(&email).await?;
         if batch.feedback == 0 {
             break;
         }

@@ -19,7 +19,7 @@ use crate::pages::framework::page_error::PageError;
 use crate::random;
 use crate::server::security_events::set_subject;
 use crate::server::tokens;
-use crate::store::{IdempotencyKey, Precondition, RotateError, SaveWebhookError};
+use crate::store::{IdempotencyKey, Precondition, RotateSecretError, SaveWebhookError};
 
 type IdPath = web::Path<String>;
 
@@ -257,9 +257,9 @@ async fn render_rejected_draft(
     render_page(context, StatusCode::UNPROCESSABLE_ENTITY, Some(form), None).await
 }
 
-fn into_page_error(error: RotateError) -> PageError {
+fn into_page_error(error: RotateSecretError) -> PageError {
     match error {
-        RotateError::UnknownWebhook => PageError::ItemNotFound,
-        RotateError::Store(error) => error.into(),
+        RotateSecretError::UnknownWebhook => PageError::ItemNotFound,
+        RotateSecretError::Store(error) => error.into(),
     }
 }

@@ -16,13 +16,13 @@ use rustix::io::Errno;
 
 use crate::io_errors;
 use crate::store::db::files::{
-    COMPANION_SUFFIXES, FileId, LiveFiles, chown_to_owner_of, with_suffix,
+    COMPANION_SUFFIXES, DatabaseFiles, FileId, append_suffix, chown_to_directory_owner,
 };
 use crate::store::db::lock::LOCK_FILE_NAME;
 use crate::store::db::open::DATABASE_NAME;
 
 /// The prefix and the suffix of the name of an incomplete backup. A number is between them.
-const PARTIAL_NAME: (&str, &str) = (".miniback-backup-", ".partial");
+const PARTIAL_NAME_AFFIXES: (&str, &str) = (".miniback-backup-", ".partial");
 
 /// The reason a backup can't be written to a path.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ pub enum TargetError {
 pub(super) struct BackupTarget<'a> {
     /// The path as given, for messages.
     path: &'a Path,
-    live: &'a LiveFiles,
+    live: &'a DatabaseFiles,
     directory: File,
     directory_id: FileId,
     directory_path: PathBuf,
@@ -81,13 +81,14 @@ pub(super) struct BackupTarget<'a> {
 impl<'a> BackupTarget<'a> {
     /// Opens the directory of `path` and checks the target. Removes incomplete backups in that
     /// directory.
-    pub fn open(path: &'a Path, live: &'a LiveFiles) -> Result<Self, TargetError> {
-        let (parent, name) = split(path)?;
+    pub fn open(path: &'a Path, live: &'a DatabaseFiles) -> Result<Self, TargetError> {
+        let (parent, name) = split_path(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(&parent, flags, Mode::empty())
-            .map_err(|error| parent_error(path, error))?;
+            .map_err(|error| parent_directory_error(path, error))?;
         let directory = File::from(directory);
-        let stat = rustix::fs::fstat(&directory).map_err(|error| parent_error(path, error))?;
+        let stat =
+            rustix::fs::fstat(&directory).map_err(|error| parent_directory_error(path, error))?;
         // SQLite would interpret a relative path that starts with `file:` as a URI.
         let directory_path =
             std::path::absolute(&parent).map_err(|source| TargetError::Parent {
@@ -102,14 +103,14 @@ impl<'a> BackupTarget<'a> {
             directory_path,
             name,
         };
-        target.check()?;
+        target.check_replaceable()?;
         target.remove_incomplete_backups()?;
         Ok(target)
     }
 
     /// Checks that the target is a new name or a plain file. Fails if it belongs to a database that
     /// isn't a backup.
-    fn check(&self) -> Result<(), TargetError> {
+    fn check_replaceable(&self) -> Result<(), TargetError> {
         let path = || self.path.to_owned();
         let stat = self.stat(&self.name)?;
         let id = stat.as_ref().map(file_id);
@@ -132,9 +133,9 @@ impl<'a> BackupTarget<'a> {
         // SQLite would apply companion files to the backup and damage it. Empty companion files are
         // rejected too, because they can exist while a program uses the database.
         for suffix in COMPANION_SUFFIXES {
-            let companion = with_suffix(Path::new(&self.name), suffix);
+            let companion = append_suffix(Path::new(&self.name), suffix);
             if self.exists(companion.as_os_str())? {
-                let (path, companion) = (path(), with_suffix(self.path, suffix));
+                let (path, companion) = (path(), append_suffix(self.path, suffix));
                 return Err(TargetError::InUse { path, companion });
             }
         }
@@ -186,7 +187,7 @@ impl<'a> BackupTarget<'a> {
         match rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(parent_error(self.path, error)),
+            Err(error) => Err(parent_directory_error(self.path, error)),
         }
     }
 
@@ -201,11 +202,11 @@ impl<'a> BackupTarget<'a> {
         );
         if is_alone {
             let entries = rustix::fs::Dir::read_from(&self.directory)
-                .map_err(|error| parent_error(self.path, error))?;
+                .map_err(|error| parent_directory_error(self.path, error))?;
             for entry in entries.flatten() {
                 let name = OsStr::from_bytes(entry.file_name().to_bytes());
                 if is_partial_name(name) {
-                    remove(&self.directory, name);
+                    remove_partial(&self.directory, name);
                 }
             }
         }
@@ -219,19 +220,19 @@ impl<'a> BackupTarget<'a> {
     /// directory, root creates the file for the owner of the directory.
     pub fn create_partial(&self) -> Result<PartialBackup<'_>, TargetError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let (start, end) = PARTIAL_NAME;
+        let (start, end) = PARTIAL_NAME_AFFIXES;
         for number in 1..=u32::MAX {
             let name = OsString::from(format!("{start}{number}{end}"));
             let mode = Mode::RUSR | Mode::WUSR;
             let file = match rustix::fs::openat(&self.directory, &name, flags, mode) {
                 Ok(file) => File::from(file),
                 Err(Errno::EXIST) => continue,
-                Err(error) => return Err(parent_error(self.path, error)),
+                Err(error) => return Err(parent_directory_error(self.path, error)),
             };
             if self.directory_id == self.live.directory
                 && let Ok(directory) = self.directory.metadata()
             {
-                chown_to_owner_of(&directory, &file);
+                chown_to_directory_owner(&directory, &file);
             }
             return Ok(PartialBackup {
                 path: self.directory_path.join(&name),
@@ -241,7 +242,7 @@ impl<'a> BackupTarget<'a> {
                 is_complete: false,
             });
         }
-        Err(parent_error(self.path, Errno::EXIST))
+        Err(parent_directory_error(self.path, Errno::EXIST))
     }
 }
 
@@ -271,7 +272,7 @@ impl PartialBackup<'_> {
         if own.st_size == 0 || at_path.as_ref().map(file_id) != Some(file_id(&own)) {
             return Err(TargetError::Changed(target.path.to_owned()));
         }
-        target.check()?;
+        target.check_replaceable()?;
         let directory = &target.directory;
         rustix::fs::renameat(directory, &self.name, directory, &target.name)
             .map_err(|error| io_error(error.into()))?;
@@ -284,22 +285,22 @@ impl Drop for PartialBackup<'_> {
     fn drop(&mut self) {
         // After the rename, the name may belong to another backup.
         if !self.is_complete {
-            remove(&self.target.directory, &self.name);
+            remove_partial(&self.target.directory, &self.name);
         }
     }
 }
 
 /// Removes an incomplete backup and its journal. Ignores errors, because the next backup to this
 /// directory removes a file that remains.
-fn remove(directory: &File, name: &OsStr) {
-    let journal = with_suffix(Path::new(name), "-journal");
+fn remove_partial(directory: &File, name: &OsStr) {
+    let journal = append_suffix(Path::new(name), "-journal");
     for name in [name, journal.as_os_str()] {
         let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
     }
 }
 
 fn is_partial_name(name: &OsStr) -> bool {
-    let (start, end) = PARTIAL_NAME;
+    let (start, end) = PARTIAL_NAME_AFFIXES;
     name.to_str()
         .and_then(|name| name.strip_prefix(start))
         .map(|name| name.strip_suffix("-journal").unwrap_or(name))
@@ -309,7 +310,7 @@ fn is_partial_name(name: &OsStr) -> bool {
 
 /// Splits a path into its directory and its file name. `Path` can't do this, because it ignores a
 /// slash or a dot at the end.
-fn split(path: &Path) -> Result<(PathBuf, OsString), TargetError> {
+fn split_path(path: &Path) -> Result<(PathBuf, OsString), TargetError> {
     let bytes = path.as_os_str().as_bytes();
     let (parent, name) = match bytes.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&bytes[..=slash], &bytes[slash + 1..]),
@@ -329,7 +330,7 @@ fn file_id(stat: &Stat) -> FileId {
     }
 }
 
-fn parent_error(path: &Path, error: Errno) -> TargetError {
+fn parent_directory_error(path: &Path, error: Errno) -> TargetError {
     let path = path.to_owned();
     match error {
         Errno::NOENT => TargetError::NoParent(path),

@@ -26,9 +26,9 @@ pub enum ChangeKind {
 
 /// The sequence numbers of the latest changes. Clones share their state.
 #[derive(Clone)]
-pub struct ChangeFeed(Arc<Inner>);
+pub struct ChangeFeed(Arc<FeedState>);
 
-struct Inner {
+struct FeedState {
     /// One less than the number of the first change in this run. It is derived from the clock, so
     /// that it is normally greater than the numbers of earlier runs.
     start: u64,
@@ -39,7 +39,7 @@ struct Inner {
 impl ChangeFeed {
     pub(in crate::store) fn new(now: Timestamp) -> Self {
         let start = u64::try_from(now.millis()).unwrap_or(0) * 1000;
-        Self(Arc::new(Inner {
+        Self(Arc::new(FeedState {
             start,
             last: Mutex::default(),
             latest: watch::Sender::new(start),
@@ -52,7 +52,7 @@ impl ChangeFeed {
 
     /// Returns the number of the latest change. Read it before the data, so that no change is
     /// missed.
-    pub fn latest(&self) -> u64 {
+    pub fn latest_number(&self) -> u64 {
         *self.0.latest.borrow()
     }
 
@@ -63,12 +63,16 @@ impl ChangeFeed {
 
     /// Returns whether `number` belongs to this run of the program. For any other number, the
     /// changes since then are unknown.
-    pub fn is_current_run(&self, number: u64) -> bool {
-        (self.0.start..=self.latest()).contains(&number)
+    pub fn is_from_current_run(&self, number: u64) -> bool {
+        (self.0.start..=self.latest_number()).contains(&number)
     }
 
     /// Returns the changes after `number` that `filter` accepts.
-    pub fn since(&self, number: u64, filter: impl Fn(&ChangeKind) -> bool) -> BTreeSet<ChangeKind> {
+    pub fn changes_since(
+        &self,
+        number: u64,
+        filter: impl Fn(&ChangeKind) -> bool,
+    ) -> BTreeSet<ChangeKind> {
         let last = self.lock_last_changes();
         let newer = last
             .iter()
@@ -82,7 +86,7 @@ impl ChangeFeed {
             return;
         }
         let mut last = self.lock_last_changes();
-        let number = self.latest() + 1;
+        let number = self.latest_number() + 1;
         for change in changes {
             last.insert(change, number);
         }
@@ -100,21 +104,21 @@ mod tests {
         let feed = ChangeFeed::new(Timestamp::from_millis(1_000));
         let webhook = ChangeKind::Deliveries(WebhookId::new("wh_1"));
         let mut subscriber = feed.subscribe();
-        let start = feed.latest();
+        let start = feed.latest_number();
         feed.publish(BTreeSet::from([ChangeKind::Feedback, webhook.clone()]));
         assert!(subscriber.has_changed().unwrap());
         let first = *subscriber.borrow_and_update();
         feed.publish(BTreeSet::from([webhook.clone()]));
         feed.publish(BTreeSet::new());
-        let all_since = |number| feed.since(number, |_| true);
+        let all_since = |number| feed.changes_since(number, |_| true);
         assert_eq!(
             all_since(start),
             BTreeSet::from([ChangeKind::Feedback, webhook.clone()])
         );
         assert_eq!(all_since(first), BTreeSet::from([webhook]));
-        assert!(all_since(feed.latest()).is_empty());
+        assert!(all_since(feed.latest_number()).is_empty());
         assert!(
-            feed.since(start, |change| *change == ChangeKind::Sessions)
+            feed.changes_since(start, |change| *change == ChangeKind::Sessions)
                 .is_empty()
         );
     }
@@ -122,9 +126,12 @@ mod tests {
     #[test]
     fn recognizes_numbers_of_the_current_run() {
         let feed = ChangeFeed::new(Timestamp::from_millis(1_000));
-        let start = feed.latest();
+        let start = feed.latest_number();
         feed.publish(BTreeSet::from([ChangeKind::Feedback]));
-        assert!(feed.is_current_run(start) && feed.is_current_run(feed.latest()));
-        assert!(!feed.is_current_run(start - 1) && !feed.is_current_run(feed.latest() + 1));
+        assert!(feed.is_from_current_run(start) && feed.is_from_current_run(feed.latest_number()));
+        assert!(
+            !feed.is_from_current_run(start - 1)
+                && !feed.is_from_current_run(feed.latest_number() + 1)
+        );
     }
 }

@@ -76,15 +76,15 @@ impl CounterDeltas {
             let deltas = self.deliveries.entry(webhook).or_default();
             deltas.created += other.created;
             deltas.deleted += other.deleted;
-            add_to_each(&mut deltas.states, other.states);
+            add_deltas(&mut deltas.states, other.states);
         }
         for (project, other) in other.feedback {
-            add_to_each(self.feedback.entry(project).or_default(), other);
+            add_deltas(self.feedback.entry(project).or_default(), other);
         }
     }
 
     /// Updates the counters in the open transaction.
-    pub(super) fn apply(&self, connection: &Connection) -> Result<(), StoreError> {
+    pub(super) fn update_counters(&self, connection: &Connection) -> Result<(), StoreError> {
         for (webhook, deltas) in &self.deliveries {
             let in_state = |state: DeliveryState| deltas.states[state as usize];
             let update = "UPDATE delivery_totals SET events = events + ?2,
@@ -119,7 +119,7 @@ impl CounterDeltas {
     }
 }
 
-fn add_to_each<const N: usize>(sums: &mut [i64; N], deltas: [i64; N]) {
+fn add_deltas<const N: usize>(sums: &mut [i64; N], deltas: [i64; N]) {
     for (sum, delta) in sums.iter_mut().zip(deltas) {
         *sum += delta;
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-use super::protection::Exposure;
-use super::{SCHEMA_VERSION, condition};
+use super::file_permissions::FileExposure;
+use super::{SCHEMA_VERSION, health};
 use crate::io_errors;
 
 /// An error of the store itself, not of its input.
@@ -46,7 +46,7 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             _ if is_damage(&error) => {
-                condition::on_corruption_error();
+                health::on_corruption_error();
                 Self::Damaged(Arc::new(error))
             }
             // EIO, EDQUOT, and EFBIG are handled like a full disk: they roll back the whole
@@ -119,7 +119,7 @@ pub enum OpenError {
     )]
     SeparateWal { path: PathBuf, wal: PathBuf },
     #[error("--data-dir: {0}")]
-    Exposed(Exposure),
+    Exposed(FileExposure),
     #[error(
         "--data-dir: {path} was written by a newer version of Miniback (schema version {found}, \
          this program supports {SCHEMA_VERSION}); run that version, or restore the copy made \

@@ -9,9 +9,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::condition::DatabaseProblem;
 use super::error::OpenError;
-use super::files::{FileId, resolve_link, with_suffix};
+use super::files::{FileId, append_suffix, resolve_link};
+use super::health::DatabaseProblem;
 use super::open::io_error;
 
 /// The size of the WAL's header, in bytes (<https://sqlite.org/fileformat.html>).
@@ -43,34 +43,34 @@ impl FileGuard {
         let fail = io_error(path);
         // SQLite creates companion files next to the target of a symbolic link.
         let target = resolve_link(path).map_err(fail)?;
-        let wal_index = with_suffix(&target, "-shm");
+        let wal_index = append_suffix(&target, "-shm");
         Ok(Self {
             path: path.to_owned(),
-            database: FileId::at(path).map_err(fail)?,
-            wal: FileId::at(&with_suffix(&target, "-wal")).map_err(fail)?,
-            wal_index: FileId::at(&wal_index).map_err(fail)?,
+            database: FileId::from_path(path).map_err(fail)?,
+            wal: FileId::from_path(&append_suffix(&target, "-wal")).map_err(fail)?,
+            wal_index: FileId::from_path(&wal_index).map_err(fail)?,
             database_file: File::open(path).map_err(fail)?,
             wal_index_file: File::open(&wal_index).map_err(fail)?,
             change_counter: AtomicU32::new(0),
-            database_bytes: AtomicU64::new(bytes_at(&target).unwrap_or(0)),
+            database_bytes: AtomicU64::new(file_size(&target).unwrap_or(0)),
             target,
         })
     }
 
     /// Checks the files. Fails with the first problem and its details.
-    pub fn check(&self) -> Result<(), (DatabaseProblem, String)> {
+    pub fn check_files(&self) -> Result<(), (DatabaseProblem, String)> {
         let file = || self.path.display().to_string();
         let missing =
             |error: io::Error| (DatabaseProblem::Missing { file: file() }, error.to_string());
         // The next start would open this file, and the companion files next to it.
         let target = resolve_link(&self.path).map_err(missing)?;
-        if FileId::at(&target).map_err(missing)? != self.database {
+        if FileId::from_path(&target).map_err(missing)? != self.database {
             let problem = DatabaseProblem::Replaced { file: file() };
             return Err((problem, "another file is in its place".into()));
         }
         for (suffix, id) in [("-wal", self.wal), ("-shm", self.wal_index)] {
-            let path = with_suffix(&target, suffix);
-            let details = match FileId::at(&path) {
+            let path = append_suffix(&target, suffix);
+            let details = match FileId::from_path(&path) {
                 Ok(found) if found == id => continue,
                 Ok(_) => "another file is in its place".into(),
                 Err(error) => error.to_string(),
@@ -117,16 +117,16 @@ impl FileGuard {
 
     /// Checks that the database and the WAL have at least the sizes that the WAL index requires.
     fn check_sizes(&self, target: &Path) -> Result<(), (DatabaseProblem, String)> {
-        let wal = with_suffix(target, "-wal");
+        let wal = append_suffix(target, "-wal");
         let last_bytes = self.database_bytes.load(Ordering::Relaxed);
         let (Some(index), Some(database_bytes), Some(wal_bytes)) =
-            (self.read_wal_index(), bytes_at(target), bytes_at(&wal))
+            (self.read_wal_index(), file_size(target), file_size(&wal))
         else {
             return Ok(());
         };
         let checks = [
-            (target, database_bytes, index.database_bytes(last_bytes)),
-            (&wal, wal_bytes, index.wal_bytes()),
+            (target, database_bytes, index.min_database_bytes(last_bytes)),
+            (&wal, wal_bytes, index.min_wal_bytes()),
         ];
         let too_short = checks.iter().find(|(_, found, least)| found < least);
         // Ignore the sizes if another process has changed the files in the meantime.
@@ -190,7 +190,7 @@ struct WalIndex {
 impl WalIndex {
     /// Returns the minimum size of the database file, in bytes. `last_bytes` is its size at the
     /// last check.
-    fn database_bytes(&self, last_bytes: u64) -> u64 {
+    fn min_database_bytes(&self, last_bytes: u64) -> u64 {
         match u64::from(self.pages) * self.page_size {
             0 => last_bytes,
             bytes if self.copied_frames == self.frames => bytes,
@@ -201,7 +201,7 @@ impl WalIndex {
     }
 
     /// Returns the minimum size of the WAL, in bytes.
-    fn wal_bytes(&self) -> u64 {
+    fn min_wal_bytes(&self) -> u64 {
         match u64::from(self.frames) {
             0 => 0,
             frames => WAL_HEADER_BYTES + frames * (FRAME_HEADER_BYTES + self.page_size),
@@ -209,6 +209,6 @@ impl WalIndex {
     }
 }
 
-fn bytes_at(path: &Path) -> Option<u64> {
+fn file_size(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().map(|metadata| metadata.len())
 }

@@ -24,11 +24,11 @@ pub(in crate::store) struct FileId {
 
 impl FileId {
     /// Returns the id of the file at `path`. Follows symbolic links.
-    pub fn at(path: &Path) -> io::Result<Self> {
-        std::fs::metadata(path).map(|metadata| Self::of(&metadata))
+    pub fn from_path(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|metadata| Self::from_metadata(&metadata))
     }
 
-    pub fn of(metadata: &std::fs::Metadata) -> Self {
+    pub fn from_metadata(metadata: &std::fs::Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -48,8 +48,8 @@ pub(super) fn resolve_link(path: &Path) -> io::Result<PathBuf> {
 
 /// If `path` is a symbolic link, checks that there is no WAL with content next to the link. SQLite
 /// would ignore this WAL, and its changes would be lost.
-pub(super) fn check_link(path: &Path) -> Result<(), OpenError> {
-    let wal = with_suffix(path, "-wal");
+pub(super) fn ensure_no_wal_beside_link(path: &Path) -> Result<(), OpenError> {
+    let wal = append_suffix(path, "-wal");
     let is_separate = resolve_link(path).is_ok_and(|target| target != path)
         && wal.metadata().is_ok_and(|metadata| metadata.len() > 0);
     if is_separate {
@@ -61,7 +61,7 @@ pub(super) fn check_link(path: &Path) -> Result<(), OpenError> {
 
 /// Creates a file that only its owner can access. If root runs the program, the owner of the
 /// directory becomes the owner of the file. Returns `None` if the file exists.
-pub(super) fn create_private(path: &Path) -> io::Result<Option<File>> {
+pub(super) fn create_private_file(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(0o600);
     let file = match options.open(path) {
@@ -70,13 +70,13 @@ pub(super) fn create_private(path: &Path) -> io::Result<Option<File>> {
         Err(error) => return Err(error),
     };
     if let Some(directory) = path.parent().and_then(|parent| parent.metadata().ok()) {
-        chown_to_owner_of(&directory, &file);
+        chown_to_directory_owner(&directory, &file);
     }
     Ok(Some(file))
 }
 
 /// Gives a new file the owner and group of its directory, if root runs the program.
-pub(in crate::store) fn chown_to_owner_of(directory: &std::fs::Metadata, file: &File) {
+pub(in crate::store) fn chown_to_directory_owner(directory: &std::fs::Metadata, file: &File) {
     // Only root can change the owner. If another user runs the program, the owner is already
     // correct, or the check of the data directory reports the file.
     if rustix::process::geteuid().is_root() {
@@ -85,7 +85,7 @@ pub(in crate::store) fn chown_to_owner_of(directory: &std::fs::Metadata, file: &
 }
 
 /// Opens an existing file for reading and writing, unless it is a symbolic link.
-pub(super) fn open_without_following(path: &Path) -> io::Result<File> {
+pub(super) fn open_without_following_links(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     OpenOptions::new()
         .read(true)
@@ -116,14 +116,14 @@ pub(super) fn check_plain_file(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Appends `suffix` to a path.
-pub(in crate::store) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(in crate::store) fn append_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()
 }
 
 /// The lock file and the files of the database in a data directory. A backup must not replace them.
-pub(in crate::store) struct LiveFiles {
+pub(in crate::store) struct DatabaseFiles {
     /// The data directory.
     pub directory: FileId,
     existing: Vec<FileId>,
@@ -131,26 +131,28 @@ pub(in crate::store) struct LiveFiles {
     reserved: Vec<(FileId, OsString)>,
 }
 
-impl LiveFiles {
+impl DatabaseFiles {
     /// Finds the files of the database in `dir`. Fails if there is no database. If the database is
     /// a symbolic link, also includes the target of the link and the companion files next to the
     /// target.
-    pub fn find(dir: &Path) -> io::Result<Self> {
+    pub fn find_in(dir: &Path) -> io::Result<Self> {
         let database = database_path(dir);
         let mut paths = vec![dir.join(LOCK_FILE_NAME)];
         for path in [std::fs::canonicalize(&database)?, database] {
-            paths.extend(COMPANION_SUFFIXES.map(|suffix| with_suffix(&path, suffix)));
+            paths.extend(COMPANION_SUFFIXES.map(|suffix| append_suffix(&path, suffix)));
             paths.push(path);
         }
         let mut files = Self {
-            directory: FileId::at(dir)?,
+            directory: FileId::from_path(dir)?,
             existing: Vec::new(),
             reserved: Vec::new(),
         };
         for path in paths {
-            files.existing.extend(FileId::at(&path));
+            files.existing.extend(FileId::from_path(&path));
             if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-                files.reserved.push((FileId::at(parent)?, name.to_owned()));
+                files
+                    .reserved
+                    .push((FileId::from_path(parent)?, name.to_owned()));
             }
         }
         Ok(files)

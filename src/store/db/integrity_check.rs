@@ -10,21 +10,21 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SCHEMA_VERSION;
-use super::condition::{DatabaseCondition, DatabaseProblem};
 use super::error::OpenError;
+use super::health::{DatabaseHealth, DatabaseProblem};
 
 /// Maximum time that startup waits for the check. If the check takes longer, the server starts
 /// anyway and repeats the check in the background.
 const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
 
 /// Checks that the pages aren't corrupt, and that the file is writable. Damage that the check in
-/// the background finds is reported to `condition`.
-pub(in crate::store) fn check(
+/// the background finds is reported to `health`.
+pub(in crate::store) fn check_integrity(
     connection: &Connection,
     path: &Path,
-    condition: &DatabaseCondition,
+    health: &DatabaseHealth,
 ) -> Result<(), OpenError> {
-    let problem = quick_check_with_timeout(connection, path, condition)
+    let problem = quick_check_with_timeout(connection, path, health)
         .map_err(|error| open_error(error, path))?;
     if let Some(details) = problem {
         tracing::debug!(details, "the database is corrupt");
@@ -63,7 +63,7 @@ pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
 fn quick_check_with_timeout(
     connection: &Connection,
     path: &Path,
-    condition: &DatabaseCondition,
+    health: &DatabaseHealth,
 ) -> rusqlite::Result<Option<String>> {
     let interrupt = connection.get_interrupt_handle();
     let (done, ended) = mpsc::channel::<()>();
@@ -79,7 +79,7 @@ fn quick_check_with_timeout(
     match result {
         Ok(result) => Ok((result != "ok").then_some(result)),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            check_in_background(path.to_owned(), condition.clone());
+            check_in_background(path.to_owned(), health.clone());
             Ok(None)
         }
         Err(error) => Err(error),
@@ -91,18 +91,18 @@ fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 /// Checks the whole database on a separate thread and reports damage.
-fn check_in_background(path: PathBuf, condition: DatabaseCondition) {
+fn check_in_background(path: PathBuf, health: DatabaseHealth) {
     let check = move || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let result = Connection::open_with_flags(&path, flags).and_then(|c| quick_check(&c));
         match result {
             Ok(result) if result == "ok" => tracing::debug!("database is intact"),
             Ok(details) => {
-                condition.report(DatabaseProblem::Damaged, &details);
+                health.report_problem(DatabaseProblem::Damaged, &details);
             }
             Err(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    condition.report(DatabaseProblem::Damaged, &error.to_string());
+                    health.report_problem(DatabaseProblem::Damaged, &error.to_string());
                 }
                 _ => tracing::error!(%error, "database check failed"),
             },

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use rustix::process::{Flock, FlockType};
 
-use super::condition::DatabaseProblem;
 use super::error::OpenError;
 use super::files::{self, FileId};
+use super::health::DatabaseProblem;
 use super::open::io_error;
 
 /// The name of the lock file in the data directory.
@@ -23,10 +23,10 @@ pub(in crate::store) const LOCK_FILE_NAME: &str = "miniback.lock";
 /// It consists of a lock on the lock file and a lock on the database. The lock file identifies the
 /// process that holds the lock. The lock on the database remains if the lock file is deleted.
 #[derive(Debug)]
-pub struct DirectoryLock(Arc<Held>);
+pub struct DirectoryLock(Arc<HeldLocks>);
 
 #[derive(Debug)]
-struct Held {
+struct HeldLocks {
     path: PathBuf,
     file: Mutex<File>,
     /// The locked database. Must stay open while SQLite uses the database: closing the file would
@@ -35,11 +35,11 @@ struct Held {
 }
 
 /// Locks `dir`. Fails with [`OpenError::Locked`] if another process holds the lock.
-pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
+pub fn lock_data_directory(dir: &Path) -> Result<DirectoryLock, OpenError> {
     let path = dir.join(LOCK_FILE_NAME);
     let fail = io_error(&path);
     files::check_plain_file(&path)?;
-    let mut file = open(&path).map_err(fail)?;
+    let mut file = open_lock_file(&path).map_err(fail)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -52,8 +52,8 @@ pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
         }
         Err(TryLockError::Error(error)) => return Err(fail(error)),
     }
-    write(&file, &holder_line()).map_err(fail)?;
-    Ok(DirectoryLock(Arc::new(Held {
+    replace_content(&file, &lock_holder_line()).map_err(fail)?;
+    Ok(DirectoryLock(Arc::new(HeldLocks {
         path,
         file: Mutex::new(file),
         database: OnceLock::new(),
@@ -61,17 +61,17 @@ pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
 }
 
 /// Opens the lock file at `path`. Creates it if it doesn't exist.
-fn open(path: &Path) -> std::io::Result<File> {
-    match files::create_private(path)? {
+fn open_lock_file(path: &Path) -> std::io::Result<File> {
+    match files::create_private_file(path)? {
         Some(file) => Ok(file),
-        None => files::open_without_following(path),
+        None => files::open_without_following_links(path),
     }
 }
 
 impl DirectoryLock {
     /// Locks the database at `path`. Must be called before SQLite opens the database. Fails with
     /// [`OpenError::Locked`] if another process holds the lock.
-    pub(super) fn hold_database(&self, path: &Path) -> Result<(), OpenError> {
+    pub(super) fn lock_database(&self, path: &Path) -> Result<(), OpenError> {
         if self.0.database.get().is_some() {
             return Ok(());
         }
@@ -96,7 +96,7 @@ impl DirectoryLock {
 
     /// Writes the id of the open database to the lock file. Returns a
     /// [`LockFileWriter`], which can add a problem to the file later.
-    pub(in crate::store) fn file_writer(&self, database: FileId) -> LockFileWriter {
+    pub(in crate::store) fn lock_file_writer(&self, database: FileId) -> LockFileWriter {
         let writer = LockFileWriter {
             held: Arc::downgrade(&self.0),
             database,
@@ -108,7 +108,7 @@ impl DirectoryLock {
 
 /// Writes the content of the lock file while the server holds the lock.
 pub(in crate::store) struct LockFileWriter {
-    held: Weak<Held>,
+    held: Weak<HeldLocks>,
     database: FileId,
 }
 
@@ -119,30 +119,32 @@ impl LockFileWriter {
             return;
         };
         let FileId { device, inode } = self.database;
-        let mut text = format!("{}database {device} {inode}\n", holder_line());
+        let mut text = format!("{}database {device} {inode}\n", lock_holder_line());
         if let Some(problem) = problem {
             text.push_str(&format!("problem {}\n", problem.to_string().escape_debug()));
         }
         // Best effort: the content only helps `miniback check` to explain a problem.
-        let _ = write(&held.lock_file(), &text);
+        let _ = replace_content(&held.lock_file(), &text);
     }
 
     /// If the lock file was deleted or replaced, opens or creates it again and locks it. Returns
     /// whether this was necessary and successful.
-    pub(super) fn restore(&self) -> bool {
+    pub(super) fn reopen_if_replaced(&self) -> bool {
         let Some(held) = self.held.upgrade() else {
             return false;
         };
         let mut file = held.lock_file();
-        let locked = file.metadata().map(|metadata| FileId::of(&metadata));
-        if let (Ok(locked), Ok(found)) = (locked, FileId::at(&held.path))
+        let locked = file
+            .metadata()
+            .map(|metadata| FileId::from_metadata(&metadata));
+        if let (Ok(locked), Ok(found)) = (locked, FileId::from_path(&held.path))
             && locked == found
         {
             return false;
         }
         // After a failure, the next check tries again. For example, a second server that is
         // starting may have locked the file.
-        let Ok(restored) = open(&held.path) else {
+        let Ok(restored) = open_lock_file(&held.path) else {
             return false;
         };
         if restored.try_lock().is_err() {
@@ -153,7 +155,7 @@ impl LockFileWriter {
     }
 }
 
-impl Held {
+impl HeldLocks {
     fn lock_file(&self) -> MutexGuard<'_, File> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,7 +184,7 @@ pub fn lock_holder(dir: &Path) -> Option<LockHolder> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
-    let at_path = FileId::at(&super::open::database_path(dir)).ok();
+    let at_path = FileId::from_path(&super::open::database_path(dir)).ok();
     let at_path = at_path.map(|id| format!("{} {}", id.device, id.inode));
     // A server that is starting hasn't written the id of its database yet.
     let open = value("database ");
@@ -193,12 +195,12 @@ pub fn lock_holder(dir: &Path) -> Option<LockHolder> {
     })
 }
 
-fn holder_line() -> String {
+fn lock_holder_line() -> String {
     format!("process {}\n", std::process::id())
 }
 
 /// Replaces the content of the file. The file is never empty in the meantime.
-fn write(file: &File, text: &str) -> std::io::Result<()> {
+fn replace_content(file: &File, text: &str) -> std::io::Result<()> {
     file.write_all_at(text.as_bytes(), 0)?;
     file.set_len(text.len() as u64)
 }
@@ -210,12 +212,12 @@ mod tests {
     #[test]
     fn rejects_a_second_lock_until_the_first_is_released() {
         let dir = tempfile::tempdir().unwrap();
-        let held = lock(dir.path()).unwrap();
-        let Err(OpenError::Locked { holder }) = lock(dir.path()) else {
+        let held = lock_data_directory(dir.path()).unwrap();
+        let Err(OpenError::Locked { holder }) = lock_data_directory(dir.path()) else {
             panic!("a second lock was granted")
         };
         assert_eq!(holder, format!("process {}", std::process::id()));
         drop(held);
-        lock(dir.path()).unwrap();
+        lock_data_directory(dir.path()).unwrap();
     }
 }

@@ -2,17 +2,17 @@
 //! helpers for statements.
 
 pub(super) mod change_feed;
-pub(super) mod clock_follower;
-pub(super) mod condition;
+pub(super) mod clock_jumps;
 pub(super) mod counters;
 pub(super) mod error;
 pub(super) mod file_guard;
+pub(super) mod file_permissions;
 pub(super) mod files;
+pub(super) mod health;
 pub(super) mod integrity_check;
 pub(super) mod lock;
 pub(super) mod open;
 pub(super) mod page;
-pub(super) mod protection;
 #[cfg(debug_assertions)]
 mod query_plan_check;
 pub(super) mod reader;

@@ -14,10 +14,10 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite_migration::{Error as MigrationError, M, Migrations};
 
 use super::error::OpenError;
-use super::files::{self, with_suffix};
-use super::lock::{DirectoryLock, lock};
+use super::files::{self, append_suffix};
+use super::lock::{DirectoryLock, lock_data_directory};
 use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_BYTES_MAX, integrity_check};
-use super::{protection, schema_check};
+use super::{file_permissions, schema_check};
 use crate::store::search;
 
 /// The `PRAGMA application_id` of Miniback's databases ("mbck"). It prevents Miniback from opening
@@ -54,7 +54,7 @@ pub fn require_database(dir: &Path) -> Result<(), OpenError> {
 
 /// Creates the data directory (mode 0700) if it doesn't exist, and makes it durable: otherwise, a
 /// power cut could remove it together with the database.
-pub fn create_directory(dir: &Path) -> Result<(), OpenError> {
+pub fn create_data_directory(dir: &Path) -> Result<(), OpenError> {
     if dir.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
         return Err(OpenError::NotADirectory(dir.to_owned()));
     }
@@ -68,14 +68,14 @@ pub fn create_directory(dir: &Path) -> Result<(), OpenError> {
         .create(dir)
         .map_err(io_error(dir))?;
     for entry in entries {
-        sync_parent(entry);
+        sync_parent_directory(entry);
     }
     Ok(())
 }
 
 /// Makes the directory entry of `path` durable. Ignores errors, as SQLite does when it syncs a
 /// directory: the parent may be unreadable, and some file systems can't sync directories.
-fn sync_parent(path: &Path) {
+fn sync_parent_directory(path: &Path) {
     let parent = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
@@ -89,27 +89,31 @@ fn sync_parent(path: &Path) {
 ///
 /// `lock` is the caller's lock on the directory. Without a lock, the database is migrated only if
 /// no server is using it.
-pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, OpenError> {
+pub fn open_or_create_database(
+    dir: &Path,
+    lock: Option<&DirectoryLock>,
+) -> Result<Connection, OpenError> {
     let path = database_path(dir);
     check_header(&path)?;
     let exposures = match lock {
-        Some(_) => protection::protect(dir)?,
+        Some(_) => file_permissions::restrict_file_access(dir)?,
         None => Vec::new(),
     };
     let fail = io_error(&path);
-    if files::create_private(&path).map_err(fail)?.is_none() {
+    if files::create_private_file(&path).map_err(fail)?.is_none() {
         OpenOptions::new().append(true).open(&path).map_err(fail)?;
     }
     if let Some(lock) = lock {
-        lock.hold_database(&path)?;
+        lock.lock_database(&path)?;
     }
     let mut connection =
         connect(&path).map_err(|error| integrity_check::open_error(error, &path))?;
     migrate(&mut connection, dir, MIGRATIONS, lock)?;
-    let difference = schema_check::find_difference(&connection).map_err(|error| match error {
-        MigrationError::RusqliteError { err, .. } => integrity_check::open_error(err, &path),
-        error => error.into(),
-    })?;
+    let difference =
+        schema_check::find_schema_difference(&connection).map_err(|error| match error {
+            MigrationError::RusqliteError { err, .. } => integrity_check::open_error(err, &path),
+            error => error.into(),
+        })?;
     if let Some(difference) = difference {
         let details = format!("its schema doesn't match version {SCHEMA_VERSION}: {difference}");
         return Err(OpenError::Corrupt { path, details });
@@ -165,10 +169,12 @@ fn migrate(
     }
     let _lock = match callers_lock {
         Some(_) => None,
-        None => Some(lock(dir).map_err(|_| OpenError::MigrationBlocked {
-            path: path.clone(),
-            found,
-        })?),
+        None => Some(
+            lock_data_directory(dir).map_err(|_| OpenError::MigrationBlocked {
+                path: path.clone(),
+                found,
+            })?,
+        ),
     };
     if found > 0 {
         copy_before_migration(connection, &path, found, wanted)?;
@@ -191,8 +197,8 @@ fn copy_before_migration(
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(fail(error)),
     }
-    files::create_private(&copy).map_err(fail)?;
-    copy_into(connection, &copy).map_err(|source| OpenError::Copy {
+    files::create_private_file(&copy).map_err(fail)?;
+    copy_database(connection, &copy).map_err(|source| OpenError::Copy {
         path: copy.clone(),
         source,
     })?;
@@ -200,7 +206,10 @@ fn copy_before_migration(
 }
 
 /// Copies the database to the file at `path`, which must be empty or missing.
-pub(in crate::store) fn copy_into(connection: &Connection, path: &Path) -> rusqlite::Result<usize> {
+pub(in crate::store) fn copy_database(
+    connection: &Connection,
+    path: &Path,
+) -> rusqlite::Result<usize> {
     // The path isn't necessarily valid UTF-8.
     let path = ToSqlOutput::Borrowed(ValueRef::Text(path.as_os_str().as_encoded_bytes()));
     connection.execute("VACUUM INTO ?1", [path])
@@ -210,8 +219,8 @@ pub(in crate::store) fn copy_into(connection: &Connection, path: &Path) -> rusql
 /// `None` if the database hasn't been created yet.
 pub(in crate::store) fn check_header(path: &Path) -> Result<Option<u32>, OpenError> {
     files::check_plain_file(path)?;
-    files::check_link(path)?;
-    match version_in_header(path)? {
+    files::ensure_no_wal_beside_link(path)?;
+    match read_schema_version(path)? {
         Some(found) if found > SCHEMA_VERSION => Err(OpenError::NewerSchema {
             path: path.to_owned(),
             found,
@@ -225,7 +234,7 @@ pub(in crate::store) fn check_header(path: &Path) -> Result<Option<u32>, OpenErr
 ///
 /// All numbers are big-endian: the page count in bytes 28 to 31, the version in 60 to 63, and the
 /// application id in 68 to 71. See <https://sqlite.org/fileformat.html>.
-fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
+fn read_schema_version(path: &Path) -> Result<Option<u32>, OpenError> {
     let fail = io_error(path);
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -250,7 +259,7 @@ fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
         }
         // A power cut interrupted the creation, and the first sector wasn't written. SQLite rolls
         // the creation back.
-        Ok(()) if header == [0; 72] && with_suffix(path, "-journal").exists() => Ok(None),
+        Ok(()) if header == [0; 72] && append_suffix(path, "-journal").exists() => Ok(None),
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(fail(error)),
         Err(_) if file.metadata().map_err(fail)?.len() == 0 => Ok(None),
         _ => Err(OpenError::NotADatabase {
@@ -296,7 +305,7 @@ mod tests {
     #[test]
     fn creates_a_private_database_with_the_latest_schema() {
         let dir = tempfile::tempdir().unwrap();
-        let connection = open(dir.path(), None).unwrap();
+        let connection = open_or_create_database(dir.path(), None).unwrap();
         assert!(projects(&connection).is_empty());
         let version: u32 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -312,7 +321,7 @@ mod tests {
     #[test]
     fn copies_a_database_before_migrating_it_and_keeps_its_rows() {
         let dir = tempfile::tempdir().unwrap();
-        let mut connection = open(dir.path(), None).unwrap();
+        let mut connection = open_or_create_database(dir.path(), None).unwrap();
         populate(&connection);
         migrate(&mut connection, dir.path(), &next_migrations(), None).unwrap();
         assert_eq!(projects(&connection), ["A"]);
@@ -324,7 +333,7 @@ mod tests {
             "miniback.db.v{SCHEMA_VERSION}-before-v{}",
             SCHEMA_VERSION + 1
         ));
-        assert_eq!(version_in_header(&copy).unwrap(), Some(SCHEMA_VERSION));
+        assert_eq!(read_schema_version(&copy).unwrap(), Some(SCHEMA_VERSION));
         assert_eq!(projects(&Connection::open(&copy).unwrap()), ["A"]);
         assert_eq!(
             std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
@@ -335,8 +344,8 @@ mod tests {
     #[test]
     fn a_command_does_not_migrate_a_database_in_use() {
         let dir = tempfile::tempdir().unwrap();
-        let mut connection = open(dir.path(), None).unwrap();
-        let _server = lock(dir.path()).unwrap();
+        let mut connection = open_or_create_database(dir.path(), None).unwrap();
+        let _server = lock_data_directory(dir.path()).unwrap();
         let result = migrate(&mut connection, dir.path(), &next_migrations(), None);
         assert!(matches!(result, Err(OpenError::MigrationBlocked { .. })));
     }
@@ -345,13 +354,13 @@ mod tests {
     fn rejects_a_newer_or_foreign_file_without_changing_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = database_path(dir.path());
-        let connection = open(dir.path(), None).unwrap();
+        let connection = open_or_create_database(dir.path(), None).unwrap();
         connection
             .pragma_update(None, "user_version", SCHEMA_VERSION + 1)
             .unwrap();
         connection.close().unwrap();
         let before = std::fs::read(&path).unwrap();
-        let result = open(dir.path(), None);
+        let result = open_or_create_database(dir.path(), None);
         let Err(OpenError::NewerSchema { found, .. }) = result else {
             panic!("{result:?}")
         };
@@ -366,7 +375,7 @@ mod tests {
         for other in [&b"not a database"[..], &[b'x'; 5000], &foreign] {
             std::fs::write(&path, other).unwrap();
             assert!(matches!(
-                open(dir.path(), None),
+                open_or_create_database(dir.path(), None),
                 Err(OpenError::NotADatabase { .. })
             ));
             assert_eq!(std::fs::read(&path).unwrap(), other);
@@ -379,7 +388,7 @@ mod tests {
         let path = database_path(dir.path());
         std::fs::write(&path, [0; 4096]).unwrap();
         assert!(matches!(
-            open(dir.path(), None),
+            open_or_create_database(dir.path(), None),
             Err(OpenError::NotADatabase { .. })
         ));
         // The header of a rollback journal: the magic number, the number of records, a nonce, the
@@ -391,8 +400,8 @@ mod tests {
                 .flat_map(u32::to_be_bytes),
         );
         journal.resize(512, 0);
-        std::fs::write(with_suffix(&path, "-journal"), journal).unwrap();
-        let connection = open(dir.path(), None).unwrap();
+        std::fs::write(append_suffix(&path, "-journal"), journal).unwrap();
+        let connection = open_or_create_database(dir.path(), None).unwrap();
         assert!(projects(&connection).is_empty());
     }
 }

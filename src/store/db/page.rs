@@ -34,12 +34,12 @@ impl PageRequest {
     }
 
     /// Returns the exclusive upper bound for ids. `~` sorts after every id.
-    pub(in crate::store) fn upper_bound(&self) -> &str {
+    pub(in crate::store) fn id_upper_bound(&self) -> &str {
         self.before.as_deref().unwrap_or("~")
     }
 
     /// Builds the page from the rows that were read. `id` returns the id of a row, for the cursor.
-    pub(in crate::store) fn page_of<T>(
+    pub(in crate::store) fn build_page<T>(
         &self,
         mut items: Vec<T>,
         id: impl Fn(&T) -> &str,

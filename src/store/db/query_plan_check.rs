@@ -28,7 +28,7 @@ static CHECKED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
 /// # Panics
 ///
 /// Panics if the statement scans a growing table or sorts its rows.
-pub(super) fn check(connection: &Connection, statement: &str) {
+pub(super) fn check_query_plan(connection: &Connection, statement: &str) {
     {
         let mut checked = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
         let checked = checked.get_or_insert_default();
@@ -37,15 +37,15 @@ pub(super) fn check(connection: &Connection, statement: &str) {
         }
     }
     // If EXPLAIN fails, running the statement reports the error.
-    let Ok(steps) = explain(connection, statement) else {
+    let Ok(steps) = explain_query_plan(connection, statement) else {
         return;
     };
-    if let Some(step) = find_problem(&steps) {
+    if let Some(step) = find_scan_or_sort(&steps) {
         panic!("“{step}” in the plan of: {statement}\n{steps:#?}");
     }
 }
 
-fn explain(connection: &Connection, statement: &str) -> rusqlite::Result<Vec<String>> {
+fn explain_query_plan(connection: &Connection, statement: &str) -> rusqlite::Result<Vec<String>> {
     let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}"))?;
     // No values are bound: with the query planner stability guarantee, plans don't depend on them.
     explain
@@ -55,7 +55,7 @@ fn explain(connection: &Connection, statement: &str) -> rusqlite::Result<Vec<Str
 }
 
 /// Returns the first step that scans a growing table or sorts its rows.
-fn find_problem(steps: &[String]) -> Option<&String> {
+fn find_scan_or_sort(steps: &[String]) -> Option<&String> {
     let is_on_growing_table = |step: &String, operation: &str| {
         step.strip_prefix(operation)
             .and_then(|rest| rest.split(' ').next())
@@ -100,9 +100,9 @@ mod tests {
             ("SELECT * FROM events WHERE id > ?1 ORDER BY a", true),
             ("SELECT * FROM users ORDER BY id", false),
         ] {
-            let steps = explain(&connection, statement).unwrap();
+            let steps = explain_query_plan(&connection, statement).unwrap();
             assert_eq!(
-                find_problem(&steps).is_some(),
+                find_scan_or_sort(&steps).is_some(),
                 has_problem,
                 "{statement}: {steps:?}"
             );
@@ -112,6 +112,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "in the plan of: SELECT a FROM events")]
     fn panics_before_running_a_scan() {
-        check(&database("CREATE TABLE events (a)"), "SELECT a FROM events");
+        check_query_plan(&database("CREATE TABLE events (a)"), "SELECT a FROM events");
     }
 }

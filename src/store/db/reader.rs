@@ -11,8 +11,8 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::condition::DatabaseCondition;
 use super::error::StoreError;
+use super::health::DatabaseHealth;
 use super::{BUSY_TIMEOUT, sql};
 
 /// Maximum number of concurrent fast reads.
@@ -27,16 +27,13 @@ const POOL_TIMEOUT: Duration = Duration::from_secs(5);
 pub(in crate::store) struct Reader {
     fast: Pool<SqliteConnectionManager>,
     slow: Pool<SqliteConnectionManager>,
-    condition: DatabaseCondition,
+    health: DatabaseHealth,
 }
 
 impl Reader {
-    pub(in crate::store) fn open(
-        path: &Path,
-        condition: DatabaseCondition,
-    ) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open(path: &Path, health: DatabaseHealth) -> Result<Self, StoreError> {
         Ok(Self {
-            condition,
+            health,
             fast: open_pool(path, FAST_POOL_SIZE)?,
             slow: open_pool(path, SLOW_POOL_SIZE)?,
         })
@@ -49,7 +46,7 @@ impl Reader {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.read_from(&self.fast, work).await
+        self.read_from_pool(&self.fast, work).await
     }
 
     /// Runs `work` on the current thread, without a transaction. If no connection is free, runs it
@@ -65,9 +62,9 @@ impl Reader {
     {
         match self.fast.try_get() {
             Some(connection) => {
-                self.condition.check_readable()?;
+                self.health.check_readable()?;
                 let result = work(&connection);
-                self.condition.report_corruption();
+                self.health.report_corruption();
                 result
             }
             None => self.read(work).await,
@@ -81,10 +78,10 @@ impl Reader {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.read_from(&self.slow, work).await
+        self.read_from_pool(&self.slow, work).await
     }
 
-    async fn read_from<T, E, F>(
+    async fn read_from_pool<T, E, F>(
         &self,
         pool: &Pool<SqliteConnectionManager>,
         work: F,
@@ -94,12 +91,12 @@ impl Reader {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (pool, condition) = (pool.clone(), self.condition.clone());
+        let (pool, health) = (pool.clone(), self.health.clone());
         let task = tokio::task::spawn_blocking(move || {
-            condition.check_readable()?;
+            health.check_readable()?;
             let connection = pool.get().map_err(StoreError::from)?;
-            let result = in_transaction(&connection, work);
-            condition.report_corruption();
+            let result = run_in_transaction(&connection, work);
+            health.report_corruption();
             result
         });
         task.await
@@ -107,7 +104,7 @@ impl Reader {
     }
 }
 
-fn in_transaction<T, E: From<StoreError>>(
+fn run_in_transaction<T, E: From<StoreError>>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {

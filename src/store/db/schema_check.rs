@@ -12,7 +12,7 @@ use crate::store::search;
 type SchemaObjects = BTreeMap<(String, String), String>;
 
 /// Returns the first difference from the expected schema, such as `table users is missing`.
-pub(in crate::store) fn find_difference(
+pub(in crate::store) fn find_schema_difference(
     connection: &Connection,
 ) -> Result<Option<String>, rusqlite_migration::Error> {
     let version: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -20,7 +20,10 @@ pub(in crate::store) fn find_difference(
     search::register_functions(&expected)?;
     let applied = &MIGRATIONS[..version.min(MIGRATIONS.len())];
     Migrations::from_slice(applied).to_latest(&mut expected)?;
-    let (expected, found) = (schema_objects(&expected)?, schema_objects(connection)?);
+    let (expected, found) = (
+        read_schema_objects(&expected)?,
+        read_schema_objects(connection)?,
+    );
     let describe = |(kind, name): &(String, String), problem| format!("{kind} {name} {problem}");
     let missing_or_changed = expected.iter().find_map(|(key, sql)| match found.get(key) {
         None => Some(describe(key, "is missing")),
@@ -33,7 +36,7 @@ pub(in crate::store) fn find_difference(
 
 /// Reads the schema. Ignores SQLite's own objects. Omits the statements of the search index's
 /// internal tables, because they depend on the version of SQLite.
-fn schema_objects(connection: &Connection) -> rusqlite::Result<SchemaObjects> {
+fn read_schema_objects(connection: &Connection) -> rusqlite::Result<SchemaObjects> {
     let mut statement = connection.prepare(
         "SELECT type, name, iif(name IN (SELECT name FROM pragma_table_list WHERE type = 'shadow'),
                                 '', ifnull(sql, ''))

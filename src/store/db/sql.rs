@@ -30,7 +30,7 @@ pub(in crate::store) fn prepare<'a>(
     sql: &str,
 ) -> rusqlite::Result<CachedStatement<'a>> {
     #[cfg(debug_assertions)]
-    super::query_plan_check::check(connection, sql);
+    super::query_plan_check::check_query_plan(connection, sql);
     connection.prepare_cached(sql)
 }
 

@@ -17,9 +17,9 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::clock_follower::ClockFollower;
-use super::condition::DatabaseCondition;
+use super::clock_jumps::ClockJumpFollower;
 use super::error::StoreError;
+use super::health::DatabaseHealth;
 use super::sql;
 use super::wal::{Wal, checkpoint};
 use crate::clock::Clock;
@@ -56,14 +56,14 @@ where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
-    let (job, response) = job::create(work, has_savepoint);
+    let (job, response) = job::new_job(work, has_savepoint);
     (WriterCommand::Job(job), response)
 }
 
 /// The state that only a server's writer has.
-pub(in crate::store) struct ServedDatabase {
+pub(in crate::store) struct ServerWriterState {
     pub wal: Wal,
-    pub clock: ClockFollower,
+    pub clock: ClockJumpFollower,
 }
 
 /// Handle to the writer thread; cheap to clone.
@@ -74,14 +74,14 @@ pub(in crate::store) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `served` is `None` if another process may be serving the database.
+    /// Starts the thread. `server_state` is `None` if another process may be serving the database.
     pub(in crate::store) fn start(
         connection: Connection,
         ids: IdSequence,
         clock: Clock,
         notifiers: CommitNotifiers,
-        condition: DatabaseCondition,
-        served: Option<ServedDatabase>,
+        health: DatabaseHealth,
+        server_state: Option<ServerWriterState>,
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_CAPACITY);
         let state = WriterThread {
@@ -89,8 +89,8 @@ impl Writer {
             ids,
             clock,
             notifiers,
-            condition,
-            served,
+            health,
+            server_state,
             has_saved_wal: false,
         };
         let thread = std::thread::Builder::new()
@@ -191,9 +191,9 @@ struct WriterThread {
     ids: IdSequence,
     clock: Clock,
     notifiers: CommitNotifiers,
-    condition: DatabaseCondition,
+    health: DatabaseHealth,
     /// `None` if another process may be serving the database.
-    served: Option<ServedDatabase>,
+    server_state: Option<ServerWriterState>,
     /// Whether the WAL has been checkpointed since a database file was moved or replaced.
     has_saved_wal: bool,
 }
@@ -216,7 +216,7 @@ impl WriterThread {
                         break;
                     }
                     WriterCommand::CheckFilesAndClock => {
-                        self.follow_clock(ClockFollower::follow_when_idle);
+                        self.follow_clock(ClockJumpFollower::follow_jump_when_idle);
                     }
                     WriterCommand::Close => {
                         open = false;
@@ -230,8 +230,8 @@ impl WriterThread {
                 };
             }
             if !batch.is_empty() {
-                self.follow_clock(ClockFollower::follow);
-                self.commit(batch);
+                self.follow_clock(ClockJumpFollower::follow_jump);
+                self.commit_batch(batch);
             }
             if let Some(reply) = truncate_wal {
                 let truncated =
@@ -241,29 +241,29 @@ impl WriterThread {
         }
         // Jobs queued after `Close` receive `StoreError::Closed`.
         if self.check_files().is_ok()
-            && let Some(served) = &mut self.served
+            && let Some(server_state) = &mut self.server_state
         {
             // If storing the reading fails, the next start uses the last stored reading.
-            let _ = served.clock.store_reading(&self.connection);
+            let _ = server_state.clock.store_reading(&self.connection);
             // Empty the WAL, so that a copy of the database file contains all data.
-            served.wal.truncate_if_large(&self.connection, true);
+            server_state.wal.truncate_if_large(&self.connection, true);
         }
     }
 
-    fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) {
+    fn commit_batch(&mut self, mut batch: Vec<Box<dyn Job>>) {
         let mut effects = CommitEffects::default();
         let changes_before = self.connection.total_changes();
         let error = self
             .check_files()
-            .and_then(|()| self.transaction(&mut batch, &mut effects))
+            .and_then(|()| self.run_transaction(&mut batch, &mut effects))
             // The files may have been replaced in the meantime.
             .and_then(|()| self.check_files())
             .err();
-        self.condition.report_corruption();
+        self.health.report_corruption();
         match error {
-            Some(StoreError::DiskFull) => self.condition.set_disk_full(true),
+            Some(StoreError::DiskFull) => self.health.set_disk_full(true),
             None if self.connection.total_changes() > changes_before => {
-                self.condition.set_disk_full(false);
+                self.health.set_disk_full(false);
             }
             _ => {}
         }
@@ -275,23 +275,25 @@ impl WriterThread {
         for job in batch {
             job.reply(error.clone());
         }
-        if is_file_valid && let Some(served) = &mut self.served {
-            served.wal.truncate_if_large(&self.connection, truncate_wal);
+        if is_file_valid && let Some(server_state) = &mut self.server_state {
+            server_state
+                .wal
+                .truncate_if_large(&self.connection, truncate_wal);
         }
     }
 
     /// Checks the database files. Clears a problem that is solved, and restores the lock file. If
     /// the files aren't at their paths, checkpoints the WAL once. Fails if a write would be lost.
     fn check_files(&mut self) -> Result<(), StoreError> {
-        match self.condition.check_files() {
+        match self.health.check_files() {
             Ok(()) => {
                 self.has_saved_wal = false;
-                if self.condition.clear_reversible_problem() {
+                if self.health.clear_reversible_problem() {
                     self.notifiers.deliveries.notify_one();
                 }
-                self.condition.restore_lock_file();
+                self.health.restore_lock_file();
             }
-            Err(problem) if problem.is_elsewhere() && !self.has_saved_wal => {
+            Err(problem) if problem.is_file_moved() && !self.has_saved_wal => {
                 // SQLite could apply the WAL at this path to another database. Empty the WAL, so
                 // that its content is only in its own database.
                 let _ = checkpoint(&self.connection);
@@ -299,15 +301,15 @@ impl WriterThread {
             }
             Err(_) => {}
         }
-        self.condition.check_writable()
+        self.health.check_writable()
     }
 
     /// Follows a jump of the system clock, if the database files are at their paths.
-    fn follow_clock(&mut self, follow: fn(&mut ClockFollower, &Connection) -> bool) {
-        // `check_files` reports a problem to `condition`.
+    fn follow_clock(&mut self, follow: fn(&mut ClockJumpFollower, &Connection) -> bool) {
+        // `check_files` reports a problem to `health`.
         let is_in_place = self.check_files().is_ok();
-        if let Some(served) = self.served.as_mut().filter(|_| is_in_place)
-            && follow(&mut served.clock, &self.connection)
+        if let Some(server_state) = self.server_state.as_mut().filter(|_| is_in_place)
+            && follow(&mut server_state.clock, &self.connection)
         {
             self.notifiers.notify_clock_jumped();
         }
@@ -315,14 +317,14 @@ impl WriterThread {
 
     /// Runs the batch in one transaction. Unlike rusqlite's transactions, this function caches the
     /// prepared `BEGIN` and `COMMIT`.
-    fn transaction(
+    fn run_transaction(
         &mut self,
         batch: &mut [Box<dyn Job>],
         effects: &mut CommitEffects,
     ) -> Result<(), StoreError> {
         sql::execute(&self.connection, "BEGIN IMMEDIATE", [])?;
         let result = self
-            .run_all(batch, effects)
+            .run_jobs(batch, effects)
             .and_then(|()| sql::execute(&self.connection, "COMMIT", []).map(|_| ()));
         if result.is_err() && !self.connection.is_autocommit() {
             sql::execute(&self.connection, "ROLLBACK", [])?;
@@ -330,7 +332,7 @@ impl WriterThread {
         result
     }
 
-    fn run_all(
+    fn run_jobs(
         &mut self,
         batch: &mut [Box<dyn Job>],
         effects: &mut CommitEffects,
@@ -368,11 +370,13 @@ impl WriterThread {
                 sql::execute(connection, "RELEASE job", [])?;
             }
         }
-        if let Some(served) = &mut self.served {
+        if let Some(server_state) = &mut self.server_state {
             let has_changes = connection.total_changes() > changes_before;
-            served.clock.store_recent_reading(connection, has_changes)?;
+            server_state
+                .clock
+                .store_recent_reading(connection, has_changes)?;
         }
-        effects.counters.apply(connection)
+        effects.counters.update_counters(connection)
     }
 }
 

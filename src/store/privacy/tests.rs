@@ -10,11 +10,11 @@ use crate::domain::feedback::{Actor, FeedbackStatus, NewFeedback};
 use crate::domain::search::SearchQuery;
 use crate::store::{FeedbackFilter, StatusChange};
 
-const SAM: &str = "sam@example.com";
+const SAM_EMAIL: &str = "sam@example.com";
 /// A word that is a single n-gram and doesn't occur in the files by chance.
 const UNIQUE_WORD: &str = "鰻龘鱻";
 
-async fn add(store: &Store, message: &str, email: &str) {
+async fn add_feedback(store: &Store, message: &str, email: &str) {
     let new = NewFeedback {
         project: "shop".into(),
         message: message.into(),
@@ -27,7 +27,7 @@ async fn add(store: &Store, message: &str, email: &str) {
 }
 
 async fn index_all(store: &Store) {
-    while store.unindexed_count().await.unwrap() > 0 {
+    while store.count_unindexed().await.unwrap() > 0 {
         store.index_batch().await.unwrap();
     }
 }
@@ -38,14 +38,14 @@ async fn count_matches(store: &Store) -> usize {
         ..FeedbackFilter::default()
     };
     store
-        .feedback_list(filter, page())
+        .feedback_list(filter, first_page())
         .await
         .unwrap()
         .items
         .len()
 }
 
-fn page() -> PageRequest {
+fn first_page() -> PageRequest {
     PageRequest {
         limit: 100,
         before: None,
@@ -55,7 +55,7 @@ fn page() -> PageRequest {
 /// Returns whether a file contains the last two characters of [`UNIQUE_WORD`]. It doesn't search
 /// for the whole word, because the index omits the prefix that a term shares with the previous
 /// term.
-fn is_in_a_file(directory: &Path) -> bool {
+fn is_word_in_a_file(directory: &Path) -> bool {
     let end = &UNIQUE_WORD.as_bytes()[3..];
     let has = |bytes: &[u8]| bytes.windows(end.len()).any(|part| part == end);
     let files = std::fs::read_dir(directory).unwrap();
@@ -71,12 +71,16 @@ async fn erased_content_is_in_no_index_and_no_file() {
     let store = Store::open(directory.path(), None, clock).unwrap();
     store.create_project("Shop".into(), None).await.unwrap();
     for round in 0..20 {
-        add(&store, &format!("Other feedback, {round}"), "o@example.com").await;
-        add(&store, &format!("{UNIQUE_WORD} {round}"), SAM).await;
+        add_feedback(&store, &format!("Other feedback, {round}"), "o@example.com").await;
+        add_feedback(&store, &format!("{UNIQUE_WORD} {round}"), SAM_EMAIL).await;
         // After some rounds, FTS5 merges index segments and frees the pages of the old segments.
         index_all(&store).await;
     }
-    let feedback = store.feedback_by_email(SAM, page()).await.unwrap().items;
+    let feedback = store
+        .feedback_by_email(SAM_EMAIL, first_page())
+        .await
+        .unwrap()
+        .items;
     for status in [
         FeedbackStatus::Reviewed,
         FeedbackStatus::New,
@@ -95,12 +99,18 @@ async fn erased_content_is_in_no_index_and_no_file() {
         store.set_statuses(changes, by).await.unwrap();
     }
     assert_eq!(count_matches(&store).await, 20);
-    assert!(is_in_a_file(directory.path()));
+    assert!(is_word_in_a_file(directory.path()));
 
-    while store.erase_batch(SAM).await.unwrap().feedback > 0 {}
+    while store
+        .erase_feedback_batch(SAM_EMAIL)
+        .await
+        .unwrap()
+        .feedback
+        > 0
+    {}
     store.purge_free_pages().await.unwrap();
     assert_eq!(count_matches(&store).await, 0);
-    assert!(!is_in_a_file(directory.path()));
+    assert!(!is_word_in_a_file(directory.path()));
     let check_index = "INSERT INTO feedback_search (feedback_search) VALUES ('integrity-check')";
     let remaining = "/* may scan: a test */ SELECT (SELECT count(*) FROM feedback),
         (SELECT count(*) FROM feedback_status_history)";

@@ -35,7 +35,7 @@ impl Fixture {
         }
     }
 
-    async fn add(&self, project: usize, message: &str, email: Option<&str>) -> FeedbackId {
+    async fn add_feedback(&self, project: usize, message: &str, email: Option<&str>) -> FeedbackId {
         let new = NewFeedback {
             project: self.projects[project].as_str().into(),
             message: message.into(),
@@ -51,7 +51,7 @@ impl Fixture {
             .id
     }
 
-    async fn list(&self, filter: &FeedbackFilter) -> Vec<Feedback> {
+    async fn list_feedback(&self, filter: &FeedbackFilter) -> Vec<Feedback> {
         let page = PageRequest {
             limit: 1000,
             before: None,
@@ -68,12 +68,12 @@ impl Fixture {
             search: SearchQuery::parse(text).unwrap(),
             ..FeedbackFilter::default()
         };
-        let found = self.list(&filter).await;
+        let found = self.list_feedback(&filter).await;
         found.into_iter().map(|feedback| feedback.message).collect()
     }
 
     async fn index_all(&self) {
-        while self.store.unindexed_count().await.unwrap() > 0 {
+        while self.store.count_unindexed().await.unwrap() > 0 {
             self.store.index_batch().await.unwrap();
         }
     }
@@ -103,9 +103,9 @@ impl Fixture {
 async fn with_two_messages() -> Fixture {
     let fixture = Fixture::new().await;
     fixture
-        .add(0, "The submit button is dead", Some("sam@example.com"))
+        .add_feedback(0, "The submit button is dead", Some("sam@example.com"))
         .await;
-    fixture.add(1, "写真を日付順に", None).await;
+    fixture.add_feedback(1, "写真を日付順に", None).await;
     fixture
 }
 
@@ -184,13 +184,13 @@ async fn pages_span_unindexed_and_indexed_feedback() {
     let fixture = Fixture::new().await;
     for number in 0..120 {
         fixture
-            .add(number % 2, &format!("button {number}"), None)
+            .add_feedback(number % 2, &format!("button {number}"), None)
             .await;
         if number == 60 {
             fixture.store.index_batch().await.unwrap();
         }
     }
-    assert_eq!(fixture.store.unindexed_count().await.unwrap(), 70);
+    assert_eq!(fixture.store.count_unindexed().await.unwrap(), 70);
     let filter = FeedbackFilter {
         search: SearchQuery::parse("button").unwrap(),
         ..FeedbackFilter::default()

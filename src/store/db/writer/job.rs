@@ -58,7 +58,7 @@ where
 }
 
 /// Returns a job that runs `work`, and the receiver of its result.
-pub(super) fn create<T, E, F>(
+pub(super) fn new_job<T, E, F>(
     work: F,
     has_savepoint: bool,
 ) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)

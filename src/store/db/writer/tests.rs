@@ -4,7 +4,7 @@
 use super::*;
 use crate::store::db::sql;
 
-fn writer(setup_sql: &str) -> Writer {
+fn start_writer(setup_sql: &str) -> Writer {
     let connection = Connection::open_in_memory().unwrap();
     connection
         .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)")
@@ -17,13 +17,13 @@ fn writer(setup_sql: &str) -> Writer {
         ids,
         clock,
         notifiers,
-        DatabaseCondition::default(),
+        DatabaseHealth::default(),
         None,
     )
     .unwrap()
 }
 
-async fn insert(writer: &Writer, a: i64, bytes: usize) -> Result<(), StoreError> {
+async fn insert_row(writer: &Writer, a: i64, bytes: usize) -> Result<(), StoreError> {
     let work = move |tx: &mut WriteTx<'_>| {
         sql::execute(tx, "INSERT INTO t VALUES (?1, zeroblob(?2))", (a, bytes)).map(|_| ())
     };
@@ -43,17 +43,17 @@ async fn stored_rows(writer: &Writer) -> Vec<i64> {
 
 #[tokio::test]
 async fn rolls_back_a_failed_or_panicked_job_alone() {
-    let writer = writer("INSERT INTO t VALUES (1, NULL)");
+    let writer = start_writer("INSERT INTO t VALUES (1, NULL)");
     let panics = |tx: &mut WriteTx<'_>| -> Result<(), StoreError> {
         sql::execute(tx, "INSERT INTO t VALUES (11, NULL)", [])?;
         panic!("on purpose")
     };
     // `join!` queues all four jobs without waiting, so that they usually share a batch.
     let (before, failed, panicked, after) = tokio::join!(
-        insert(&writer, 2, 0),
+        insert_row(&writer, 2, 0),
         writer.write(fail_after_a_change),
         writer.write(panics),
-        insert(&writer, 3, 0)
+        insert_row(&writer, 3, 0)
     );
     assert!(before.is_ok() && after.is_ok());
     assert!(matches!(failed, Err(StoreError::Sqlite(_))), "{failed:?}");
@@ -66,15 +66,15 @@ async fn rolls_back_a_failed_or_panicked_job_alone() {
 
 #[tokio::test]
 async fn without_savepoint_a_failure_before_any_change_is_isolated() {
-    let writer = writer("INSERT INTO t VALUES (1, NULL)");
+    let writer = start_writer("INSERT INTO t VALUES (1, NULL)");
     let fails_early = |tx: &mut WriteTx<'_>| -> Result<(), StoreError> {
         sql::query_all(tx, "SELECT a FROM t", [], |row| row.get::<_, i64>(0))?;
         Err(StoreError::InvalidValue("on purpose".into()))
     };
     let (before, failed, after) = tokio::join!(
-        insert(&writer, 2, 0),
+        insert_row(&writer, 2, 0),
         writer.write_without_savepoint(fails_early),
-        insert(&writer, 3, 0)
+        insert_row(&writer, 3, 0)
     );
     assert!(before.is_ok() && after.is_ok());
     assert!(
@@ -86,11 +86,11 @@ async fn without_savepoint_a_failure_before_any_change_is_isolated() {
 
 #[tokio::test]
 async fn without_savepoint_a_failure_after_a_change_rolls_back_the_batch() {
-    let writer = writer("INSERT INTO t VALUES (1, NULL)");
+    let writer = start_writer("INSERT INTO t VALUES (1, NULL)");
     let (before, failed, after) = tokio::join!(
-        insert(&writer, 4, 0),
+        insert_row(&writer, 4, 0),
         writer.write_without_savepoint(fail_after_a_change),
-        insert(&writer, 5, 0)
+        insert_row(&writer, 5, 0)
     );
     assert!(matches!(failed, Err(StoreError::Sqlite(_))), "{failed:?}");
     // The jobs may have been in one batch or in several. Exactly the rows of jobs without an error
@@ -103,16 +103,16 @@ async fn without_savepoint_a_failure_after_a_change_rolls_back_the_batch() {
         }
     }
     assert_eq!(stored_rows(&writer).await, expected);
-    insert(&writer, 6, 10).await.unwrap();
+    insert_row(&writer, 6, 10).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_full_disk_fails_every_job_of_the_batch() {
-    let writer = writer("PRAGMA max_page_count = 20");
+    let writer = start_writer("PRAGMA max_page_count = 20");
     let (one, two, three) = tokio::join!(
-        insert(&writer, 1, 10),
-        insert(&writer, 2, 500_000),
-        insert(&writer, 3, 10)
+        insert_row(&writer, 1, 10),
+        insert_row(&writer, 2, 500_000),
+        insert_row(&writer, 3, 10)
     );
     // The jobs may have been in one batch or in several. Exactly the rows of jobs without an error
     // are stored.
@@ -126,28 +126,28 @@ async fn a_full_disk_fails_every_job_of_the_batch() {
         assert!(matches!(failed, StoreError::DiskFull), "{failed:?}");
     }
     assert_eq!(stored_rows(&writer).await, acknowledged);
-    insert(&writer, 4, 10).await.unwrap();
+    insert_row(&writer, 4, 10).await.unwrap();
 }
 
 #[tokio::test]
 async fn reports_a_read_only_database() {
-    let writer = writer("PRAGMA query_only = ON");
-    let result = insert(&writer, 1, 10).await;
+    let writer = start_writer("PRAGMA query_only = ON");
+    let result = insert_row(&writer, 1, 10).await;
     assert!(matches!(result, Err(StoreError::ReadOnly)), "{result:?}");
 }
 
 #[tokio::test]
 async fn close_finishes_queued_jobs_and_rejects_new_ones() {
-    let writer = writer("");
+    let writer = start_writer("");
     let closing = writer.clone();
     // `join!` queues the job before it calls `close`.
-    let (queued, closed) = tokio::join!(insert(&writer, 1, 0), async {
+    let (queued, closed) = tokio::join!(insert_row(&writer, 1, 0), async {
         tokio::task::spawn_blocking(move || closing.close()).await
     });
     closed.unwrap();
     queued.unwrap();
     assert!(matches!(
-        insert(&writer, 2, 0).await,
+        insert_row(&writer, 2, 0).await,
         Err(StoreError::Closed)
     ));
 }

@@ -77,7 +77,7 @@ impl WriteTx<'_> {
 
     /// Returns the current time minus `lifetime`, to find expired rows. While the clock isn't
     /// trusted, returns a time before all rows, so that no row counts as expired.
-    pub(in crate::store) fn expiry_time(&self, lifetime: Duration) -> Timestamp {
+    pub(in crate::store) fn expiry_cutoff(&self, lifetime: Duration) -> Timestamp {
         if self.is_clock_trusted {
             self.now.minus(lifetime)
         } else {

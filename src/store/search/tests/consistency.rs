@@ -5,7 +5,7 @@ use crate::store::Precondition;
 
 /// Returns a generator of pseudorandom numbers below its argument, with the same sequence in each
 /// run.
-fn random() -> impl FnMut(usize) -> usize {
+fn pseudorandom_generator() -> impl FnMut(usize) -> usize {
     let mut state = 7_u64;
     move |n| {
         state = state
@@ -18,7 +18,7 @@ fn random() -> impl FnMut(usize) -> usize {
 #[tokio::test]
 async fn lists_searches_and_counts_match_a_full_scan() {
     let fixture = Fixture::new().await;
-    let mut random = random();
+    let mut random = pseudorandom_generator();
     let words = ["button", "page", "load", "写真", "für", "ui", "submit", "a"];
     let mut ids: Vec<FeedbackId> = Vec::new();
     for round in 0..240 {
@@ -29,7 +29,11 @@ async fn lists_searches_and_counts_match_a_full_scan() {
                     .collect();
                 let email = ["x@a.example", "y@b.example"][random(2)];
                 let email = Some(email).filter(|_| random(2) == 0);
-                ids.push(fixture.add(random(2), &message.join(" "), email).await);
+                ids.push(
+                    fixture
+                        .add_feedback(random(2), &message.join(" "), email)
+                        .await,
+                );
             }
             5..8 if !ids.is_empty() => {
                 let id = &ids[random(ids.len())];
@@ -79,7 +83,7 @@ async fn assert_index_is_intact_without(fixture: &Fixture, deleted: ProjectId) {
 }
 
 async fn assert_matches_full_scan(fixture: &Fixture) {
-    let all = fixture.list(&FeedbackFilter::default()).await;
+    let all = fixture.list_feedback(&FeedbackFilter::default()).await;
     assert!(
         all.windows(2).all(|pair| pair[0].id > pair[1].id),
         "newest first"
@@ -134,7 +138,7 @@ async fn assert_search_matches_full_scan(
         Some(FeedbackStatus::Resolved),
     ] {
         filter.status = status;
-        let found = fixture.list(&filter).await;
+        let found = fixture.list_feedback(&filter).await;
         let found: Vec<_> = found.into_iter().map(|feedback| feedback.id).collect();
         let expected: Vec<_> = all
             .iter()
@@ -143,7 +147,7 @@ async fn assert_search_matches_full_scan(
             .collect();
         assert_eq!(found, expected, "{text:?} {project:?} {status:?}");
         if let Some(status) = status {
-            assert_eq!(*counts.get_mut(status), expected.len() as u64);
+            assert_eq!(*counts.count_mut(status), expected.len() as u64);
         }
     }
 }

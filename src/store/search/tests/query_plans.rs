@@ -5,7 +5,7 @@ use rusqlite::params_from_iter;
 use super::*;
 use crate::store::feedback::list_statement;
 
-fn explain(connection: &Connection, statement: &str) -> rusqlite::Result<String> {
+fn explain_query_plan(connection: &Connection, statement: &str) -> rusqlite::Result<String> {
     let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}"))?;
     let values = params_from_iter(std::iter::repeat_n("x", explain.parameter_count()));
     let steps = explain.query_map(values, |row| row.get::<_, String>("detail"))?;
@@ -32,7 +32,7 @@ async fn no_list_scans_or_sorts_all_rows() {
         let plan = fixture
             .read({
                 let statement = statement.clone();
-                move |connection| explain(connection, &statement)
+                move |connection| explain_query_plan(connection, &statement)
             })
             .await;
         assert!(!plan.contains("TEMP B-TREE"), "{statement}: {plan}");

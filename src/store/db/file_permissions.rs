@@ -21,7 +21,7 @@ const STICKY_BIT: u32 = 0o1000;
 
 /// A file or directory that other users can access.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exposure {
+pub struct FileExposure {
     path: PathBuf,
     /// The data directory. Its owner should own the file.
     dir: PathBuf,
@@ -40,7 +40,7 @@ enum ExposureKind {
     DirectoryMode(u32),
 }
 
-impl std::fmt::Display for Exposure {
+impl std::fmt::Display for FileExposure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (path, dir) = (self.path.display(), self.dir.display());
         match self.kind {
@@ -63,13 +63,13 @@ impl std::fmt::Display for Exposure {
 }
 
 /// Finds the files in `dir` that other users can access. Also checks `dir` itself.
-pub fn find_exposures(dir: &Path) -> Result<Vec<Exposure>, OpenError> {
+pub fn find_file_exposures(dir: &Path) -> Result<Vec<FileExposure>, OpenError> {
     let fail = io_error(dir);
     let directory = dir.metadata().map_err(fail)?;
     let own_user = rustix::process::geteuid();
     let mut exposures = Vec::new();
     let mut add = |path: &Path, kind, has_data| {
-        exposures.push(Exposure {
+        exposures.push(FileExposure {
             path: path.to_owned(),
             dir: dir.to_owned(),
             kind,
@@ -93,7 +93,7 @@ pub fn find_exposures(dir: &Path) -> Result<Vec<Exposure>, OpenError> {
             continue;
         }
         let path = entry.path();
-        let has_data = has_own_name(&path) || is_database(&path);
+        let has_data = has_miniback_file_name(&path) || is_database(&path);
         let is_own_file = metadata.uid() == own_user.as_raw() && !own_user.is_root();
         if metadata.uid() != directory.uid() && !is_own_file {
             add(&path, ExposureKind::Owner(metadata.uid()), has_data);
@@ -115,12 +115,12 @@ pub fn find_exposures(dir: &Path) -> Result<Vec<Exposure>, OpenError> {
 ///
 /// Must be called before SQLite opens the database, because closing the files would release
 /// SQLite's locks.
-pub(super) fn protect(dir: &Path) -> Result<Vec<String>, OpenError> {
+pub(super) fn restrict_file_access(dir: &Path) -> Result<Vec<String>, OpenError> {
     let directory = dir.metadata().map_err(io_error(dir))?;
     let mut lines = Vec::new();
-    for exposure in find_exposures(dir)? {
+    for exposure in find_file_exposures(dir)? {
         let is_owner = matches!(exposure.kind, ExposureKind::Owner(_));
-        if exposure.has_data && exposure.fix(&directory) {
+        if exposure.has_data && exposure.restrict_access(&directory) {
             let path = exposure.path.display();
             lines.push(format!(
                 "other users could access {path}; now only the owner of the data directory can"
@@ -134,10 +134,10 @@ pub(super) fn protect(dir: &Path) -> Result<Vec<String>, OpenError> {
     Ok(lines)
 }
 
-impl Exposure {
+impl FileExposure {
     /// Restricts the access to the file. Returns whether this succeeded.
-    fn fix(&self, directory: &Metadata) -> bool {
-        let Ok(file) = open_existing(&self.path) else {
+    fn restrict_access(&self, directory: &Metadata) -> bool {
+        let Ok(file) = open_without_following_links(&self.path) else {
             return false;
         };
         let Ok(metadata) = file.metadata() else {
@@ -179,7 +179,7 @@ fn is_open_by_server(path: &Path) -> bool {
         .any(|name| path.file_name() == Some(name.as_ref()))
 }
 
-fn has_own_name(path: &Path) -> bool {
+fn has_miniback_file_name(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     [&b"miniback."[..], b".miniback-"]
         .iter()
@@ -189,13 +189,13 @@ fn has_own_name(path: &Path) -> bool {
 /// Returns whether the file is a Miniback database, such as a backup.
 fn is_database(path: &Path) -> bool {
     let mut header = [0; 72];
-    let read = open_existing(path).and_then(|mut file| file.read_exact(&mut header));
+    let read = open_without_following_links(path).and_then(|mut file| file.read_exact(&mut header));
     read.is_ok()
         && header.starts_with(b"SQLite format 3\0")
         && header[68..72] == APPLICATION_ID.to_be_bytes()
 }
 
-fn open_existing(path: &Path) -> std::io::Result<File> {
+fn open_without_following_links(path: &Path) -> std::io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     OpenOptions::new()
         .read(true)

@@ -17,17 +17,17 @@ use crate::store::{idempotency, sessions};
 
 /// Maximum age of the stored reading after a commit that changes data. The commit replaces an older
 /// reading.
-const READING_AGE_MAX: Duration = Duration::from_secs(1);
+const CLOCK_READING_AGE_MAX: Duration = Duration::from_secs(1);
 /// Maximum age of the stored reading after a commit without changes.
-const IDLE_READING_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+const IDLE_CLOCK_READING_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// Maximum age of the last trusted reading when the server starts. If the reading is older, the
 /// clock isn't trusted at first.
 const DOWNTIME_MAX: Duration = Duration::from_secs(10 * 60);
 /// Maximum age of a `failing_since` that is moved. An older `failing_since` stays unchanged.
-const FAILING_MAX: Duration = Duration::from_secs(24 * 3600);
+const FAILING_SINCE_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Follows the system clock for the server's writer.
-pub(in crate::store) struct ClockFollower {
+pub(in crate::store) struct ClockJumpFollower {
     clock: Clock,
     /// The time of the stored reading; `None` if a new reading must be stored.
     stored_at: Option<Timestamp>,
@@ -37,7 +37,7 @@ pub(in crate::store) struct ClockFollower {
     has_failed: bool,
 }
 
-impl ClockFollower {
+impl ClockJumpFollower {
     /// Creates a follower, and compares the clock with the stored readings of the last run. If the
     /// system clock was set back, `clock` continues at the time of the last run, and the writer
     /// follows the jump. After a long downtime, the clock isn't trusted at first.
@@ -79,16 +79,16 @@ impl ClockFollower {
         })
     }
 
-    /// Like [`follow`](Self::follow), but only if the previous check found a jump too. This way, a
-    /// clock that is set in several steps is followed only once.
-    pub(super) fn follow_when_idle(&mut self, connection: &Connection) -> bool {
+    /// Like [`follow_jump`](Self::follow_jump), but only if the previous check found a jump too.
+    /// This way, a clock that is set in several steps is followed only once.
+    pub(super) fn follow_jump_when_idle(&mut self, connection: &Connection) -> bool {
         let has_jumped = self.clock.pending_jump().is_some();
-        std::mem::replace(&mut self.has_jumped, has_jumped) && self.follow(connection)
+        std::mem::replace(&mut self.has_jumped, has_jumped) && self.follow_jump(connection)
     }
 
     /// If the system clock has jumped, follows the jump in a separate transaction. If the
     /// transaction fails, the jump isn't followed yet. Returns `true` if a jump was followed.
-    pub(super) fn follow(&mut self, connection: &Connection) -> bool {
+    pub(super) fn follow_jump(&mut self, connection: &Connection) -> bool {
         let Some(jump) = self.clock.pending_jump() else {
             return false;
         };
@@ -129,9 +129,9 @@ impl ClockFollower {
         has_changes: bool,
     ) -> Result<(), StoreError> {
         let age_max = if has_changes {
-            READING_AGE_MAX
+            CLOCK_READING_AGE_MAX
         } else {
-            IDLE_READING_AGE_MAX
+            IDLE_CLOCK_READING_AGE_MAX
         };
         let now = self.clock.now();
         if self.stored_at.is_some_and(|at| now.since(at) < age_max) {
@@ -166,7 +166,7 @@ fn move_deadlines(
     let (from, by) = (jump.from, jump.millis());
     let earliest = from.min(jump.to);
     // A wait with at most 1 s left ends immediately, because the stored reading can be 1 s old.
-    let negligible = i64::try_from(READING_AGE_MAX.as_millis()).unwrap_or(0);
+    let negligible = i64::try_from(CLOCK_READING_AGE_MAX.as_millis()).unwrap_or(0);
     let waits = [
         "UPDATE deliveries SET due_at = iif(due_at <= ?2 + ?4, ?2, due_at) + ?3
          WHERE webhook_id IN (SELECT id FROM webhooks) AND state = 'pending' AND due_at > ?1",
@@ -189,13 +189,13 @@ fn move_deadlines(
     let links = "UPDATE one_time_links SET created_at = created_at + ?2,
         expires_at = expires_at + ?2 WHERE expires_at > ?1";
     sql::execute(connection, links, params![after, by])?;
-    sessions::move_active(connection, after, by)?;
-    idempotency::move_valid(connection, after, by)
+    sessions::move_active_sessions(connection, after, by)?;
+    idempotency::move_valid_keys(connection, after, by)
 }
 
 fn move_failing_since(connection: &Connection, time: Timestamp, by: i64) -> Result<(), StoreError> {
     let statement =
         "UPDATE webhooks SET failing_since = failing_since + ?2 WHERE failing_since > ?1";
-    let values = params![time.minus(FAILING_MAX), by];
+    let values = params![time.minus(FAILING_SINCE_AGE_MAX), by];
     sql::execute(connection, statement, values).map(|_| ())
 }

@@ -13,7 +13,7 @@ use super::lock::LockFileWriter;
 
 thread_local! {
     /// Whether SQLite has reported corruption on this thread since the last call of
-    /// [`DatabaseCondition::report_corruption`].
+    /// [`DatabaseHealth::report_corruption`].
     static CORRUPTION_SEEN: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -79,17 +79,17 @@ impl DatabaseProblem {
     }
 
     /// Returns whether the open files are intact, but aren't at their paths anymore.
-    pub(super) fn is_elsewhere(&self) -> bool {
+    pub(super) fn is_file_moved(&self) -> bool {
         self.is_reversible() || matches!(self, Self::Replaced { .. })
     }
 }
 
 /// The known problems of a database; cheap to clone.
 #[derive(Clone, Default)]
-pub(in crate::store) struct DatabaseCondition(Arc<Inner>);
+pub(in crate::store) struct DatabaseHealth(Arc<HealthState>);
 
 #[derive(Default)]
-struct Inner {
+struct HealthState {
     problem: Mutex<Option<DatabaseProblem>>,
     is_disk_full: AtomicBool,
     /// `None` if this process doesn't hold the lock on the data directory.
@@ -98,12 +98,12 @@ struct Inner {
     guard: Option<FileGuard>,
 }
 
-impl DatabaseCondition {
+impl DatabaseHealth {
     pub fn new(lock_file: Option<LockFileWriter>, guard: Option<FileGuard>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(HealthState {
             lock_file,
             guard,
-            ..Inner::default()
+            ..HealthState::default()
         }))
     }
 
@@ -112,20 +112,20 @@ impl DatabaseCondition {
         let Some(guard) = &self.0.guard else {
             return Ok(());
         };
-        guard.check().map_err(|(problem, details)| {
-            self.report(problem.clone(), &details);
+        guard.check_files().map_err(|(problem, details)| {
+            self.report_problem(problem.clone(), &details);
             problem
         })
     }
 
     pub fn problem(&self) -> Option<DatabaseProblem> {
-        self.lock().clone()
+        self.lock_problem().clone()
     }
 
     /// Reports a problem, unless a problem that is at least as severe is already known. Returns
     /// whether the problem was recorded.
-    pub fn report(&self, problem: DatabaseProblem, details: &str) -> bool {
-        let mut current = self.lock();
+    pub fn report_problem(&self, problem: DatabaseProblem, details: &str) -> bool {
+        let mut current = self.lock_problem();
         let is_new = match &*current {
             None => true,
             // Another file may have replaced the missing file.
@@ -146,7 +146,7 @@ impl DatabaseCondition {
     /// Clears a reversible problem, because the file is at its path again. Returns `false` if there
     /// was no such problem.
     pub fn clear_reversible_problem(&self) -> bool {
-        let mut current = self.lock();
+        let mut current = self.lock_problem();
         if !current.as_ref().is_some_and(DatabaseProblem::is_reversible) {
             return false;
         }
@@ -160,13 +160,13 @@ impl DatabaseCondition {
     pub fn report_corruption(&self) {
         // If the files were changed, `check_files` reports the cause instead.
         if CORRUPTION_SEEN.take() && self.check_files().is_ok() {
-            self.report(DatabaseProblem::Damaged, "SQLite reported corruption");
+            self.report_problem(DatabaseProblem::Damaged, "SQLite reported corruption");
         }
     }
 
     /// Fails if the known problem prevents writes.
     pub fn check_writable(&self) -> Result<(), StoreError> {
-        match &*self.lock() {
+        match &*self.lock_problem() {
             Some(problem) if problem.prevents_writes() => Err(StoreError::DatabaseReplaced),
             _ => Ok(()),
         }
@@ -174,7 +174,7 @@ impl DatabaseCondition {
 
     /// Fails if the known problem prevents reads.
     pub fn check_readable(&self) -> Result<(), StoreError> {
-        match &*self.lock() {
+        match &*self.lock_problem() {
             Some(problem) if problem.prevents_reads() => Err(StoreError::DatabaseReplaced),
             _ => Ok(()),
         }
@@ -183,7 +183,7 @@ impl DatabaseCondition {
     /// Returns `row`, the result of a lookup of credentials. If `row` is `None`, checks the files
     /// first, and fails if their content was changed. Otherwise, valid credentials would be
     /// rejected.
-    pub fn verify_missing<T>(&self, row: Option<T>) -> Result<Option<T>, StoreError> {
+    pub fn verify_missing_row<T>(&self, row: Option<T>) -> Result<Option<T>, StoreError> {
         if row.is_none() {
             // `check_files` stores the problem that it finds, and `check_readable` checks the
             // stored problem.
@@ -196,7 +196,7 @@ impl DatabaseCondition {
     /// Creates the lock file again if it was deleted or replaced.
     pub fn restore_lock_file(&self) {
         if let Some(lock_file) = &self.0.lock_file
-            && lock_file.restore()
+            && lock_file.reopen_if_replaced()
         {
             let problem = self.problem();
             lock_file.write(problem.as_ref());
@@ -221,7 +221,7 @@ impl DatabaseCondition {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<DatabaseProblem>> {
+    fn lock_problem(&self) -> std::sync::MutexGuard<'_, Option<DatabaseProblem>> {
         self.0
             .problem
             .lock()

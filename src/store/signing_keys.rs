@@ -8,7 +8,7 @@ use super::db::sql;
 
 impl Store {
     /// Returns the key with this name. If it doesn't exist, stores and returns `new_key`.
-    pub async fn get_or_create_key(
+    pub async fn get_or_create_signing_key(
         &self,
         name: &'static str,
         new_key: [u8; 32],
