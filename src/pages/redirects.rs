@@ -7,7 +7,7 @@ use super::framework::page_error::PageError;
 use crate::domain::account::Role;
 
 /// `/`: redirects to the feedback list or, without a session, to the sign-in page.
-pub(super) async fn home(context: RequestContext) -> HttpResponse {
+pub(super) async fn redirect_to_start_page(context: RequestContext) -> HttpResponse {
     context.redirect(if context.session().is_some() {
         "/feedback"
     } else {
@@ -16,7 +16,9 @@ pub(super) async fn home(context: RequestContext) -> HttpResponse {
 }
 
 /// `/settings`: redirects to the default settings page of the user's role.
-pub(super) async fn settings(context: RequestContext) -> Result<HttpResponse, PageError> {
+pub(super) async fn redirect_to_default_settings(
+    context: RequestContext,
+) -> Result<HttpResponse, PageError> {
     Ok(context.redirect(match context.user()?.role {
         Role::Admin => "/settings/notifications",
         Role::Member => "/settings/account",
@@ -24,7 +26,7 @@ pub(super) async fn settings(context: RequestContext) -> Result<HttpResponse, Pa
 }
 
 /// Redirects `…/doctor`, the former path of `…/signature-check`.
-pub(super) async fn signature_check(
+pub(super) async fn redirect_to_signature_check(
     context: RequestContext,
     webhook: web::Path<String>,
 ) -> HttpResponse {
@@ -34,7 +36,7 @@ pub(super) async fn signature_check(
 }
 
 /// Redirects `…/receive`, the former path of `…/endpoint-code`.
-pub(super) async fn endpoint_code(
+pub(super) async fn redirect_to_endpoint_code(
     context: RequestContext,
     webhook: web::Path<String>,
 ) -> HttpResponse {

@@ -59,7 +59,7 @@ fn pending_delivery_message(
 
 /// Redirects to the delivery's page, which shows the message.
 fn show_message(context: &RequestContext, path: &DeliveryPath, message: String) -> HttpResponse {
-    context.push_message(message);
+    context.add_flash_message(message);
     context.redirect(&format!(
         "/settings/notifications/{}/deliveries/{}",
         WebhookId::new(&path.0),
