@@ -123,7 +123,7 @@ pub fn loaded_values(fields: &[EditField], value: impl Fn(&str) -> String) -> Ve
 }
 
 /// Returns the value that a field was loaded with, if the form contains it.
-pub fn loaded_value<'a>(form: &'a FormData, name: &str) -> Option<&'a str> {
+pub fn read_loaded_value<'a>(form: &'a FormData, name: &str) -> Option<&'a str> {
     let name = format!("{LOADED_PREFIX}{name}");
     let mut fields = form.iter().filter(|(n, _)| *n == name);
     fields.next().map(|(_, value)| value.as_str())

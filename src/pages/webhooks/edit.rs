@@ -155,7 +155,7 @@ async fn check_settings(
     };
     let description = edits.value_if_changed("description", fields.get("description"));
     let headers = edits
-        .changed("headers", fields.get("headers"))
+        .value_if_changed("headers", fields.get("headers"))
         .map(|text| headers::parse_headers(text, &stored.headers))
         // A stored value that somebody else removed is a conflict, not an invalid header.
         .filter(|parsed| {
