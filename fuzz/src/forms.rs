@@ -6,7 +6,7 @@ use actix_web::test::TestRequest;
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage};
 use futures_util::stream;
-use miniback::pages::form_restore::Restoration;
+use miniback::pages::form_restore::FormRestoration;
 use miniback::server::form_data::{FormData, FormError};
 use scraper::{ElementRef, Html, Selector};
 
@@ -74,14 +74,16 @@ pub fn form_restore(data: &[u8]) -> bool {
     let Ok(fields) = serde_urlencoded::from_bytes::<Vec<(String, String)>>(data) else {
         return false;
     };
-    let restoration = Restoration {
+    let restoration = FormRestoration {
         action: "/save",
         fields: &fields,
         only: None,
         invalid: &["name"],
         notice: None,
     };
-    let page = restoration.apply(PAGE).expect("the page contains the form");
+    let page = restoration
+        .restore_form(PAGE)
+        .expect("the page contains the form");
     let (before, after) = (Html::parse_document(PAGE), Html::parse_document(&page));
     let count = |page: &Html| select(page, "*").len();
     assert_eq!(count(&before), count(&after), "{page}");

@@ -11,7 +11,7 @@ use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use super::framework::session;
-use super::sign_in::password_check::{PasswordCheck, verify_password};
+use super::sign_in::password_check::{PasswordCheckResult, verify_password};
 use super::sign_in::throttle::Client;
 use crate::domain::account::User;
 use crate::domain::id::SessionId;
@@ -57,8 +57,8 @@ impl AccountPage {
         let mut sessions: Vec<SessionRow> = records
             .into_iter()
             .map(|record| SessionRow {
-                started: layout.time(&record.created_at),
-                last_seen: layout.time(&record.last_used_at),
+                started: layout.display_time(&record.created_at),
+                last_seen: layout.display_time(&record.last_used_at),
                 is_current: current == Some(record.token_hash),
                 browser: Some(record.browser)
                     .filter(|browser| !browser.is_empty())
@@ -95,23 +95,23 @@ pub(super) async fn set_password(
     // the password. A session is a known client, so other clients' failures don't delay its first
     // check.
     let client = |_: Option<&User>| match keep {
-        Some(session) => Client::known(session),
+        Some(session) => Client::from_identity(session),
         None => Client::from_ip(context.client_ip()),
     };
     let current = fields.get("current");
     let verified = match verify_password(&context, &user.email, current, client).await? {
-        PasswordCheck::Correct(verified) => verified,
-        PasswordCheck::Wrong => {
+        PasswordCheckResult::Correct(verified) => verified,
+        PasswordCheckResult::Wrong => {
             return render_rejected_form(
                 &context,
                 ValidationErrors::for_field("current", "That isn’t your current password."),
             )
             .await;
         }
-        PasswordCheck::Rejected(rejection) => {
+        PasswordCheckResult::Rejected(rejection) => {
             let errors = ValidationErrors::for_field("current", rejection.message());
             let mut response = render_rejected_form(&context, errors).await?;
-            rejection.apply(&mut response);
+            rejection.set_status_and_retry_after(&mut response);
             return Ok(response);
         }
     };
@@ -120,11 +120,11 @@ pub(super) async fn set_password(
         return render_rejected_form(&context, ValidationErrors::for_field("password", error))
             .await;
     }
-    let hash = verified.permit.hash(password.to_owned()).await?;
+    let hash = verified.permit.hash_password(password.to_owned()).await?;
     let store = &context.app.store;
     set_subject(&context.request, &user.id);
     store.set_password(user.email, hash, keep).await?;
-    context.push_message("Password changed. You’re signed out of all other browsers.");
+    context.add_flash_message("Password changed. You’re signed out of all other browsers.");
     Ok(context.redirect("/settings/account"))
 }
 
@@ -149,7 +149,7 @@ pub(super) async fn end_session(
         .end_user_session(user, SessionId::new(id.into_inner()))
         .await?;
     if ended {
-        context.push_message("Session ended.");
+        context.add_flash_message("Session ended.");
     }
     Ok(context.redirect("/settings/account"))
 }
@@ -163,6 +163,6 @@ pub(super) async fn sign_out_everywhere(
         .end_all_sessions(context.user()?.id.clone())
         .await?;
     let mut response = context.redirect("/login");
-    session::clear_cookies(&context, &mut response);
+    session::clear_session_cookies(&context, &mut response);
     Ok(response)
 }

@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::framework::context::RequestContext;
-use super::framework::flash::OneTimeReveal;
+use super::framework::flash::OneTimeValue;
 use super::framework::form_field::FormField;
 use super::framework::format::DisplayTime;
 use super::framework::idempotent_form::IdempotentForm;
@@ -67,17 +67,21 @@ impl TokensPage {
         let (layout, _) = context.build_layout("API tokens", NavSection::ApiTokens);
         let revoking = context.query_param("revoke");
         let rows = tokens.into_iter().map(|token| TokenRow {
-            created_at: layout.time(&token.created_at),
-            last_used_at: token.last_used_at.as_ref().map(|at| layout.time(at)),
+            created_at: layout.display_time(&token.created_at),
+            last_used_at: token
+                .last_used_at
+                .as_ref()
+                .map(|at| layout.display_time(at)),
             is_confirming_revoke: revoking.as_deref() == Some(token.id.as_str()),
             token,
         });
         let rows = rows.collect();
-        let created =
-            match context.take_reveal(|reveal| matches!(reveal, OneTimeReveal::Token { .. })) {
-                Some(OneTimeReveal::Token { name, token }) => Some((name, token)),
-                _ => None,
-            };
+        let created = match context
+            .take_one_time_value(|value| matches!(value, OneTimeValue::Token { .. }))
+        {
+            Some(OneTimeValue::Token { name, token }) => Some((name, token)),
+            _ => None,
+        };
         let blank = || NewTokenForm {
             name: FormField::default(),
             scope: Scope::Full,
@@ -120,7 +124,7 @@ pub(super) async fn create(
         Ok(checked) => checked,
         Err(errors) => {
             let form = NewTokenForm {
-                name: FormField::submitted("name", fields.get("name"), &errors),
+                name: FormField::from_submitted_value("name", fields.get("name"), &errors),
                 scope: selected_scope,
                 scope_error: errors.message_for("scope").map(str::to_owned),
             };
@@ -139,7 +143,9 @@ pub(super) async fn create(
     {
         Ok(created) => {
             set_subject(&context.request, created.id);
-            context.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Token { name, token }));
+            context.update_flash(|flash| {
+                flash.one_time_value = Some(OneTimeValue::Token { name, token })
+            });
             Ok(context.redirect(PATH))
         }
         Err(UserError::Store(error)) => Err(error.into()),
@@ -153,7 +159,7 @@ pub(super) async fn revoke(
 ) -> Result<HttpResponse, PageError> {
     let id = TokenId::new(id.into_inner());
     if context.app.store.revoke_token(id).await? {
-        context.push_message("Token revoked.");
+        context.add_flash_message("Token revoked.");
     }
     Ok(context.redirect(PATH))
 }

@@ -37,21 +37,21 @@ use ring::hmac;
 
 use crate::clock::Clock;
 use framework::{event_streams, exports, flash, idempotent_form, session};
-use sign_in::{password_checks, throttle};
+use sign_in::{password_hashing_limiter, throttle};
 
 /// In-memory state of the pages, such as flash messages. Losing it at a restart is harmless.
 pub struct PageState {
     sign_in_throttle: throttle::SignInThrottle,
     flash: flash::FlashStore,
-    password_checks: password_checks::PasswordChecks,
+    password_hashing_limiter: password_hashing_limiter::PasswordHashingLimiter,
     /// The key that signs the cookies of browsers that have signed in before.
     device_key: hmac::Key,
-    cookie_names: session::CookieNames,
+    cookie_names: session::SessionCookieNames,
     /// Whether the log already contains a warning that a browser dropped a cookie that needs HTTPS.
     has_warned_of_http: AtomicBool,
     submission_keys: idempotent_form::SubmissionKeys,
-    event_streams: event_streams::EventStreams,
-    exports: exports::ExportSlots,
+    event_streams: event_streams::EventStreamRegistry,
+    exports: exports::ExportLimiter,
 }
 
 impl PageState {
@@ -61,18 +61,18 @@ impl PageState {
         Self {
             sign_in_throttle: throttle::SignInThrottle::new(clock.clone()),
             flash: flash::FlashStore::new(clock.clone()),
-            password_checks: password_checks::PasswordChecks::new(),
-            cookie_names: session::CookieNames::new(&device_key),
+            password_hashing_limiter: password_hashing_limiter::PasswordHashingLimiter::new(),
+            cookie_names: session::SessionCookieNames::new(&device_key),
             device_key,
             has_warned_of_http: AtomicBool::new(false),
             submission_keys: idempotent_form::SubmissionKeys::new(clock),
-            event_streams: event_streams::EventStreams::default(),
-            exports: exports::ExportSlots::default(),
+            event_streams: event_streams::EventStreamRegistry::default(),
+            exports: exports::ExportLimiter::default(),
         }
     }
 
     /// Closes all event streams, which would otherwise delay a graceful shutdown until its timeout.
     pub fn close_event_streams(&self) {
-        self.event_streams.close();
+        self.event_streams.close_all();
     }
 }

@@ -10,8 +10,8 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::framework::context::RequestContext;
-use super::framework::edits::{self, EditField, Edits, LoadedValue};
-use super::framework::flash::OneTimeReveal;
+use super::framework::edits::{self, EditField, FormEdits, LoadedValue};
+use super::framework::flash::OneTimeValue;
 use super::framework::form_field::FormField;
 use super::framework::format::DisplayTime;
 use super::framework::idempotent_form::IdempotentForm;
@@ -74,7 +74,7 @@ impl PersonRow {
         self.user.id.as_str()
     }
 
-    fn path(&self, action: &str) -> String {
+    fn action_path(&self, action: &str) -> String {
         format!("{PATH}/{}/{action}", self.user.id)
     }
 
@@ -104,22 +104,22 @@ impl PeoplePage {
         let links = store.active_links(context.app.clock.now()).await?;
         let (layout, _) = context.build_layout("People", NavSection::People);
         let (mut invited, mut new_reset_link) = (None, None);
-        let is_shown_here = |reveal: &OneTimeReveal| {
+        let is_shown_here = |value: &OneTimeValue| {
             matches!(
-                reveal,
-                OneTimeReveal::Invitation { .. } | OneTimeReveal::Reset { .. }
+                value,
+                OneTimeValue::Invitation { .. } | OneTimeValue::Reset { .. }
             )
         };
-        match context.take_reveal(is_shown_here) {
-            Some(OneTimeReveal::Invitation { email, link }) => invited = Some((email, link)),
-            Some(OneTimeReveal::Reset { user, link }) => new_reset_link = Some((user, link)),
+        match context.take_one_time_value(is_shown_here) {
+            Some(OneTimeValue::Invitation { email, link }) => invited = Some((email, link)),
+            Some(OneTimeValue::Reset { user, link }) => new_reset_link = Some((user, link)),
             _ => {}
         }
         let people = person_rows(context, &layout, users, &links, new_reset_link.as_ref())?;
         let invitations = links.into_iter().filter(|link| link.user.is_none());
         let invitations = invitations
             .map(|link| InvitationRow {
-                expires_at: layout.time(&link.expires_at),
+                expires_at: layout.display_time(&link.expires_at),
                 link,
             })
             .collect();
@@ -159,8 +159,8 @@ fn person_rows(
             .iter()
             .find(|link| link.user.as_ref() == Some(&user.id));
         PersonRow {
-            created: layout.time(&user.created_at),
-            last_seen: user.last_seen_at.as_ref().map(|at| layout.time(at)),
+            created: layout.display_time(&user.created_at),
+            last_seen: user.last_seen_at.as_ref().map(|at| layout.display_time(at)),
             is_you: user.id == current_user.id,
             is_last_admin,
             is_changing_role: !is_last_admin && is_selected("role", &user),
@@ -168,7 +168,7 @@ fn person_rows(
             reset_link: new_reset_link
                 .filter(|(id, _)| *id == user.id)
                 .map(|(_, link)| link.clone()),
-            reset: reset.map(|link| (link.id.clone(), layout.time(&link.expires_at))),
+            reset: reset.map(|link| (link.id.clone(), layout.display_time(&link.expires_at))),
             user,
         }
     });
@@ -183,7 +183,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 }
 
 /// Invites a user. If the email is already invited, the new link replaces the previous link.
-pub(super) async fn invite(
+pub(super) async fn invite_user(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
@@ -207,7 +207,7 @@ pub(super) async fn invite(
         Ok(()) => {
             let link = context.absolute_url(&format!("/invitation?token={token}"));
             context.update_flash(|flash| {
-                flash.reveal = Some(OneTimeReveal::Invitation { email, link });
+                flash.one_time_value = Some(OneTimeValue::Invitation { email, link });
             });
             Ok(context.redirect(PATH))
         }
@@ -236,7 +236,7 @@ async fn render_rejected_invitation(
 
 /// Creates a password reset link. The handler reads no fields, but it extracts the form to detect
 /// repeated submissions.
-pub(super) async fn reset_password(
+pub(super) async fn create_reset_link(
     context: RequestContext,
     id: IdPath,
     _: IdempotentForm,
@@ -252,7 +252,7 @@ pub(super) async fn reset_password(
         .await
         .map_err(into_page_error)?;
     let link = context.absolute_url(&format!("/reset?token={token}"));
-    context.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Reset { user, link }));
+    context.update_flash(|flash| flash.one_time_value = Some(OneTimeValue::Reset { user, link }));
     Ok(context.redirect(&anchor))
 }
 
@@ -264,7 +264,7 @@ pub(super) async fn set_role(
     let role = parse_role(&fields)?;
     let id = UserId::new(id.into_inner());
     let is_own_change = context.user()?.id == id && context.user()?.role != role;
-    let edits = Edits::read(&fields, &[ROLE_FIELD]);
+    let edits = FormEdits::from_form(&fields, &[ROLE_FIELD]);
     if !edits.is_changed("role") {
         return Ok(context.redirect(PATH));
     }
@@ -278,7 +278,7 @@ pub(super) async fn set_role(
         }
         Ok(_) if is_own_change => Ok(redirect_to_sign_in(&context)),
         Ok(user) => {
-            context.push_message(match user.role {
+            context.add_flash_message(match user.role {
                 Role::Admin => format!("{} is an admin now.", user.email),
                 Role::Member => format!("{} is a member now.", user.email),
             });
@@ -289,13 +289,16 @@ pub(super) async fn set_role(
     }
 }
 
-pub(super) async fn remove(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
+pub(super) async fn remove_user(
+    context: RequestContext,
+    id: IdPath,
+) -> Result<HttpResponse, PageError> {
     let id = UserId::new(id.into_inner());
     let is_you = context.user()?.id == id;
     match context.app.store.delete_user_by_id(id).await {
         Ok(_) if is_you => Ok(redirect_to_sign_in(&context)),
         Ok(user) => {
-            context.push_message(format!("{} removed.", user.email));
+            context.add_flash_message(format!("{} removed.", user.email));
             Ok(context.redirect(PATH))
         }
         // The user has already been removed, for example by an earlier submission.
@@ -312,7 +315,7 @@ pub(super) async fn revoke_link(
 ) -> Result<HttpResponse, PageError> {
     let id = LinkId::new(id.into_inner());
     if context.app.store.revoke_link(id).await? {
-        context.push_message("Link revoked.");
+        context.add_flash_message("Link revoked.");
     }
     Ok(context.redirect(PATH))
 }
@@ -336,7 +339,7 @@ async fn render_last_admin_error(
 /// Redirects to the sign-in page after a change that ended the current user's sessions.
 fn redirect_to_sign_in(context: &RequestContext) -> HttpResponse {
     let mut response = context.redirect("/login");
-    session::clear_cookies(context, &mut response);
+    session::clear_session_cookies(context, &mut response);
     response
 }
 

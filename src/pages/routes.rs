@@ -22,13 +22,13 @@ pub fn configure(config: &mut web::ServiceConfig) {
 /// All routes with their required permissions.
 pub fn routes() -> Routes {
     let groups = [
-        public_routes,
-        feedback_routes,
-        settings::webhook_routes,
-        settings::delivery_routes,
-        settings::project_and_token_routes,
-        settings::people_and_privacy_routes,
-        settings::account_routes,
+        add_public_routes,
+        add_feedback_routes,
+        settings::add_webhook_routes,
+        settings::add_delivery_routes,
+        settings::add_project_and_token_routes,
+        settings::add_people_and_privacy_routes,
+        settings::add_account_routes,
     ];
     groups
         .into_iter()
@@ -36,12 +36,12 @@ pub fn routes() -> Routes {
         .default_service(with_auth(Public, web::to(not_found)))
 }
 
-fn public_routes(routes: Routes) -> Routes {
+fn add_public_routes(routes: Routes) -> Routes {
     routes
         .service(page_routes("/", [get(Public, redirects::redirect_home)]))
         .service(page_routes(
             "/static/{name}",
-            [get(Public, static_files::get)],
+            [get(Public, static_files::get_static_file)],
         ))
         .service(
             page_routes(
@@ -81,13 +81,13 @@ fn public_routes(routes: Routes) -> Routes {
             page_routes(
                 "/reset",
                 [
-                    get(Public, one_time_links::show_reset),
-                    post(Public, one_time_links::accept_reset),
+                    get(Public, one_time_links::show_password_reset),
+                    post(Public, one_time_links::reset_password),
                 ],
             )
             .with_data(FormPage::new(
                 "/reset?token={token}",
-                one_time_links::show_reset,
+                one_time_links::show_password_reset,
             )),
         )
         .service(page_routes(
@@ -98,7 +98,7 @@ fn public_routes(routes: Routes) -> Routes {
         .service(page_routes("/docs/webhooks", [get(Public, guide::show)]))
 }
 
-fn feedback_routes(routes: Routes) -> Routes {
+fn add_feedback_routes(routes: Routes) -> Routes {
     routes
         .service(page_routes("/feedback", [get(Member, feedback::show)]))
         .service(page_routes(
@@ -144,7 +144,10 @@ fn feedback_routes(routes: Routes) -> Routes {
             )
             .with_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
-        .service(page_routes("/live", [get(Member, live_updates::stream)]))
+        .service(page_routes(
+            "/live",
+            [get(Member, live_updates::stream_changes)],
+        ))
 }
 
 fn page_routes<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {

@@ -119,7 +119,7 @@ pub(super) async fn show(
     context: RequestContext,
     reference: web::Data<ApiReference>,
 ) -> Result<HttpResponse, PageError> {
-    let own_origin = context.proxies().own_origin(&context.request);
+    let own_origin = context.trusted_proxies().own_origin(&context.request);
     let base_url = context.app.urls.absolute(&own_origin, "");
     let (layout, _) = context.build_layout("API reference", None);
     let page = ApiReferencePage {

@@ -66,7 +66,7 @@ fn redirect_with_message(
     path: &DeliveryIdsPath,
     message: String,
 ) -> HttpResponse {
-    context.push_message(message);
+    context.add_flash_message(message);
     context.redirect(&format!(
         "/settings/notifications/{}/deliveries/{}",
         WebhookId::new(&path.0),

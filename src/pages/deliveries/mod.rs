@@ -213,6 +213,6 @@ pub(super) async fn redeliver_failed(
             | RedeliverError::FeedbackDeleted,
         ) => return Err(PageError::ItemNotFound),
     };
-    context.push_message(message);
+    context.add_flash_message(message);
     Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))
 }

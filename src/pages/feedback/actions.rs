@@ -8,7 +8,7 @@ use super::parse_feedback_ids;
 use crate::domain::feedback::{Actor, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::flash::{FlashMessage, Undo};
+use crate::pages::framework::flash::{FlashMessage, StatusUndo};
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{AppliedStatusChange, StatusChange};
@@ -68,7 +68,7 @@ fn push_status_change_message(
         } = change;
         format!("{id}:{previous}:{status}")
     };
-    let undo = Undo {
+    let undo = StatusUndo {
         changes: changed.iter().map(encode).collect(),
         back: fields.get("back").to_owned(),
         return_to_item: fields.get("return_to_item").to_owned(),
@@ -118,10 +118,10 @@ pub async fn set_statuses(
     let by = current_actor(&context)?;
     let changed = context.app.store.set_statuses(changes, by).await?;
     if selected == 0 {
-        context.push_message("No feedback selected.");
+        context.add_flash_message("No feedback selected.");
     } else if changed.is_empty() {
         let status = to.label().to_lowercase();
-        context.push_message(format!("No change: already {status}."));
+        context.add_flash_message(format!("No change: already {status}."));
     }
     push_status_change_message(&context, &fields, &changed);
     Ok(context.redirect(&redirect_path(&fields)))
@@ -146,7 +146,7 @@ pub async fn undo_status_changes(
     let requested = changes.len();
     let by = current_actor(&context)?;
     let undone = context.app.store.set_statuses(changes, by).await?.len();
-    context.push_message(match requested - undone {
+    context.add_flash_message(match requested - undone {
         0 => "Undone.".to_owned(),
         _ if undone == 0 => "Can’t undo: the feedback has changed or been deleted.".to_owned(),
         1 => "Undone, except for 1 item that has changed or been deleted.".to_owned(),
@@ -166,7 +166,7 @@ pub async fn request_delete_confirmation(
         .collect();
     let list = redirect_path(&fields);
     if selected.is_empty() {
-        context.push_message("No feedback selected.");
+        context.add_flash_message("No feedback selected.");
         return Ok(context.redirect(&list));
     }
     let separator = if list.contains('?') { '&' } else { '?' };
@@ -179,7 +179,7 @@ pub async fn delete(
 ) -> Result<HttpResponse, PageError> {
     let ids = parse_feedback_ids(fields.all("id"));
     let deleted = context.app.store.delete_feedback_items(ids).await?;
-    context.push_message(match deleted {
+    context.add_flash_message(match deleted {
         0 => "Already deleted.".to_owned(),
         1 => "Feedback deleted.".to_owned(),
         count => format!("{count} items deleted."),

@@ -1,5 +1,5 @@
-//! Exports the feedback list as CSV or JSON. Each piece of the file starts after the last item of
-//! the previous piece. Memory use and query time therefore don't depend on the number of items.
+//! Exports the feedback list as CSV or JSON. Each chunk of the file starts after the last item of
+//! the previous chunk. Memory use and query time therefore don't depend on the number of items.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -9,12 +9,12 @@ use super::csv_cells::{BYTE_ORDER_MARK, write_row};
 use crate::domain::feedback::Feedback;
 use crate::domain::id::UserId;
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::exports::{self, ExportError, PIECE_BYTES};
+use crate::pages::framework::exports::{self, CHUNK_BYTES, ExportError};
 use crate::pages::framework::page_error::PageError;
 use crate::server::long_reads::blocking;
 use crate::store::{FeedbackFilter, PageRequest};
 
-/// Maximum number of items in a piece of the file.
+/// Maximum number of items in a chunk of the file.
 const BATCH_SIZE: usize = 500;
 const CSV_COLUMNS: [&str; 8] = [
     "id",
@@ -41,7 +41,7 @@ enum ExportFormat {
     Json,
 }
 
-/// The position of a piece: at the start of the file, or after the item with this id.
+/// The position of a chunk: at the start of the file, or after the item with this id.
 enum ExportPosition {
     Start,
     After(String),
@@ -68,10 +68,10 @@ async fn export(context: RequestContext, format: ExportFormat) -> Result<HttpRes
         ExportFormat::Csv => ("text/csv; charset=utf-8", "csv"),
         ExportFormat::Json => ("application/json", "json"),
     };
-    let slot = exports::start(&context)?;
+    let slot = exports::acquire_export_slot(&context)?;
     let (user, filter) = (context.user()?.id.clone(), query.to_feedback_filter());
-    let file = exports::stream(slot, ExportPosition::Start, move |position| {
-        next_piece(
+    let file = exports::stream_file(slot, ExportPosition::Start, move |position| {
+        next_chunk(
             context.clone(),
             user.clone(),
             filter.clone(),
@@ -79,14 +79,14 @@ async fn export(context: RequestContext, format: ExportFormat) -> Result<HttpRes
             position,
         )
     });
-    Ok(exports::response(
+    Ok(exports::file_response(
         content_type,
         &format!("{name}.{extension}"),
         file,
     ))
 }
 
-async fn next_piece(
+async fn next_chunk(
     context: RequestContext,
     user: UserId,
     filter: FeedbackFilter,
@@ -105,7 +105,7 @@ async fn next_piece(
         };
         let page = app
             .store
-            .feedback_batch(filter, request, PIECE_BYTES)
+            .feedback_batch(filter, request, CHUNK_BYTES)
             .await?;
         let next = page.next_cursor.map(ExportPosition::After);
         let is_last = next.is_none();

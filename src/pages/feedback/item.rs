@@ -150,7 +150,7 @@ impl FeedbackItemView {
                     .unwrap_or_default(),
                 search,
             ),
-            at: layout.time(&feedback.created_at),
+            at: layout.display_time(&feedback.created_at),
             is_own_page: false,
             is_selected: query.all_selected
                 || (query.delete.len() > 1 && query.delete.contains(&feedback.id)),
@@ -182,7 +182,7 @@ impl FeedbackItemView {
                     .unwrap_or_default(),
                 None,
             ),
-            at: layout.time(&feedback.created_at),
+            at: layout.display_time(&feedback.created_at),
             details: Some(details),
             is_own_page: true,
             is_selected: false,

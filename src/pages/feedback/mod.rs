@@ -313,7 +313,7 @@ async fn render_page(
         items.push((feedback, details));
     }
     let (layout, _) = context.build_layout("Feedback", NavSection::Feedback);
-    let own_origin = context.proxies().own_origin(&context.request);
+    let own_origin = context.trusted_proxies().own_origin(&context.request);
     let widget_url = context.app.urls.absolute(&own_origin, "/widget.js");
     let older = list.next_cursor;
     let rendered = blocking(move || {

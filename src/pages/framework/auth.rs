@@ -10,7 +10,7 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, Resp
 
 use super::context::RequestContext;
 use super::idempotent_form;
-use super::interrupted_form::{self, ResumedPage, TypedText, logged_request_id, typed_texts};
+use super::interrupted_form::{self, EnteredText, ResumeResult, entered_texts, logged_request_id};
 use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
@@ -38,16 +38,16 @@ pub async fn middleware(
                 // If the form can't be read, the response doesn't contain it.
                 let _ = LargeFormData::from_request(&http, &mut payload).await;
             }
-            ServiceResponse::new(http.clone(), reject(rejection, &http).await)
+            ServiceResponse::new(http.clone(), reject_request(rejection, &http).await)
         }
         None if is_safe_method(request.method()) => {
             let response = next.call(request).await?.map_into_boxed_body();
-            render_error_response(response).await
+            render_error_or_restore_form(response).await
         }
         None => {
             let http = request.request().clone();
-            let response = idempotent_form::run(request, next).await;
-            render_error_response(
+            let response = idempotent_form::run_handler(request, next).await;
+            render_error_or_restore_form(
                 response.unwrap_or_else(|error| ServiceResponse::from_err(error, http)),
             )
             .await
@@ -61,9 +61,9 @@ pub async fn middleware(
         "no-cache"
     };
     add_security_headers(response.headers_mut(), cache_control);
-    if signed_in && session::is_signing_in(response.request()) {
+    if signed_in && session::has_signing_in_cookie(response.request()) {
         let context = RequestContext::from_http_request(response.request())?;
-        session::complete_sign_in(&context, response.response_mut());
+        session::remove_signing_in_cookie(&context, response.response_mut());
     }
     Ok(response)
 }
@@ -102,7 +102,7 @@ fn is_safe_method(method: &Method) -> bool {
 async fn find_session(context: &RequestContext) -> Result<Option<Session>, PageError> {
     let now = context.app.clock.now();
     let headers = context.request.headers();
-    for hash in session::token_hashes(&context.state.cookie_names, headers) {
+    for hash in session::candidate_token_hashes(&context.state.cookie_names, headers) {
         if let Some(session) = context.app.store.session(hash, now).await? {
             return Ok(Some(session));
         }
@@ -113,8 +113,14 @@ async fn find_session(context: &RequestContext) -> Result<Option<Session>, PageE
 async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), AuthRejection> {
     let context = RequestContext::from_http_request(request.request())?;
     let changes_state = !is_safe_method(request.method());
-    if changes_state && is_cross_origin(context.proxies(), &context.app.urls, request.request()) {
-        let (proxies, urls) = (context.proxies(), &context.app.urls);
+    if changes_state
+        && is_cross_origin(
+            context.trusted_proxies(),
+            &context.app.urls,
+            request.request(),
+        )
+    {
+        let (proxies, urls) = (context.trusted_proxies(), &context.app.urls);
         let message = cross_origin_message(proxies, urls, request.request());
         return Err(PageError::CrossOrigin(message).into());
     }
@@ -145,23 +151,25 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     }
 }
 
-async fn reject(rejection: AuthRejection, request: &HttpRequest) -> HttpResponse {
+async fn reject_request(rejection: AuthRejection, request: &HttpRequest) -> HttpResponse {
     match (rejection, RequestContext::from_http_request(request)) {
         (AuthRejection::SignIn, Ok(context)) => {
-            let next = [("next", context.local_url())];
+            let next = [("next", context.local_path_and_query())];
             let next = serde_urlencoded::to_string(next).unwrap_or_default();
             HttpResponse::SeeOther()
                 .insert_header((LOCATION, context.app.urls.path(&format!("/login?{next}"))))
                 .finish()
         }
-        (AuthRejection::Error(error), Ok(context)) => error_response(&error, &context).await,
+        (AuthRejection::Error(error), Ok(context)) => build_error_response(&error, &context).await,
         (_, Err(error)) => error.error_response(),
     }
 }
 
 /// Renders a handler's error as a page. Fills the form of a page with rejected or interrupted
 /// input.
-async fn render_error_response(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+async fn render_error_or_restore_form(
+    response: ServiceResponse<BoxBody>,
+) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
     let context = match RequestContext::from_http_request(&request) {
         Ok(context) => context,
@@ -178,7 +186,7 @@ async fn render_error_response(response: ServiceResponse<BoxBody>) -> ServiceRes
             } else {
                 return ServiceResponse::new(request, response);
             };
-            error_response(error, &context).await
+            build_error_response(error, &context).await
         }
         None if is_safe_method(request.method()) => response,
         None if response.status().as_u16() >= 400 => {
@@ -189,12 +197,12 @@ async fn render_error_response(response: ServiceResponse<BoxBody>) -> ServiceRes
     if !is_safe_method(request.method()) {
         return ServiceResponse::new(request, response);
     }
-    let response = match interrupted_form::resume(response, &context) {
-        ResumedPage::Page(page) => page,
-        ResumedPage::Missing(form) => error_page(
+    let response = match interrupted_form::resume_form(response, &context) {
+        ResumeResult::Page(page) => page,
+        ResumeResult::Missing(form) => render_error_page(
             &PageError::ItemNotFound,
             &context,
-            typed_texts(&form.fields),
+            entered_texts(&form.fields),
         ),
     };
     ServiceResponse::new(request, response)
@@ -202,17 +210,17 @@ async fn render_error_response(response: ServiceResponse<BoxBody>) -> ServiceRes
 
 /// Returns the response to a failed request: the page of the submitted form, the sign-in page with
 /// the form, or an error page.
-async fn error_response(error: &PageError, context: &RequestContext) -> HttpResponse {
+async fn build_error_response(error: &PageError, context: &RequestContext) -> HttpResponse {
     let status = error.status_code();
     if status == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(?error, "page failed");
     }
-    let mut response = match interrupted_form::respond(error, context).await {
+    let mut response = match interrupted_form::respond_with_form(error, context).await {
         Some(response) => response,
         None => {
-            let form = interrupted_form::submitted(&context.request);
-            let texts = form.map(|form| typed_texts(form.fields()));
-            error_page(error, context, texts.unwrap_or_default())
+            let form = interrupted_form::submitted_form(&context.request);
+            let texts = form.map(|form| entered_texts(form.fields()));
+            render_error_page(error, context, texts.unwrap_or_default())
         }
     };
     let (allow, is_compressed) = match error {
@@ -224,7 +232,11 @@ async fn error_response(error: &PageError, context: &RequestContext) -> HttpResp
     response
 }
 
-fn error_page(error: &PageError, context: &RequestContext, texts: Vec<TypedText>) -> HttpResponse {
+fn render_error_page(
+    error: &PageError,
+    context: &RequestContext,
+    texts: Vec<EnteredText>,
+) -> HttpResponse {
     let status = error.status_code();
     let (layout, _) = context.build_layout(error.title(), None);
     let page = ErrorPage {

@@ -7,7 +7,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, LOCATION};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 
-use super::flash::{Flash, FlashMessage, OneTimeReveal};
+use super::flash::{Flash, FlashMessage, OneTimeValue};
 use super::form_page::FormPageQuery;
 use super::interrupted_form::InterruptedForm;
 use super::layout::Layout;
@@ -24,7 +24,7 @@ use crate::server::request_origin::TrustedProxies;
 use crate::store::Session;
 
 /// The header that the page's script sends when it fetches the page again after a live update.
-const REFRESH_HEADER: HeaderName = HeaderName::from_static("miniback-refresh");
+const BACKGROUND_REFRESH_HEADER: HeaderName = HeaderName::from_static("miniback-refresh");
 
 #[derive(Clone)]
 pub struct RequestContext {
@@ -112,19 +112,19 @@ impl RequestContext {
     }
 
     /// Path and query of the request, without the base path.
-    pub fn local_url(&self) -> String {
+    pub fn local_path_and_query(&self) -> String {
         match self.request.query_string() {
             "" => self.local_path(),
             query => format!("{}?{query}", self.local_path()),
         }
     }
 
-    pub fn proxies(&self) -> &TrustedProxies {
+    pub fn trusted_proxies(&self) -> &TrustedProxies {
         &self.app.proxies
     }
 
     pub fn client_ip(&self) -> IpAddr {
-        self.proxies().client_ip(&self.request)
+        self.trusted_proxies().client_ip(&self.request)
     }
 
     /// The first value of the query parameter `name`. If the request has a [`FormPageQuery`], it is
@@ -153,7 +153,7 @@ impl RequestContext {
             .session
             .as_ref()
             .filter(|_| !self.is_background_refresh())
-            .map(|session| self.state.flash.take(session.token_hash))
+            .map(|session| self.state.flash.take_flash(session.token_hash))
             .unwrap_or_default();
         let user = self.session.as_ref().map(|session| &session.user);
         let mut layout = Layout::new(
@@ -165,7 +165,7 @@ impl RequestContext {
         );
         layout.last_change = self.last_change;
         if let Some(problem) = self.app.store.problem() {
-            layout.show_problem(&problem);
+            layout.show_database_problem(&problem);
         }
         layout.messages = std::mem::take(&mut flash.messages);
         (layout, flash)
@@ -173,20 +173,24 @@ impl RequestContext {
 
     /// Returns whether the page's script sent the request after a live update.
     pub fn is_background_refresh(&self) -> bool {
-        self.request.headers().contains_key(REFRESH_HEADER)
+        self.request
+            .headers()
+            .contains_key(BACKGROUND_REFRESH_HEADER)
     }
 
     /// Changes the flash data for the session's next page. Does nothing without a session.
     pub fn update_flash(&self, change: impl FnOnce(&mut Flash)) {
         if let Some(session) = &self.session {
-            self.state.flash.update(session.token_hash, change);
+            self.state.flash.update_flash(session.token_hash, change);
         }
     }
 
     /// Removes and returns the session's one-time value if `is_shown` returns true for it.
-    pub fn take_reveal(&self, is_shown: fn(&OneTimeReveal) -> bool) -> Option<OneTimeReveal> {
+    pub fn take_one_time_value(&self, is_shown: fn(&OneTimeValue) -> bool) -> Option<OneTimeValue> {
         let session = self.session.as_ref()?;
-        self.state.flash.take_reveal(session.token_hash, is_shown)
+        self.state
+            .flash
+            .take_one_time_value(session.token_hash, is_shown)
     }
 
     /// Removes and returns the form of this page that the end of the previous session interrupted.
@@ -196,19 +200,19 @@ impl RequestContext {
         if self.is_background_refresh() {
             return None;
         }
-        let (flash, url) = (&self.state.flash, self.local_url());
+        let (flash, url) = (&self.state.flash, self.local_path_and_query());
         flash.take_interrupted_form(session.token_hash, &url)
     }
 
     /// Returns the absolute URL of a path, under the base URL or, without a base URL, under the
     /// request's origin.
     pub fn absolute_url(&self, path: &str) -> String {
-        let own_origin = self.proxies().own_origin(&self.request);
+        let own_origin = self.trusted_proxies().own_origin(&self.request);
         self.app.urls.absolute(&own_origin, path)
     }
 
     /// Shows a message on the next page.
-    pub fn push_message(&self, text: impl Into<String>) {
+    pub fn add_flash_message(&self, text: impl Into<String>) {
         let message = FlashMessage {
             text: text.into(),
             undo: None,

@@ -19,10 +19,10 @@ pub type LoadedValue = (String, String);
 
 /// The fields that the person changed.
 #[derive(Clone, Debug)]
-pub struct Edits(Vec<Edit>);
+pub struct FormEdits(Vec<FieldEdit>);
 
 #[derive(Clone, Debug)]
-struct Edit {
+struct FieldEdit {
     field: EditField,
     /// The value that the field was loaded with. If the form doesn't contain this value, it is
     /// `None`, and the field counts as changed.
@@ -41,13 +41,13 @@ pub struct FieldConflict {
     pub submitted: String,
 }
 
-impl Edits {
-    pub fn read(form: &FormData, fields: &[EditField]) -> Self {
+impl FormEdits {
+    pub fn from_form(form: &FormData, fields: &[EditField]) -> Self {
         let edits = fields.iter().filter_map(|field| {
-            let submitted = normalize(form.all(field.0));
-            let loaded = loaded_value(form, field.0).map(|text| normalize([text]));
+            let submitted = normalize_values(form.all(field.0));
+            let loaded = read_loaded_value(form, field.0).map(|text| normalize_values([text]));
             let is_changed = loaded.as_ref() != Some(&submitted);
-            is_changed.then_some(Edit {
+            is_changed.then_some(FieldEdit {
                 field: *field,
                 loaded,
                 canonical: submitted.clone(),
@@ -59,9 +59,9 @@ impl Edits {
 
     /// Sets the stored format of a submitted value, so that saving the same value twice isn't a
     /// conflict.
-    pub fn set_canonical(&mut self, name: &str, value: &str) {
+    pub fn set_canonical_value(&mut self, name: &str, value: &str) {
         for edit in self.0.iter_mut().filter(|edit| edit.field.0 == name) {
-            edit.canonical = normalize([value]);
+            edit.canonical = normalize_values([value]);
         }
     }
 
@@ -70,7 +70,7 @@ impl Edits {
     }
 
     /// Returns `value` if the person changed the field `name`.
-    pub fn changed<T>(&self, name: &str, value: T) -> Option<T> {
+    pub fn value_if_changed<T>(&self, name: &str, value: T) -> Option<T> {
         self.is_changed(name).then_some(value)
     }
 
@@ -80,9 +80,10 @@ impl Edits {
     pub fn conflicts(&self, current: impl Fn(&str) -> String) -> Vec<FieldConflict> {
         let conflicts = self.0.iter().filter_map(|edit| {
             let (name, label) = edit.field;
-            let current = normalize([current(name).as_str()]);
+            let current = normalize_values([current(name).as_str()]);
             let is_same = |loaded: &String| {
-                looks_same(loaded, &current) || looks_same(&edit.canonical, &current)
+                is_canonically_equivalent(loaded, &current)
+                    || is_canonically_equivalent(&edit.canonical, &current)
             };
             let has_changed = !edit.loaded.as_ref().is_none_or(is_same);
             has_changed.then(|| FieldConflict {
@@ -97,7 +98,7 @@ impl Edits {
 
     /// Returns the conflict between a changed field and its stored value; `None` if the person
     /// didn't change the field.
-    pub fn conflict_with(&self, name: &str, current: &str) -> Option<FieldConflict> {
+    pub fn field_conflict(&self, name: &str, current: &str) -> Option<FieldConflict> {
         let edit = self.0.iter().find(|edit| edit.field.0 == name)?;
         Some(FieldConflict {
             name: edit.field.0,
@@ -109,7 +110,7 @@ impl Edits {
 }
 
 /// Returns whether two texts are equal after Unicode normalization, so that they look the same.
-fn looks_same(one: &str, other: &str) -> bool {
+fn is_canonically_equivalent(one: &str, other: &str) -> bool {
     one == other || one.nfc().eq(other.nfc())
 }
 
@@ -122,25 +123,28 @@ pub fn loaded_values(fields: &[EditField], value: impl Fn(&str) -> String) -> Ve
 }
 
 /// Returns the value that a field was loaded with, if the form contains it.
-pub fn loaded_value<'a>(form: &'a FormData, name: &str) -> Option<&'a str> {
+pub fn read_loaded_value<'a>(form: &'a FormData, name: &str) -> Option<&'a str> {
     let name = format!("{LOADED_PREFIX}{name}");
     let mut fields = form.iter().filter(|(n, _)| *n == name);
     fields.next().map(|(_, value)| value.as_str())
 }
 
 /// Joins the values of a group of checkboxes into one loaded value.
-pub fn join<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
-    normalize(values)
+pub fn join_values<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+    normalize_values(values)
 }
 
 /// Returns whether the values of a field equal its loaded value.
-pub(super) fn is_same<'a>(values: impl IntoIterator<Item = &'a str>, loaded: &str) -> bool {
-    normalize(values) == normalize([loaded])
+pub(super) fn is_equal_to_loaded<'a>(
+    values: impl IntoIterator<Item = &'a str>,
+    loaded: &str,
+) -> bool {
+    normalize_values(values) == normalize_values([loaded])
 }
 
 /// Sorts and joins the values of a field, with LF line breaks and without trailing whitespace.
 /// Browsers send CR LF line breaks, and send checkboxes in page order.
-fn normalize<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+fn normalize_values<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
     let mut values: Vec<&str> = values.into_iter().collect();
     values.sort_unstable();
     let text = values.join("\n").replace("\r\n", "\n");
@@ -153,9 +157,9 @@ mod tests {
 
     const FIELDS: [EditField; 3] = [("a", "A"), ("b", "B"), ("c", "C")];
 
-    fn edits(fields: &[(&str, &str)]) -> Edits {
+    fn edits(fields: &[(&str, &str)]) -> FormEdits {
         let owned = fields.iter().map(|(n, v)| ((*n).into(), (*v).into()));
-        Edits::read(&FormData::new(owned.collect()), &FIELDS)
+        FormEdits::from_form(&FormData::new(owned.collect()), &FIELDS)
     }
 
     #[test]

@@ -14,7 +14,7 @@ const STREAMS_PER_USER: usize = 16;
 const STREAMS_MAX: usize = 256;
 
 /// All open streams.
-pub struct EventStreams {
+pub struct EventStreamRegistry {
     shutdown: watch::Sender<bool>,
     /// Oldest first.
     open: Arc<Mutex<Vec<OpenStream>>>,
@@ -27,13 +27,13 @@ struct OpenStream {
     evicted: Arc<Notify>,
 }
 
-/// A stream's entry in [`EventStreams`], removed on drop.
+/// A stream's entry in [`EventStreamRegistry`], removed on drop.
 pub struct StreamSlot {
     evicted: Arc<Notify>,
     open: Arc<Mutex<Vec<OpenStream>>>,
 }
 
-impl Default for EventStreams {
+impl Default for EventStreamRegistry {
     fn default() -> Self {
         Self {
             shutdown: watch::Sender::new(false),
@@ -42,13 +42,13 @@ impl Default for EventStreams {
     }
 }
 
-fn lock(open: &Mutex<Vec<OpenStream>>) -> MutexGuard<'_, Vec<OpenStream>> {
+fn lock_streams(open: &Mutex<Vec<OpenStream>>) -> MutexGuard<'_, Vec<OpenStream>> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl EventStreams {
+impl EventStreamRegistry {
     /// Closes all open streams, and every stream that is opened later.
-    pub fn close(&self) {
+    pub fn close_all(&self) {
         self.shutdown.send_replace(true);
     }
 
@@ -61,7 +61,7 @@ impl EventStreams {
     /// the user is at its limit, its oldest stream is closed. The page of that stream may be closed
     /// already, because a closed connection is only detected by the next heartbeat.
     pub fn acquire_slot(&self, session: [u8; 32], user: &UserId) -> Option<StreamSlot> {
-        let mut open = lock(&self.open);
+        let mut open = lock_streams(&self.open);
         evict_oldest(&mut open, STREAMS_PER_SESSION, |stream| {
             stream.session == session
         });
@@ -94,14 +94,14 @@ fn evict_oldest(open: &mut Vec<OpenStream>, max: usize, matches: impl Fn(&OpenSt
 
 impl StreamSlot {
     /// Waits until a newer stream of the session or user replaces this stream.
-    pub async fn evicted(&self) {
+    pub async fn wait_until_evicted(&self) {
         self.evicted.notified().await;
     }
 }
 
 impl Drop for StreamSlot {
     fn drop(&mut self) {
-        lock(&self.open).retain(|stream| !Arc::ptr_eq(&stream.evicted, &self.evicted));
+        lock_streams(&self.open).retain(|stream| !Arc::ptr_eq(&stream.evicted, &self.evicted));
     }
 }
 
@@ -109,14 +109,14 @@ impl Drop for StreamSlot {
 mod tests {
     use super::*;
 
-    fn open(streams: &EventStreams, session: u8, user: usize) -> Option<StreamSlot> {
+    fn open(streams: &EventStreamRegistry, session: u8, user: usize) -> Option<StreamSlot> {
         streams.acquire_slot([session; 32], &UserId::new(format!("usr_{user}")))
     }
 
     #[test]
     fn limits_streams_per_session_per_user_and_in_total() {
-        let streams = EventStreams::default();
-        let count = || lock(&streams.open).len();
+        let streams = EventStreamRegistry::default();
+        let count = || lock_streams(&streams.open).len();
         let mut slots = Vec::new();
         for _ in 0..=STREAMS_PER_SESSION {
             slots.push(open(&streams, 1, 1).unwrap());

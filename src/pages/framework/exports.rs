@@ -1,4 +1,4 @@
-//! Streams exported files in small pieces. Limits the number of concurrent exports, and the memory
+//! Streams exported files in small chunks. Limits the number of concurrent exports, and the memory
 //! use and duration of each export.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,9 +16,9 @@ use super::page_error::PageError;
 use crate::domain::id::UserId;
 use crate::store::StoreError;
 
-/// The size at which a piece ends: the number of bytes of text in its items. Escaping makes a piece
+/// The size at which a chunk ends: the number of bytes of text in its items. Escaping makes a chunk
 /// larger, but rarely larger than 256 KiB.
-pub const PIECE_BYTES: usize = 64 * 1024;
+pub const CHUNK_BYTES: usize = 64 * 1024;
 /// Maximum number of exports of a session at a time.
 const EXPORTS_PER_SESSION: usize = 2;
 /// Maximum number of exports of a user at a time. It is below [`EXPORTS_MAX`], so one user can't
@@ -28,30 +28,30 @@ const EXPORTS_PER_USER: usize = 3;
 const EXPORTS_MAX: usize = 8;
 /// Maximum duration of an export. A client that reads nothing at all is disconnected sooner, by the
 /// write timeout of its connection.
-const DURATION_MAX: Duration = Duration::from_secs(3600);
+const EXPORT_DURATION_MAX: Duration = Duration::from_secs(3600);
 
 /// The session and the user of a running export.
-type Owner = ([u8; 32], UserId);
+type ExportOwner = ([u8; 32], UserId);
 
 /// The running exports.
 #[derive(Default)]
-pub struct ExportSlots(Arc<Mutex<Vec<Owner>>>);
+pub struct ExportLimiter(Arc<Mutex<Vec<ExportOwner>>>);
 
 /// A slot that a running export occupies until this value is dropped.
 pub struct ExportSlot {
-    owner: Owner,
-    running: Arc<Mutex<Vec<Owner>>>,
+    owner: ExportOwner,
+    running: Arc<Mutex<Vec<ExportOwner>>>,
 }
 
-fn lock(running: &Mutex<Vec<Owner>>) -> MutexGuard<'_, Vec<Owner>> {
+fn lock_running(running: &Mutex<Vec<ExportOwner>>) -> MutexGuard<'_, Vec<ExportOwner>> {
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl ExportSlots {
+impl ExportLimiter {
     /// Acquires a slot. Returns `None` if the session, the user, or all users together have too
     /// many running exports.
-    fn acquire(&self, session: [u8; 32], user: &UserId) -> Option<ExportSlot> {
-        let mut running = lock(&self.0);
+    fn acquire_slot(&self, session: [u8; 32], user: &UserId) -> Option<ExportSlot> {
+        let mut running = lock_running(&self.0);
         let of_session = running.iter().filter(|owner| owner.0 == session).count();
         let of_user = running.iter().filter(|owner| owner.1 == *user).count();
         if of_session >= EXPORTS_PER_SESSION
@@ -71,7 +71,7 @@ impl ExportSlots {
 
 impl Drop for ExportSlot {
     fn drop(&mut self) {
-        let mut running = lock(&self.running);
+        let mut running = lock_running(&self.running);
         if let Some(at) = running.iter().position(|other| *other == self.owner) {
             running.swap_remove(at);
         }
@@ -79,10 +79,10 @@ impl Drop for ExportSlot {
 }
 
 /// Acquires a slot for an export of the signed-in user. Keep it until the whole file is sent.
-pub fn start(context: &RequestContext) -> Result<ExportSlot, PageError> {
+pub fn acquire_export_slot(context: &RequestContext) -> Result<ExportSlot, PageError> {
     let session = context.session().ok_or(PageError::SignedOut)?;
     let exports = &context.state.exports;
-    let slot = exports.acquire(session.token_hash, &session.user.id);
+    let slot = exports.acquire_slot(session.token_hash, &session.user.id);
     slot.ok_or(PageError::Specific {
         status: StatusCode::SERVICE_UNAVAILABLE,
         title: "Too many exports",
@@ -102,9 +102,9 @@ pub enum ExportError {
     Write(String),
 }
 
-/// Streams a file, beginning with the piece at `first`. `next` returns the piece at a position, and
-/// the position of the following piece or, at the end, `None`.
-pub fn stream<P, F>(
+/// Streams a file, beginning with the chunk at `first`. `next` returns the chunk at a position, and
+/// the position of the following chunk or, at the end, `None`.
+pub fn stream_file<P, F>(
     slot: ExportSlot,
     first: P,
     mut next: impl FnMut(P) -> F,
@@ -112,17 +112,17 @@ pub fn stream<P, F>(
 where
     F: Future<Output = Result<(Vec<u8>, Option<P>), ExportError>>,
 {
-    let deadline = Instant::now() + DURATION_MAX;
+    let deadline = Instant::now() + EXPORT_DURATION_MAX;
     try_unfold(Some((slot, first)), move |state| {
-        let piece = state.map(|(slot, position)| (slot, next(position)));
+        let chunk = state.map(|(slot, position)| (slot, next(position)));
         async move {
-            let Some((slot, piece)) = piece else {
+            let Some((slot, chunk)) = chunk else {
                 return Ok(None);
             };
             if Instant::now() > deadline {
                 return Err(ExportError::TooSlow);
             }
-            let (bytes, position) = piece.await?;
+            let (bytes, position) = chunk.await?;
             let rest = position.map(|position| (slot, position));
             Ok(Some((Bytes::from(bytes), rest)))
         }
@@ -130,7 +130,7 @@ where
 }
 
 /// Returns a response that browsers save as a file.
-pub fn response(
+pub fn file_response(
     content_type: &str,
     name: &str,
     file: impl Stream<Item = Result<Bytes, ExportError>> + 'static,
@@ -148,10 +148,10 @@ mod tests {
 
     #[test]
     fn limits_exports_per_session_user_and_in_total() {
-        let slots = ExportSlots::default();
+        let slots = ExportLimiter::default();
         let open = |session, user| {
             let user = UserId::new(format!("usr_{user}"));
-            slots.acquire([session; 32], &user)
+            slots.acquire_slot([session; 32], &user)
         };
         let mut running = vec![open(1, 1), open(1, 1)];
         assert!(open(1, 1).is_none());

@@ -13,18 +13,18 @@ use crate::delivery::TestReport;
 use crate::domain::id::{UserId, WebhookId};
 
 /// Lifetime of flash data that no page has shown yet.
-const LIFETIME: Duration = Duration::from_secs(600);
+const FLASH_LIFETIME: Duration = Duration::from_secs(600);
 
 /// A message about the last action, with an optional "Undo" button.
 #[derive(Clone, Debug)]
 pub struct FlashMessage {
     pub text: String,
-    pub undo: Option<Undo>,
+    pub undo: Option<StatusUndo>,
 }
 
 /// The status changes that "Undo" reverts, and the page to return to.
 #[derive(Clone, Debug)]
-pub struct Undo {
+pub struct StatusUndo {
     /// Each change as `ID:PREVIOUS:STATUS`.
     pub changes: Vec<String>,
     /// The query string of the list.
@@ -48,7 +48,7 @@ pub struct WebhookDraft {
 
 /// A value that a page shows only once.
 #[derive(Clone, Debug)]
-pub enum OneTimeReveal {
+pub enum OneTimeValue {
     Token {
         name: String,
         token: String,
@@ -74,8 +74,9 @@ pub struct Flash {
     pub draft: Option<WebhookDraft>,
     pub test: Option<(WebhookId, TestReport)>,
     /// A value to show once. Only the page that shows the value removes it, with
-    /// [`FlashStore::take_reveal`]. A different page in another tab can't consume the value.
-    pub reveal: Option<OneTimeReveal>,
+    /// [`FlashStore::take_one_time_value`]. A different page in another tab can't consume the
+    /// value.
+    pub one_time_value: Option<OneTimeValue>,
     /// The form that was interrupted by the end of the previous session. Only the form's page
     /// removes it, with [`FlashStore::take_interrupted_form`].
     pub interrupted: Option<InterruptedForm>,
@@ -96,15 +97,15 @@ impl FlashStore {
         }
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Duration, Flash)>> {
+    fn lock_pending(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Duration, Flash)>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the flash data for the session's next page.
-    pub fn update(&self, session: [u8; 32], change: impl FnOnce(&mut Flash)) {
+    pub fn update_flash(&self, session: [u8; 32], change: impl FnOnce(&mut Flash)) {
         let now = self.clock.monotonic();
-        let mut pending = self.pending();
-        pending.retain(|_, (since, _)| now.saturating_sub(*since) < LIFETIME);
+        let mut pending = self.lock_pending();
+        pending.retain(|_, (since, _)| now.saturating_sub(*since) < FLASH_LIFETIME);
         change(
             &mut pending
                 .entry(session)
@@ -115,10 +116,10 @@ impl FlashStore {
 
     /// Removes and returns the session's flash data, except the data that only a specific page may
     /// take.
-    pub fn take(&self, session: [u8; 32]) -> Flash {
-        self.take_with(session, |flash| {
+    pub fn take_flash(&self, session: [u8; 32]) -> Flash {
+        self.take_if_unexpired(session, |flash| {
             let kept = Flash {
-                reveal: flash.reveal.take(),
+                one_time_value: flash.one_time_value.take(),
                 interrupted: flash.interrupted.take(),
                 ..Flash::default()
             };
@@ -128,26 +129,30 @@ impl FlashStore {
 
     /// Removes and returns the interrupted form if its page is at `url`.
     pub fn take_interrupted_form(&self, session: [u8; 32], url: &str) -> Option<InterruptedForm> {
-        self.take_with(session, |flash| {
+        self.take_if_unexpired(session, |flash| {
             flash.interrupted.take_if(|form| form.url == url)
         })
     }
 
     /// Removes and returns the one-time value if `is_shown` returns true for it.
-    pub fn take_reveal(
+    pub fn take_one_time_value(
         &self,
         session: [u8; 32],
-        is_shown: fn(&OneTimeReveal) -> bool,
-    ) -> Option<OneTimeReveal> {
-        self.take_with(session, |flash| {
-            flash.reveal.take_if(|reveal| is_shown(reveal))
+        is_shown: fn(&OneTimeValue) -> bool,
+    ) -> Option<OneTimeValue> {
+        self.take_if_unexpired(session, |flash| {
+            flash.one_time_value.take_if(|value| is_shown(value))
         })
     }
 
-    fn take_with<T: Default>(&self, session: [u8; 32], take: impl FnOnce(&mut Flash) -> T) -> T {
+    fn take_if_unexpired<T: Default>(
+        &self,
+        session: [u8; 32],
+        take: impl FnOnce(&mut Flash) -> T,
+    ) -> T {
         let now = self.clock.monotonic();
-        match self.pending().get_mut(&session) {
-            Some((since, flash)) if now.saturating_sub(*since) < LIFETIME => take(flash),
+        match self.lock_pending().get_mut(&session) {
+            Some((since, flash)) if now.saturating_sub(*since) < FLASH_LIFETIME => take(flash),
             _ => T::default(),
         }
     }
@@ -163,7 +168,7 @@ mod tests {
         let clock = ManualClock::at(Timestamp::from_millis(0));
         let flashes = FlashStore::new(Clock::manual(&clock));
         let push = |session| {
-            flashes.update(session, |flash| {
+            flashes.update_flash(session, |flash| {
                 flash.messages.push(FlashMessage {
                     text: "done".into(),
                     undo: None,
@@ -171,33 +176,33 @@ mod tests {
             })
         };
         push([1; 32]);
-        assert!(flashes.take([2; 32]).messages.is_empty());
-        assert_eq!(flashes.take([1; 32]).messages.len(), 1);
-        assert!(flashes.take([1; 32]).messages.is_empty());
+        assert!(flashes.take_flash([2; 32]).messages.is_empty());
+        assert_eq!(flashes.take_flash([1; 32]).messages.len(), 1);
+        assert!(flashes.take_flash([1; 32]).messages.is_empty());
         push([1; 32]);
-        clock.advance(LIFETIME);
-        assert!(flashes.take([1; 32]).messages.is_empty());
+        clock.advance(FLASH_LIFETIME);
+        assert!(flashes.take_flash([1; 32]).messages.is_empty());
     }
 
     #[test]
-    fn returns_a_reveal_once_and_only_to_its_own_page() {
+    fn returns_a_one_time_value_once_and_only_to_its_own_page() {
         let flashes = FlashStore::new(Clock::manual(&ManualClock::at(Timestamp::from_millis(0))));
-        let reveal = OneTimeReveal::Token {
+        let one_time_value = OneTimeValue::Token {
             name: "deploy".into(),
             token: "mb_1".into(),
         };
-        flashes.update([1; 32], |flash| flash.reveal = Some(reveal));
-        assert!(flashes.take([1; 32]).reveal.is_none());
-        let is_token = |reveal: &OneTimeReveal| matches!(reveal, OneTimeReveal::Token { .. });
+        flashes.update_flash([1; 32], |flash| flash.one_time_value = Some(one_time_value));
+        assert!(flashes.take_flash([1; 32]).one_time_value.is_none());
+        let is_token = |value: &OneTimeValue| matches!(value, OneTimeValue::Token { .. });
         assert!(
             flashes
-                .take_reveal([1; 32], |reveal| !matches!(
-                    reveal,
-                    OneTimeReveal::Token { .. }
+                .take_one_time_value([1; 32], |value| !matches!(
+                    value,
+                    OneTimeValue::Token { .. }
                 ))
                 .is_none()
         );
-        assert!(flashes.take_reveal([1; 32], is_token).is_some());
-        assert!(flashes.take_reveal([1; 32], is_token).is_none());
+        assert!(flashes.take_one_time_value([1; 32], is_token).is_some());
+        assert!(flashes.take_one_time_value([1; 32], is_token).is_none());
     }
 }

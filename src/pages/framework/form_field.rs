@@ -18,7 +18,7 @@ impl FormField {
     }
 
     /// Creates a field with its submitted value, and its error if `errors` contains one.
-    pub fn submitted(name: &str, value: &str, errors: &ValidationErrors) -> Self {
+    pub fn from_submitted_value(name: &str, value: &str, errors: &ValidationErrors) -> Self {
         Self {
             value: value.to_owned(),
             error: errors.message_for(name).map(str::to_owned),

@@ -9,7 +9,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::server::form_data::FormData;
 
-type Render = dyn Fn(HttpRequest) -> LocalBoxFuture<'static, HttpResponse>;
+type PageRenderer = dyn Fn(HttpRequest) -> LocalBoxFuture<'static, HttpResponse>;
 
 /// The page that contains a route's form, stored in the data of the route.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub struct FormPage {
     /// The `action` of the form on the page; `None` if it is the route's path. A button with
     /// `formaction` can submit a form to a different path.
     action: Option<&'static str>,
-    render: Rc<Render>,
+    render: Rc<PageRenderer>,
 }
 
 /// The query string that a page uses instead of the request's own query string. It is stored in the
@@ -63,7 +63,7 @@ impl FormPage {
     }
 
     /// Returns the page of the form that the request's route processes, if the route has a form.
-    pub fn of(request: &HttpRequest) -> Option<Self> {
+    pub fn for_request(request: &HttpRequest) -> Option<Self> {
         request.app_data::<Self>().cloned()
     }
 

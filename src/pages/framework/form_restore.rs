@@ -17,7 +17,7 @@ use super::edits::{FieldConflict, LOADED_PREFIX};
 
 /// Hidden fields that are filled in, because they identify a submission. Loaded values are filled
 /// in too. Other hidden fields keep the values of the page.
-const HIDDEN_FIELDS: [&str; 3] = ["submission_key", "key", "stamp"];
+const RESTORED_HIDDEN_FIELDS: [&str; 3] = ["submission_key", "key", "stamp"];
 /// CSS classes of forms with room for a notice. Other forms are buttons within rows, and their
 /// notices are shown with the page's messages.
 const BLOCK_FORM_CLASSES: [&str; 4] = ["panel", "card", "card-body", "form-section"];
@@ -25,7 +25,7 @@ const BLOCK_FORM_CLASSES: [&str; 4] = ["panel", "card", "card-body", "form-secti
 const NOTICE_ID: &str = "form-notice";
 
 /// The values to fill in, and the notice to show.
-pub struct Restoration<'a> {
+pub struct FormRestoration<'a> {
     /// The `action` attribute of the form. The first form with this action is filled.
     pub action: &'a str,
     pub fields: &'a [(String, String)],
@@ -50,7 +50,7 @@ pub struct FormNotice<'a> {
 
 /// The state of the rewriter while it processes the page.
 #[derive(Default)]
-struct RewriterPosition {
+struct RewriterState {
     is_in_form: Cell<bool>,
     /// The `id` of the form, which controls outside the form can refer to.
     form_id: RefCell<Option<String>>,
@@ -60,52 +60,48 @@ struct RewriterPosition {
     select: RefCell<Option<String>>,
 }
 
-impl Restoration<'_> {
+impl FormRestoration<'_> {
     /// Fills the form, and adds the notice. Returns `None` if the page doesn't contain the form or
     /// can't be rewritten.
-    pub fn apply(&self, html: &str) -> Option<String> {
-        let position = Rc::new(RewriterPosition::default());
+    pub fn restore_form(&self, html: &str) -> Option<String> {
+        let state = Rc::new(RewriterState::default());
         let settings = RewriteStrSettings::new()
             .append_element_content_handler(element!("form", |form| {
-                self.enter_form(form, &position)
+                self.enter_form(form, &state)
             }))
             .append_element_content_handler(element!("input", |input| {
-                self.fill_input(input, &position)
+                self.fill_input(input, &state)
             }))
             .append_element_content_handler(element!("textarea", |area| {
-                self.fill_textarea(area, &position)
+                self.fill_textarea(area, &state)
             }))
             .append_element_content_handler(element!("select", |select| {
-                self.enter_select(select, &position)
+                self.enter_select(select, &state)
             }))
             .append_element_content_handler(element!("option", |option| {
-                self.fill_option(option, &position)
+                self.fill_option(option, &state)
             }));
         let rewritten = rewrite_str(html, settings);
         let rewritten = rewritten.inspect_err(|error| {
             tracing::error!(%error, "restoring a form failed");
         });
-        let rewritten = rewritten.ok().filter(|_| position.was_found.get())?;
+        let rewritten = rewritten.ok().filter(|_| state.was_found.get())?;
         match self.notice {
-            Some(notice) if !position.is_notice_shown.get() => {
-                Some(add_message(&rewritten, notice).unwrap_or(rewritten))
+            Some(notice) if !state.is_notice_shown.get() => {
+                Some(add_notice_to_messages(&rewritten, notice).unwrap_or(rewritten))
             }
             _ => Some(rewritten),
         }
     }
 
-    fn enter_form(
-        &self,
-        form: &mut Element<'_, '_>,
-        position: &Rc<RewriterPosition>,
-    ) -> HandlerResult {
+    fn enter_form(&self, form: &mut Element<'_, '_>, state: &Rc<RewriterState>) -> HandlerResult {
         let action = form.get_attribute("action").unwrap_or_default();
-        if position.was_found.get() || action != escape(self.action) {
+        if state.was_found.get() || action != escape_html(self.action) {
             return Ok(());
         }
-        position.was_found.set(true);
-        position.is_in_form.set(true);
-        *position.form_id.borrow_mut() = form.get_attribute("id");
+        state.was_found.set(true);
+        state.is_in_form.set(true);
+        *state.form_id.borrow_mut() = form.get_attribute("id");
 
         // This attribute tells the page's script that the form contains unsaved input.
         form.set_attribute("data-unsaved", "")?;
@@ -116,11 +112,11 @@ impl Restoration<'_> {
                 .any(|name| BLOCK_FORM_CLASSES.contains(&name))
         {
             form.prepend(&notice.render()?, ContentType::Html);
-            position.is_notice_shown.set(true);
+            state.is_notice_shown.set(true);
         }
-        let position = Rc::clone(position);
+        let state = Rc::clone(state);
         form.on_end_tag(lol_html::end_tag!(move |_| {
-            position.is_in_form.set(false);
+            state.is_in_form.set(false);
             Ok(())
         }))?;
         Ok(())
@@ -128,16 +124,20 @@ impl Restoration<'_> {
 
     /// Returns the submitted values with the control's name. The list is empty for an unchecked
     /// checkbox. Returns `None` if the control must stay unchanged.
-    fn values(&self, control: &Element<'_, '_>, position: &RewriterPosition) -> Option<Vec<&str>> {
+    fn submitted_values_for_control(
+        &self,
+        control: &Element<'_, '_>,
+        state: &RewriterState,
+    ) -> Option<Vec<&str>> {
         let belongs = match control.get_attribute("form") {
-            Some(id) => position.form_id.borrow().as_ref() == Some(&id),
-            None => position.is_in_form.get(),
+            Some(id) => state.form_id.borrow().as_ref() == Some(&id),
+            None => state.is_in_form.get(),
         };
         let name = control.get_attribute("name").filter(|_| belongs)?;
-        self.values_of(&name)
+        self.submitted_values(&name)
     }
 
-    fn values_of(&self, name: &str) -> Option<Vec<&str>> {
+    fn submitted_values(&self, name: &str) -> Option<Vec<&str>> {
         if self.only.is_some_and(|only| !only.contains(&name)) {
             return None;
         }
@@ -145,12 +145,8 @@ impl Restoration<'_> {
         Some(values.map(|(_, value)| value.as_str()).collect())
     }
 
-    fn fill_input(
-        &self,
-        input: &mut Element<'_, '_>,
-        position: &RewriterPosition,
-    ) -> HandlerResult {
-        let Some(values) = self.values(input, position) else {
+    fn fill_input(&self, input: &mut Element<'_, '_>, state: &RewriterState) -> HandlerResult {
+        let Some(values) = self.submitted_values_for_control(input, state) else {
             return Ok(());
         };
         let name = input.get_attribute("name").unwrap_or_default();
@@ -158,29 +154,26 @@ impl Restoration<'_> {
             Some("password" | "submit" | "button" | "image" | "file") => return Ok(()),
             Some("checkbox" | "radio") => {
                 let own = input.get_attribute("value").unwrap_or("on".into());
-                if values.iter().any(|value| escape(value) == own) {
+                if values.iter().any(|value| escape_html(value) == own) {
                     input.set_attribute("checked", "")?;
                 } else {
                     input.remove_attribute("checked");
                 }
             }
             Some("hidden")
-                if !HIDDEN_FIELDS.contains(&name.as_str()) && !name.starts_with(LOADED_PREFIX) => {}
+                if !RESTORED_HIDDEN_FIELDS.contains(&name.as_str())
+                    && !name.starts_with(LOADED_PREFIX) => {}
             _ => {
                 if let Some(value) = values.first() {
-                    input.set_attribute("value", &escape(value))?;
+                    input.set_attribute("value", &escape_html(value))?;
                 }
             }
         }
         self.mark_invalid(input)
     }
 
-    fn fill_textarea(
-        &self,
-        area: &mut Element<'_, '_>,
-        position: &RewriterPosition,
-    ) -> HandlerResult {
-        if let Some(values) = self.values(area, position)
+    fn fill_textarea(&self, area: &mut Element<'_, '_>, state: &RewriterState) -> HandlerResult {
+        if let Some(values) = self.submitted_values_for_control(area, state)
             && let Some(value) = values.first()
         {
             // HTML parsers drop a line break at the start of a `<textarea>`.
@@ -193,14 +186,14 @@ impl Restoration<'_> {
     fn enter_select(
         &self,
         select: &mut Element<'_, '_>,
-        position: &Rc<RewriterPosition>,
+        state: &Rc<RewriterState>,
     ) -> HandlerResult {
-        let values = self.values(select, position);
+        let values = self.submitted_values_for_control(select, state);
         if values.is_some_and(|values| !values.is_empty()) {
-            *position.select.borrow_mut() = select.get_attribute("name");
-            let position = Rc::clone(position);
+            *state.select.borrow_mut() = select.get_attribute("name");
+            let state = Rc::clone(state);
             select.on_end_tag(lol_html::end_tag!(move |_| {
-                *position.select.borrow_mut() = None;
+                *state.select.borrow_mut() = None;
                 Ok(())
             }))?;
             self.mark_invalid(select)?;
@@ -208,17 +201,16 @@ impl Restoration<'_> {
         Ok(())
     }
 
-    fn fill_option(
-        &self,
-        option: &mut Element<'_, '_>,
-        position: &RewriterPosition,
-    ) -> HandlerResult {
-        let select = position.select.borrow();
-        let Some(values) = select.as_deref().and_then(|name| self.values_of(name)) else {
+    fn fill_option(&self, option: &mut Element<'_, '_>, state: &RewriterState) -> HandlerResult {
+        let select = state.select.borrow();
+        let Some(values) = select
+            .as_deref()
+            .and_then(|name| self.submitted_values(name))
+        else {
             return Ok(());
         };
         let own = option.get_attribute("value").unwrap_or_default();
-        if values.iter().any(|value| escape(value) == own) {
+        if values.iter().any(|value| escape_html(value) == own) {
             option.set_attribute("selected", "")?;
         } else {
             option.remove_attribute("selected");
@@ -241,7 +233,7 @@ impl Restoration<'_> {
 }
 
 /// Adds a notice to the messages of the page.
-fn add_message(html: &str, notice: &FormNotice<'_>) -> Option<String> {
+fn add_notice_to_messages(html: &str, notice: &FormNotice<'_>) -> Option<String> {
     let settings = RewriteStrSettings::new().append_element_content_handler(element!(
         "#messages",
         |messages| {
@@ -253,7 +245,7 @@ fn add_message(html: &str, notice: &FormNotice<'_>) -> Option<String> {
 }
 
 /// Escapes text in the same way as the templates, so that it can be compared with their attributes.
-pub(super) fn escape(text: &str) -> String {
+pub(super) fn escape_html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     // Writing to a string can't fail.
     let _ = Html.write_escaped_str(&mut escaped, text);
@@ -262,9 +254,9 @@ pub(super) fn escape(text: &str) -> String {
 
 /// Applies `restoration` to a response. Also returns whether the response is a page with the form.
 /// Other responses are unchanged.
-pub(super) fn restore_response(
+pub(super) fn restore_form_in_response(
     response: HttpResponse,
-    restoration: &Restoration<'_>,
+    restoration: &FormRestoration<'_>,
 ) -> (HttpResponse, bool) {
     let is_html = response
         .headers()
@@ -280,7 +272,7 @@ pub(super) fn restore_response(
     };
     let restored = str::from_utf8(&bytes)
         .ok()
-        .and_then(|html| restoration.apply(html));
+        .and_then(|html| restoration.restore_form(html));
     match restored {
         Some(html) => (head.set_body(BoxBody::new(html)), true),
         None => (head.set_body(BoxBody::new(bytes)), false),

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 
 /// The ASCII characters that `mailto_url` encodes, which include all delimiters of a URL. Non-ASCII
 /// characters are always encoded.
-const EMAIL_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+const MAILTO_ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'-')
     .remove(b'_')
@@ -17,7 +17,7 @@ const EMAIL_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// Returns a `mailto:` URL for an email. Special characters are encoded, so the email can't add
 /// recipients or text to the message (RFC 6068).
 pub fn mailto_url(email: &str) -> String {
-    let encode = |part| utf8_percent_encode(part, EMAIL_ENCODED);
+    let encode = |part| utf8_percent_encode(part, MAILTO_ENCODE_SET);
     match email.rsplit_once('@') {
         Some((local, domain)) => format!("mailto:{}@{}", encode(local), encode(domain)),
         None => format!("mailto:{}", encode(email)),
@@ -42,8 +42,8 @@ impl DisplayTime {
         Self {
             iso: at.to_string(),
             exact: at.to_jiff().strftime("%-d %b %Y, %H:%M:%S UTC").to_string(),
-            relative: relative_time(at, now),
-            clock: clock_time(at, now),
+            relative: format_relative_time(at, now),
+            clock: format_clock_time(at, now),
             with_seconds: at.to_jiff().strftime("%H:%M:%S UTC").to_string(),
         }
     }
@@ -51,7 +51,7 @@ impl DisplayTime {
 
 /// Formats a time as `just now`, `2 min ago`, `3 h ago`, `yesterday`, or `4 days ago`. From 7 days
 /// on, formats the date. The page's script updates the text in the same format.
-fn relative_time(at: Timestamp, now: Timestamp) -> String {
+fn format_relative_time(at: Timestamp, now: Timestamp) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
@@ -65,7 +65,7 @@ fn relative_time(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-fn clock_time(at: Timestamp, now: Timestamp) -> String {
+fn format_clock_time(at: Timestamp, now: Timestamp) -> String {
     let is_today =
         at.to_jiff().strftime("%F").to_string() == now.to_jiff().strftime("%F").to_string();
     let format = if is_today {
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn formats_times_and_numbers() {
         let now = Timestamp::from_millis(1_761_914_096_789);
-        let ago = |seconds| relative_time(now.minus(Duration::from_secs(seconds)), now);
+        let ago = |seconds| format_relative_time(now.minus(Duration::from_secs(seconds)), now);
         assert_eq!(
             [0, 59, 60, 119, 120, 3599, 3600, 86399, 86400, 200_000].map(ago),
             [
@@ -144,10 +144,10 @@ mod tests {
         );
         assert_eq!(ago(40 * 86400), "21 Sep 2025");
         assert_eq!(
-            relative_time(now.plus(Duration::from_secs(9)), now),
+            format_relative_time(now.plus(Duration::from_secs(9)), now),
             "just now"
         );
-        let clock_text = |seconds| clock_time(now.minus(Duration::from_secs(seconds)), now);
+        let clock_text = |seconds| format_clock_time(now.minus(Duration::from_secs(seconds)), now);
         assert_eq!(clock_text(3600), "11:34 UTC");
         assert_eq!(clock_text(86400), "30 Oct, 12:34 UTC");
         assert_eq!(

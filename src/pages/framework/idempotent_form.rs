@@ -4,9 +4,9 @@
 //! 10 minutes, the POST waits for the first POST and receives the same redirect. If the first POST
 //! was rejected, the form can be sent again. A POST with different fields is a new submission,
 //! because a browser can restore a page with its key. Without a session, every POST is processed.
-//! [`IdempotentForm`] looks up the key and [`run`] records the redirect, so handlers contain no
-//! code for this. Keys are stored in memory. A form that must not be processed twice even after a
-//! restart uses an idempotency key in the database.
+//! [`IdempotentForm`] looks up the key and [`run_handler`] records the redirect, so handlers
+//! contain no code for this. Keys are stored in memory. A form that must not be processed twice
+//! even after a restart uses an idempotency key in the database.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -29,13 +29,13 @@ use crate::clock::Clock;
 use crate::server::form_data::FormData;
 use crate::server::tokens;
 
-const LIFETIME: Duration = Duration::from_secs(600);
+const KEY_LIFETIME: Duration = Duration::from_secs(600);
 /// Maximum number of stored keys. At the limit, a new key replaces the oldest key.
 const KEYS_MAX: usize = 1000;
 
 /// The redirect of a successful POST, if there is one. The mutex is locked while a POST is in
 /// progress.
-type Redirect = Arc<AsyncMutex<Option<HeaderValue>>>;
+type SubmissionRedirect = Arc<AsyncMutex<Option<HeaderValue>>>;
 
 pub struct SubmissionKeys {
     clock: Clock,
@@ -48,7 +48,7 @@ struct Submission {
     key: [u8; 32],
     /// Monotonic time.
     first_seen: Duration,
-    redirect: Redirect,
+    redirect: SubmissionRedirect,
 }
 
 impl SubmissionKeys {
@@ -61,22 +61,22 @@ impl SubmissionKeys {
 
     /// Waits until no other POST with this key is in progress. Returns the locked redirect of the
     /// first POST, which is `None` if no POST has succeeded.
-    async fn lock(&self, key: [u8; 32]) -> OwnedMutexGuard<Option<HeaderValue>> {
-        self.find_or_insert(key).lock_owned().await
+    async fn lock_submission(&self, key: [u8; 32]) -> OwnedMutexGuard<Option<HeaderValue>> {
+        self.find_or_insert_submission(key).lock_owned().await
     }
 
     /// Returns the redirect of a submission. Adds the submission if its key isn't stored.
-    fn find_or_insert(&self, key: [u8; 32]) -> Redirect {
+    fn find_or_insert_submission(&self, key: [u8; 32]) -> SubmissionRedirect {
         let now = self.clock.monotonic();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.retain(|submission| now.saturating_sub(submission.first_seen) < LIFETIME);
+        seen.retain(|submission| now.saturating_sub(submission.first_seen) < KEY_LIFETIME);
         if let Some(submission) = seen.iter().find(|submission| submission.key == key) {
             return submission.redirect.clone();
         }
         if seen.len() >= KEYS_MAX {
             seen.pop_front();
         }
-        let redirect = Redirect::default();
+        let redirect = SubmissionRedirect::default();
         seen.push_back(Submission {
             key,
             first_seen: now,
@@ -112,9 +112,9 @@ impl FromRequest for IdempotentForm {
                 let session = hex::encode(session.token_hash);
                 let fields = serde_json::to_string(form.fields()).unwrap_or_default();
                 let key = tokens::sha256(format!("{session} {} {key} {fields}", request.path()));
-                let redirect = context.state.submission_keys.lock(key).await;
+                let redirect = context.state.submission_keys.lock_submission(key).await;
                 if let Some(location) = &*redirect {
-                    return Err(redirect_again(location.clone()));
+                    return Err(repeat_redirect(location.clone()));
                 }
                 request.extensions_mut().insert(SubmissionLock(redirect));
             }
@@ -127,7 +127,7 @@ impl FromRequest for IdempotentForm {
 /// extensions.
 struct SubmissionLock(OwnedMutexGuard<Option<HeaderValue>>);
 
-fn redirect_again(location: HeaderValue) -> Error {
+fn repeat_redirect(location: HeaderValue) -> Error {
     let response = HttpResponse::SeeOther()
         .insert_header((LOCATION, location))
         .finish();
@@ -136,7 +136,7 @@ fn redirect_again(location: HeaderValue) -> Error {
 
 /// Runs the handler of a form to completion, even if the browser disconnects, and records the
 /// redirect.
-pub async fn run(
+pub async fn run_handler(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -172,11 +172,11 @@ mod tests {
     #[actix_web::test]
     async fn a_repeated_post_waits_for_the_first_and_gets_its_redirect() {
         let (keys, _) = keys();
-        let mut first = keys.lock([1; 32]).await;
+        let mut first = keys.lock_submission([1; 32]).await;
         assert_eq!(*first, None);
-        let mut second = Box::pin(keys.lock([1; 32]));
+        let mut second = Box::pin(keys.lock_submission([1; 32]));
         assert!(second.as_mut().now_or_never().is_none());
-        assert_eq!(*keys.lock([2; 32]).await, None);
+        assert_eq!(*keys.lock_submission([2; 32]).await, None);
         let location = Some(HeaderValue::from_static("/feedback"));
         *first = location.clone();
         drop(first);
@@ -186,23 +186,28 @@ mod tests {
     #[actix_web::test]
     async fn a_rejected_form_can_be_sent_again() {
         let (keys, _) = keys();
-        drop(keys.lock([1; 32]).await);
-        assert_eq!(*keys.lock([1; 32]).await, None);
+        drop(keys.lock_submission([1; 32]).await);
+        assert_eq!(*keys.lock_submission([1; 32]).await, None);
     }
 
     #[actix_web::test]
     async fn forgets_keys_after_10_minutes_and_above_the_maximum() {
         let (keys, clock) = keys();
         let location = Some(HeaderValue::from_static("/feedback"));
-        *keys.lock([1; 32]).await = location.clone();
-        clock.advance(LIFETIME - Duration::from_secs(1));
-        assert_eq!(*keys.lock([1; 32]).await, location);
+        *keys.lock_submission([1; 32]).await = location.clone();
+        clock.advance(KEY_LIFETIME - Duration::from_secs(1));
+        assert_eq!(*keys.lock_submission([1; 32]).await, location);
         clock.advance(Duration::from_secs(1));
-        assert_eq!(*keys.lock([1; 32]).await, None);
-        *keys.lock([1; 32]).await = location.clone();
+        assert_eq!(*keys.lock_submission([1; 32]).await, None);
+        *keys.lock_submission([1; 32]).await = location.clone();
         for number in 0..KEYS_MAX {
-            assert_eq!(*keys.lock(tokens::sha256(number.to_string())).await, None);
+            assert_eq!(
+                *keys
+                    .lock_submission(tokens::sha256(number.to_string()))
+                    .await,
+                None
+            );
         }
-        assert_eq!(*keys.lock([1; 32]).await, None);
+        assert_eq!(*keys.lock_submission([1; 32]).await, None);
     }
 }

@@ -11,7 +11,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use super::context::RequestContext;
 use super::edits::{FieldConflict, LOADED_PREFIX};
 use super::form_page::FormPage;
-use super::form_restore::{FormNotice, Restoration, restore_response};
+use super::form_restore::{FormNotice, FormRestoration, restore_form_in_response};
 use super::page_error::PageError;
 use crate::pages::sign_in;
 use crate::server::form_data::FormData;
@@ -22,11 +22,11 @@ const RESUMED_MESSAGE: &str =
 /// Fields with passwords and secrets, which are never carried.
 const SECRET_FIELDS: [&str; 3] = ["password", "current", "secret"];
 /// The prefix of the carried fields in the sign-in form.
-const CARRIED_PREFIX: &str = "carried.";
+const CARRIED_FIELD_PREFIX: &str = "carried.";
 /// The field of the sign-in form with the `action` of the carried form.
-const CARRIED_ACTION: &str = "carried_action";
+const CARRIED_ACTION_FIELD: &str = "carried_action";
 /// Fields whose values people don't type. They aren't listed as typed text.
-const UNTYPED_FIELDS: [&str; 17] = [
+const FIELDS_WITHOUT_ENTERED_TEXT: [&str; 17] = [
     "at_once",
     "back",
     "change",
@@ -57,7 +57,7 @@ pub struct InterruptedForm {
 }
 
 /// Text that the person typed, shown for copying if the form can't be shown.
-pub struct TypedText {
+pub struct EnteredText {
     pub label: String,
     pub value: String,
 }
@@ -66,7 +66,7 @@ impl InterruptedForm {
     fn new(context: &RequestContext, form: &FormData) -> Self {
         let request = &context.request;
         let path = context.local_path();
-        let page = FormPage::of(request);
+        let page = FormPage::for_request(request);
         let is_secret = |name: &str| SECRET_FIELDS.contains(&name);
         Self {
             url: page
@@ -82,10 +82,10 @@ impl InterruptedForm {
     }
 
     /// Reads the form that a sign-in form carries. Returns `None` if it carries no form.
-    pub fn from_sign_in(form: &FormData) -> Option<Self> {
-        let action = form.get(CARRIED_ACTION).to_owned();
+    pub fn from_sign_in_form(form: &FormData) -> Option<Self> {
+        let action = form.get(CARRIED_ACTION_FIELD).to_owned();
         let fields = form.iter().filter_map(|(name, value)| {
-            let name = name.strip_prefix(CARRIED_PREFIX)?;
+            let name = name.strip_prefix(CARRIED_FIELD_PREFIX)?;
             Some((name.to_owned(), value.clone()))
         });
         (!action.is_empty()).then(|| Self {
@@ -97,37 +97,37 @@ impl InterruptedForm {
 
     /// The hidden fields of a sign-in form that carries this form.
     pub fn carried_fields(&self) -> Vec<(String, &str)> {
-        let action = (CARRIED_ACTION.to_owned(), self.action.as_str());
+        let action = (CARRIED_ACTION_FIELD.to_owned(), self.action.as_str());
         let fields = self
             .fields
             .iter()
-            .map(|(name, value)| (format!("{CARRIED_PREFIX}{name}"), value.as_str()));
+            .map(|(name, value)| (format!("{CARRIED_FIELD_PREFIX}{name}"), value.as_str()));
         std::iter::once(action).chain(fields).collect()
     }
 }
 
 /// Returns the text that the person typed, without passwords, secrets, and unchanged fields.
-pub fn typed_texts(fields: &[(String, String)]) -> Vec<TypedText> {
+pub fn entered_texts(fields: &[(String, String)]) -> Vec<EnteredText> {
     let is_loaded = |name: &str, value: &str| {
         let loaded = format!("{LOADED_PREFIX}{name}");
         fields.iter().any(|(n, v)| *n == loaded && v == value)
     };
     let typed = fields.iter().filter(|(name, value)| {
-        let is_technical = UNTYPED_FIELDS.contains(&name.as_str())
+        let is_technical = FIELDS_WITHOUT_ENTERED_TEXT.contains(&name.as_str())
             || SECRET_FIELDS.contains(&name.as_str())
             || name.contains('.');
         !value.trim().is_empty() && !is_technical && !is_loaded(name, value)
     });
     typed
-        .map(|(name, value)| TypedText {
-            label: label(name),
+        .map(|(name, value)| EnteredText {
+            label: field_label(name),
             value: value.clone(),
         })
         .collect()
 }
 
 /// Returns a label for a field, such as `URL` or `Description`.
-fn label(name: &str) -> String {
+fn field_label(name: &str) -> String {
     if name == "url" {
         return "URL".to_owned();
     }
@@ -137,22 +137,25 @@ fn label(name: &str) -> String {
 }
 
 /// The submitted form of the request, if it was read.
-pub fn submitted(request: &HttpRequest) -> Option<FormData> {
+pub fn submitted_form(request: &HttpRequest) -> Option<FormData> {
     request.extensions().get::<FormData>().cloned()
 }
 
 /// Responds to a form that failed with `error`: shows the form again or, after the session has
 /// expired, the sign-in page. Returns `None` if the form can't be shown.
-pub async fn respond(error: &PageError, context: &RequestContext) -> Option<HttpResponse> {
+pub async fn respond_with_form(
+    error: &PageError,
+    context: &RequestContext,
+) -> Option<HttpResponse> {
     let request = &context.request;
     if *request.method() != Method::POST {
         return None;
     }
-    let form = submitted(request).unwrap_or_default();
+    let form = submitted_form(request).unwrap_or_default();
     match error {
         PageError::SignedOut => {
             let interrupted = InterruptedForm::new(context, &form);
-            let page = sign_in::session_expired(context, interrupted).await;
+            let page = sign_in::show_for_expired_session(context, interrupted).await;
             return page.ok();
         }
         PageError::CrossOrigin(_)
@@ -161,7 +164,7 @@ pub async fn respond(error: &PageError, context: &RequestContext) -> Option<Http
         | PageError::MethodNotAllowed(_) => return None,
         _ => {}
     }
-    let page = FormPage::of(request)?;
+    let page = FormPage::for_request(request)?;
     let response = page.render(request, &page.url(request, &form)).await;
     if !response.status().is_success() {
         return None;
@@ -184,14 +187,14 @@ pub async fn respond(error: &PageError, context: &RequestContext) -> Option<Http
         conflicts,
         request_id,
     };
-    let restoration = Restoration {
+    let restoration = FormRestoration {
         action: &context.app.urls.path(&page.action(&context.local_path())),
         fields: form.fields(),
         only: (!conflicts.is_empty()).then_some(changed.as_slice()),
         invalid: &invalid,
         notice: Some(&notice),
     };
-    let (mut response, is_shown) = restore_response(response, &restoration);
+    let (mut response, is_shown) = restore_form_in_response(response, &restoration);
     *response.status_mut() = error.status_code();
     is_shown.then_some(response)
 }
@@ -199,7 +202,7 @@ pub async fn respond(error: &PageError, context: &RequestContext) -> Option<Http
 fn changed_fields(form: &FormData) -> Vec<&str> {
     let is_loaded = |name: &str| {
         let loaded = form.get(&format!("{LOADED_PREFIX}{name}"));
-        super::edits::is_same(form.all(name), loaded)
+        super::edits::is_equal_to_loaded(form.all(name), loaded)
     };
     let mut names: Vec<&str> = form
         .iter()
@@ -212,23 +215,23 @@ fn changed_fields(form: &FormData) -> Vec<&str> {
 /// Fills submitted values into the form of a page that a handler rendered with an error status.
 pub fn fill_in_form(response: HttpResponse, context: &RequestContext) -> HttpResponse {
     let request = &context.request;
-    let Some(form) = submitted(request).filter(|_| *request.method() == Method::POST) else {
+    let Some(form) = submitted_form(request).filter(|_| *request.method() == Method::POST) else {
         return response;
     };
     let path = context.local_path();
-    let action = FormPage::of(request).map_or(path.clone(), |page| page.action(&path));
-    let restoration = Restoration {
+    let action = FormPage::for_request(request).map_or(path.clone(), |page| page.action(&path));
+    let restoration = FormRestoration {
         action: &context.app.urls.path(&action),
         fields: form.fields(),
         only: None,
         invalid: &[],
         notice: None,
     };
-    restore_response(response, &restoration).0
+    restore_form_in_response(response, &restoration).0
 }
 
-/// The result of [`resume`].
-pub enum ResumedPage {
+/// The result of [`resume_form`].
+pub enum ResumeResult {
     /// The page, with the values of the interrupted form if there is such a form.
     Page(HttpResponse),
     /// The interrupted form, which contains typed text but isn't on the page.
@@ -236,9 +239,9 @@ pub enum ResumedPage {
 }
 
 /// Fills the form of a page with the values that were submitted after the session had ended.
-pub fn resume(response: HttpResponse, context: &RequestContext) -> ResumedPage {
+pub fn resume_form(response: HttpResponse, context: &RequestContext) -> ResumeResult {
     let Some(form) = context.take_interrupted_form() else {
-        return ResumedPage::Page(response);
+        return ResumeResult::Page(response);
     };
     let notice = FormNotice {
         is_error: false,
@@ -246,18 +249,18 @@ pub fn resume(response: HttpResponse, context: &RequestContext) -> ResumedPage {
         conflicts: &[],
         request_id: None,
     };
-    let restoration = Restoration {
+    let restoration = FormRestoration {
         action: &context.app.urls.path(&form.action),
         fields: &form.fields,
         only: None,
         invalid: &[],
         notice: Some(&notice),
     };
-    let (response, is_shown) = restore_response(response, &restoration);
-    if is_shown || typed_texts(&form.fields).is_empty() {
-        ResumedPage::Page(response)
+    let (response, is_shown) = restore_form_in_response(response, &restoration);
+    if is_shown || entered_texts(&form.fields).is_empty() {
+        ResumeResult::Page(response)
     } else {
-        ResumedPage::Missing(form)
+        ResumeResult::Missing(form)
     }
 }
 

@@ -8,7 +8,7 @@ use askama::Template;
 
 use super::flash::FlashMessage;
 use super::format::{DisplayTime, mailto_url};
-use super::interrupted_form::TypedText;
+use super::interrupted_form::EnteredText;
 use super::navigation::{NavLink, NavSection, sidebar_links, top_bar_links};
 use super::page_error::PageError;
 use crate::clock::Timestamp;
@@ -64,7 +64,7 @@ impl Layout {
 
     /// Shows a database problem to a signed-in user. Admins see the details. Members see a message
     /// only if changes can't be saved.
-    pub fn show_problem(&mut self, problem: &DatabaseProblem) {
+    pub fn show_database_problem(&mut self, problem: &DatabaseProblem) {
         self.problem = match &self.user {
             Some(user) if user.is_admin => Some(problem.to_string()),
             Some(_) if problem.prevents_writes() => {
@@ -90,11 +90,11 @@ impl Layout {
         escape_controls(text)
     }
 
-    pub fn mailto(&self, email: &str) -> String {
+    pub fn mailto_url(&self, email: &str) -> String {
         mailto_url(email)
     }
 
-    pub fn time(&self, at: &Timestamp) -> DisplayTime {
+    pub fn display_time(&self, at: &Timestamp) -> DisplayTime {
         DisplayTime::new(*at, self.now)
     }
 
@@ -131,5 +131,5 @@ pub struct ErrorPage {
     /// Request id to look up in the log; `None` if the log has no details.
     pub request_id: Option<String>,
     /// The text that the person typed into a form that can't be shown.
-    pub texts: Vec<TypedText>,
+    pub texts: Vec<EnteredText>,
 }

@@ -38,11 +38,11 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// An idle stream checks its session at this interval, because a command in another process can end
 /// the session.
 const SESSION_CHECK_INTERVAL: Duration = Duration::from_millis(800);
-const SESSION_ENDED: &str = "The session has ended.";
-const REPLACED_MESSAGE: &str =
+const SESSION_ENDED_MESSAGE: &str = "The session has ended.";
+const STREAM_REPLACED_MESSAGE: &str =
     "Too many pages of this session are open; newer ones replaced this one.";
 /// Stops nginx from buffering the stream.
-const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const INVALID_SUBSCRIPTION: PageError = PageError::Specific {
     status: StatusCode::BAD_REQUEST,
     title: "Invalid request",
@@ -69,7 +69,7 @@ impl Subscription {
         }
     }
 
-    fn permission(&self) -> Permission {
+    fn required_permission(&self) -> Permission {
         match self {
             Self::Feedback => Permission::Member,
             Self::Deliveries(_) => Permission::Admin,
@@ -77,7 +77,7 @@ impl Subscription {
     }
 
     fn is_allowed(&self, role: Role) -> bool {
-        is_allowed(self.permission(), role, Scope::Full)
+        is_allowed(self.required_permission(), role, Scope::Full)
     }
 
     fn name(&self) -> String {
@@ -88,7 +88,7 @@ impl Subscription {
         }
     }
 
-    fn covers(&self, change: &ChangeKind) -> bool {
+    fn includes_change(&self, change: &ChangeKind) -> bool {
         match (self, change) {
             (Self::Feedback, ChangeKind::Feedback)
             | (Self::Deliveries(None), ChangeKind::Deliveries(_)) => true,
@@ -102,7 +102,7 @@ impl Subscription {
 
 /// Handles `GET /live?since=NUMBER&of=feedback&of=deliveries:ID`: streams the names of the
 /// subscriptions with changes.
-pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> {
+pub async fn stream_changes(context: RequestContext) -> Result<HttpResponse, PageError> {
     let session = context.session().ok_or(PageError::SignedOut)?;
     let query: Vec<(String, String)> =
         serde_urlencoded::from_str(context.request.query_string()).unwrap_or_default();
@@ -132,7 +132,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
     response
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((ACCEL_BUFFERING, "no"));
+        .insert_header((X_ACCEL_BUFFERING, "no"));
     if context.request.method() == Method::HEAD {
         return Ok(response.finish());
     }
@@ -153,7 +153,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
         state: StreamState::Start,
     };
     let bytes = stream::unfold(events, |mut events| async {
-        let bytes = events.next().await?;
+        let bytes = events.next_bytes().await?;
         Some((Ok::<_, Infallible>(bytes), events))
     });
     Ok(response.streaming(bytes))
@@ -192,7 +192,7 @@ enum WakeReason {
 
 impl EventStream {
     /// Waits for the next bytes to send; `None` ends the stream.
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next_bytes(&mut self) -> Option<Bytes> {
         match self.state {
             StreamState::Start => {
                 self.state = StreamState::Running;
@@ -205,10 +205,10 @@ impl EventStream {
         let heartbeat = Instant::now() + HEARTBEAT_INTERVAL;
         loop {
             let latest = *self.latest.borrow_and_update();
-            let names = self.changed_names();
+            let names = self.changed_subscription_names();
             let can_send = !names.is_empty() && Instant::now() >= self.batch_until;
             if (can_send || self.has_ended_sessions()) && !self.is_session_valid(latest).await {
-                return Some(self.end(SESSION_ENDED));
+                return Some(self.end_stream(SESSION_ENDED_MESSAGE));
             }
             if can_send {
                 self.seen = Some(latest);
@@ -222,13 +222,13 @@ impl EventStream {
             } else {
                 self.batch_until
             };
-            match self.wait(until, is_idle).await {
+            match self.wait_until_woken(until, is_idle).await {
                 WakeReason::Change => {}
                 WakeReason::Shutdown => return None,
-                WakeReason::Evicted => return Some(self.end(REPLACED_MESSAGE)),
+                WakeReason::Evicted => return Some(self.end_stream(STREAM_REPLACED_MESSAGE)),
                 WakeReason::Timeout if !is_idle => {}
                 WakeReason::Timeout if !self.is_session_valid(latest).await => {
-                    return Some(self.end(SESSION_ENDED));
+                    return Some(self.end_stream(SESSION_ENDED_MESSAGE));
                 }
                 WakeReason::Timeout if Instant::now() < heartbeat => {}
                 WakeReason::Timeout => return Some(Bytes::from_static(b":\n\n")),
@@ -236,11 +236,11 @@ impl EventStream {
         }
     }
 
-    async fn wait(&mut self, until: Instant, for_changes: bool) -> WakeReason {
+    async fn wait_until_woken(&mut self, until: Instant, for_changes: bool) -> WakeReason {
         tokio::select! {
             biased;
             _ = self.shutdown.wait_for(|shutdown| *shutdown) => WakeReason::Shutdown,
-            () = self.slot.evicted() => WakeReason::Evicted,
+            () = self.slot.wait_until_evicted() => WakeReason::Evicted,
             _ = self.latest.changed(), if for_changes => WakeReason::Change,
             () = sleep_until(until) => WakeReason::Timeout,
         }
@@ -248,14 +248,14 @@ impl EventStream {
 
     /// Returns the names of the subscriptions with changes that haven't been sent yet, or all names
     /// if the last sent change is unknown.
-    fn changed_names(&self) -> BTreeSet<String> {
+    fn changed_subscription_names(&self) -> BTreeSet<String> {
         let Some(seen) = self.seen else {
             return self.subscriptions.iter().map(Subscription::name).collect();
         };
         let is_covered = |change: &ChangeKind| {
             self.subscriptions
                 .iter()
-                .any(|subscription| subscription.covers(change))
+                .any(|subscription| subscription.includes_change(change))
         };
         let changed = self.app.store.change_feed().changes_since(seen, is_covered);
         changed
@@ -263,7 +263,7 @@ impl EventStream {
             .flat_map(|change| {
                 self.subscriptions
                     .iter()
-                    .filter(|subscription| subscription.covers(change))
+                    .filter(|subscription| subscription.includes_change(change))
             })
             .map(Subscription::name)
             .collect()
@@ -301,7 +301,7 @@ impl EventStream {
     }
 
     /// Ends the stream with an event, so the page doesn't reconnect immediately.
-    fn end(&mut self, reason: &str) -> Bytes {
+    fn end_stream(&mut self, reason: &str) -> Bytes {
         self.state = StreamState::Ended;
         Bytes::from(format!("event: ended\ndata: {reason}\n\n"))
     }

@@ -17,8 +17,9 @@ pub enum NavSection {
 
 use NavSection::*;
 
-const TOP_BAR: [NavSection; 3] = [Feedback, Settings, Help];
-const SIDEBAR: [NavSection; 6] = [Notifications, Projects, ApiTokens, People, Privacy, Account];
+const TOP_BAR_SECTIONS: [NavSection; 3] = [Feedback, Settings, Help];
+const SIDEBAR_SECTIONS: [NavSection; 6] =
+    [Notifications, Projects, ApiTokens, People, Privacy, Account];
 
 /// A navigation link as a page shows it.
 pub struct NavLink {
@@ -44,11 +45,13 @@ impl NavSection {
         }
     }
 
-    fn link(self, current: Option<Self>) -> NavLink {
+    fn nav_link(self, current: Option<Self>) -> NavLink {
         let (label, path) = self.label_and_path();
         let aria_current = match current {
             Some(section) if section == self => Some("page"),
-            Some(section) if self == Settings && SIDEBAR.contains(&section) => Some("true"),
+            Some(section) if self == Settings && SIDEBAR_SECTIONS.contains(&section) => {
+                Some("true")
+            }
             _ => None,
         };
         NavLink {
@@ -61,16 +64,16 @@ impl NavSection {
 
 /// Returns the links of the top bar. Visitors who aren't signed in see only "Help".
 pub fn top_bar_links(current: Option<NavSection>, is_signed_in: bool) -> Vec<NavLink> {
-    let visible = TOP_BAR
+    let visible = TOP_BAR_SECTIONS
         .iter()
         .filter(|section| is_signed_in || **section == Help);
-    visible.map(|section| section.link(current)).collect()
+    visible.map(|section| section.nav_link(current)).collect()
 }
 
 /// Returns the links of the settings sidebar. Members see only "Projects" and "Account".
 pub fn sidebar_links(current: Option<NavSection>, is_admin: bool) -> Vec<NavLink> {
-    let visible = SIDEBAR
+    let visible = SIDEBAR_SECTIONS
         .iter()
         .filter(|section| is_admin || matches!(section, Projects | Account));
-    visible.map(|section| section.link(current)).collect()
+    visible.map(|section| section.nav_link(current)).collect()
 }

@@ -17,25 +17,25 @@ use super::user_agent;
 use crate::server::{cookies, tokens};
 use crate::store::NewSession;
 
-const COOKIE_NAME: &str = "miniback_session";
+const SESSION_COOKIE_NAME: &str = "miniback_session";
 const SIGNING_IN_COOKIE_NAME: &str = "miniback_signing_in";
 /// The maximum lifetime of a session and its cookies, in days.
 const MAX_AGE_DAYS: i64 = 90;
 
 /// Maximum number of cookie values that are looked up for one request.
-const CANDIDATES_MAX: usize = 8;
+const TOKEN_CANDIDATES_MAX: usize = 8;
 
 /// The names of the session's second cookie, over HTTP and over HTTPS.
-pub struct CookieNames {
+pub struct SessionCookieNames {
     http: String,
     https: String,
 }
 
-impl CookieNames {
+impl SessionCookieNames {
     /// Derives the names from `key`, a stored key of this installation.
     pub fn new(key: &hmac::Key) -> Self {
         let tag = hmac::sign(key, b"cookie name");
-        let http = format!("{COOKIE_NAME}_{}", hex::encode(&tag.as_ref()[..4]));
+        let http = format!("{SESSION_COOKIE_NAME}_{}", hex::encode(&tag.as_ref()[..4]));
         Self {
             https: format!("__Secure-{http}"),
             http,
@@ -43,25 +43,25 @@ impl CookieNames {
     }
 
     /// Returns the values that may be the session's token, most trustworthy first.
-    fn candidates<'a>(&'a self, headers: &'a HeaderMap) -> Vec<&'a str> {
-        let names = [&self.https, &self.http, COOKIE_NAME];
+    fn token_candidates<'a>(&'a self, headers: &'a HeaderMap) -> Vec<&'a str> {
+        let names = [&self.https, &self.http, SESSION_COOKIE_NAME];
         let values = names.map(|name| cookies::values(headers, name));
         let mut candidates: Vec<_> = values.into_iter().flatten().collect();
         candidates.retain(|value| tokens::is_random_token(value));
         candidates.dedup();
-        candidates.truncate(CANDIDATES_MAX);
+        candidates.truncate(TOKEN_CANDIDATES_MAX);
         candidates
     }
 }
 
 /// Returns the hashes of the tokens in the request's cookies that may belong to a session.
-pub fn token_hashes(names: &CookieNames, headers: &HeaderMap) -> Vec<[u8; 32]> {
-    let candidates = names.candidates(headers);
+pub fn candidate_token_hashes(names: &SessionCookieNames, headers: &HeaderMap) -> Vec<[u8; 32]> {
+    let candidates = names.token_candidates(headers);
     candidates.into_iter().map(tokens::sha256).collect()
 }
 
 /// Generates a session: the cookies for the browser and the record for the store.
-pub fn generate(context: &RequestContext) -> ([Cookie<'static>; 2], NewSession) {
+pub fn generate_session(context: &RequestContext) -> ([Cookie<'static>; 2], NewSession) {
     let token = tokens::random_token();
     let user_agent = context.request.headers().get(USER_AGENT);
     let new_session = NewSession {
@@ -71,7 +71,7 @@ pub fn generate(context: &RequestContext) -> ([Cookie<'static>; 2], NewSession) 
         ),
     };
     let max_age = CookieDuration::days(MAX_AGE_DAYS);
-    (build_cookies(context, &token, max_age), new_session)
+    (build_session_cookies(context, &token, max_age), new_session)
 }
 
 pub fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
@@ -79,7 +79,7 @@ pub fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     let _ = response.add_cookie(cookie);
 }
 
-pub fn set_cookies(response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
+pub fn set_session_cookies(response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
     for cookie in cookies {
         set_cookie(response, cookie);
     }
@@ -88,20 +88,24 @@ pub fn set_cookies(response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
 /// Adds the cookies of a new session. Also adds a cookie that marks a sign-in in progress and isn't
 /// restricted to HTTPS. If the browser returns this cookie without a session cookie, the sign-in
 /// has failed.
-pub fn sign_in(context: &RequestContext, response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
-    set_cookies(response, cookies);
+pub fn set_sign_in_cookies(
+    context: &RequestContext,
+    response: &mut HttpResponse,
+    cookies: &[Cookie<'_>; 2],
+) {
+    set_session_cookies(response, cookies);
     set_signing_in_cookie(context, response, CookieDuration::minutes(1));
 }
 
 /// Returns whether the browser has the cookie that marks a sign-in in progress.
-pub fn is_signing_in(request: &HttpRequest) -> bool {
+pub fn has_signing_in_cookie(request: &HttpRequest) -> bool {
     cookies::values(request.headers(), SIGNING_IN_COOKIE_NAME)
         .next()
         .is_some()
 }
 
 /// Removes the cookie that marks a sign-in in progress.
-pub fn complete_sign_in(context: &RequestContext, response: &mut HttpResponse) {
+pub fn remove_signing_in_cookie(context: &RequestContext, response: &mut HttpResponse) {
     set_signing_in_cookie(context, response, CookieDuration::ZERO);
 }
 
@@ -117,22 +121,25 @@ fn set_signing_in_cookie(
 }
 
 /// Tells the browser to delete the session's cookies.
-pub fn clear_cookies(context: &RequestContext, response: &mut HttpResponse) {
-    set_cookies(response, &build_cookies(context, "", CookieDuration::ZERO));
+pub fn clear_session_cookies(context: &RequestContext, response: &mut HttpResponse) {
+    set_session_cookies(
+        response,
+        &build_session_cookies(context, "", CookieDuration::ZERO),
+    );
 }
 
-fn build_cookies(
+fn build_session_cookies(
     context: &RequestContext,
     value: &str,
     max_age: CookieDuration,
 ) -> [Cookie<'static>; 2] {
     let names = &context.state.cookie_names;
-    let own = if is_secure(context) {
+    let own = if is_cookie_secure(context) {
         &names.https
     } else {
         &names.http
     };
-    [COOKIE_NAME, own].map(|name| {
+    [SESSION_COOKIE_NAME, own].map(|name| {
         let mut cookie = build_cookie(context, name.to_owned(), value.to_owned());
         cookie.set_max_age(max_age);
         cookie
@@ -140,10 +147,10 @@ fn build_cookies(
 }
 
 /// Returns whether cookies are restricted to HTTPS.
-pub fn is_secure(context: &RequestContext) -> bool {
+pub fn is_cookie_secure(context: &RequestContext) -> bool {
     let origin = context.app.urls.origin();
     origin.is_some_and(|origin| origin.starts_with("https:"))
-        || context.proxies().is_https(&context.request)
+        || context.trusted_proxies().is_https(&context.request)
 }
 
 /// Builds a host-only cookie that scripts can't read.
@@ -152,7 +159,7 @@ pub fn build_cookie(context: &RequestContext, name: String, value: String) -> Co
     cookie.set_http_only(true);
     cookie.set_same_site(SameSite::Lax);
     cookie.set_path(context.app.urls.cookie_path());
-    if is_secure(context) {
+    if is_cookie_secure(context) {
         cookie.set_secure(true);
     }
     cookie
@@ -167,13 +174,16 @@ mod tests {
     #[test]
     fn finds_the_token_among_cookies_of_other_programs() {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
-        let names = CookieNames::new(&key);
+        let names = SessionCookieNames::new(&key);
         let (token, foreign) = (tokens::random_token(), tokens::random_token());
         let (http, https) = (&names.http, &names.https);
         let of = |line: String| {
             let mut headers = HeaderMap::new();
             headers.append(COOKIE, HeaderValue::from_str(&line).unwrap());
-            let found = names.candidates(&headers).into_iter().map(str::to_owned);
+            let found = names
+                .token_candidates(&headers)
+                .into_iter()
+                .map(str::to_owned);
             found.collect::<Vec<_>>()
         };
         assert_eq!(of(format!("miniback_session={token}")), [&*token]);
@@ -197,6 +207,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         let line = HeaderValue::from_str(&cookies.join("; ")).unwrap();
         headers.append(COOKIE, line);
-        assert_eq!(token_hashes(&CookieNames::new(&key), &headers).len(), 8);
+        assert_eq!(
+            candidate_token_hashes(&SessionCookieNames::new(&key), &headers).len(),
+            8
+        );
     }
 }

@@ -17,7 +17,7 @@ const BROWSERS: [(&str, &str); 13] = [
     ("Safari/", "Safari"),
     ("curl/", "curl"),
 ];
-const SYSTEMS: [(&str, &str); 8] = [
+const OPERATING_SYSTEMS: [(&str, &str); 8] = [
     ("Android", "Android"),
     ("iPhone", "iPhone"),
     ("iPad", "iPad"),
@@ -37,7 +37,7 @@ pub fn browser_name(user_agent: &str) -> String {
             .find(|(pattern, _)| user_agent.contains(pattern))
             .map(|(_, name)| *name)
     };
-    match (find(&BROWSERS), find(&SYSTEMS)) {
+    match (find(&BROWSERS), find(&OPERATING_SYSTEMS)) {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(browser), None) => browser.into(),
         (None, Some(system)) => format!("A browser on {system}"),

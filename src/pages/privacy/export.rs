@@ -51,16 +51,16 @@ struct AttemptView<'a> {
     response_body: Option<String>,
 }
 
-/// The position of a piece: the start of the file, or the feedback item after an id. `After(None)`
+/// The position of a chunk: the start of the file, or the feedback item after an id. `After(None)`
 /// is the first item.
 pub(super) enum ExportPosition {
     Start,
     After(Option<String>),
 }
 
-/// Returns the piece at a position, and the next position, which is `None` at the end. A piece is
+/// Returns the chunk at a position, and the next position, which is `None` at the end. A chunk is
 /// the head of the file, or one feedback item with its history and deliveries.
-pub(super) async fn next_piece(
+pub(super) async fn next_chunk(
     store: &Store,
     email: &str,
     now: Timestamp,
@@ -82,18 +82,18 @@ pub(super) async fn next_piece(
     let personal = store.personal_feedback(feedback).await?;
     let next = page.next_cursor.map(|id| ExportPosition::After(Some(id)));
     let is_last = next.is_none();
-    let piece = blocking(move || {
-        let mut piece = Vec::from(if is_first { "\n" } else { ",\n" });
-        serde_json::to_writer(&mut piece, &feedback_view(&personal))?;
+    let chunk = blocking(move || {
+        let mut chunk = Vec::from(if is_first { "\n" } else { ",\n" });
+        serde_json::to_writer(&mut chunk, &feedback_view(&personal))?;
         if is_last {
-            piece.extend_from_slice(b"\n]}\n");
+            chunk.extend_from_slice(b"\n]}\n");
         }
-        Ok(piece)
+        Ok(chunk)
     });
-    let piece = piece
+    let chunk = chunk
         .await?
         .map_err(|error: serde_json::Error| ExportError::Write(error.to_string()))?;
-    Ok((piece, next))
+    Ok((chunk, next))
 }
 
 fn render_json_start(email: &str, now: Timestamp) -> String {

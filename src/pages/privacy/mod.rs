@@ -11,7 +11,7 @@ use askama::Template;
 
 use super::framework::context::RequestContext;
 use super::framework::exports;
-use super::framework::flash::OneTimeReveal;
+use super::framework::flash::OneTimeValue;
 use super::framework::format::{DisplayTime, group_digits};
 use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
@@ -77,7 +77,7 @@ impl SearchResult {
             }
             FeedbackRow {
                 excerpt,
-                at: layout.time(&feedback.created_at),
+                at: layout.display_time(&feedback.created_at),
                 feedback,
             }
         });
@@ -102,11 +102,12 @@ impl SearchResult {
 impl PrivacyPage {
     fn new(context: &RequestContext, email: &str, problem: Option<String>) -> Self {
         let (layout, _) = context.build_layout("Privacy", NavSection::Privacy);
-        let erased =
-            match context.take_reveal(|reveal| matches!(reveal, OneTimeReveal::Erased { .. })) {
-                Some(OneTimeReveal::Erased { summary }) => Some(summary),
-                _ => None,
-            };
+        let erased = match context
+            .take_one_time_value(|value| matches!(value, OneTimeValue::Erased { .. }))
+        {
+            Some(OneTimeValue::Erased { summary }) => Some(summary),
+            _ => None,
+        };
         Self {
             layout,
             email: email.to_owned(),
@@ -146,19 +147,19 @@ pub(super) async fn export(
         Ok(email) => email,
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
-    let slot = exports::start(&context)?;
+    let slot = exports::acquire_export_slot(&context)?;
     let (user, now) = (context.user()?.id.clone(), context.app.clock.now());
     let app = context.app.clone();
-    let file = exports::stream(slot, ExportPosition::Start, move |position| {
+    let file = exports::stream_file(slot, ExportPosition::Start, move |position| {
         let (app, user, email) = (app.clone(), user.clone(), email.clone());
         async move {
             let store = app.store.clone();
-            let piece = async move { export::next_piece(&store, &email, now, position).await };
-            app.long_reads.run(&user, piece).await
+            let chunk = async move { export::next_chunk(&store, &email, now, position).await };
+            app.long_reads.run(&user, chunk).await
         }
     });
     let name = "miniback-personal-data.json";
-    Ok(exports::response("application/json", name, file))
+    Ok(exports::file_response("application/json", name, file))
 }
 
 /// Erases a person's feedback in batches. The handler finishes even if the browser disconnects.
@@ -182,7 +183,7 @@ pub(super) async fn erase(
     store.purge_free_pages().await?;
     tracing::info!(feedback = erased.feedback, "personal data erased");
     let summary = erasure_result_message(&email, erased);
-    context.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Erased { summary }));
+    context.update_flash(|flash| flash.one_time_value = Some(OneTimeValue::Erased { summary }));
     Ok(context.redirect(PATH))
 }
 

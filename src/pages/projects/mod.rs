@@ -13,7 +13,7 @@ use askama::Template;
 
 use self::origins::{ProjectOrigins, WidgetOrigins};
 use super::framework::context::RequestContext;
-use super::framework::edits::{self, EditField, Edits, LoadedValue};
+use super::framework::edits::{self, EditField, FormEdits, LoadedValue};
 use super::framework::form_field::FormField;
 use super::framework::format::group_digits;
 use super::framework::idempotent_form::IdempotentForm;
@@ -133,7 +133,7 @@ impl ProjectsPage {
                 project,
             })
             .collect();
-        let proxies = context.proxies();
+        let proxies = context.trusted_proxies();
         let untrusted_peers = proxies.untrusted_peers().into_iter();
         let untrusted_proxies = untrusted_peers
             .filter(|_| layout.is_admin())
@@ -196,8 +196,8 @@ pub(super) async fn create(
     let (name, slug) = (fields.get("name"), fields.get("slug").trim());
     let rejected = |errors: ValidationErrors| {
         RejectedProjectForm::Add(NewProjectForm {
-            name: FormField::submitted("name", name, &errors),
-            slug: FormField::submitted("slug", slug, &errors),
+            name: FormField::from_submitted_value("name", name, &errors),
+            slug: FormField::from_submitted_value("slug", slug, &errors),
         })
     };
     let given_slug = (!slug.is_empty()).then(|| project::check_slug(slug.to_owned()));
@@ -211,7 +211,7 @@ pub(super) async fn create(
     let store = &context.app.store;
     match store.create_project(checked_name, checked_slug).await {
         Ok(project) => {
-            context.push_message(format!("Project “{}” created.", project.name));
+            context.add_flash_message(format!("Project “{}” created.", project.name));
             Ok(redirect_to_open_row(&context, &project.id))
         }
         Err(CreateProjectError::Store(error)) => Err(error.into()),
@@ -235,25 +235,25 @@ pub(super) async fn edit(
         .map(str::trim)
         .filter(|line| !line.is_empty());
     let lines = lines.map(str::to_owned).collect();
-    let mut edits = Edits::read(&fields, &EDIT_FIELDS);
+    let mut edits = FormEdits::from_form(&fields, &EDIT_FIELDS);
     let change = match check_all((
         check("name", project::check_name(name)),
         check("origins", project::check_origins(lines)),
     )) {
         Ok((name, allowed_origins)) => {
-            edits.set_canonical("name", &name);
-            edits.set_canonical("origins", &allowed_origins.join("\n"));
+            edits.set_canonical_value("name", &name);
+            edits.set_canonical_value("origins", &allowed_origins.join("\n"));
             ProjectPatch {
-                name: edits.changed("name", name),
-                allowed_origins: edits.changed("origins", allowed_origins),
+                name: edits.value_if_changed("name", name),
+                allowed_origins: edits.value_if_changed("origins", allowed_origins),
                 status: None,
             }
         }
         Err(errors) => {
             let rejected = RejectedProjectForm::Edit {
                 id,
-                name: FormField::submitted("name", name, &errors),
-                origins: FormField::submitted("origins", origins, &errors),
+                name: FormField::from_submitted_value("name", name, &errors),
+                origins: FormField::from_submitted_value("origins", origins, &errors),
             };
             return render_rejected_form(&context, rejected).await;
         }
@@ -266,7 +266,7 @@ pub(super) async fn edit(
         let conflicts = edits.conflicts(|name| stored_field_value(&stored, name));
         return Err(PageError::Conflict(conflicts));
     }
-    context.push_message("Saved.");
+    context.add_flash_message("Saved.");
     Ok(redirect_to_open_row(&context, &id))
 }
 
@@ -288,7 +288,7 @@ pub(super) async fn set_status(
     };
     let (Ok(project) | Err(project)) =
         update_project(&context, &id, change, Precondition::none()).await?;
-    context.push_message(match status {
+    context.add_flash_message(match status {
         ProjectStatus::Active => format!("“{}” is accepting feedback again.", project.name),
         ProjectStatus::Paused => {
             format!("“{}” is paused and isn’t accepting feedback.", project.name)
@@ -326,7 +326,7 @@ pub(super) async fn delete(
     set_subject(&context.request, &id);
     let deleted = context.app.store.delete_project(id, Precondition::none());
     if deleted.await? {
-        context.push_message(format!("“{}” and its feedback were deleted.", project.name));
+        context.add_flash_message(format!("“{}” and its feedback were deleted.", project.name));
     }
     Ok(context.redirect(PATH))
 }

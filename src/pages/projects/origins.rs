@@ -63,7 +63,7 @@ pub struct ProjectOrigins<'a> {
 impl WidgetOrigins {
     pub async fn new(context: &RequestContext) -> Result<Self, PageError> {
         let app = &context.app;
-        let own_origin = context.proxies().own_origin(&context.request);
+        let own_origin = context.trusted_proxies().own_origin(&context.request);
         let now = app.clock.now();
         let seen_origin = |ScriptLoad { origin, at }| SeenOrigin::new(&origin, at, now);
         Ok(Self {
@@ -181,7 +181,7 @@ pub async fn allow_origin(
         .allow_origin(id.clone(), origin.clone())
         .await?
         .ok_or(PageError::ItemNotFound)?;
-    context.push_message(match allowed {
+    context.add_flash_message(match allowed {
         AllowOriginResult::Added => format!("{} can now submit feedback.", strip_https(&origin)),
         AllowOriginResult::AlreadyAllowed => {
             format!("{} can already submit feedback.", strip_https(&origin))

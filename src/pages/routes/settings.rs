@@ -10,7 +10,7 @@ use crate::pages::{
 use crate::server::permissions::Permission::{Admin, Member};
 use crate::server::routing::{Routes, get, post};
 
-pub(super) fn webhook_routes(routes: Routes) -> Routes {
+pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
     routes
         .service(
             page_routes(
@@ -105,7 +105,7 @@ pub(super) fn webhook_routes(routes: Routes) -> Routes {
         )
 }
 
-pub(super) fn delivery_routes(routes: Routes) -> Routes {
+pub(super) fn add_delivery_routes(routes: Routes) -> Routes {
     routes
         .service(page_routes(
             "/settings/notifications/{id}/endpoint-code",
@@ -182,7 +182,7 @@ pub(super) fn delivery_routes(routes: Routes) -> Routes {
         ))
 }
 
-pub(super) fn project_and_token_routes(routes: Routes) -> Routes {
+pub(super) fn add_project_and_token_routes(routes: Routes) -> Routes {
     routes
         .service(
             page_routes(
@@ -253,12 +253,12 @@ pub(super) fn project_and_token_routes(routes: Routes) -> Routes {
         )
 }
 
-pub(super) fn people_and_privacy_routes(routes: Routes) -> Routes {
+pub(super) fn add_people_and_privacy_routes(routes: Routes) -> Routes {
     routes
         .service(
             page_routes(
                 "/settings/people",
-                [get(Admin, people::show), post(Admin, people::invite)],
+                [get(Admin, people::show), post(Admin, people::invite_user)],
             )
             .with_data(FormPage::new("/settings/people?add", people::show)),
         )
@@ -272,7 +272,7 @@ pub(super) fn people_and_privacy_routes(routes: Routes) -> Routes {
         .service(
             page_routes(
                 "/settings/people/{id}/reset",
-                [post(Admin, people::reset_password)],
+                [post(Admin, people::create_reset_link)],
             )
             .with_data(FormPage::new("/settings/people", people::show)),
         )
@@ -286,7 +286,7 @@ pub(super) fn people_and_privacy_routes(routes: Routes) -> Routes {
         .service(
             page_routes(
                 "/settings/people/{id}/remove",
-                [post(Admin, people::remove)],
+                [post(Admin, people::remove_user)],
             )
             .with_data(FormPage::new("/settings/people?remove={id}", people::show)),
         )
@@ -312,7 +312,7 @@ pub(super) fn people_and_privacy_routes(routes: Routes) -> Routes {
         )
 }
 
-pub(super) fn account_routes(routes: Routes) -> Routes {
+pub(super) fn add_account_routes(routes: Routes) -> Routes {
     routes
         .service(page_routes(
             "/settings",

@@ -2,10 +2,10 @@
 //!
 //! Text, timing, and throttling of responses are the same whether or not an account exists.
 
-pub mod devices;
+pub mod device_cookie;
 pub mod one_time_links;
 pub mod password_check;
-pub mod password_checks;
+pub mod password_hashing_limiter;
 pub mod setup;
 pub mod throttle;
 
@@ -17,7 +17,7 @@ use actix_web::http::header::REFERER;
 use askama::Template;
 use url::Url;
 
-use self::password_check::{PasswordCheck, verify_password};
+use self::password_check::{PasswordCheckResult, verify_password};
 use super::framework::context::RequestContext;
 use super::framework::interrupted_form::InterruptedForm;
 use super::framework::layout::{Layout, render};
@@ -27,7 +27,7 @@ use crate::domain::account::User;
 use crate::server::form_data::LargeFormData;
 use crate::server::security_events;
 
-const WRONG_CREDENTIALS: &str = "Wrong email or password.";
+const WRONG_CREDENTIALS_MESSAGE: &str = "Wrong email or password.";
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -62,7 +62,7 @@ impl SignInPage {
         })
     }
 
-    fn with_interrupted(mut self, form: Option<InterruptedForm>) -> Self {
+    fn with_interrupted_form(mut self, form: Option<InterruptedForm>) -> Self {
         self.interrupted = form;
         self
     }
@@ -78,7 +78,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     let page = SignInPage::new(&context, "", &next, problem).await?;
     let mut response = render(StatusCode::OK, &page)?;
     if is_incomplete {
-        session::complete_sign_in(&context, &mut response);
+        session::remove_signing_in_cookie(&context, &mut response);
     }
     Ok(response)
 }
@@ -92,16 +92,16 @@ fn is_session_cookie_missing(context: &RequestContext) -> bool {
     let sign_in = context.app.urls.path("/login");
     let is_redirect = context.query_param("next").is_some()
         && referer.is_some_and(|referer| referer.path() == sign_in);
-    session::is_signing_in(&context.request) || is_redirect
+    session::has_signing_in_cookie(&context.request) || is_redirect
 }
 
 /// Returns the message for a browser that didn't keep the sign-in cookie. Logs the first such
 /// failure if the cookie needs HTTPS.
 fn lost_cookie_message(context: &RequestContext) -> String {
-    let is_https = context.proxies().is_https(&context.request);
+    let is_https = context.trusted_proxies().is_https(&context.request);
     match context.app.urls.origin() {
         Some(origin) if origin.starts_with("https:") && !is_https => {
-            let visited = context.proxies().own_origin(&context.request);
+            let visited = context.trusted_proxies().own_origin(&context.request);
             if !context
                 .state
                 .has_warned_of_http
@@ -128,12 +128,15 @@ fn lost_cookie_message(context: &RequestContext) -> String {
 
 /// Shows the sign-in page in response to a form whose session has expired. The page carries the
 /// form.
-pub(super) async fn session_expired(
+pub(super) async fn show_for_expired_session(
     context: &RequestContext,
     form: InterruptedForm,
 ) -> Result<HttpResponse, PageError> {
     let page = SignInPage::new(context, "", &form.url, None).await?;
-    render(StatusCode::UNAUTHORIZED, &page.with_interrupted(Some(form)))
+    render(
+        StatusCode::UNAUTHORIZED,
+        &page.with_interrupted_form(Some(form)),
+    )
 }
 
 pub(super) async fn sign_in(
@@ -141,23 +144,23 @@ pub(super) async fn sign_in(
     LargeFormData(fields): LargeFormData,
 ) -> Result<HttpResponse, PageError> {
     let (email, next) = (fields.get("email"), fields.get("next"));
-    let interrupted = InterruptedForm::from_sign_in(&fields);
+    let interrupted = InterruptedForm::from_sign_in_form(&fields);
     let page = async |problem: String| {
         let page = SignInPage::new(&context, email, next, Some(problem)).await?;
-        Ok::<_, PageError>(page.with_interrupted(interrupted.clone()))
+        Ok::<_, PageError>(page.with_interrupted_form(interrupted.clone()))
     };
     let password = fields.get("password");
-    let client = |user: Option<&User>| devices::client(&context, user);
+    let client = |user: Option<&User>| device_cookie::sign_in_client(&context, user);
     let verified = match verify_password(&context, email, password, client).await? {
-        PasswordCheck::Correct(verified) => verified,
-        PasswordCheck::Wrong => {
-            let page = page(WRONG_CREDENTIALS.into()).await?;
+        PasswordCheckResult::Correct(verified) => verified,
+        PasswordCheckResult::Wrong => {
+            let page = page(WRONG_CREDENTIALS_MESSAGE.into()).await?;
             return render(StatusCode::UNAUTHORIZED, &page);
         }
-        PasswordCheck::Rejected(rejection) => {
+        PasswordCheckResult::Rejected(rejection) => {
             let page = page(rejection.message()).await?;
             let mut response = render(StatusCode::OK, &page)?;
-            rejection.apply(&mut response);
+            rejection.set_status_and_retry_after(&mut response);
             return Ok(response);
         }
     };
@@ -165,7 +168,7 @@ pub(super) async fn sign_in(
         // A browser can have only one session, so end the previous session.
         context.app.store.end_session(session.token_hash).await?;
     }
-    let (cookies, new_session) = session::generate(&context);
+    let (cookies, new_session) = session::generate_session(&context);
     let new_token_hash = new_session.token_hash;
     if !context
         .app
@@ -173,16 +176,16 @@ pub(super) async fn sign_in(
         .start_session(verified.user.id.clone(), verified.hash, new_session)
         .await?
     {
-        let page = page(WRONG_CREDENTIALS.into()).await?;
+        let page = page(WRONG_CREDENTIALS_MESSAGE.into()).await?;
         return render(StatusCode::UNAUTHORIZED, &page);
     }
     if let Some(form) = interrupted.clone() {
         let flash = &context.state.flash;
-        flash.update(new_token_hash, |flash| flash.interrupted = Some(form));
+        flash.update_flash(new_token_hash, |flash| flash.interrupted = Some(form));
     }
     let mut response = context.redirect(local_path_or_home(next));
-    session::sign_in(&context, &mut response, &cookies);
-    devices::remember(&context, &mut response, &verified.user.id);
+    session::set_sign_in_cookies(&context, &mut response, &cookies);
+    device_cookie::set_device_cookie(&context, &mut response, &verified.user.id);
     let (user, client_ip) = (verified.user.id.as_str(), context.client_ip());
     security_events::log("sign_in", Some(user), None, client_ip);
     Ok(response)
@@ -193,12 +196,12 @@ pub(super) async fn sign_out(context: RequestContext) -> Result<HttpResponse, Pa
         context.app.store.end_session(session.token_hash).await?;
     }
     let mut response = context.redirect("/login");
-    session::clear_cookies(&context, &mut response);
-    session::complete_sign_in(&context, &mut response);
+    session::clear_session_cookies(&context, &mut response);
+    session::remove_signing_in_cookie(&context, &mut response);
     Ok(response)
 }
 
-const fn link_expired(message: &'static str) -> PageError {
+const fn link_expired_error(message: &'static str) -> PageError {
     PageError::Specific {
         status: StatusCode::GONE,
         title: "This link has expired",

@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use askama::Template;
 
 use super::password_check::hash_password;
-use super::{devices, link_expired};
+use super::{device_cookie, link_expired_error};
 use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::idempotent_form::IdempotentForm;
@@ -19,7 +19,7 @@ use crate::server::security_events::set_subject;
 use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose, OneTimeLink};
 
-const LINK_EXPIRED: PageError = link_expired(
+const LINK_EXPIRED: PageError = link_expired_error(
     "This link was already used or has expired. Ask an admin for a new one, or sign in.",
 );
 
@@ -59,7 +59,7 @@ impl OneTimeLinkPage {
         self.link.user.is_none()
     }
 
-    fn path(&self) -> &'static str {
+    fn form_path(&self) -> &'static str {
         if self.is_invitation() {
             "/invitation"
         } else {
@@ -69,43 +69,46 @@ impl OneTimeLinkPage {
 }
 
 pub async fn show_invitation(context: RequestContext) -> Result<HttpResponse, PageError> {
-    show(&context, LinkPurpose::Invitation).await
+    show_link_form(&context, LinkPurpose::Invitation).await
 }
 
-pub async fn show_reset(context: RequestContext) -> Result<HttpResponse, PageError> {
-    show(&context, LinkPurpose::Reset).await
+pub async fn show_password_reset(context: RequestContext) -> Result<HttpResponse, PageError> {
+    show_link_form(&context, LinkPurpose::Reset).await
 }
 
 pub async fn accept_invitation(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    accept(&context, &fields, LinkPurpose::Invitation).await
+    redeem_link(&context, &fields, LinkPurpose::Invitation).await
 }
 
-pub async fn accept_reset(
+pub async fn reset_password(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    accept(&context, &fields, LinkPurpose::Reset).await
+    redeem_link(&context, &fields, LinkPurpose::Reset).await
 }
 
-async fn show(context: &RequestContext, purpose: LinkPurpose) -> Result<HttpResponse, PageError> {
+async fn show_link_form(
+    context: &RequestContext,
+    purpose: LinkPurpose,
+) -> Result<HttpResponse, PageError> {
     let token = context.query_param("token").unwrap_or_default();
-    let link = valid_link(context, purpose, &token).await?;
+    let link = find_valid_link(context, purpose, &token).await?;
     render(
         StatusCode::OK,
         &OneTimeLinkPage::new(context, link, &token, None),
     )
 }
 
-async fn accept(
+async fn redeem_link(
     context: &RequestContext,
     fields: &IdempotentForm,
     purpose: LinkPurpose,
 ) -> Result<HttpResponse, PageError> {
     let (token, password) = (fields.get("token"), fields.get("password"));
-    let link = valid_link(context, purpose, token).await?;
+    let link = find_valid_link(context, purpose, token).await?;
     if let Err(error) = check_password(password, &link.email) {
         let page = OneTimeLinkPage::new(context, link, token, Some(error.to_string()));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
@@ -115,11 +118,11 @@ async fn accept(
         Err(rejection) => {
             let page = OneTimeLinkPage::new(context, link, token, Some(rejection.message()));
             let mut response = render(StatusCode::OK, &page)?;
-            rejection.apply(&mut response);
+            rejection.set_status_and_retry_after(&mut response);
             return Ok(response);
         }
     };
-    let (cookies, new_session) = session::generate(context);
+    let (cookies, new_session) = session::generate_session(context);
     let (store, hash) = (&context.app.store, tokens::sha256(token));
     let result = match link.user {
         Some(user) => store
@@ -139,8 +142,8 @@ async fn accept(
                 store.end_session(session.token_hash).await?;
             }
             let mut response = context.redirect("/feedback");
-            session::set_cookies(&mut response, &cookies);
-            devices::remember(context, &mut response, &user);
+            session::set_session_cookies(&mut response, &cookies);
+            device_cookie::set_device_cookie(context, &mut response, &user);
             Ok(response)
         }
         Err(LinkError::Store(error)) => Err(error.into()),
@@ -148,7 +151,7 @@ async fn accept(
     }
 }
 
-async fn valid_link(
+async fn find_valid_link(
     context: &RequestContext,
     purpose: LinkPurpose,
     token: &str,

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpMessage, HttpResponse};
 
-use super::password_checks::Permit;
+use super::password_hashing_limiter::HashingPermit;
 use super::throttle::{Attempt, Client};
 use crate::domain::account::User;
 use crate::domain::email::normalize_email;
@@ -15,10 +15,10 @@ use crate::pages::framework::page_error::PageError;
 use crate::server::security_events::{self, Actor};
 
 /// The account name for the throttle when a new password is hashed. No user can have this email.
-const NO_ACCOUNT: &str = " ";
+const NO_ACCOUNT_EMAIL: &str = " ";
 
 /// The result of checking a password.
-pub enum PasswordCheck {
+pub enum PasswordCheckResult {
     Correct(VerifiedPassword),
     Wrong,
     Rejected(PasswordRejection),
@@ -29,7 +29,7 @@ pub struct VerifiedPassword {
     /// The hash that the password matches.
     pub hash: String,
     /// The permit of the check, which can be reused for hashing a new password.
-    pub permit: Permit,
+    pub permit: HashingPermit,
 }
 
 /// The reason a client has to wait before its next attempt.
@@ -43,8 +43,8 @@ pub enum PasswordRejection {
 }
 
 impl PasswordRejection {
-    fn throttled(wait: Duration) -> Self {
-        Self::Throttled(whole_seconds(wait))
+    fn from_wait(wait: Duration) -> Self {
+        Self::Throttled(round_up_to_seconds(wait))
     }
 
     pub fn message(self) -> String {
@@ -60,7 +60,7 @@ impl PasswordRejection {
     }
 
     /// Sets the status of the response, and its `Retry-After`.
-    pub fn apply(self, response: &mut HttpResponse) {
+    pub fn set_status_and_retry_after(self, response: &mut HttpResponse) {
         let (status, seconds) = match self {
             Self::Throttled(seconds) => (StatusCode::TOO_MANY_REQUESTS, Some(seconds)),
             Self::Busy(seconds) => (StatusCode::SERVICE_UNAVAILABLE, seconds),
@@ -74,7 +74,7 @@ impl PasswordRejection {
 }
 
 /// Rounds up to whole seconds, from 1 to 60, so that a client never tries again too early.
-fn whole_seconds(wait: Duration) -> u64 {
+fn round_up_to_seconds(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis().div_ceil(1000))
         .unwrap_or(60)
         .clamp(1, 60)
@@ -88,21 +88,23 @@ pub async fn verify_password(
     email: &str,
     password: &str,
     client: impl Fn(Option<&User>) -> Client,
-) -> Result<PasswordCheck, PageError> {
+) -> Result<PasswordCheckResult, PageError> {
     let found = context.app.store.user_with_password_hash(email).await?;
     let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
     let account: String = normalize_email(email).chars().take(254).collect();
-    let started = start(context, client(user.as_ref()), &account).await;
+    let started = start_attempt(context, client(user.as_ref()), &account).await;
     let (attempt, permit) = match started {
         Ok(started) => started,
-        Err(rejection) => return Ok(PasswordCheck::Rejected(rejection)),
+        Err(rejection) => return Ok(PasswordCheckResult::Rejected(rejection)),
     };
-    let is_correct = permit.verify(password.to_owned(), hash.clone()).await?;
+    let is_correct = permit
+        .verify_password(password.to_owned(), hash.clone())
+        .await?;
     let user = match (is_correct, user, hash) {
         (true, Some(user), Some(hash)) => {
             attempt.succeed();
             let verified = VerifiedPassword { user, hash, permit };
-            return Ok(PasswordCheck::Correct(verified));
+            return Ok(PasswordCheckResult::Correct(verified));
         }
         (_, user, _) => user,
     };
@@ -110,8 +112,8 @@ pub async fn verify_password(
     let actor = context.request.extensions().get::<Actor>().cloned();
     let client_ip = context.client_ip();
     security_events::log_failed_sign_in(user, actor.as_ref(), client_ip);
-    Ok(attempt.fail().map_or(PasswordCheck::Wrong, |wait| {
-        PasswordCheck::Rejected(PasswordRejection::throttled(wait))
+    Ok(attempt.fail().map_or(PasswordCheckResult::Wrong, |wait| {
+        PasswordCheckResult::Rejected(PasswordRejection::from_wait(wait))
     }))
 }
 
@@ -122,32 +124,36 @@ pub async fn hash_password(
     link_token: &str,
     password: &str,
 ) -> Result<Result<String, PasswordRejection>, PageError> {
-    let (attempt, permit) = match start(context, Client::known(link_token), NO_ACCOUNT).await {
-        Ok(started) => started,
-        Err(rejection) => return Ok(Err(rejection)),
-    };
-    let hash = permit.hash(password.to_owned()).await?;
+    let (attempt, permit) =
+        match start_attempt(context, Client::from_identity(link_token), NO_ACCOUNT_EMAIL).await {
+            Ok(started) => started,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+    let hash = permit.hash_password(password.to_owned()).await?;
     attempt.succeed();
     Ok(Ok(hash))
 }
 
 /// Starts an attempt and waits for a permit to check a password. Fails with `Throttled` if the
 /// client has to wait, and with `Busy` if too many checks are waiting.
-async fn start(
+async fn start_attempt(
     context: &RequestContext,
     client: Client,
     account: &str,
-) -> Result<(Attempt, Permit), PasswordRejection> {
+) -> Result<(Attempt, HashingPermit), PasswordRejection> {
     let throttle = &context.state.sign_in_throttle;
     let mut attempt = throttle
         .start(client, account)
-        .map_err(PasswordRejection::throttled)?;
-    let checks = &context.state.password_checks;
-    let Ok(permit) = checks.acquire(client.group(), attempt.is_guaranteed).await else {
+        .map_err(PasswordRejection::from_wait)?;
+    let limiter = &context.state.password_hashing_limiter;
+    let Ok(permit) = limiter
+        .acquire_permit(client.group(), attempt.is_guaranteed)
+        .await
+    else {
         return Err(PasswordRejection::Busy(
-            attempt.postpone().map(whole_seconds),
+            attempt.postpone().map(round_up_to_seconds),
         ));
     };
-    attempt.recheck().map_err(PasswordRejection::throttled)?;
+    attempt.recheck().map_err(PasswordRejection::from_wait)?;
     Ok((attempt, permit))
 }

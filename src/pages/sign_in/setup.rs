@@ -5,7 +5,7 @@ use actix_web::http::{Method, StatusCode};
 use askama::Template;
 
 use super::password_check::hash_password;
-use super::{devices, link_expired};
+use super::{device_cookie, link_expired_error};
 use crate::domain::email::check_email;
 use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::validation::{check, check_all};
@@ -20,9 +20,9 @@ use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose};
 
 const SETUP_LINK_EXPIRED: PageError =
-    link_expired("This setup link has expired. Restart Miniback to get a new one.");
-const ACCOUNT_EXISTS: PageError = link_expired("An account already exists. Sign in.");
-const SIGN_IN_LINK_EXPIRED: PageError = link_expired(
+    link_expired_error("This setup link has expired. Restart Miniback to get a new one.");
+const ACCOUNT_EXISTS: PageError = link_expired_error("An account already exists. Sign in.");
+const SIGN_IN_LINK_EXPIRED: PageError = link_expired_error(
     "This link works once, on the computer that runs the demo. Restart the demo to get a new one.",
 );
 
@@ -57,7 +57,7 @@ impl SetupPage {
 /// Shows the setup form. Opening the link doesn't use it up.
 pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let token = context.query_param("token").unwrap_or_default();
-    check_link(&context, &token).await?;
+    check_setup_link(&context, &token).await?;
     let page = SetupPage::new(&context, &token, FormField::default(), None);
     render(StatusCode::OK, &page)
 }
@@ -71,7 +71,7 @@ pub async fn create_first_user(
         fields.get("email").trim(),
         fields.get("password"),
     );
-    check_link(&context, token).await?;
+    check_setup_link(&context, token).await?;
     let checked = check_all((
         check("email", check_email(email)),
         check("password", check_password(password, email)),
@@ -79,7 +79,7 @@ pub async fn create_first_user(
     let email = match checked {
         Ok((email, ())) => email,
         Err(errors) => {
-            let email = FormField::submitted("email", email, &errors);
+            let email = FormField::from_submitted_value("email", email, &errors);
             let password_error = errors.message_for("password").map(str::to_owned);
             let page = SetupPage::new(&context, token, email, password_error);
             return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
@@ -91,11 +91,11 @@ pub async fn create_first_user(
             let email = FormField::new(&email);
             let page = SetupPage::new(&context, token, email, Some(rejection.message()));
             let mut response = render(StatusCode::OK, &page)?;
-            rejection.apply(&mut response);
+            rejection.set_status_and_retry_after(&mut response);
             return Ok(response);
         }
     };
-    let (cookies, new_session) = session::generate(&context);
+    let (cookies, new_session) = session::generate_session(&context);
     let created = context
         .app
         .store
@@ -105,8 +105,8 @@ pub async fn create_first_user(
         Ok(user) => {
             set_subject(&context.request, &user.id);
             let mut response = context.redirect("/feedback");
-            session::set_cookies(&mut response, &cookies);
-            devices::remember(&context, &mut response, &user.id);
+            session::set_session_cookies(&mut response, &cookies);
+            device_cookie::set_device_cookie(&context, &mut response, &user.id);
             Ok(response)
         }
         Err(LinkError::Store(error)) => Err(error.into()),
@@ -135,7 +135,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
             false => Err(SIGN_IN_LINK_EXPIRED),
         };
     }
-    let (cookies, new_session) = session::generate(&context);
+    let (cookies, new_session) = session::generate_session(&context);
     match context
         .app
         .store
@@ -144,7 +144,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     {
         Ok(()) => {
             let mut response = context.redirect("/feedback");
-            session::set_cookies(&mut response, &cookies);
+            session::set_session_cookies(&mut response, &cookies);
             Ok(response)
         }
         // The browser is signed in, usually because it has already used the link.
@@ -154,7 +154,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     }
 }
 
-async fn check_link(context: &RequestContext, token: &str) -> Result<(), PageError> {
+async fn check_setup_link(context: &RequestContext, token: &str) -> Result<(), PageError> {
     let now = context.app.clock.now();
     let is_valid = context
         .app

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 pub use client::{Client, ClientGroup};
 use client_table::{ClientTable, RetryWindow};
-use failure_counts::FailureCounts;
+use failure_counts::FailureCountTable;
 
 /// The number of failures, of a client or on an account, from which clients have to wait.
 const THROTTLED_FROM: u32 = 5;
@@ -30,7 +30,7 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The wait of a client that was rejected because too many other checks are waiting.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 /// The time after which failures expire if no other failure follows.
-const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
+const FAILURES_EXPIRE_AFTER: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Clone)]
 pub struct SignInThrottle {
@@ -40,8 +40,8 @@ pub struct SignInThrottle {
 
 struct ThrottleState {
     clients: ClientTable,
-    accounts: FailureCounts,
-    groups: FailureCounts,
+    accounts: FailureCountTable,
+    groups: FailureCountTable,
 }
 
 /// An attempt whose password may be checked. If it is dropped without an outcome, its client can
@@ -65,8 +65,8 @@ impl SignInThrottle {
             clock,
             state: Arc::new(Mutex::new(ThrottleState {
                 clients: ClientTable::default(),
-                accounts: FailureCounts::new(THROTTLED_FROM),
-                groups: FailureCounts::new(GROUP_THROTTLED_FROM),
+                accounts: FailureCountTable::new(THROTTLED_FROM),
+                groups: FailureCountTable::new(GROUP_THROTTLED_FROM),
             })),
         }
     }
@@ -125,7 +125,7 @@ impl Attempt {
         if !self.is_guaranteed && !client.has_waited && !self.client.is_known() {
             let wait = state.first_wait(self.client, &self.account, now);
             if !wait.is_zero()
-                && let Some(client) = state.clients.entry(self.client, now)
+                && let Some(client) = state.clients.get_or_insert(self.client, now)
             {
                 client.has_waited = true;
                 client.retry_window = Some(RetryWindow::new(now + wait, true));
@@ -135,7 +135,7 @@ impl Attempt {
         let is_throttled = state.is_next_failure_throttled(self.client, &self.account, now);
         let wait = client.next_wait(is_throttled);
         if (self.is_guaranteed || !wait.is_zero())
-            && let Some(client) = state.clients.entry(self.client, now)
+            && let Some(client) = state.clients.get_or_insert(self.client, now)
         {
             // Until the outcome is known, other attempts of the client wait as if this attempt had
             // failed.
@@ -164,7 +164,7 @@ impl Attempt {
         let is_throttled = state.is_next_failure_throttled(self.client, &self.account, now);
         state.accounts.record_failure(&self.account, now);
         state.groups.record_failure(&group, now);
-        let client = state.clients.entry(self.client, now)?;
+        let client = state.clients.get_or_insert(self.client, now)?;
         let wait = client.next_wait(is_throttled || self.is_reserved);
         client.failures = client.failures.saturating_add(1);
         client.wait = wait;
@@ -186,7 +186,7 @@ impl Attempt {
     pub fn succeed(mut self) {
         self.has_outcome = true;
         let mut state = self.throttle.lock();
-        state.accounts.reset(&self.account);
+        state.accounts.reset_failures(&self.account);
         drop(state);
         self.release(Duration::ZERO, self.client.is_known());
     }
@@ -207,7 +207,7 @@ impl Attempt {
         if state.clients.get(self.client, now).is_none() && wait.is_zero() {
             return None;
         }
-        let client = state.clients.entry(self.client, now)?;
+        let client = state.clients.get_or_insert(self.client, now)?;
         // Other attempts of the client may have received a shorter or longer `Retry-After`, so the
         // new window includes these times.
         let (mut due, mut until) = (now + wait, RetryWindow::new(now + wait, false).until);

@@ -56,7 +56,7 @@ pub async fn add(
     match context.app.store.create_webhook(new, idempotency).await {
         Ok(webhook) => {
             set_subject(&context.request, &webhook.id);
-            context.push_message("Webhook added.");
+            context.add_flash_message("Webhook added.");
             Ok(context.redirect(&format!("{PATH}?open={}", webhook.id)))
         }
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
@@ -110,7 +110,7 @@ pub async fn set_enabled(
     let id = WebhookId::new(id.into_inner());
     let (Ok(webhook) | Err(webhook)) =
         update_webhook(&context, id, change, Precondition::none()).await?;
-    context.push_message(if enabled {
+    context.add_flash_message(if enabled {
         "Webhook enabled."
     } else {
         "Webhook disabled. Pending deliveries were canceled."
@@ -175,7 +175,7 @@ pub async fn rotate_secret(
         .rotate_secret(id.clone(), secret, hours)
         .await
         .map_err(into_page_error)?;
-    context.push_message(if hours == 0 {
+    context.add_flash_message(if hours == 0 {
         "Secret rotated. New requests are signed with the new secret.".to_owned()
     } else {
         let unit = if hours == 1 { "hour" } else { "hours" };
@@ -196,7 +196,7 @@ pub async fn end_secret_overlap(
         .finish_rotation(id.clone())
         .await
         .map_err(into_page_error)?;
-    context.push_message("Only the new secret is valid now.");
+    context.add_flash_message("Only the new secret is valid now.");
     Ok(redirect_to_open_row(&context, &id))
 }
 
@@ -208,7 +208,7 @@ pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse,
         .store
         .delete_webhook(WebhookId::new(id.into_inner()), Precondition::none())
         .await?;
-    context.push_message("Webhook deleted. Pending deliveries were canceled.");
+    context.add_flash_message("Webhook deleted. Pending deliveries were canceled.");
     Ok(context.redirect(PATH))
 }
 

@@ -9,7 +9,7 @@ use super::render_page;
 use crate::domain::validation::{check, check_all};
 use crate::domain::webhook::{self, RetryPolicy, Topic, Webhook, WebhookError, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::edits::{self, EditField, Edits, FieldConflict, LoadedValue};
+use crate::pages::framework::edits::{self, EditField, FieldConflict, FormEdits, LoadedValue};
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
@@ -41,7 +41,7 @@ fn stored_field_value(webhook: &Webhook, name: &str) -> String {
         "description" => webhook.description.clone(),
         "retries" => webhook.retries.as_str().to_owned(),
         "headers" => format_headers(&webhook.headers),
-        "project" => edits::join(webhook.projects.iter().map(|id| id.as_str())),
+        "project" => edits::join_values(webhook.projects.iter().map(|id| id.as_str())),
         _ => String::new(),
     }
 }
@@ -55,13 +55,15 @@ pub(super) fn loaded_settings(webhook: &Webhook, versions: &Versions) -> Vec<Loa
 
 pub(super) fn loaded_topics(webhook: &Webhook) -> Vec<LoadedValue> {
     let topics = webhook.topics.iter().map(|topic| topic.as_str());
-    edits::loaded_values(&[("topic", "Topics")], |_| edits::join(topics.clone()))
+    edits::loaded_values(&[("topic", "Topics")], |_| {
+        edits::join_values(topics.clone())
+    })
 }
 
 /// The changes that the person made in the settings form.
 #[derive(Clone)]
 struct SettingsEdits {
-    edits: Edits,
+    edits: FormEdits,
     headers: String,
     /// The version of the headers when the form was loaded; empty if the form doesn't contain it.
     headers_version: String,
@@ -76,7 +78,7 @@ impl SettingsEdits {
         conflicts.retain(|conflict| conflict.name != "headers");
         if self.has_headers_conflict(stored) {
             let current = format_headers(&stored.headers);
-            conflicts.extend(self.edits.conflict_with("headers", &current));
+            conflicts.extend(self.edits.field_conflict("headers", &current));
         }
         conflicts
     }
@@ -97,7 +99,7 @@ pub async fn edit(
 ) -> Result<HttpResponse, PageError> {
     let webhook = context.webhook(id.into_inner()).await?;
     let mut settings = SettingsEdits {
-        edits: Edits::read(&fields, &EDIT_FIELDS),
+        edits: FormEdits::from_form(&fields, &EDIT_FIELDS),
         headers: fields.get("headers").to_owned(),
         headers_version: fields.get(HEADERS_VERSION_FIELD).to_owned(),
         versions: context.app.versions.clone(),
@@ -118,10 +120,12 @@ pub async fn edit(
         }
     };
     if let Some(url) = &change.url {
-        settings.edits.set_canonical("url", url.as_str());
+        settings.edits.set_canonical_value("url", url.as_str());
     }
     if let Some(description) = &change.description {
-        settings.edits.set_canonical("description", description);
+        settings
+            .edits
+            .set_canonical_value("description", description);
     }
     let conflicts = settings.find_conflicts(&webhook);
     if !conflicts.is_empty() {
@@ -131,7 +135,7 @@ pub async fn edit(
     let unchanged = Precondition::new(move |stored| checked.find_conflicts(stored).is_empty());
     match update_webhook(&context, webhook.id.clone(), change, unchanged).await? {
         Ok(_) => {
-            context.push_message("Saved.");
+            context.add_flash_message("Saved.");
             Ok(redirect_to_open_row(&context, &webhook.id))
         }
         Err(stored) => Err(conflict_error(&context, settings.find_conflicts(&stored)).await?),
@@ -147,13 +151,13 @@ async fn parse_settings_changes(
     stored: &Webhook,
 ) -> Result<WebhookPatch, SettingsForm> {
     let edits = &settings.edits;
-    let url = match edits.changed("url", fields.get("url")) {
+    let url = match edits.value_if_changed("url", fields.get("url")) {
         Some(url) => context.app.check_endpoint_url(url).await.map(Some),
         None => Ok(None),
     };
-    let description = edits.changed("description", fields.get("description"));
+    let description = edits.value_if_changed("description", fields.get("description"));
     let headers = edits
-        .changed("headers", fields.get("headers"))
+        .value_if_changed("headers", fields.get("headers"))
         .map(|text| headers::parse_headers(text, &stored.headers))
         // A stored value that somebody else removed is a conflict, not an invalid header.
         .filter(|parsed| {
@@ -172,7 +176,7 @@ async fn parse_settings_changes(
         check("headers", headers.transpose()),
     ));
     let (url, description, headers) = checked.map_err(|errors| {
-        let field = |name| FormField::submitted(name, fields.get(name), &errors);
+        let field = |name| FormField::from_submitted_value(name, fields.get(name), &errors);
         SettingsForm {
             url: field("url"),
             description: field("description"),
@@ -184,7 +188,7 @@ async fn parse_settings_changes(
         url,
         description,
         headers,
-        projects: edits.changed("project", projects),
+        projects: edits.value_if_changed("project", projects),
         ..WebhookPatch::default()
     })
 }
@@ -223,7 +227,7 @@ pub async fn set_topics(
         topics.ok_or(PageError::InvalidForm)
     };
     let submitted = parse(&mut fields.all("topic"))?;
-    let loaded = match edits::loaded_value(&fields, "topic") {
+    let loaded = match edits::read_loaded_value(&fields, "topic") {
         Some(loaded) => Some(parse(&mut loaded.lines())?),
         None => None,
     };
@@ -251,7 +255,7 @@ pub async fn set_topics(
             Err(changed) => stored = changed,
         }
     };
-    context.push_message(match webhook.topics.as_slice() {
+    context.add_flash_message(match webhook.topics.as_slice() {
         [] => "Saved. No topics selected, so no events are sent.".to_owned(),
         topics => format!("Topics saved: {}.", Topic::labels(topics)),
     });

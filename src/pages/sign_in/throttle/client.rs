@@ -29,7 +29,7 @@ impl Client {
     }
 
     /// Creates a known client. `identity` is unique to the browser, session, or link.
-    pub fn known(identity: impl AsRef<[u8]>) -> Self {
+    pub fn from_identity(identity: impl AsRef<[u8]>) -> Self {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&tokens::sha256(identity)[..8]);
         Self::Known(u64::from_be_bytes(bytes))

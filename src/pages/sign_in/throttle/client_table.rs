@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{FORGET_AFTER, THROTTLED_FROM, WAIT_MAX, client::Client};
+use super::{FAILURES_EXPIRE_AFTER, THROTTLED_FROM, WAIT_MAX, client::Client};
 
 /// Maximum number of clients. A full table uses about 4 MB of memory.
 pub const CLIENTS_MAX: usize = 20_000;
 /// The time that a `Retry-After` stays valid after its due time. Clients can rely on 60 s; the
 /// other 5 s allow for slow connections.
-const RETRY_WINDOW: Duration = Duration::from_secs(65);
+const RETRY_WINDOW_LENGTH: Duration = Duration::from_secs(65);
 
 #[derive(Clone, Debug, Default)]
 pub struct ClientState {
@@ -38,18 +38,18 @@ impl RetryWindow {
     pub fn new(due: Duration, must_wait: bool) -> Self {
         Self {
             due,
-            until: due + RETRY_WINDOW,
+            until: due + RETRY_WINDOW_LENGTH,
             must_wait,
         }
     }
 }
 
 impl ClientState {
-    fn is_forgotten(&self, now: Duration) -> bool {
-        now.saturating_sub(self.last) >= FORGET_AFTER
+    fn is_expired(&self, now: Duration) -> bool {
+        now.saturating_sub(self.last) >= FAILURES_EXPIRE_AFTER
     }
 
-    fn has_retry_window(&self, now: Duration) -> bool {
+    fn has_valid_retry_window(&self, now: Duration) -> bool {
         self.retry_window.is_some_and(|window| now <= window.until)
     }
 
@@ -70,17 +70,18 @@ pub struct ClientTable(HashMap<Client, ClientState>);
 
 impl ClientTable {
     pub fn get(&self, client: Client, now: Duration) -> Option<&ClientState> {
-        self.0.get(&client).filter(|state| !state.is_forgotten(now))
+        self.0.get(&client).filter(|state| !state.is_expired(now))
     }
 
     /// Returns the state of a client, which is created if necessary. Returns `None` if the table is
     /// full and no client can be evicted.
-    pub fn entry(&mut self, client: Client, now: Duration) -> Option<&mut ClientState> {
-        if self.0.len() >= CLIENTS_MAX && !self.0.contains_key(&client) && !self.evict(now) {
+    pub fn get_or_insert(&mut self, client: Client, now: Duration) -> Option<&mut ClientState> {
+        if self.0.len() >= CLIENTS_MAX && !self.0.contains_key(&client) && !self.evict_clients(now)
+        {
             return None;
         }
         let state = self.0.entry(client).or_default();
-        if state.is_forgotten(now) {
+        if state.is_expired(now) {
             *state = ClientState::default();
         }
         state.last = now;
@@ -91,12 +92,12 @@ impl ClientTable {
     /// the oldest quarter of the clients without a valid `Retry-After`. If every client has a valid
     /// `Retry-After`, removes the oldest quarter of the largest network. Returns whether the table
     /// has room.
-    fn evict(&mut self, now: Duration) -> bool {
-        self.0.retain(|_, state| !state.is_forgotten(now));
+    fn evict_clients(&mut self, now: Duration) -> bool {
+        self.0.retain(|_, state| !state.is_expired(now));
         if self.0.len() < CLIENTS_MAX {
             return true;
         }
-        let mut candidates = self.clients(|_, state| !state.has_retry_window(now));
+        let mut candidates = self.matching_clients(|_, state| !state.has_valid_retry_window(now));
         if candidates.is_empty() {
             candidates = self.clients_of_largest_network();
         }
@@ -110,7 +111,7 @@ impl ClientTable {
     /// Returns the clients of the largest level 1 network within the largest level 0 network.
     /// Ignores known clients. Returns an empty list if each level 0 network has only one client.
     fn clients_of_largest_network(&self) -> Vec<(Client, Duration)> {
-        let mut candidates = self.clients(|client, _| !client.is_known());
+        let mut candidates = self.matching_clients(|client, _| !client.is_known());
         for level in 0..Client::NETWORK_LEVELS {
             let mut sizes: HashMap<Client, usize> = HashMap::new();
             for (client, _) in &candidates {
@@ -127,7 +128,10 @@ impl ClientTable {
         candidates
     }
 
-    fn clients(&self, filter: impl Fn(&Client, &ClientState) -> bool) -> Vec<(Client, Duration)> {
+    fn matching_clients(
+        &self,
+        filter: impl Fn(&Client, &ClientState) -> bool,
+    ) -> Vec<(Client, Duration)> {
         let matching = self
             .0
             .iter()

@@ -6,7 +6,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
-use super::{FORGET_AFTER, WAIT_MAX};
+use super::{FAILURES_EXPIRE_AFTER, WAIT_MAX};
 
 /// Maximum number of counts. At the limit, the lowest counts are evicted, so that many failures on
 /// other accounts don't reset the count of one account.
@@ -14,7 +14,7 @@ const COUNTS_MAX: usize = 10_000;
 
 /// Failure counts by key. Only a keyed hash of the key is stored, which limits the memory per
 /// count.
-pub struct FailureCounts {
+pub struct FailureCountTable {
     /// The number of failures at which clients have to wait.
     throttled_from: u32,
     hasher: RandomState,
@@ -27,7 +27,7 @@ struct FailureCount {
     last: Duration,
 }
 
-impl FailureCounts {
+impl FailureCountTable {
     pub fn new(throttled_from: u32) -> Self {
         Self {
             throttled_from,
@@ -38,22 +38,22 @@ impl FailureCounts {
 
     /// Returns the number of failures beyond the limit, including `more` failures that haven't
     /// happened yet. It is 1 for the first failure after which clients have to wait.
-    fn over_limit(&self, key: &impl Hash, now: Duration, more: u32) -> u32 {
+    fn failures_over_limit(&self, key: &impl Hash, now: Duration, more: u32) -> u32 {
         let count = self.counts.get(&self.hasher.hash_one(key));
         let failures = count
-            .filter(|count| now.saturating_sub(count.last) < FORGET_AFTER)
+            .filter(|count| now.saturating_sub(count.last) < FAILURES_EXPIRE_AFTER)
             .map_or(0, |count| count.failures);
         (failures.saturating_add(more) + 1).saturating_sub(self.throttled_from)
     }
 
     /// Returns whether the next failure on this account or of this group makes the client wait.
     pub fn is_next_failure_throttled(&self, key: &impl Hash, now: Duration) -> bool {
-        self.over_limit(key, now, 1) > 0
+        self.failures_over_limit(key, now, 1) > 0
     }
 
     /// Returns the first wait of a new client; zero below the limit.
     pub fn first_wait(&self, key: &impl Hash, now: Duration) -> Duration {
-        match self.over_limit(key, now, 0) {
+        match self.failures_over_limit(key, now, 0) {
             0 => Duration::ZERO,
             over => Duration::from_secs(1 << (over - 1).min(6)).min(WAIT_MAX),
         }
@@ -62,27 +62,27 @@ impl FailureCounts {
     pub fn record_failure(&mut self, key: &impl Hash, now: Duration) {
         let key = self.hasher.hash_one(key);
         if self.counts.len() >= COUNTS_MAX && !self.counts.contains_key(&key) {
-            self.evict(now);
+            self.evict_counts(now);
         }
         let count = self.counts.entry(key).or_insert(FailureCount {
             failures: 0,
             last: now,
         });
-        if now.saturating_sub(count.last) >= FORGET_AFTER {
+        if now.saturating_sub(count.last) >= FAILURES_EXPIRE_AFTER {
             count.failures = 0;
         }
         count.failures = count.failures.saturating_add(1);
         count.last = now;
     }
 
-    pub fn reset(&mut self, key: &impl Hash) {
+    pub fn reset_failures(&mut self, key: &impl Hash) {
         self.counts.remove(&self.hasher.hash_one(key));
     }
 
     /// Removes expired counts or, if no count has expired, the lowest eighth of the counts.
-    fn evict(&mut self, now: Duration) {
+    fn evict_counts(&mut self, now: Duration) {
         self.counts
-            .retain(|_, count| now.saturating_sub(count.last) < FORGET_AFTER);
+            .retain(|_, count| now.saturating_sub(count.last) < FAILURES_EXPIRE_AFTER);
         if self.counts.len() < COUNTS_MAX {
             return;
         }
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn doubles_the_first_wait_from_the_limit_up_to_60_s() {
-        let mut counts = FailureCounts::new(5);
+        let mut counts = FailureCountTable::new(5);
         let mut waits = Vec::new();
         for _ in 0..13 {
             counts.record_failure(&"ada", NOW);
@@ -120,14 +120,14 @@ mod tests {
         assert_eq!(waits, [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
         assert_eq!(counts.first_wait(&"grace", NOW), Duration::ZERO);
         assert_eq!(
-            counts.first_wait(&"ada", NOW + FORGET_AFTER),
+            counts.first_wait(&"ada", NOW + FAILURES_EXPIRE_AFTER),
             Duration::ZERO
         );
     }
 
     #[test]
     fn failures_on_other_accounts_do_not_evict_a_high_count() {
-        let mut counts = FailureCounts::new(5);
+        let mut counts = FailureCountTable::new(5);
         for _ in 0..6 {
             counts.record_failure(&"ada", NOW);
         }

@@ -10,7 +10,7 @@ use crate::clock::{ManualClock, Timestamp};
 
 const ACCOUNT: &str = "ada@example.com";
 
-fn throttle() -> (SignInThrottle, ManualClock) {
+fn new_throttle() -> (SignInThrottle, ManualClock) {
     let clock = ManualClock::at(Timestamp::from_millis(1_000_000_000));
     (SignInThrottle::new(Clock::manual(&clock)), clock)
 }
@@ -25,7 +25,7 @@ fn ipv6_client(group: u16, subnet: u16) -> Client {
 }
 
 /// Tries to sign in with a wrong password. Returns the wait.
-fn fail(throttle: &SignInThrottle, client: Client, account: &str) -> Option<Duration> {
+fn fail_sign_in(throttle: &SignInThrottle, client: Client, account: &str) -> Option<Duration> {
     match throttle.start(client, account) {
         Ok(attempt) => attempt.fail(),
         Err(wait) => Some(wait),
@@ -34,10 +34,10 @@ fn fail(throttle: &SignInThrottle, client: Client, account: &str) -> Option<Dura
 
 #[test]
 fn doubles_the_wait_from_the_fifth_failure_up_to_60_s() {
-    let (throttle, clock) = throttle();
+    let (throttle, clock) = new_throttle();
     let mut waits = Vec::new();
     for _ in 0..13 {
-        let wait = fail(&throttle, ipv4_client(1), ACCOUNT).unwrap_or_default();
+        let wait = fail_sign_in(&throttle, ipv4_client(1), ACCOUNT).unwrap_or_default();
         waits.push(wait.as_secs());
         clock.advance(wait);
     }
@@ -45,13 +45,13 @@ fn doubles_the_wait_from_the_fifth_failure_up_to_60_s() {
 }
 
 #[test]
-fn a_rejected_attempt_counts_for_nothing() {
-    let (throttle, clock) = throttle();
+fn a_rejected_attempt_is_not_counted_as_a_failure() {
+    let (throttle, clock) = new_throttle();
     for _ in 0..6 {
-        clock.advance(fail(&throttle, ipv4_client(1), ACCOUNT).unwrap_or_default());
+        clock.advance(fail_sign_in(&throttle, ipv4_client(1), ACCOUNT).unwrap_or_default());
     }
     assert_eq!(
-        fail(&throttle, ipv4_client(1), ACCOUNT),
+        fail_sign_in(&throttle, ipv4_client(1), ACCOUNT),
         Some(Duration::from_secs(4))
     );
     for _ in 0..200 {
@@ -69,43 +69,43 @@ fn a_rejected_attempt_counts_for_nothing() {
 
 #[test]
 fn the_failures_of_others_raise_only_the_first_wait() {
-    let (throttle, clock) = throttle();
+    let (throttle, clock) = new_throttle();
     for number in 1..=8 {
-        if let Some(wait) = fail(&throttle, ipv4_client(number), ACCOUNT) {
+        if let Some(wait) = fail_sign_in(&throttle, ipv4_client(number), ACCOUNT) {
             clock.advance(wait);
-            fail(&throttle, ipv4_client(number), ACCOUNT);
+            fail_sign_in(&throttle, ipv4_client(number), ACCOUNT);
         }
     }
     let first = throttle.start(ipv4_client(100), ACCOUNT).err().unwrap();
     assert!(first >= Duration::from_secs(8), "{first:?}");
     clock.advance(first);
-    let second = fail(&throttle, ipv4_client(100), ACCOUNT);
+    let second = fail_sign_in(&throttle, ipv4_client(100), ACCOUNT);
     assert_eq!(second, Some(Duration::from_secs(1)));
     clock.advance(Duration::from_secs(1));
-    let third = fail(&throttle, ipv4_client(100), ACCOUNT);
+    let third = fail_sign_in(&throttle, ipv4_client(100), ACCOUNT);
     assert_eq!(third, Some(Duration::from_secs(2)));
 }
 
 #[test]
 fn a_known_browser_has_no_first_wait_but_its_own_count() {
-    let (throttle, _) = throttle();
-    let browser = Client::known("a device cookie");
+    let (throttle, _) = new_throttle();
+    let browser = Client::from_identity("a device cookie");
     for number in 0..20 {
-        fail(&throttle, ipv4_client(number), ACCOUNT);
+        fail_sign_in(&throttle, ipv4_client(number), ACCOUNT);
     }
     throttle.start(browser, ACCOUNT).unwrap().succeed();
     for number in 0..4 {
-        assert_eq!(fail(&throttle, browser, ACCOUNT), None, "{number}");
+        assert_eq!(fail_sign_in(&throttle, browser, ACCOUNT), None, "{number}");
     }
-    let wait = fail(&throttle, browser, ACCOUNT);
+    let wait = fail_sign_in(&throttle, browser, ACCOUNT);
     assert_eq!(wait, Some(Duration::from_secs(1)));
 }
 
 #[test]
-fn attempts_at_once_count_as_one_while_the_client_has_to_wait() {
-    let (throttle, clock) = throttle();
+fn concurrent_attempts_count_as_one_while_the_client_has_to_wait() {
+    let (throttle, clock) = new_throttle();
     for _ in 0..4 {
-        fail(&throttle, ipv4_client(1), ACCOUNT);
+        fail_sign_in(&throttle, ipv4_client(1), ACCOUNT);
     }
     let fifth = throttle.start(ipv4_client(1), ACCOUNT).unwrap();
     let others = (0..24).filter(|_| throttle.start(ipv4_client(1), ACCOUNT).is_ok());
@@ -122,8 +122,8 @@ fn attempts_at_once_count_as_one_while_the_client_has_to_wait() {
 }
 
 #[test]
-fn an_attempt_that_waited_for_its_turn_is_decided_again() {
-    let (throttle, _) = throttle();
+fn an_attempt_that_waited_for_a_permit_is_rechecked() {
+    let (throttle, _) = new_throttle();
     let mut queued: Vec<_> = (0..10)
         .map(|_| throttle.start(ipv4_client(1), ACCOUNT).unwrap())
         .collect();
@@ -138,10 +138,10 @@ fn an_attempt_that_waited_for_its_turn_is_decided_again() {
 }
 
 #[test]
-fn an_attempt_without_an_outcome_can_be_repeated_at_once() {
-    let (throttle, clock) = throttle();
+fn an_attempt_without_an_outcome_can_be_repeated_immediately() {
+    let (throttle, clock) = new_throttle();
     for _ in 0..8 {
-        clock.advance(fail(&throttle, ipv4_client(1), ACCOUNT).unwrap_or_default());
+        clock.advance(fail_sign_in(&throttle, ipv4_client(1), ACCOUNT).unwrap_or_default());
     }
     drop(throttle.start(ipv4_client(1), ACCOUNT).unwrap());
     assert!(
@@ -154,7 +154,7 @@ fn an_attempt_without_an_outcome_can_be_repeated_at_once() {
 
 #[test]
 fn a_postponed_client_is_guaranteed_a_check() {
-    let (throttle, clock) = throttle();
+    let (throttle, clock) = new_throttle();
     let wait = throttle
         .start(ipv4_client(1), ACCOUNT)
         .unwrap()
@@ -181,25 +181,25 @@ fn a_postponed_client_is_guaranteed_a_check() {
 
 #[test]
 fn changing_the_64_prefix_within_a_48_prefix_does_not_help() {
-    let (throttle, _) = throttle();
+    let (throttle, _) = new_throttle();
     let unthrottled = (0..100)
         .filter(|number| {
             let account = format!("user{number}@example.com");
-            fail(&throttle, ipv6_client(1, *number), &account).is_none()
+            fail_sign_in(&throttle, ipv6_client(1, *number), &account).is_none()
         })
         .count();
     assert_eq!(unthrottled, 19);
     assert_eq!(
-        fail(&throttle, ipv6_client(2, 1), "grace@example.com"),
+        fail_sign_in(&throttle, ipv6_client(2, 1), "grace@example.com"),
         None
     );
 }
 
 #[test]
 fn strangers_cannot_evict_a_retry_window_from_the_table() {
-    let (throttle, clock) = throttle();
+    let (throttle, clock) = new_throttle();
     for number in 0..6 {
-        fail(&throttle, ipv4_client(number), ACCOUNT);
+        fail_sign_in(&throttle, ipv4_client(number), ACCOUNT);
     }
     let owner = ipv4_client(200);
     let wait = throttle.start(owner, ACCOUNT).err().unwrap();
@@ -238,7 +238,7 @@ impl Attack {
     }
 }
 
-fn attacks() -> impl Strategy<Value = Attack> {
+fn attack_strategy() -> impl Strategy<Value = Attack> {
     (
         prop_oneof![Just(1), Just(10), Just(10_000)],
         any::<bool>(),
@@ -264,22 +264,22 @@ proptest! {
     /// time, the owner's password is checked.
     #[test]
     fn a_client_that_waits_for_retry_after_is_checked(
-        attack in attacks(),
+        attack in attack_strategy(),
         late in prop::collection::vec(0..60_000_u64, 8),
         head_start in 0..30_000_u64,
         owner_is_known in any::<bool>(),
     ) {
-        let (throttle, clock) = throttle();
-        let owner = if owner_is_known { Client::known("owner") } else { ipv4_client(7) };
+        let (throttle, clock) = new_throttle();
+        let owner = if owner_is_known { Client::from_identity("owner") } else { ipv4_client(7) };
         let tick = Duration::from_millis(10);
-        let mut stranger = Stranger::new(&attack);
+        let mut attacker = Attacker::new(&attack);
         let mut run = |until: Duration| {
-            while clock_now(&throttle) < until {
-                stranger.act(&throttle, &attack);
+            while monotonic_now(&throttle) < until {
+                attacker.attempt_sign_ins(&throttle, &attack);
                 clock.advance(tick);
             }
         };
-        run(clock_now(&throttle) + Duration::from_millis(head_start));
+        run(monotonic_now(&throttle) + Duration::from_millis(head_start));
         let (mut has_retry_after, mut last_wait) = (false, Duration::ZERO);
         for late in late {
             let started = throttle.start(owner, ACCOUNT);
@@ -299,23 +299,23 @@ proptest! {
             };
             has_retry_after = wait.is_some();
             let wait = wait.unwrap_or_default();
-            run(clock_now(&throttle) + wait + Duration::from_millis(late) + tick);
+            run(monotonic_now(&throttle) + wait + Duration::from_millis(late) + tick);
         }
     }
 }
 
-fn clock_now(throttle: &SignInThrottle) -> Duration {
+fn monotonic_now(throttle: &SignInThrottle) -> Duration {
     throttle.clock.monotonic()
 }
 
-struct Stranger {
+struct Attacker {
     next_at: Duration,
     number: u32,
     /// The time from which each IP address may try again.
     retry_times: std::collections::HashMap<Client, Duration>,
 }
 
-impl Stranger {
+impl Attacker {
     fn new(_: &Attack) -> Self {
         Self {
             next_at: Duration::ZERO,
@@ -324,8 +324,8 @@ impl Stranger {
         }
     }
 
-    fn act(&mut self, throttle: &SignInThrottle, attack: &Attack) {
-        let now = clock_now(throttle);
+    fn attempt_sign_ins(&mut self, throttle: &SignInThrottle, attack: &Attack) {
+        let now = monotonic_now(throttle);
         if now < self.next_at {
             return;
         }

@@ -12,11 +12,11 @@ use super::throttle::ClientGroup;
 use crate::domain::password;
 use crate::pages::framework::page_error::PageError;
 
-const RUNNING_MAX: usize = 2;
+const RUNNING_CHECKS_MAX: usize = 2;
 /// Maximum number of waiting checks. Checks guaranteed by a `Retry-After` aren't counted.
-const WAITING_MAX: usize = 8;
+const WAITING_CHECKS_MAX: usize = 8;
 
-pub struct PasswordChecks {
+pub struct PasswordHashingLimiter {
     running: Arc<Semaphore>,
     waiting: Mutex<Vec<Arc<QueuePlace>>>,
 }
@@ -30,37 +30,41 @@ struct QueuePlace {
 }
 
 /// The right to check or hash passwords. At most two permits exist at a time.
-pub struct Permit {
+pub struct HashingPermit {
     _running: OwnedSemaphorePermit,
 }
 
 /// The error if too many other checks are waiting.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Busy;
+pub struct QueueFullError;
 
-impl PasswordChecks {
+impl PasswordHashingLimiter {
     pub fn new() -> Self {
         Self {
-            running: Arc::new(Semaphore::new(RUNNING_MAX)),
+            running: Arc::new(Semaphore::new(RUNNING_CHECKS_MAX)),
             waiting: Mutex::default(),
         }
     }
 
     /// Waits for a permit. Fails if too many other checks are waiting, unless a `Retry-After`
     /// guaranteed the check.
-    pub async fn acquire(&self, group: ClientGroup, is_guaranteed: bool) -> Result<Permit, Busy> {
+    pub async fn acquire_permit(
+        &self,
+        group: ClientGroup,
+        is_guaranteed: bool,
+    ) -> Result<HashingPermit, QueueFullError> {
         let running = match self.running.clone().try_acquire_owned() {
             Ok(running) => running,
             Err(_) => {
                 let place = self.enter_queue(group, is_guaranteed)?;
                 tokio::select! {
                     biased;
-                    running = self.running.clone().acquire_owned() => running.map_err(|_| Busy)?,
-                    () = place.0.evicted.notified() => return Err(Busy),
+                    running = self.running.clone().acquire_owned() => running.map_err(|_| QueueFullError)?,
+                    () = place.0.evicted.notified() => return Err(QueueFullError),
                 }
             }
         };
-        Ok(Permit { _running: running })
+        Ok(HashingPermit { _running: running })
     }
 
     /// Enters the queue. If the queue is full, `group` receives the newest place of the group with
@@ -69,14 +73,14 @@ impl PasswordChecks {
         &self,
         group: ClientGroup,
         is_guaranteed: bool,
-    ) -> Result<QueuePlaceGuard<'_>, Busy> {
-        let mut waiting = lock(&self.waiting);
+    ) -> Result<QueuePlaceGuard<'_>, QueueFullError> {
+        let mut waiting = lock_ignoring_poison(&self.waiting);
         let count_of = |group| {
             let places = waiting.iter().filter(|place| !place.is_guaranteed);
             places.filter(|place| place.group == group).count()
         };
         let taken = waiting.iter().filter(|place| !place.is_guaranteed).count();
-        if !is_guaranteed && taken >= WAITING_MAX {
+        if !is_guaranteed && taken >= WAITING_CHECKS_MAX {
             let own = count_of(group);
             let newest_of_most = waiting
                 .iter()
@@ -88,7 +92,7 @@ impl PasswordChecks {
                 Some((most, index)) if most > own + 1 => {
                     waiting.remove(index).evicted.notify_one();
                 }
-                _ => return Err(Busy),
+                _ => return Err(QueueFullError),
             }
         }
         let place = Arc::new(QueuePlace {
@@ -106,43 +110,45 @@ struct QueuePlaceGuard<'a>(Arc<QueuePlace>, &'a Mutex<Vec<Arc<QueuePlace>>>);
 
 impl Drop for QueuePlaceGuard<'_> {
     fn drop(&mut self) {
-        lock(self.1).retain(|place| !Arc::ptr_eq(place, &self.0));
+        lock_ignoring_poison(self.1).retain(|place| !Arc::ptr_eq(place, &self.0));
     }
 }
 
-impl Permit {
+impl HashingPermit {
     /// Returns whether the password matches the hash `stored`. For an unknown account, `stored` is
     /// `None`. The check then takes the same time and returns false.
-    pub async fn verify(
+    pub async fn verify_password(
         &self,
         password: String,
         stored: Option<String>,
     ) -> Result<bool, PageError> {
-        self.run(move || password::verify(&password, stored.as_deref()))
+        self.run_blocking(move || password::verify(&password, stored.as_deref()))
             .await
     }
 
-    pub async fn hash(&self, password: String) -> Result<String, PageError> {
-        self.run(move || password::hash(&password))
+    pub async fn hash_password(&self, password: String) -> Result<String, PageError> {
+        self.run_blocking(move || password::hash(&password))
             .await?
-            .map_err(internal)
+            .map_err(internal_error)
     }
 
     /// Runs `work` on a blocking thread. Form handlers run to completion, so the permit is held
     /// until the work is done.
-    async fn run<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PageError> {
-        tokio::task::spawn_blocking(work).await.map_err(internal)
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(internal_error)
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock_ignoring_poison<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn internal(error: impl ToString) -> PageError {
+fn internal_error(error: impl ToString) -> PageError {
     PageError::Internal(error.to_string())
 }
 
@@ -155,7 +161,7 @@ mod tests {
     use super::*;
     use crate::pages::sign_in::throttle::Client;
 
-    type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Permit, Busy>> + 'a>>;
+    type Waiting<'a> = Pin<Box<dyn Future<Output = Result<HashingPermit, QueueFullError>> + 'a>>;
 
     fn group(number: u8) -> ClientGroup {
         Client::from_ip([192, 0, 2, number].into()).group()
@@ -163,19 +169,19 @@ mod tests {
 
     /// Starts to acquire a permit. Returns the future, and its result if it is ready.
     fn start<'a>(
-        checks: &'a PasswordChecks,
+        limiter: &'a PasswordHashingLimiter,
         number: u8,
         is_guaranteed: bool,
-    ) -> (Waiting<'a>, Option<Result<Permit, Busy>>) {
-        let mut waiting: Waiting = Box::pin(checks.acquire(group(number), is_guaranteed));
+    ) -> (Waiting<'a>, Option<Result<HashingPermit, QueueFullError>>) {
+        let mut waiting: Waiting = Box::pin(limiter.acquire_permit(group(number), is_guaranteed));
         let result = waiting.as_mut().now_or_never();
         (waiting, result)
     }
 
     #[test]
     fn runs_two_checks_queues_eight_and_rejects_the_rest() {
-        let checks = PasswordChecks::new();
-        let started: Vec<_> = (0..12).map(|n| start(&checks, n, false)).collect();
+        let limiter = PasswordHashingLimiter::new();
+        let started: Vec<_> = (0..12).map(|n| start(&limiter, n, false)).collect();
         assert!(
             started[..2]
                 .iter()
@@ -185,31 +191,31 @@ mod tests {
         assert!(
             started[10..]
                 .iter()
-                .all(|(_, result)| matches!(result, Some(Err(Busy))))
+                .all(|(_, result)| matches!(result, Some(Err(QueueFullError))))
         );
     }
 
     #[test]
     fn one_client_cannot_fill_the_queue() {
-        let checks = PasswordChecks::new();
-        let mut stranger: Vec<_> = (0..24).map(|_| start(&checks, 1, false)).collect();
-        let owners: Vec<_> = (2..=4).map(|n| start(&checks, n, false)).collect();
+        let limiter = PasswordHashingLimiter::new();
+        let mut stranger: Vec<_> = (0..24).map(|_| start(&limiter, 1, false)).collect();
+        let owners: Vec<_> = (2..=4).map(|n| start(&limiter, n, false)).collect();
         assert!(owners.iter().all(|(_, result)| result.is_none()));
         let evicted = stranger[2..10]
             .iter_mut()
             .filter_map(|(waiting, _)| waiting.as_mut().now_or_never())
             .count();
         assert_eq!(evicted, 3);
-        assert_eq!(lock(&checks.waiting).len(), 8);
+        assert_eq!(lock_ignoring_poison(&limiter.waiting).len(), 8);
     }
 
     #[test]
     fn a_guaranteed_check_always_gets_a_place() {
-        let checks = PasswordChecks::new();
-        let mut running = start(&checks, 0, false).1;
-        let _other = start(&checks, 0, false);
-        let queue: Vec<_> = (1..=8).map(|n| start(&checks, n, false)).collect();
-        let (mut guaranteed, result) = start(&checks, 9, true);
+        let limiter = PasswordHashingLimiter::new();
+        let mut running = start(&limiter, 0, false).1;
+        let _other = start(&limiter, 0, false);
+        let queue: Vec<_> = (1..=8).map(|n| start(&limiter, n, false)).collect();
+        let (mut guaranteed, result) = start(&limiter, 9, true);
         assert!(result.is_none());
         drop(queue);
         running.take();

@@ -17,7 +17,7 @@ use crate::server::{cookies, tokens};
 /// The lifetime of the cookie in days. Browsers don't allow a longer lifetime.
 const MAX_AGE_DAYS: i64 = 400;
 /// Maximum number of cookie values that are verified for one request.
-const CANDIDATES_MAX: usize = 8;
+const VERIFIED_VALUES_MAX: usize = 8;
 
 /// Returns the name of the user's cookie. A browser can have cookies of several users.
 fn cookie_name(user: &UserId) -> String {
@@ -30,15 +30,15 @@ fn signed_text(user: &UserId, device: &str) -> String {
 }
 
 /// Returns the cookie's value, if the browser has signed in as this user before.
-fn valid_value(context: &RequestContext, user: &UserId) -> Option<String> {
+fn find_valid_value(context: &RequestContext, user: &UserId) -> Option<String> {
     let key = &context.state.device_key;
     let name = cookie_name(user);
-    let mut values = cookies::values(context.request.headers(), &name).take(CANDIDATES_MAX);
-    let value = values.find(|value| is_valid(key, user, value));
+    let mut values = cookies::values(context.request.headers(), &name).take(VERIFIED_VALUES_MAX);
+    let value = values.find(|value| is_valid_value(key, user, value));
     value.map(str::to_owned)
 }
 
-fn is_valid(key: &hmac::Key, user: &UserId, value: &str) -> bool {
+fn is_valid_value(key: &hmac::Key, user: &UserId, value: &str) -> bool {
     let Some((device, tag)) = value.split_once('.') else {
         return false;
     };
@@ -46,7 +46,7 @@ fn is_valid(key: &hmac::Key, user: &UserId, value: &str) -> bool {
         .is_ok_and(|tag| hmac::verify(key, signed_text(user, device).as_bytes(), &tag).is_ok())
 }
 
-fn new_value(key: &hmac::Key, user: &UserId) -> String {
+fn generate_value(key: &hmac::Key, user: &UserId) -> String {
     let device = tokens::random_token();
     let tag = hmac::sign(key, signed_text(user, &device).as_bytes());
     format!("{device}.{}", hex::encode(tag))
@@ -54,17 +54,17 @@ fn new_value(key: &hmac::Key, user: &UserId) -> String {
 
 /// Returns the client that is signing in: a browser that has signed in before or, otherwise, an IP
 /// address.
-pub fn client(context: &RequestContext, user: Option<&User>) -> Client {
-    match user.and_then(|user| valid_value(context, &user.id)) {
-        Some(value) => Client::known(value),
+pub fn sign_in_client(context: &RequestContext, user: Option<&User>) -> Client {
+    match user.and_then(|user| find_valid_value(context, &user.id)) {
+        Some(value) => Client::from_identity(value),
         None => Client::from_ip(context.client_ip()),
     }
 }
 
 /// Adds the cookie to the response of a successful sign-in.
-pub fn remember(context: &RequestContext, response: &mut HttpResponse, user: &UserId) {
-    let value =
-        valid_value(context, user).unwrap_or_else(|| new_value(&context.state.device_key, user));
+pub fn set_device_cookie(context: &RequestContext, response: &mut HttpResponse, user: &UserId) {
+    let value = find_valid_value(context, user)
+        .unwrap_or_else(|| generate_value(&context.state.device_key, user));
     let mut cookie = session::build_cookie(context, cookie_name(user), value);
     cookie.set_max_age(CookieDuration::days(MAX_AGE_DAYS));
     session::set_cookie(response, &cookie);
@@ -79,10 +79,10 @@ mod tests {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
         let other_key = hmac::Key::new(hmac::HMAC_SHA256, &[2; 32]);
         let (ada, bob) = (UserId::new("usr_ada"), UserId::new("usr_bob"));
-        let value = new_value(&key, &ada);
-        assert!(is_valid(&key, &ada, &value));
-        assert!(!is_valid(&key, &bob, &value));
-        assert!(!is_valid(&other_key, &ada, &value));
+        let value = generate_value(&key, &ada);
+        assert!(is_valid_value(&key, &ada, &value));
+        assert!(!is_valid_value(&key, &bob, &value));
+        assert!(!is_valid_value(&other_key, &ada, &value));
         let (device, tag) = value.split_once('.').unwrap();
         for forged in [
             String::new(),
@@ -95,7 +95,7 @@ mod tests {
                 tag.replace(|c: char| c.is_ascii_digit(), "0")
             ),
         ] {
-            assert!(!is_valid(&key, &ada, &forged), "{forged}");
+            assert!(!is_valid_value(&key, &ada, &forged), "{forged}");
         }
     }
 }
