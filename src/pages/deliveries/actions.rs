@@ -29,7 +29,11 @@ pub async fn redeliver(
 }
 
 pub async fn retry(context: RequestContext, path: DeliveryPath) -> Result<HttpResponse, PageError> {
-    let result = context.app.delivery.retry(DeliveryId::new(&path.1)).await;
+    let result = context
+        .app
+        .delivery
+        .retry_delivery(DeliveryId::new(&path.1))
+        .await;
     let message = pending_delivery_message(result, "Retry started.")?;
     Ok(show_message(&context, &path, message))
 }

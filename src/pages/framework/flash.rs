@@ -102,7 +102,7 @@ impl FlashStore {
 
     /// Changes the flash data for the session's next page.
     pub fn update(&self, session: [u8; 32], change: impl FnOnce(&mut Flash)) {
-        let now = self.clock.monotonic();
+        let now = self.clock.monotonic_time();
         let mut pending = self.pending();
         pending.retain(|_, (since, _)| now.saturating_sub(*since) < LIFETIME);
         change(
@@ -145,7 +145,7 @@ impl FlashStore {
     }
 
     fn take_with<T: Default>(&self, session: [u8; 32], take: impl FnOnce(&mut Flash) -> T) -> T {
-        let now = self.clock.monotonic();
+        let now = self.clock.monotonic_time();
         match self.pending().get_mut(&session) {
             Some((since, flash)) if now.saturating_sub(*since) < LIFETIME => take(flash),
             _ => T::default(),
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn returns_a_message_once_and_expires_it() {
-        let clock = ManualClock::at(Timestamp::from_millis(0));
+        let clock = ManualClock::starting_at(Timestamp::from_millis(0));
         let flashes = FlashStore::new(Clock::manual(&clock));
         let push = |session| {
             flashes.update(session, |flash| {
@@ -181,7 +181,9 @@ mod tests {
 
     #[test]
     fn returns_a_reveal_once_and_only_to_its_own_page() {
-        let flashes = FlashStore::new(Clock::manual(&ManualClock::at(Timestamp::from_millis(0))));
+        let flashes = FlashStore::new(Clock::manual(&ManualClock::starting_at(
+            Timestamp::from_millis(0),
+        )));
         let reveal = OneTimeReveal::Token {
             name: "deploy".into(),
             token: "mb_1".into(),
