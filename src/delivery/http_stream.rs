@@ -261,14 +261,14 @@ impl ActixStream for HttpStream {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         match &self.transport {
             Transport::Plain(tcp) => ActixStream::poll_read_ready(tcp, cx),
-            Transport::Tls(tls) => ActixStream::poll_read_ready(tls.get_ref().0.tcp(), cx),
+            Transport::Tls(tls) => ActixStream::poll_read_ready(tls.get_ref().0.tcp_stream(), cx),
         }
     }
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         match &self.transport {
             Transport::Plain(tcp) => ActixStream::poll_write_ready(tcp, cx),
-            Transport::Tls(tls) => ActixStream::poll_write_ready(tls.get_ref().0.tcp(), cx),
+            Transport::Tls(tls) => ActixStream::poll_write_ready(tls.get_ref().0.tcp_stream(), cx),
         }
     }
 }

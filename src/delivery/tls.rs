@@ -301,7 +301,7 @@ pub struct FirstBytesRecorder {
 }
 
 impl FirstBytesRecorder {
-    pub fn tcp(&self) -> &TcpStream {
+    pub fn tcp_stream(&self) -> &TcpStream {
         &self.tcp
     }
 }

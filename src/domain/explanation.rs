@@ -120,8 +120,8 @@ impl Timeout {
     }
 }
 
-/// Returns the likely cause of a failure with this code (see [`Outcome::error_code`]) and how to fix
-/// it; empty for an unknown code.
+/// Returns the likely cause of a failure with this code (see [`Outcome::error_code`]) and how to
+/// fix it; empty for an unknown code.
 pub fn advice_for_code(code: &str, status: Option<u16>) -> &'static str {
     match code {
         "status" | "redirect" => status.map_or("", status_advice),
