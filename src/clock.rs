@@ -39,11 +39,11 @@ impl Timestamp {
     }
 
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(millis_of(duration)))
+        Self(self.0.saturating_add(saturating_millis(duration)))
     }
 
     pub fn minus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(millis_of(duration)))
+        Self(self.0.saturating_sub(saturating_millis(duration)))
     }
 
     /// Returns the time since `earlier`, or zero if `earlier` is later.
@@ -79,7 +79,7 @@ impl Timestamp {
     }
 }
 
-fn millis_of(duration: Duration) -> i64 {
+fn saturating_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -111,13 +111,13 @@ impl ToSchema for Timestamp {}
 /// The minimum size of a jump: the difference between the system clock and a [`Clock`].
 const JUMP_MIN: Duration = Duration::from_secs(1);
 /// The time for which the system clock must run without a jump before it is trusted again.
-const TRUST_AFTER: Duration = Duration::from_secs(3600);
+const TRUST_DELAY: Duration = Duration::from_secs(3600);
 
 /// The source of the current time. Clones share their state.
 ///
 /// The current time is read from the system clock once, and then advances with the monotonic clock.
 /// If somebody sets the system clock, the time doesn't change until the store has moved all
-/// deadlines and the jump is [followed](Self::follow).
+/// deadlines and the jump is [followed](Self::follow_jump).
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<ClockState>);
 
@@ -151,7 +151,7 @@ pub struct ClockJump {
 
 impl ClockJump {
     /// Returns a jump if the two times differ by 1 s or more.
-    pub fn between(from: Timestamp, to: Timestamp) -> Option<Self> {
+    pub fn detect(from: Timestamp, to: Timestamp) -> Option<Self> {
         (from.since(to).max(to.since(from)) >= JUMP_MIN).then_some(Self { from, to })
     }
 
@@ -173,7 +173,7 @@ impl Clock {
     }
 
     fn new(source: ClockSource) -> Self {
-        let offset = source.wall_clock().0 - millis_of(source.monotonic());
+        let offset = source.wall_clock().0 - saturating_millis(source.monotonic_time());
         Self(Arc::new(ClockState {
             source,
             offset: offset.into(),
@@ -184,7 +184,7 @@ impl Clock {
     }
 
     pub fn now(&self) -> Timestamp {
-        self.at_offset(self.0.offset.load(Ordering::Acquire))
+        self.time_at_offset(self.0.offset.load(Ordering::Acquire))
     }
 
     /// Calls `read` with the current time. No jump is followed during the call, so the time and the
@@ -200,17 +200,17 @@ impl Clock {
 
     /// Returns the current time without the jumps of the system clock since this clock was created.
     pub fn now_without_jumps(&self) -> Timestamp {
-        self.at_offset(self.0.first_offset)
+        self.time_at_offset(self.0.first_offset)
     }
 
-    fn at_offset(&self, offset: i64) -> Timestamp {
-        Timestamp(millis_of(self.monotonic()).saturating_add(offset))
+    fn time_at_offset(&self, offset: i64) -> Timestamp {
+        Timestamp(saturating_millis(self.monotonic_time()).saturating_add(offset))
     }
 
     /// Returns the time since an arbitrary start. This time never goes back and never jumps, even
     /// if somebody sets the system clock.
-    pub fn monotonic(&self) -> Duration {
-        self.0.source.monotonic()
+    pub fn monotonic_time(&self) -> Duration {
+        self.0.source.monotonic_time()
     }
 
     /// Returns the jump of the system clock that hasn't been followed yet, if there is one.
@@ -219,12 +219,12 @@ impl Clock {
         let to = self.0.source.wall_clock();
         // A pause of the thread between the readings isn't a jump.
         let latest = self.now().max(earliest);
-        ClockJump::between(to.clamp(earliest, latest), to)
+        ClockJump::detect(to.clamp(earliest, latest), to)
     }
 
     /// Follows a jump: calls `move_deadlines`, then adopts the system clock's time, and distrusts
     /// the system clock for an hour. If `move_deadlines` fails, the time doesn't change.
-    pub fn follow<E>(
+    pub fn follow_jump<E>(
         &self,
         jump: ClockJump,
         move_deadlines: impl FnOnce() -> Result<(), E>,
@@ -236,29 +236,31 @@ impl Clock {
             .unwrap_or_else(PoisonError::into_inner);
         move_deadlines()?;
         self.0.offset.fetch_add(jump.millis(), Ordering::AcqRel);
-        self.distrust();
+        self.distrust_system_clock();
         Ok(())
     }
 
     /// Sets the current time. The difference from the system clock is then a jump that hasn't been
     /// followed yet.
-    pub fn continue_at(&self, time: Timestamp) {
-        let offset = time.0.saturating_sub(millis_of(self.monotonic()));
+    pub fn set_current_time(&self, time: Timestamp) {
+        let offset = time
+            .0
+            .saturating_sub(saturating_millis(self.monotonic_time()));
         self.0.offset.store(offset, Ordering::Release);
     }
 
     /// Distrusts the system clock until it has run for an hour without a jump.
-    pub fn distrust(&self) {
-        let from = self.monotonic().saturating_add(TRUST_AFTER);
+    pub fn distrust_system_clock(&self) {
+        let from = self.monotonic_time().saturating_add(TRUST_DELAY);
         self.0
             .trusted_from
-            .store(millis_of(from), Ordering::Release);
+            .store(saturating_millis(from), Ordering::Release);
     }
 
     /// Returns whether the time is reliable enough to delete data permanently. The time isn't
-    /// reliable for an hour after [`Self::distrust`], for example after a jump.
+    /// reliable for an hour after [`Self::distrust_system_clock`], for example after a jump.
     pub fn is_trusted(&self) -> bool {
-        millis_of(self.monotonic()) >= self.0.trusted_from.load(Ordering::Acquire)
+        saturating_millis(self.monotonic_time()) >= self.0.trusted_from.load(Ordering::Acquire)
     }
 
     /// Sleeps until `due`, but for at most one minute, because the system clock may jump in the
@@ -285,8 +287,8 @@ impl Clock {
         match &self.0.source {
             ClockSource::System => tokio::time::sleep(duration).await,
             ClockSource::Manual(clock) => {
-                let end = clock.monotonic().saturating_add(duration);
-                clock.wait_for(|| clock.monotonic() >= end).await;
+                let end = clock.monotonic_time().saturating_add(duration);
+                clock.wait_for(|| clock.monotonic_time() >= end).await;
             }
         }
     }
@@ -300,10 +302,10 @@ impl ClockSource {
         }
     }
 
-    fn monotonic(&self) -> Duration {
+    fn monotonic_time(&self) -> Duration {
         match self {
             Self::System => time_since_boot(),
-            Self::Manual(clock) => clock.monotonic(),
+            Self::Manual(clock) => clock.monotonic_time(),
         }
     }
 }
@@ -326,7 +328,7 @@ struct ManualTimes {
 }
 
 impl ManualClock {
-    pub fn at(start: Timestamp) -> Self {
+    pub fn starting_at(start: Timestamp) -> Self {
         Self(Arc::new(watch::Sender::new(ManualTimes {
             wall_clock: start,
             monotonic: Duration::ZERO,
@@ -342,7 +344,7 @@ impl ManualClock {
     }
 
     /// Makes the wall clock jump to `time`. The monotonic clock doesn't change.
-    pub fn set(&self, time: Timestamp) {
+    pub fn set_wall_clock(&self, time: Timestamp) {
         self.0.send_modify(|times| times.wall_clock = time);
     }
 
@@ -350,7 +352,7 @@ impl ManualClock {
         self.0.borrow().wall_clock
     }
 
-    fn monotonic(&self) -> Duration {
+    fn monotonic_time(&self) -> Duration {
         self.0.borrow().monotonic
     }
 
@@ -387,27 +389,27 @@ mod tests {
     }
     #[test]
     fn a_jump_changes_the_time_only_when_it_is_followed() {
-        let manual = ManualClock::at(Timestamp::from_millis(1_767_225_600_000));
+        let manual = ManualClock::starting_at(Timestamp::from_millis(1_767_225_600_000));
         let clock = Clock::manual(&manual);
         let start = clock.now();
         let second = Duration::from_secs(1);
-        manual.set(start.plus(second).minus(Duration::from_millis(1)));
+        manual.set_wall_clock(start.plus(second).minus(Duration::from_millis(1)));
         assert_eq!(clock.pending_jump(), None);
         for to in [start.minus(second), start.plus(second * 3600 * 24 * 365)] {
             let from = clock.now();
-            manual.set(to);
+            manual.set_wall_clock(to);
             assert_eq!(clock.pending_jump(), Some(ClockJump { from, to }));
             assert_eq!(clock.now(), from);
-            let failed = clock.follow(ClockJump { from, to }, || Err(()));
+            let failed = clock.follow_jump(ClockJump { from, to }, || Err(()));
             assert_eq!((failed, clock.now()), (Err(()), from));
             let followed = clock.follow(ClockJump { from, to }, || Ok::<_, ()>(()));
             assert_eq!(followed, Ok(()));
             assert_eq!((clock.pending_jump(), clock.now()), (None, to));
             assert_eq!(clock.now_without_jumps(), start);
-            assert_eq!(clock.monotonic(), Duration::ZERO);
+            assert_eq!(clock.monotonic_time(), Duration::ZERO);
         }
         assert!(!clock.is_trusted());
-        manual.advance(TRUST_AFTER);
+        manual.advance(TRUST_DELAY);
         assert!(clock.is_trusted());
     }
 

@@ -17,7 +17,7 @@ const SIGNED_AT: i64 = 1_767_225_600;
 pub fn diagnosis(data: &[u8]) -> bool {
     let (sent, rest) = split_at(data, b"\n---\n");
     let (received, value) = split_at(rest, b"\n---\n");
-    let change = body_change::compare(sent, received);
+    let change = body_change::detect_change(sent, received);
     assert_eq!(change.is_none(), sent == received);
     check_originals(received);
     check_difference(sent, received);
@@ -27,7 +27,7 @@ pub fn diagnosis(data: &[u8]) -> bool {
 }
 
 fn check_originals(received: &[u8]) {
-    let originals = body_change::possible_originals(received);
+    let originals = body_change::possible_original_bodies(received);
     assert!(originals.len() <= 10);
     for (change, original) in originals {
         assert!(!original.is_empty() && original != received);

@@ -3,7 +3,7 @@
 use actix_web::FromRequest;
 use actix_web::test::TestRequest;
 use miniback::domain::feedback::{
-    MESSAGE_MAX_CHARS, METADATA_MAX_BYTES, NewFeedback, RawFeedback, URL_MAX_BYTES,
+    MESSAGE_MAX_CHARS, METADATA_MAX_BYTES, NewFeedback, PAGE_URL_MAX_BYTES, RawFeedback,
 };
 use miniback::server::json_body::{Json, deserialize_integer, deserialize_non_null};
 use miniback::server::problem::Problem;
@@ -114,7 +114,7 @@ fn check_submission(submission: Submission) -> bool {
         url,
         metadata,
     };
-    let feedback = match NewFeedback::check(raw, "metadata") {
+    let feedback = match NewFeedback::validate(raw, "metadata") {
         Ok(feedback) => feedback,
         Err(errors) => {
             assert!(!errors.0.is_empty());
@@ -127,7 +127,7 @@ fn check_submission(submission: Submission) -> bool {
     assert!((1..=MESSAGE_MAX_CHARS).contains(&feedback.message.chars().count()));
     assert!(!feedback.message.contains('\0'));
     if let Some(url) = &feedback.url {
-        assert!(url.len() <= URL_MAX_BYTES && !url.contains(char::is_control));
+        assert!(url.len() <= PAGE_URL_MAX_BYTES && !url.contains(char::is_control));
     }
     let metadata = feedback
         .metadata

@@ -76,7 +76,7 @@ struct Decoded {
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Result<Decoded, ChunkError>, Vec<u8>) {
     let (mut reader, mut strict, mut used) = (ChunkReader::default(), Vec::new(), 0);
     for piece in pieces {
-        match reader.push(piece, &mut strict) {
+        match reader.decode(piece, &mut strict) {
             Ok(count) => used += count,
             Err(error) => return (Err(error), strict),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use miniback::domain::search::{Ngram, QUERY_MAX_CHARS, SearchQuery, WORDS_MAX, ngrams};
+use miniback::domain::search::{Ngram, QUERY_MAX_CHARS, QUERY_WORDS_MAX, SearchQuery, ngrams};
 use unicode_normalization::UnicodeNormalization;
 
 use super::support::{first_line, text};
@@ -68,7 +68,7 @@ fn check_phrase(text: &str) {
     ]) {
         return;
     }
-    let words: Vec<&str> = text.split_whitespace().take(WORDS_MAX).collect();
+    let words: Vec<&str> = text.split_whitespace().take(QUERY_WORDS_MAX).collect();
     if let Ok(Some(query)) = SearchQuery::parse(&words.join(" ")) {
         let texts: Vec<String> = words.iter().rev().map(|word| word.to_lowercase()).collect();
         assert!(query.matches(&[&texts.join(" ")]), "{words:?}");

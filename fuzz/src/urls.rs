@@ -5,7 +5,7 @@ use http::uri::PathAndQuery;
 use miniback::config::parse_base_url;
 use miniback::domain::egress_policy::EgressPolicy;
 use miniback::domain::endpoint_url::{EndpointUrl, Host, Scheme, URL_MAX_CHARS};
-use miniback::domain::project::{ORIGINS_MAX, check_origins, origin_of};
+use miniback::domain::project::{ORIGINS_MAX, check_origins, parse_origin};
 use miniback::server::urls::Urls;
 use url::Url;
 
@@ -65,8 +65,8 @@ pub fn origins(data: &[u8]) -> bool {
     let is_base_url_valid = check_base_url(base_url);
     let lines: Vec<String> = lines.lines().map(str::to_owned).collect();
     for line in &lines {
-        if let Some(origin) = origin_of(line) {
-            assert_eq!(origin_of(&origin).as_ref(), Some(&origin));
+        if let Some(origin) = parse_origin(line) {
+            assert_eq!(parse_origin(&origin).as_ref(), Some(&origin));
         }
     }
     let count = lines.len();
@@ -75,7 +75,7 @@ pub fn origins(data: &[u8]) -> bool {
     };
     assert!(origins.len() <= count.min(ORIGINS_MAX));
     for (index, origin) in origins.iter().enumerate() {
-        assert_eq!(origin_of(origin).as_ref(), Some(origin));
+        assert_eq!(parse_origin(origin).as_ref(), Some(origin));
         assert!(!origins[..index].contains(origin));
         assert!(origin.bytes().all(|byte| byte.is_ascii_graphic()));
     }

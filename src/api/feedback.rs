@@ -121,7 +121,7 @@ pub(super) async fn create(
         url: body.url,
         metadata: body.metadata,
     };
-    let new = NewFeedback::check(raw, "metadata")?;
+    let new = NewFeedback::validate(raw, "metadata")?;
     let idempotency = scoped_idempotency_key(&request, &caller, &new)?;
     let created = app
         .store

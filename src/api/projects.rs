@@ -13,7 +13,7 @@ use super::etag::{IfMatch, etag_of};
 use super::lists::{List, PageParams, QueryParams};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
-use crate::domain::validation::{check, check_all};
+use crate::domain::validation::{check_all_fields, check_field};
 use crate::server::json_body::{Json, deserialize_non_null};
 use crate::server::problem::{Problem, deletion_response};
 use crate::server::security_events::set_subject;
@@ -103,9 +103,9 @@ pub(super) async fn create(
     app: web::Data<AppState>,
     Json(body): Json<CreateProject>,
 ) -> Result<HttpResponse, Problem> {
-    let (name, slug) = check_all((
-        check("name", project::check_name(&body.name)),
-        check("slug", body.slug.map(project::check_slug).transpose()),
+    let (name, slug) = check_all_fields((
+        check_field("name", project::check_name(&body.name)),
+        check_field("slug", body.slug.map(project::check_slug).transpose()),
     ))?;
     let project = app
         .store
@@ -185,9 +185,9 @@ pub(super) async fn update(
 ) -> Result<HttpResponse, Problem> {
     let name = body.name.as_deref().map(project::check_name);
     let origins = body.allowed_origins.map(project::check_origins);
-    let (name, allowed_origins) = check_all((
-        check("name", name.transpose()),
-        check("allowedOrigins", origins.transpose()),
+    let (name, allowed_origins) = check_all_fields((
+        check_field("name", name.transpose()),
+        check_field("allowedOrigins", origins.transpose()),
     ))?;
     let change = ProjectPatch {
         name,

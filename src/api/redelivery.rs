@@ -96,7 +96,7 @@ pub(super) async fn retry(
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId::new(id.into_inner());
-    let queued = app.delivery.retry(id.clone()).await;
+    let queued = app.delivery.retry_delivery(id.clone()).await;
     queued.map_err(pending_delivery_problem)?;
     accepted_response(&app, id).await
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
-use crate::domain::validation::{check, check_all};
+use crate::domain::validation::{check_all_fields, check_field};
 use crate::domain::webhook::{self, Secrets};
 use crate::server::json_body::{NoBody, OptionalJson, deserialize_integer};
 use crate::server::problem::Problem;
@@ -92,9 +92,9 @@ pub(super) async fn rotate(
     id: web::Path<String>,
     OptionalJson(body): OptionalJson<RotateSecret>,
 ) -> Result<HttpResponse, Problem> {
-    let (secret, hours) = check_all((
-        check("secret", secret_or_generate(body.secret)),
-        check(
+    let (secret, hours) = check_all_fields((
+        check_field("secret", secret_or_generate(body.secret)),
+        check_field(
             "overlapHours",
             webhook::check_overlap_hours(body.overlap_hours.unwrap_or(0)),
         ),

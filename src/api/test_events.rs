@@ -8,7 +8,7 @@ use super::auth::Caller;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
-use crate::domain::validation::{check, check_all};
+use crate::domain::validation::{check_all_fields, check_field};
 use crate::server::json_body::{Json, OptionalJson, deserialize_non_null};
 use crate::server::problem::Problem;
 use crate::server::{AppState, schemas};
@@ -128,9 +128,9 @@ pub(super) async fn test_url(
     Json(body): Json<TestUrlRequest>,
 ) -> Result<HttpResponse, Problem> {
     let is_temporary = body.secret.is_none();
-    let (secret, url) = check_all((
-        check("secret", secret_or_generate(body.secret)),
-        check("url", app.check_endpoint_url(&body.url).await),
+    let (secret, url) = check_all_fields((
+        check_field("secret", secret_or_generate(body.secret)),
+        check_field("url", app.check_endpoint_url(&body.url).await),
     ))?;
     let report = app
         .delivery

@@ -14,9 +14,9 @@ use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
-use crate::domain::validation::{check, check_all};
+use crate::domain::validation::{check_all_fields, check_field};
 use crate::domain::webhook::{
-    self, HEADER_VALUE_MAX_BYTES, HEADERS_MAX, NewWebhook, RetryPolicy, Topic, Webhook,
+    self, CUSTOM_HEADERS_MAX, HEADER_VALUE_MAX_BYTES, NewWebhook, RetryPolicy, Topic, Webhook,
     WebhookError, WebhookPatch,
 };
 use crate::random;
@@ -25,8 +25,8 @@ use crate::server::problem::{Problem, deletion_response};
 use crate::server::{AppState, schemas};
 use crate::store::SaveWebhookError;
 
-/// Returns the OpenAPI schema of a webhook's custom headers, as `webhook::check_headers` accepts
-/// them. A schema can't express that some names are reserved.
+/// Returns the OpenAPI schema of a webhook's custom headers, as `webhook::check_custom_headers`
+/// accepts them. A schema can't express that some names are reserved.
 fn headers_schema(
     value: impl Into<SchemaType>,
     description: &str,
@@ -43,7 +43,7 @@ fn headers_schema(
         .description(Some(description))
         .property_names(Some(name))
         .additional_properties(Some(value))
-        .max_properties(Some(HEADERS_MAX))
+        .max_properties(Some(CUSTOM_HEADERS_MAX))
         .examples([example])
         .build()
 }
@@ -200,11 +200,11 @@ pub(super) async fn create(
         .iter()
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
-    let (secret, description, (), url) = check_all((
-        check("secret", secret_or_generate(body.secret)),
-        check("description", webhook::check_description(&description)),
-        check("headers", webhook::check_headers(&headers_as_patch)),
-        check("url", app.check_endpoint_url(&body.url).await),
+    let (secret, description, (), url) = check_all_fields((
+        check_field("secret", secret_or_generate(body.secret)),
+        check_field("description", webhook::check_description(&description)),
+        check_field("headers", webhook::check_custom_headers(&headers_as_patch)),
+        check_field("url", app.check_endpoint_url(&body.url).await),
     ))?;
     let new = NewWebhook {
         url,
@@ -302,12 +302,12 @@ pub(super) async fn update(
         Some(url) => app.check_endpoint_url(url).await.map(Some),
         None => Ok(None),
     };
-    let headers = body.headers.as_ref().map(webhook::check_headers);
+    let headers = body.headers.as_ref().map(webhook::check_custom_headers);
     let description = body.description.as_deref().map(webhook::check_description);
-    let (url, _, description) = check_all((
-        check("url", url),
-        check("headers", headers.transpose()),
-        check("description", description.transpose()),
+    let (url, _, description) = check_all_fields((
+        check_field("url", url),
+        check_field("headers", headers.transpose()),
+        check_field("description", description.transpose()),
     ))?;
     let change = WebhookPatch {
         url,

@@ -76,7 +76,7 @@ async fn send_due_alerts(
         if alert.due_at > clock.now() {
             return Ok(due.next_check_at.into_iter().chain([alert.due_at]).min());
         }
-        match send(clock, handle, endpoint, &alert).await? {
+        match send_alert(clock, handle, endpoint, &alert).await? {
             None => {
                 tracing::info!(alert = %alert.id, event = alert.event, "alert sent");
                 store.delete_alert(alert.id).await?;
@@ -91,7 +91,7 @@ async fn send_due_alerts(
                     "alert failed"
                 );
                 let delay = schedule
-                    .delay(RetryPolicy::Patient, alert.attempts + 1, 0.0)
+                    .next_delay(RetryPolicy::Patient, alert.attempts + 1, 0.0)
                     .unwrap_or(FINAL_RETRY_DELAY);
                 store.reschedule_alert(alert.id, delay).await?;
             }
@@ -100,7 +100,7 @@ async fn send_due_alerts(
 }
 
 /// Sends an alert. Returns the error code, or `None` if the endpoint accepted the alert.
-async fn send(
+async fn send_alert(
     clock: &Clock,
     handle: &DispatcherHandle,
     endpoint: &AlertEndpoint,
@@ -118,6 +118,10 @@ async fn send(
         secrets: &secrets,
         headers: &CustomHeaders::new(),
     };
-    let request = request::sign(parts, clock.now());
-    Ok(handle.send(&endpoint.url, request).await?.outcome.code())
+    let request = request::build_signed_request(parts, clock.now());
+    Ok(handle
+        .send_request(&endpoint.url, request)
+        .await?
+        .outcome
+        .error_code())
 }

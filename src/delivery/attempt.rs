@@ -28,11 +28,11 @@ pub(super) async fn make_attempt(
         secrets: &secrets,
         headers: &endpoint.headers,
     };
-    let request = request::sign(parts, started_at);
+    let request = request::build_signed_request(parts, started_at);
     let request_headers =
         request::headers_for_log(&request, &endpoint.headers, endpoint.url.host_header());
     let result = client.attempt(&request).await;
-    let (ended, ended_at) = (clock.monotonic(), clock.now());
+    let (ended, ended_at) = (clock.monotonic_time(), clock.now());
     let is_requested_retry = due.is_requested_retry;
     let response = result.response.as_ref().filter(|_| !is_requested_retry);
     let hold = response.and_then(|response| {

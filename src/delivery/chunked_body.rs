@@ -43,7 +43,7 @@ enum ChunkState {
 impl ChunkReader {
     /// Decodes received bytes, and appends strict chunks to `output`. Returns the number of bytes
     /// consumed. Bytes after the end of the body aren't consumed.
-    pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, ChunkError> {
+    pub fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, ChunkError> {
         let mut used = 0;
         while used < input.len() && self.state != ChunkState::Done {
             let rest = &input[used..];
@@ -84,13 +84,13 @@ impl ChunkReader {
             return Ok(input.len());
         };
         let line = mem::take(&mut self.line);
-        self.finish_line(line.strip_suffix(b"\r").unwrap_or(&line), output)?;
+        self.parse_line(line.strip_suffix(b"\r").unwrap_or(&line), output)?;
         Ok(end + 1)
     }
 
-    fn finish_line(&mut self, line: &[u8], output: &mut Vec<u8>) -> Result<(), ChunkError> {
+    fn parse_line(&mut self, line: &[u8], output: &mut Vec<u8>) -> Result<(), ChunkError> {
         self.state = match self.state {
-            ChunkState::Size => match parse_size(line)? {
+            ChunkState::Size => match parse_chunk_size(line)? {
                 0 => ChunkState::Trailer,
                 size => ChunkState::Data(size),
             },
@@ -111,7 +111,7 @@ impl ChunkReader {
 }
 
 /// Parses a line with a chunk size, and ignores extensions.
-fn parse_size(line: &[u8]) -> Result<u64, ChunkError> {
+fn parse_chunk_size(line: &[u8]) -> Result<u64, ChunkError> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
     let digits = digits.trim_ascii_end();
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn accepts_extensions_trailers_and_bare_line_feeds() {
         let (mut reader, mut output) = (ChunkReader::default(), Vec::new());
-        let used = reader.push(BODY, &mut output).unwrap();
+        let used = reader.decode(BODY, &mut output).unwrap();
         assert!(reader.is_done());
         assert_eq!(&BODY[used..], b"NEXT");
         assert_eq!(content(&output), b"hello \r\n");
@@ -171,7 +171,7 @@ mod tests {
             (&long, ChunkError::TooLong),
             (&trailers, ChunkError::TooLong),
         ] {
-            let result = ChunkReader::default().push(body.as_bytes(), &mut Vec::new());
+            let result = ChunkReader::default().decode(body.as_bytes(), &mut Vec::new());
             assert_eq!(result, Err(error), "{:.20}", body);
         }
     }
@@ -185,7 +185,7 @@ mod tests {
             let mut rest = BODY;
             for cut in cuts.into_iter().chain([BODY.len()]) {
                 let (part, others) = rest.split_at(cut.min(rest.len()));
-                unused += part.len() - reader.push(part, &mut output).unwrap();
+                unused += part.len() - reader.decode(part, &mut output).unwrap();
                 rest = others;
             }
             prop_assert_eq!((reader.is_done(), unused), (true, 4));

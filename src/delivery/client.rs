@@ -74,7 +74,7 @@ impl HttpSender {
         let url = Rc::new(url.clone());
         EndpointClient {
             sender: self.clone(),
-            client: self.awc_client(&url),
+            client: self.new_awc_client(&url),
             url,
         }
     }
@@ -91,7 +91,7 @@ impl HttpSender {
         }
     }
 
-    fn awc_client(&self, url: &Rc<EndpointUrl>) -> Client {
+    fn new_awc_client(&self, url: &Rc<EndpointUrl>) -> Client {
         let (sender, url) = (self.clone(), Rc::clone(url));
         let service = fn_service(move |info: ConnectInfo<Uri>| {
             let (sender, url) = (sender.clone(), Rc::clone(&url));
@@ -138,7 +138,7 @@ impl EndpointClient {
         if exchange.is_safe_to_resend() {
             // Use a new client, because the pool of the current client may contain more dead
             // connections.
-            let client = self.sender.awc_client(&self.url);
+            let client = self.sender.new_awc_client(&self.url);
             exchange = self.exchange(&client, request, deadline).await;
         }
         let (outcome, response) = match exchange.result {
@@ -212,7 +212,7 @@ impl Exchange {
             Ok(_) | Err(Outcome::Timeout(_)) => false,
             Err(_) => true,
         };
-        failed && self.progress.is_reused() && !self.progress.response_started()
+        failed && self.progress.is_reused() && !self.progress.has_response_started()
     }
 }
 
@@ -225,7 +225,7 @@ async fn read_response(
 ) -> EndpointResponse {
     let mut response = EndpointResponse {
         status: incoming.status().as_u16(),
-        headers: progress.take_headers(),
+        headers: progress.take_response_headers(),
         ..EndpointResponse::default()
     };
     // Responses with these statuses never have a body, whatever their headers say (RFC 9110).
@@ -238,7 +238,7 @@ async fn read_response(
         let next = poll_fn(|cx| Pin::new(&mut payload).poll_next(cx));
         match timeout_at(progress.deadline(), next).await {
             Ok(Some(Ok(chunk))) => {
-                if !append_capped(&mut response, &chunk) {
+                if !append_up_to_limit(&mut response, &chunk) {
                     return response;
                 }
                 continue;
@@ -267,7 +267,7 @@ async fn read_response(
 }
 
 /// Appends a chunk up to the size limit. Returns whether the whole chunk fit.
-fn append_capped(response: &mut EndpointResponse, chunk: &Bytes) -> bool {
+fn append_up_to_limit(response: &mut EndpointResponse, chunk: &Bytes) -> bool {
     let room = RESPONSE_BODY_MAX_BYTES - response.body.len();
     response.body.extend(chunk.iter().take(room));
     response.truncated = chunk.len() > room;

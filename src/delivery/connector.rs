@@ -47,7 +47,7 @@ pub enum ConnectError {
 }
 
 /// Resolves the host of a URL. Never looks up `localhost` or a literal IP address.
-pub async fn resolve(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
+pub async fn resolve_host(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
     match addresses_without_dns(url) {
         Some(addresses) => Ok(addresses),
         None => Ok(tokio::net::lookup_host((url.host_text(), url.port()))
@@ -58,12 +58,12 @@ pub async fn resolve(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
 
 /// Checks whether a URL can be saved. Accepts a host name that doesn't resolve within 1 s, because
 /// each connection is checked again.
-pub async fn check_before_save(
+pub async fn check_url_before_save(
     policy: &EgressPolicy,
     url: &EndpointUrl,
 ) -> Result<(), EgressDenied> {
     policy.check_url(url)?;
-    match timeout(RESOLVE_TIMEOUT_ON_SAVE, resolve(url)).await {
+    match timeout(RESOLVE_TIMEOUT_ON_SAVE, resolve_host(url)).await {
         Ok(Ok(addresses)) => policy.check_addresses(url, &addresses),
         Ok(Err(_)) | Err(_) => Ok(()),
     }
@@ -76,13 +76,13 @@ pub async fn connect(
     tls: &Arc<ClientConfig>,
     progress: &ExchangeProgress,
 ) -> Result<HttpStream, ConnectError> {
-    progress.start_connection();
+    progress.record_new_connection();
     // Check before resolving, so that the DNS server isn't queried for rejected URLs.
     policy.check_url(url)?;
     if addresses_without_dns(url).is_none() {
         progress.begin_phase(AttemptPhase::Lookup);
     }
-    let addresses = resolve(url).await.map_err(dns_error)?;
+    let addresses = resolve_host(url).await.map_err(dns_error)?;
     policy.check_addresses(url, &addresses)?;
 
     progress.begin_phase(AttemptPhase::Connect);
@@ -123,20 +123,20 @@ fn server_name(url: &EndpointUrl) -> io::Result<ServerName<'static>> {
 
 /// Converts an error of `getaddrinfo`. Only the error's text distinguishes the causes.
 fn dns_error(error: io::Error) -> ConnectError {
-    const NOT_FOUND: [&str; 4] = [
+    const NOT_FOUND_MESSAGES: [&str; 4] = [
         "Name or service not known",
         "Name does not resolve",
         "Name has no usable address",
         "nodename nor servname provided",
     ];
-    const TEMPORARY: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
+    const TEMPORARY_MESSAGES: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
     let text = error.to_string();
     let contains_any = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-    if contains_any(&NOT_FOUND) {
+    if contains_any(&NOT_FOUND_MESSAGES) {
         ConnectError::NameNotFound
     } else if text.contains("No address associated with") {
         ConnectError::NameWithoutAddress
-    } else if contains_any(&TEMPORARY) {
+    } else if contains_any(&TEMPORARY_MESSAGES) {
         ConnectError::LookupFailed(LookupProblem::Temporary)
     } else if text.contains("Non-recoverable failure") {
         ConnectError::LookupFailed(LookupProblem::Permanent)
@@ -188,7 +188,7 @@ mod tests {
     async fn never_looks_up_localhost_or_an_ip_address() {
         let addresses = async |text: &str| {
             let url = EndpointUrl::parse(text).unwrap();
-            let found = resolve(&url).await.unwrap();
+            let found = resolve_host(&url).await.unwrap();
             found.iter().map(SocketAddr::to_string).collect::<Vec<_>>()
         };
         let localhost = ["127.0.0.1:3000", "[::1]:3000"];

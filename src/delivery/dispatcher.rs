@@ -1,7 +1,7 @@
 //! The dispatcher: reads due deliveries, sends them, and records the outcomes.
 //!
 //! Reads, attempts, and recordings run concurrently, each as a task that ends with a
-//! [`Completion`]. The loop never waits for one particular task. Attempts that end during a
+//! [`TaskCompletion`]. The loop never waits for one particular task. Attempts that end during a
 //! recording are collected for the next commit.
 
 mod recording;
@@ -34,7 +34,7 @@ use crate::store::{
 const IN_FLIGHT_MAX: usize = 512;
 /// The maximum number of attempts waiting to be recorded. No attempts are started while this limit
 /// is reached.
-const UNRECORDED_MAX: usize = 1024;
+const UNRECORDED_ATTEMPTS_MAX: usize = 1024;
 /// The delay before a retry after a failed read or recording.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -44,7 +44,7 @@ pub(super) struct Dispatcher {
     sender: HttpSender,
     schedule: RetrySchedule,
     queues: HashMap<WebhookId, EndpointQueue>,
-    tasks: FuturesUnordered<LocalBoxFuture<'static, Completion>>,
+    tasks: FuturesUnordered<LocalBoxFuture<'static, TaskCompletion>>,
     /// Attempts that have ended and aren't being recorded yet.
     unrecorded: Vec<FinishedAttempt>,
     /// The state of reads for healthy webhooks. These reads are separate and come first, so that
@@ -64,7 +64,7 @@ pub(super) struct Dispatcher {
 }
 
 /// The result of a task.
-enum Completion {
+enum TaskCompletion {
     Read(
         HealthGroup,
         Vec<WebhookId>,
@@ -149,9 +149,9 @@ impl Dispatcher {
                     self.schedule_read();
                 }
                 Some(completion) = self.tasks.next() => {
-                    self.handle(completion);
+                    self.handle_completion(completion);
                     while let Some(Some(completion)) = self.tasks.next().now_or_never() {
-                        self.handle(completion);
+                        self.handle_completion(completion);
                     }
                 }
                 _ = idle.tick(), if !self.queues.is_empty() => {
@@ -163,7 +163,7 @@ impl Dispatcher {
                         self.tasks.push(Box::pin(async move {
                             // The caller may have stopped waiting.
                             let _ = reply.send(client.attempt(&request).await);
-                            Completion::Other
+                            TaskCompletion::Other
                         }));
                     }
                     Some(DispatcherCommand::CheckHealth(reply)) => {
@@ -184,7 +184,7 @@ impl Dispatcher {
     /// changed.
     fn start_attempts(&mut self) {
         let is_paused = self.is_recording_stalled || !self.store.is_writable();
-        if is_paused || self.unrecorded.len() >= UNRECORDED_MAX {
+        if is_paused || self.unrecorded.len() >= UNRECORDED_ATTEMPTS_MAX {
             return;
         }
         if self.store.outbox_generation() != self.generation {
@@ -207,10 +207,10 @@ impl Dispatcher {
                 // and is sent again after a restart.
                 self.tasks.push(Box::pin(async move {
                     match AssertUnwindSafe(attempt).catch_unwind().await {
-                        Ok(finished) => Completion::Attempt(Box::new(finished)),
+                        Ok(finished) => TaskCompletion::Attempt(Box::new(finished)),
                         Err(_) => {
                             tracing::error!(delivery = %id, "attempt panicked");
-                            Completion::Other
+                            TaskCompletion::Other
                         }
                     }
                 }));
@@ -237,7 +237,8 @@ impl Dispatcher {
         }
         state.is_requested = false;
         // Webhooks without a queue belong to the unproven group.
-        let default_request = (group == HealthGroup::Unproven).then(EndpointQueue::default_request);
+        let default_request =
+            (group == HealthGroup::Unproven).then(EndpointQueue::default_batch_request);
         let mut requested = Vec::new();
         let mut requests = HashMap::new();
         for (id, queue) in &mut self.queues {
@@ -255,18 +256,18 @@ impl Dispatcher {
         let (store, clock) = (self.store.clone(), self.clock.clone());
         self.tasks.push(Box::pin(async move {
             let due = store.due_deliveries(clock, requests, default_request).await;
-            Completion::Read(group, requested, due)
+            TaskCompletion::Read(group, requested, due)
         }));
     }
 
-    fn handle(&mut self, completion: Completion) {
+    fn handle_completion(&mut self, completion: TaskCompletion) {
         match completion {
-            Completion::Read(group, requested, due) => {
+            TaskCompletion::Read(group, requested, due) => {
                 self.on_read_finished(group, &requested, due)
             }
-            Completion::Attempt(finished) => self.on_attempt_finished(*finished),
-            Completion::Recording(batch, result) => self.on_recording_finished(batch, result),
-            Completion::Other => {}
+            TaskCompletion::Attempt(finished) => self.on_attempt_finished(*finished),
+            TaskCompletion::Recording(batch, result) => self.on_recording_finished(batch, result),
+            TaskCompletion::Other => {}
         }
     }
 

@@ -27,7 +27,7 @@ const SLOTS_INITIAL: usize = 2;
 const SLOTS_AFTER_TIMEOUT: usize = 1;
 /// The maximum number of deliveries read ahead for one webhook. Reading ahead avoids a query for
 /// each delivery.
-const READ_AHEAD: usize = 64;
+const READ_AHEAD_MAX: usize = 64;
 /// The idle time after which a queue and its connections are dropped. The endpoint may have closed
 /// these connections.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
@@ -78,9 +78,9 @@ impl EndpointQueue {
     }
 
     /// Returns the request for a webhook without a queue.
-    pub(super) fn default_request() -> DeliveryBatchRequest {
+    pub(super) fn default_batch_request() -> DeliveryBatchRequest {
         DeliveryBatchRequest {
-            limit: READ_AHEAD,
+            limit: READ_AHEAD_MAX,
             ..DeliveryBatchRequest::default()
         }
     }
@@ -93,7 +93,7 @@ impl EndpointQueue {
             self.has_more |= is_included;
             return DeliveryBatchRequest::default();
         }
-        let limit = self.read_ahead().saturating_sub(self.ready.len());
+        let limit = self.read_ahead_limit().saturating_sub(self.ready.len());
         // If the maximum number is read ahead, more deliveries may be due.
         self.has_more |= limit == 0;
         self.is_reading = limit > 0;
@@ -148,11 +148,11 @@ impl EndpointQueue {
     }
 
     /// Returns the maximum number of deliveries to read ahead.
-    fn read_ahead(&self) -> usize {
+    fn read_ahead_limit(&self) -> usize {
         if self.concurrency_limit == SLOTS_AFTER_TIMEOUT {
             SLOTS_AFTER_TIMEOUT
         } else {
-            READ_AHEAD
+            READ_AHEAD_MAX
         }
     }
 
@@ -206,7 +206,7 @@ impl EndpointQueue {
     }
 
     /// Releases a delivery after its attempt is recorded, and frees the slot of a failed attempt.
-    pub(super) fn release_recorded(
+    pub(super) fn release_recorded_delivery(
         &mut self,
         delivery: &DeliveryId,
         has_failed: bool,
@@ -218,7 +218,7 @@ impl EndpointQueue {
     }
 
     /// Returns the endpoint's host and port, for the log.
-    pub(super) fn host(&self) -> String {
+    pub(super) fn host_and_port(&self) -> String {
         self.endpoint.url.host_and_port()
     }
 

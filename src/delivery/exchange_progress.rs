@@ -18,8 +18,8 @@ tokio::task_local! {
 pub struct ExchangeProgress {
     deadline: Instant,
     is_new: Cell<bool>,
-    response_started: Cell<bool>,
-    client_certificate_requested: Cell<bool>,
+    has_response_started: Cell<bool>,
+    is_client_certificate_requested: Cell<bool>,
     /// The current phase and its start.
     phase: Cell<Option<(AttemptPhase, Instant)>>,
     timings: Cell<AttemptTimings>,
@@ -31,8 +31,8 @@ impl ExchangeProgress {
         Self {
             deadline,
             is_new: Cell::default(),
-            response_started: Cell::default(),
-            client_certificate_requested: Cell::default(),
+            has_response_started: Cell::default(),
+            is_client_certificate_requested: Cell::default(),
             phase: Cell::default(),
             timings: Cell::default(),
             headers: RefCell::default(),
@@ -45,17 +45,17 @@ impl ExchangeProgress {
     }
 
     /// Returns whether any byte of a response arrived, including an interim response.
-    pub fn response_started(&self) -> bool {
-        self.response_started.get()
+    pub fn has_response_started(&self) -> bool {
+        self.has_response_started.get()
     }
 
     /// Returns whether the endpoint requested a client certificate.
-    pub fn client_certificate_requested(&self) -> bool {
-        self.client_certificate_requested.get()
+    pub fn is_client_certificate_requested(&self) -> bool {
+        self.is_client_certificate_requested.get()
     }
 
-    pub fn set_client_certificate_requested(&self) {
-        self.client_certificate_requested.set(true);
+    pub fn record_client_certificate_request(&self) {
+        self.is_client_certificate_requested.set(true);
     }
 
     pub fn timings(&self) -> AttemptTimings {
@@ -63,16 +63,16 @@ impl ExchangeProgress {
     }
 
     /// Records that a byte of a response arrived.
-    pub fn start_response(&self) {
-        self.response_started.set(true);
+    pub fn record_response_start(&self) {
+        self.has_response_started.set(true);
     }
 
-    pub fn set_headers(&self, headers: Vec<(String, String)>) {
+    pub fn set_response_headers(&self, headers: Vec<(String, String)>) {
         self.headers.replace(headers);
     }
 
     /// Removes and returns the headers of the final head, in their original order and case.
-    pub fn take_headers(&self) -> Vec<(String, String)> {
+    pub fn take_response_headers(&self) -> Vec<(String, String)> {
         self.headers.take()
     }
 
@@ -81,7 +81,7 @@ impl ExchangeProgress {
     }
 
     /// Records that this exchange opens a new connection.
-    pub fn start_connection(&self) {
+    pub fn record_new_connection(&self) {
         self.is_new.set(true);
     }
 

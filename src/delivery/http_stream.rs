@@ -14,13 +14,13 @@ use tokio_rustls::client::TlsStream;
 use super::chunked_body::{ChunkError, ChunkReader};
 use super::exchange_progress::PROGRESS;
 use super::response_head::{FinalHead, Framing, HeadReader};
-use super::tls::FirstBytes;
+use super::tls::FirstBytesRecorder;
 use crate::domain::delivery::AttemptPhase;
 
 /// The underlying connection.
 pub enum Transport {
     Plain(TcpStream),
-    Tls(Box<TlsStream<FirstBytes>>),
+    Tls(Box<TlsStream<FirstBytesRecorder>>),
 }
 
 /// The connection that awc reads and writes. It drops interim responses, and rewrites heads and
@@ -82,9 +82,13 @@ impl HttpStream {
                 break;
             };
             if buf.filled().is_empty() {
-                return Poll::Ready(reader.on_eof().map_or(Ok(()), |e| Err(io::Error::other(e))));
+                return Poll::Ready(
+                    reader
+                        .eof_error()
+                        .map_or(Ok(()), |e| Err(io::Error::other(e))),
+                );
             }
-            let _ = PROGRESS.try_with(|p| p.start_response());
+            let _ = PROGRESS.try_with(|p| p.record_response_start());
             if let Some(response) = reader.push(buf.filled()).map_err(io::Error::other)? {
                 self.head_reader = None;
                 self.on_final_head(response);
@@ -99,7 +103,7 @@ impl HttpStream {
         self.unread = head.for_awc();
         let _ = PROGRESS.try_with(|p| {
             p.end_phase();
-            p.set_headers(head.headers);
+            p.set_response_headers(head.headers);
         });
         self.chunk_reader = match head.framing {
             Framing::Chunked => Some(ChunkReader::default()),
@@ -113,7 +117,7 @@ impl HttpStream {
             self.unread.extend_from_slice(bytes);
             return;
         };
-        match reader.push(bytes, &mut self.unread) {
+        match reader.decode(bytes, &mut self.unread) {
             Ok(used) if reader.is_done() => {
                 self.chunk_reader = None;
                 self.surplus = bytes[used..].to_vec();
@@ -197,7 +201,7 @@ impl AsyncRead for HttpStream {
     }
 }
 
-fn is_closed(error: &io::Error) -> bool {
+fn is_connection_closed(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(
         error.kind(),
@@ -221,7 +225,7 @@ impl AsyncWrite for HttpStream {
         match self.poll_write_transport(cx, buf) {
             // This isn't a failure yet. The response may have arrived before the endpoint closed
             // the connection.
-            Poll::Ready(Err(error)) if is_closed(&error) => self.is_write_closed = true,
+            Poll::Ready(Err(error)) if is_connection_closed(&error) => self.is_write_closed = true,
             Poll::Pending => {
                 // Set the flag before reading, because `on_final_head` uses it to make awc close
                 // the connection.
@@ -257,14 +261,14 @@ impl ActixStream for HttpStream {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         match &self.transport {
             Transport::Plain(tcp) => ActixStream::poll_read_ready(tcp, cx),
-            Transport::Tls(tls) => ActixStream::poll_read_ready(tls.get_ref().0.tcp(), cx),
+            Transport::Tls(tls) => ActixStream::poll_read_ready(tls.get_ref().0.tcp_stream(), cx),
         }
     }
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         match &self.transport {
             Transport::Plain(tcp) => ActixStream::poll_write_ready(tcp, cx),
-            Transport::Tls(tls) => ActixStream::poll_write_ready(tls.get_ref().0.tcp(), cx),
+            Transport::Tls(tls) => ActixStream::poll_write_ready(tls.get_ref().0.tcp_stream(), cx),
         }
     }
 }

@@ -130,7 +130,7 @@ impl DispatcherHandle {
     /// Checks whether `url` can be saved: the URL itself and, if its host resolves within 1 s, its
     /// IP addresses.
     pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
-        connector::check_before_save(&self.policy, url).await
+        connector::check_url_before_save(&self.policy, url).await
     }
 
     /// Returns the maximum number of attempts before a delivery fails.
@@ -166,7 +166,7 @@ impl DispatcherHandle {
 
     /// Requests an immediate attempt of a pending delivery, even during a hold. Fails if an attempt
     /// is in flight.
-    pub async fn retry(&self, id: DeliveryId) -> Result<(), PendingDeliveryError> {
+    pub async fn retry_delivery(&self, id: DeliveryId) -> Result<(), PendingDeliveryError> {
         let (reply, response) = oneshot::channel();
         let command = DispatcherCommand::CheckInFlight(id.clone(), reply);
         let sent = self.commands.send(command).await;
@@ -178,7 +178,7 @@ impl DispatcherHandle {
     }
 
     /// Sends a request that isn't in the outbox, in one attempt, and returns its result.
-    async fn send(
+    async fn send_request(
         &self,
         url: &EndpointUrl,
         request: SignedRequest,

@@ -92,9 +92,11 @@ pub(super) fn from_connect_error(
         ConnectError::LookupFailed(problem) => Outcome::LookupFailed(problem),
         ConnectError::Tcp(failure) => from_tcp_error(&failure, timeout, progress),
         ConnectError::Tls { error, received } => match tls_errors::inner_tls_error(&error) {
-            Some(error) => {
-                tls_errors::describe(error, &received, progress.client_certificate_requested())
-            }
+            Some(error) => tls_errors::tls_error_outcome(
+                error,
+                &received,
+                progress.is_client_certificate_requested(),
+            ),
             None if is_connection_closed(&error) => {
                 tls_errors::closed_connection_outcome(&received)
             }
@@ -129,7 +131,11 @@ fn from_io_error(error: &io::Error, timeout: Duration, progress: &ExchangeProgre
         };
     }
     if let Some(error) = tls_errors::inner_tls_error(error) {
-        return tls_errors::describe(error, &[], progress.client_certificate_requested());
+        return tls_errors::tls_error_outcome(
+            error,
+            &[],
+            progress.is_client_certificate_requested(),
+        );
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Outcome::ConnectionRefused,

@@ -23,7 +23,7 @@ pub struct RequestParts<'a> {
 
 /// Builds and signs the request of an attempt that starts at `now`. The client adds `Host`, `Date`,
 /// and `Content-Length`.
-pub fn sign(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
+pub fn build_signed_request(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
     let body = parts.body;
     let id = parts.delivery_id;
     let secrets = parts.secrets;
@@ -102,7 +102,7 @@ mod tests {
             secrets,
             headers: &CustomHeaders::from([("X-Api-Key".to_owned(), "k".to_owned())]),
         };
-        sign(parts, Timestamp::from_millis(5_999))
+        build_signed_request(parts, Timestamp::from_millis(5_999))
     }
 
     fn names(request: &SignedRequest) -> Vec<&str> {

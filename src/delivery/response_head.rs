@@ -67,7 +67,7 @@ impl HeadReader {
                 .iter()
                 .take_while(|b| matches!(b, b'\r' | b'\n'));
             let blank = blank.count();
-            self.drop_front(blank);
+            self.drop_leading_bytes(blank);
             if self.dropped > HEADS_MAX_BYTES {
                 return Err(self.size_error());
             }
@@ -95,13 +95,13 @@ impl HeadReader {
                 self.buffer.clear();
                 return Ok(Some(FinalHead { head, rest }));
             }
-            self.drop_front(end);
+            self.drop_leading_bytes(end);
         }
     }
 
     /// Returns the error for a connection that is closed in the middle of a head. Returns `None` if
     /// no head has started.
-    pub fn on_eof(&self) -> Option<HeadError> {
+    pub fn eof_error(&self) -> Option<HeadError> {
         (!self.buffer.is_empty()).then_some(HeadError::Truncated)
     }
 
@@ -127,7 +127,7 @@ impl HeadReader {
         end
     }
 
-    fn drop_front(&mut self, count: usize) {
+    fn drop_leading_bytes(&mut self, count: usize) {
         if count > 0 {
             self.buffer.drain(..count);
             self.dropped += count;
@@ -221,11 +221,11 @@ mod tests {
         assert_eq!(blank, Some(HeadError::EndlessInterim));
 
         let mut reader = HeadReader::default();
-        assert_eq!(reader.on_eof(), None);
+        assert_eq!(reader.eof_error(), None);
         reader.push(INTERIM.as_bytes()).unwrap();
-        assert_eq!(reader.on_eof(), None);
+        assert_eq!(reader.eof_error(), None);
         reader.push(b"HTTP/1.1 2").unwrap();
-        assert_eq!(reader.on_eof(), Some(HeadError::Truncated));
+        assert_eq!(reader.eof_error(), Some(HeadError::Truncated));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct TcpError {
 ///
 /// Returns `None` if there is no IP address.
 pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<Result<TcpStream, TcpError>> {
-    let mut waiting = interleave_families(addresses).into_iter();
+    let mut waiting = interleave_address_families(addresses).into_iter();
     let mut running = FuturesUnordered::new();
     let mut failure: Option<TcpError> = None;
     loop {
@@ -57,7 +57,7 @@ pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<Result<TcpStream
 
 /// Orders IP addresses so that IPv6 and IPv4 alternate, starting with the family that the resolver
 /// prefers.
-fn interleave_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+fn interleave_address_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let Some(first) = addresses.first() else {
         return vec![];
     };
@@ -105,7 +105,7 @@ mod tests {
                 vec!["1.1.1.1:1", "[::1]:1", "[::2]:1"],
             ),
         ] {
-            let order = interleave_families(&addresses(&resolved));
+            let order = interleave_address_families(&addresses(&resolved));
             assert_eq!(order, addresses(&tried), "{resolved:?}");
         }
     }

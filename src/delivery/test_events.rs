@@ -94,10 +94,14 @@ impl DispatcherHandle {
             secrets: test.secrets,
             headers: test.headers,
         };
-        let request = request::sign(parts, test.at);
+        let request = request::build_signed_request(parts, test.at);
         let request_headers =
             request::headers_for_log(&request, test.headers, test.url.host_header());
-        Ok((body, request_headers, self.send(test.url, request).await?))
+        Ok((
+            body,
+            request_headers,
+            self.send_request(test.url, request).await?,
+        ))
     }
 }
 

@@ -90,7 +90,7 @@ fn add_ca_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
 /// The reason for rejecting a certificate or handshake, if the TLS library reports only a general
 /// error.
 #[derive(Debug, thiserror::Error)]
-pub enum RejectedCertificate {
+pub enum CertificateRejection {
     #[error("the certificate is self-signed")]
     SelfSigned,
     #[error("an RSA key has fewer than 2,048 bits")]
@@ -101,8 +101,8 @@ pub enum RejectedCertificate {
     KeyMismatch,
 }
 
-impl From<RejectedCertificate> for Error {
-    fn from(reason: RejectedCertificate) -> Self {
+impl From<CertificateRejection> for Error {
+    fn from(reason: CertificateRejection) -> Self {
         CertificateError::Other(OtherError(Arc::new(reason))).into()
     }
 }
@@ -116,7 +116,7 @@ struct CertificateVerifier {
 }
 
 impl CertificateVerifier {
-    fn explain(
+    fn explain_rejection(
         &self,
         error: Error,
         end_entity: &CertificateDer<'_>,
@@ -132,7 +132,7 @@ impl CertificateVerifier {
                 if certificate.issuer() == certificate.subject()
                     && self.is_signed_by(end_entity, end_entity, server_name, now) =>
             {
-                RejectedCertificate::SelfSigned.into()
+                CertificateRejection::SelfSigned.into()
             }
             // If the TLS library doesn't accept a key, it reports an invalid signature.
             Error::InvalidCertificate(CertificateError::BadSignature)
@@ -140,16 +140,16 @@ impl CertificateVerifier {
                     || intermediates.iter().any(has_short_key)
                     || self.has_root_with_short_key(certificate.issuer()) =>
             {
-                RejectedCertificate::ShortKey.into()
+                CertificateRejection::ShortKey.into()
             }
             Error::InvalidCertificate(CertificateError::BadSignature)
                 if self.has_root_named(certificate.issuer())
                     || intermediates.iter().any(|issuer| {
-                        self.has_root_with_the_name_of_its_issuer(issuer)
+                        self.has_root_named_like_issuer(issuer)
                             && self.is_signed_by(issuer, end_entity, server_name, now)
                     }) =>
             {
-                RejectedCertificate::OtherIssuerKey.into()
+                CertificateRejection::OtherIssuerKey.into()
             }
             other => other,
         }
@@ -190,7 +190,7 @@ impl CertificateVerifier {
         self.roots_named(subject).next().is_some()
     }
 
-    fn has_root_with_the_name_of_its_issuer(&self, certificate: &CertificateDer<'_>) -> bool {
+    fn has_root_named_like_issuer(&self, certificate: &CertificateDer<'_>) -> bool {
         EndEntityCert::try_from(certificate)
             .is_ok_and(|parsed| self.has_root_named(parsed.issuer()))
     }
@@ -212,7 +212,9 @@ impl ServerCertVerifier for CertificateVerifier {
     ) -> Result<ServerCertVerified, Error> {
         self.inner
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-            .map_err(|error| self.explain(error, end_entity, intermediates, server_name, now))
+            .map_err(|error| {
+                self.explain_rejection(error, end_entity, intermediates, server_name, now)
+            })
     }
 
     fn verify_tls12_signature(
@@ -223,7 +225,7 @@ impl ServerCertVerifier for CertificateVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner
             .verify_tls12_signature(message, certificate, signature)
-            .map_err(|error| explain_handshake_signature(error, certificate))
+            .map_err(|error| explain_invalid_signature(error, certificate))
     }
 
     fn verify_tls13_signature(
@@ -234,7 +236,7 @@ impl ServerCertVerifier for CertificateVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner
             .verify_tls13_signature(message, certificate, signature)
-            .map_err(|error| explain_handshake_signature(error, certificate))
+            .map_err(|error| explain_invalid_signature(error, certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -244,13 +246,13 @@ impl ServerCertVerifier for CertificateVerifier {
 
 /// Replaces the error for an invalid handshake signature with a more specific error. The endpoint
 /// signs the handshake with the private key of its certificate.
-fn explain_handshake_signature(error: Error, certificate: &CertificateDer<'_>) -> Error {
+fn explain_invalid_signature(error: Error, certificate: &CertificateDer<'_>) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::BadSignature) if has_short_key(certificate) => {
-            RejectedCertificate::ShortKey.into()
+            CertificateRejection::ShortKey.into()
         }
         Error::InvalidCertificate(CertificateError::BadSignature) => {
-            RejectedCertificate::KeyMismatch.into()
+            CertificateRejection::KeyMismatch.into()
         }
         other => other,
     }
@@ -264,13 +266,13 @@ fn has_short_key(certificate: &CertificateDer<'_>) -> bool {
 /// Returns whether a public key (SubjectPublicKeyInfo) is an RSA key with fewer than 2,048 bits,
 /// which ring doesn't accept. The encoding of a key with 2,048 bits is about 290 bytes long.
 fn is_short_rsa_key(public_key: &[u8]) -> bool {
-    const RSA_ENCRYPTION: [u8; 11] = [
+    const RSA_ENCRYPTION_OID: [u8; 11] = [
         0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
     ];
     public_key.len() < 280
         && public_key
-            .windows(RSA_ENCRYPTION.len())
-            .any(|part| part == RSA_ENCRYPTION)
+            .windows(RSA_ENCRYPTION_OID.len())
+            .any(|part| part == RSA_ENCRYPTION_OID)
 }
 
 /// Sends no client certificate, and records that the endpoint requested one.
@@ -279,7 +281,7 @@ struct NoClientCertificate;
 
 impl ResolvesClientCert for NoClientCertificate {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let _ = PROGRESS.try_with(|progress| progress.set_client_certificate_requested());
+        let _ = PROGRESS.try_with(|progress| progress.record_client_certificate_request());
         None
     }
 
@@ -288,18 +290,18 @@ impl ResolvesClientCert for NoClientCertificate {
     }
 }
 
-/// The maximum number of bytes that [`FirstBytes`] records.
+/// The maximum number of bytes that [`FirstBytesRecorder`] records.
 const RECORDED_BYTES_MAX: usize = 20;
 
 /// A TCP connection that records the first bytes that it receives. These bytes show which protocol
 /// the port uses.
-pub struct FirstBytes {
+pub struct FirstBytesRecorder {
     tcp: TcpStream,
     received: Vec<u8>,
 }
 
-impl FirstBytes {
-    pub fn tcp(&self) -> &TcpStream {
+impl FirstBytesRecorder {
+    pub fn tcp_stream(&self) -> &TcpStream {
         &self.tcp
     }
 }
@@ -315,8 +317,8 @@ pub async fn handshake(
     config: &Arc<ClientConfig>,
     name: ServerName<'static>,
     tcp: TcpStream,
-) -> Result<TlsStream<FirstBytes>, HandshakeError> {
-    let stream = FirstBytes {
+) -> Result<TlsStream<FirstBytesRecorder>, HandshakeError> {
+    let stream = FirstBytesRecorder {
         tcp,
         received: Vec::new(),
     };
@@ -330,7 +332,7 @@ pub async fn handshake(
         })
 }
 
-impl AsyncRead for FirstBytes {
+impl AsyncRead for FirstBytesRecorder {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -345,7 +347,7 @@ impl AsyncRead for FirstBytes {
     }
 }
 
-impl AsyncWrite for FirstBytes {
+impl AsyncWrite for FirstBytesRecorder {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

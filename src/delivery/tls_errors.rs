@@ -6,14 +6,18 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 use super::response_head::excerpt;
-use super::tls::RejectedCertificate;
+use super::tls::CertificateRejection;
 use crate::clock::Timestamp;
 use crate::domain::delivery::Outcome;
 use crate::domain::tls_problem::{CertificateProblem, TlsProblem};
 
 /// Maps a TLS error to an outcome. `received` contains the first bytes that the endpoint sent, if
 /// they are known. `certificate_requested` is true if the endpoint requested a client certificate.
-pub(super) fn describe(error: &Error, received: &[u8], certificate_requested: bool) -> Outcome {
+pub(super) fn tls_error_outcome(
+    error: &Error,
+    received: &[u8],
+    certificate_requested: bool,
+) -> Outcome {
     let problem = match error {
         Error::InvalidCertificate(error) => {
             return Outcome::Certificate(certificate_problem(error));
@@ -107,23 +111,23 @@ fn certificate_problem(error: &CertificateError) -> CertificateProblem {
             now: None,
         },
         CertificateError::ExpiredContext { time, not_after } => Problem::Expired {
-            at: timestamp(not_after),
-            now: timestamp(time),
+            at: to_timestamp(not_after),
+            now: to_timestamp(time),
         },
         CertificateError::NotValidYet => Problem::NotYetValid {
             at: None,
             now: None,
         },
         CertificateError::NotValidYetContext { time, not_before } => Problem::NotYetValid {
-            at: timestamp(not_before),
-            now: timestamp(time),
+            at: to_timestamp(not_before),
+            now: to_timestamp(time),
         },
         CertificateError::NotValidForName => Problem::WrongName(vec![]),
         CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
             Problem::NoAlternativeName
         }
         CertificateError::NotValidForNameContext { presented, .. } => {
-            Problem::WrongName(presented.iter().map(|name| plain_name(name)).collect())
+            Problem::WrongName(presented.iter().map(|name| presented_name(name)).collect())
         }
         CertificateError::UnknownIssuer => Problem::UnknownIssuer,
         CertificateError::BadSignature => Problem::InvalidSignature,
@@ -138,9 +142,9 @@ fn certificate_problem(error: &CertificateError) -> CertificateProblem {
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
             signature_algorithm_id,
             ..
-        } => weak_algorithm(signature_algorithm_id)
+        } => weak_hash_function(signature_algorithm_id)
             .map_or(Problem::UnsupportedSignature, Problem::WeakSignature),
-        CertificateError::Other(other) => other_problem(&*other.0),
+        CertificateError::Other(other) => other_certificate_problem(&*other.0),
         _ => Problem::Other,
     };
     if problem == Problem::Other {
@@ -149,13 +153,13 @@ fn certificate_problem(error: &CertificateError) -> CertificateProblem {
     problem
 }
 
-fn other_problem(error: &(dyn std::error::Error + 'static)) -> CertificateProblem {
+fn other_certificate_problem(error: &(dyn std::error::Error + 'static)) -> CertificateProblem {
     use CertificateProblem as Problem;
-    match error.downcast_ref::<RejectedCertificate>() {
-        Some(RejectedCertificate::SelfSigned) => return Problem::SelfSigned,
-        Some(RejectedCertificate::ShortKey) => return Problem::ShortKey,
-        Some(RejectedCertificate::OtherIssuerKey) => return Problem::OtherIssuerKey,
-        Some(RejectedCertificate::KeyMismatch) => return Problem::KeyMismatch,
+    match error.downcast_ref::<CertificateRejection>() {
+        Some(CertificateRejection::SelfSigned) => return Problem::SelfSigned,
+        Some(CertificateRejection::ShortKey) => return Problem::ShortKey,
+        Some(CertificateRejection::OtherIssuerKey) => return Problem::OtherIssuerKey,
+        Some(CertificateRejection::KeyMismatch) => return Problem::KeyMismatch,
         None => {}
     }
     match error.downcast_ref::<webpki::Error>() {
@@ -178,27 +182,27 @@ fn other_problem(error: &(dyn std::error::Error + 'static)) -> CertificateProble
 
 /// Returns the hash function of a signature algorithm if the hash function is insecure. `id`
 /// contains the algorithm's object identifier in DER.
-fn weak_algorithm(id: &[u8]) -> Option<&'static str> {
-    const RSA_MD5: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x04];
-    const RSA_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05];
-    const ECDSA_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01];
+fn weak_hash_function(id: &[u8]) -> Option<&'static str> {
+    const RSA_MD5_OID: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x04];
+    const RSA_SHA1_OID: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05];
+    const ECDSA_SHA1_OID: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01];
     let is = |algorithm: &[u8]| id.windows(algorithm.len()).any(|part| part == algorithm);
-    if is(RSA_SHA1) || is(ECDSA_SHA1) {
+    if is(RSA_SHA1_OID) || is(ECDSA_SHA1_OID) {
         Some("SHA-1")
     } else {
-        is(RSA_MD5).then_some("MD5")
+        is(RSA_MD5_OID).then_some("MD5")
     }
 }
 
 /// Extracts the name from the TLS library's notation, such as `DnsName("a.example")`.
-fn plain_name(presented: &str) -> String {
+fn presented_name(presented: &str) -> String {
     let inner = presented
         .split_once('(')
         .and_then(|(_, rest)| rest.strip_suffix(')'));
     inner.unwrap_or(presented).trim_matches('"').to_owned()
 }
 
-fn timestamp(time: &UnixTime) -> Option<Timestamp> {
+fn to_timestamp(time: &UnixTime) -> Option<Timestamp> {
     let seconds = i64::try_from(time.as_secs()).ok()?;
     seconds.checked_mul(1000).map(Timestamp::from_millis)
 }

@@ -98,7 +98,7 @@ impl BodyChange {
 }
 
 /// Returns the change that explains the difference between two bodies; `None` if they are equal.
-pub fn compare(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
+pub fn detect_change(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
     if sent == received {
         return None;
     }
@@ -106,7 +106,7 @@ pub fn compare(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
         return Some(BodyChange::Empty);
     }
     // The order matters, because the first match is returned. The simplest explanation comes first.
-    if let Some(change) = possible_originals(received)
+    if let Some(change) = possible_original_bodies(received)
         .into_iter()
         .find_map(|(change, body)| (body == sent).then_some(change))
     {
@@ -134,7 +134,7 @@ pub fn compare(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
 }
 
 /// Returns possible originals of `received`, each with the change that explains it.
-pub fn possible_originals(received: &[u8]) -> Vec<(BodyChange, Vec<u8>)> {
+pub fn possible_original_bodies(received: &[u8]) -> Vec<(BodyChange, Vec<u8>)> {
     let mut candidates = Vec::new();
     let mut add = |change, body: Vec<u8>| {
         if body != received && !body.is_empty() {
@@ -204,13 +204,13 @@ pub fn first_difference(sent: &[u8], received: &[u8]) -> (usize, Excerpt, Excerp
         .unwrap_or_else(|| sent.len().min(received.len()));
     (
         offset,
-        Excerpt::around(sent, offset),
-        Excerpt::around(received, offset),
+        Excerpt::around_offset(sent, offset),
+        Excerpt::around_offset(received, offset),
     )
 }
 
 impl Excerpt {
-    fn around(bytes: &[u8], offset: usize) -> Self {
+    fn around_offset(bytes: &[u8], offset: usize) -> Self {
         // The difference can be inside a multibyte character. Start at the character's first byte.
         let is_continuation = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
         let start = (0..=offset)
@@ -251,11 +251,14 @@ fn escape_invisible(c: char) -> String {
 
 /// Returns the byte that Windows-1252 or Latin-1 decodes as `c`, if there is such a byte.
 fn windows_1252_byte(c: char) -> Option<u8> {
-    const CHARS_0X80_TO_0X9F: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
+    const WINDOWS_1252_0X80_TO_0X9F: &str =
+        "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
     if let Ok(byte) = u8::try_from(u32::from(c)) {
         return Some(byte);
     }
-    let index = CHARS_0X80_TO_0X9F.chars().position(|high| high == c)?;
+    let index = WINDOWS_1252_0X80_TO_0X9F
+        .chars()
+        .position(|high| high == c)?;
     u8::try_from(0x80 + index).ok()
 }
 

@@ -110,7 +110,7 @@ impl Outcome {
     }
 
     /// Returns a stable code for the failure; `None` for a success.
-    pub fn code(&self) -> Option<&'static str> {
+    pub fn error_code(&self) -> Option<&'static str> {
         Some(match self {
             Self::Delivered => return None,
             Self::Status {
@@ -130,8 +130,8 @@ impl Outcome {
                 UnreachableCause::TooManyFiles => "too_many_files",
             },
             Self::ConnectionClosed => "connection_closed",
-            Self::Certificate(problem) => problem.code(),
-            Self::Tls(problem) => problem.code(),
+            Self::Certificate(problem) => problem.error_code(),
+            Self::Tls(problem) => problem.error_code(),
             Self::TlsExpected => "tls_expected",
             Self::InvalidResponse(_) => "broken_answer",
             Self::Internal => "internal",

@@ -77,7 +77,7 @@ struct SigningSecrets {
 }
 
 impl SigningSecrets {
-    fn first_match(&self) -> Option<SigningSecret> {
+    fn first_signing_secret(&self) -> Option<SigningSecret> {
         self.hex.or(self.standard)
     }
 }
@@ -107,7 +107,7 @@ pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
     let secret = input
         .endpoint_secret
         .map(|secret| check_endpoint_secret(secret, input.secrets));
-    let (valid, finding, advice) = summarize(
+    let (valid, finding, advice) = summarize_checks(
         input,
         &signatures,
         &signing_secrets,
@@ -151,9 +151,9 @@ fn find_body_change(
     signing_secrets: &SigningSecrets,
 ) -> Option<BodyChange> {
     match &input.sent {
-        Some(sent) => body_change::compare(sent.body, input.received.body),
-        None if signing_secrets.first_match().is_some() => None,
-        None => body_change::possible_originals(input.received.body)
+        Some(sent) => body_change::detect_change(sent.body, input.received.body),
+        None if signing_secrets.first_signing_secret().is_some() => None,
+        None => body_change::possible_original_bodies(input.received.body)
             .into_iter()
             .find_map(|(change, original)| {
                 signatures.any_signing_secret(&original).map(|_| change)
@@ -162,7 +162,7 @@ fn find_body_change(
 }
 
 /// Returns three values: whether the delivery is valid, the most useful finding, and the advice.
-fn summarize(
+fn summarize_checks(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,
     signing_secrets: &SigningSecrets,
@@ -171,11 +171,11 @@ fn summarize(
     secret: Option<&Check>,
 ) -> (bool, String, String) {
     let invalid = |finding: &str, advice: &str| (false, finding.to_owned(), advice.to_owned());
-    if let Some((finding, advice)) = signatures.explain_missing() {
+    if let Some((finding, advice)) = signatures.explain_missing_signature() {
         return (false, finding, advice);
     }
     let wrong_secret = secret.filter(|check| check.result == CheckResult::Failed);
-    let Some(signer) = signing_secrets.first_match() else {
+    let Some(signer) = signing_secrets.first_signing_secret() else {
         return explain_mismatch(input, signatures, change, wrong_secret);
     };
     if let Some(check) = wrong_secret {
@@ -207,7 +207,7 @@ fn summarize(
 }
 
 /// Explains why no active secret signed the received body. Returns the same values as
-/// [`summarize`].
+/// [`summarize_checks`].
 fn explain_mismatch(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,

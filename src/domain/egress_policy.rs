@@ -174,7 +174,7 @@ impl EgressPolicy {
         match addresses_without_dns(url) {
             Some(addresses) => self.check_addresses(url, &addresses),
             // The host may resolve to an allowed IP address, where plain HTTP is allowed too.
-            None if self.allow.iter().any(|a| a.may_allow(url)) => Ok(()),
+            None if self.allow.iter().any(|a| a.can_allow(url)) => Ok(()),
             None => check_scheme(url),
         }
     }
@@ -267,7 +267,7 @@ impl AllowTarget {
     }
 
     /// Returns whether this entry can allow `url` for at least some IP addresses of its host.
-    fn may_allow(&self, url: &EndpointUrl) -> bool {
+    fn can_allow(&self, url: &EndpointUrl) -> bool {
         match self {
             Self::Net(_) => true,
             Self::Address(allowed) => allowed.port() == url.port(),

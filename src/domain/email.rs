@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     /// Each row contains spellings of one email.
-    const EQUIVALENT: [&[&str]; 5] = [
+    const EQUIVALENT_SPELLINGS: [&[&str]; 5] = [
         &[
             "ada@müller.de",
             "ada@xn--mller-kva.de",
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn all_spellings_of_an_email_are_equal() {
-        for (row, spellings) in EQUIVALENT.iter().enumerate() {
+        for (row, spellings) in EQUIVALENT_SPELLINGS.iter().enumerate() {
             for spelling in *spellings {
                 assert!(check_email(spelling).is_ok(), "{spelling:?}");
                 let normalized = normalize_email(spelling);
@@ -147,7 +147,10 @@ mod tests {
                 assert_eq!(normalized, normalize_email(&normalized), "{spelling:?}");
                 let stored = check_email(spelling).unwrap();
                 assert_eq!(normalized, normalize_email(&stored), "{spelling:?}");
-                let others = EQUIVALENT.iter().enumerate().filter(|(at, _)| *at != row);
+                let others = EQUIVALENT_SPELLINGS
+                    .iter()
+                    .enumerate()
+                    .filter(|(at, _)| *at != row);
                 for (_, other) in others {
                     assert_ne!(normalized, normalize_email(other[0]), "{spelling:?}");
                 }

@@ -95,7 +95,7 @@ pub fn feedback_updated_body(
 
 /// Renders the body of `test`. `user` is the email of the user who started the test.
 pub fn test_body(user: &str, at: Timestamp) -> Vec<u8> {
-    render(
+    render_payload(
         EventType::Test,
         at,
         TestData {
@@ -121,10 +121,10 @@ fn feedback_body(
         project: &feedback.project,
         previous_status,
     };
-    render(EventType::Topic(topic), at, data)
+    render_payload(EventType::Topic(topic), at, data)
 }
 
-fn render(event: EventType, timestamp: Timestamp, data: impl Serialize) -> Vec<u8> {
+fn render_payload(event: EventType, timestamp: Timestamp, data: impl Serialize) -> Vec<u8> {
     // Can't fail: the payload contains only strings and structs.
     serde_json::to_vec(&EventPayload {
         event: event.as_str(),

@@ -72,7 +72,8 @@ impl Outcome {
             Self::Status { status, .. } => Some(*status),
             _ => None,
         };
-        self.code().map_or("", |code| advice(code, status))
+        self.error_code()
+            .map_or("", |code| advice_for_code(code, status))
     }
 
     /// Returns the summary, followed by the advice.
@@ -119,9 +120,9 @@ impl Timeout {
     }
 }
 
-/// Returns the likely cause of a failure with this code (see [`Outcome::code`]) and how to fix it;
-/// empty for an unknown code.
-pub fn advice(code: &str, status: Option<u16>) -> &'static str {
+/// Returns the likely cause of a failure with this code (see [`Outcome::error_code`]) and how to
+/// fix it; empty for an unknown code.
+pub fn advice_for_code(code: &str, status: Option<u16>) -> &'static str {
     match code {
         "status" | "redirect" => status.map_or("", status_advice),
         "timeout" => "Respond with a 2xx first, then process the event.",
@@ -166,7 +167,7 @@ pub fn advice(code: &str, status: Option<u16>) -> &'static str {
         "broken_answer" => "Check the port, and that the program on it responds with HTTP/1.1.",
         "tls_expected" => "Use https:// in the URL.",
         "internal" => "The problem is on Miniback’s side. Its log contains the details.",
-        other => tls_problem::advice(other).unwrap_or_default(),
+        other => tls_problem::advice_for_code(other).unwrap_or_default(),
     }
 }
 
@@ -287,7 +288,7 @@ mod tests {
     #[test]
     fn claims_no_proxy_that_it_has_no_evidence_of() {
         for status in 500..=599 {
-            let advice = advice("status", Some(status));
+            let advice = advice_for_code("status", Some(status));
             assert!(!advice.contains("A proxy responded"), "{status}: {advice}");
             assert!(advice.contains(" log."), "{status}: {advice}");
         }

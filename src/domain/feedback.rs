@@ -12,13 +12,13 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use super::email;
 use super::id::{FeedbackId, ProjectId};
 use super::text::has_visible_char;
-use super::validation::{ValidationErrors, check, check_all};
+use super::validation::{ValidationErrors, check_all_fields, check_field};
 use crate::clock::Timestamp;
 
 /// The longest message, in Unicode scalar values.
 pub const MESSAGE_MAX_CHARS: usize = 10_000;
 /// The longest page URL, in bytes.
-pub const URL_MAX_BYTES: usize = 2048;
+pub const PAGE_URL_MAX_BYTES: usize = 2048;
 /// The maximum size of metadata, in bytes of compact JSON.
 pub const METADATA_MAX_BYTES: usize = 4096;
 
@@ -97,7 +97,7 @@ pub struct Feedback {
 impl Feedback {
     /// Returns the approximate size of the message, email, page URL, and metadata, in bytes.
     /// Metadata counts as 1 KiB, regardless of its size.
-    pub fn text_bytes(&self) -> usize {
+    pub fn approximate_bytes(&self) -> usize {
         let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let metadata = self.metadata.as_ref().map_or(0, |_| METADATA_MAX_BYTES / 4);
         self.message.len() + of(&self.email) + of(&self.url) + metadata
@@ -149,15 +149,15 @@ pub struct NewFeedback {
 impl NewFeedback {
     /// Validates all fields except `project`. `metadata_field` is the name of the metadata field in
     /// the request, for errors.
-    pub fn check(raw: RawFeedback, metadata_field: &str) -> Result<Self, ValidationErrors> {
-        let (message, email, url, metadata) = check_all((
-            check("message", check_message(raw.message)),
-            check(
+    pub fn validate(raw: RawFeedback, metadata_field: &str) -> Result<Self, ValidationErrors> {
+        let (message, email, url, metadata) = check_all_fields((
+            check_field("message", check_message(raw.message)),
+            check_field(
                 "email",
                 raw.email.as_deref().map(email::check_email).transpose(),
             ),
-            check("url", raw.url.map(check_page_url).transpose()),
-            check(metadata_field, raw.metadata.map(check_metadata).transpose()),
+            check_field("url", raw.url.map(check_page_url).transpose()),
+            check_field(metadata_field, raw.metadata.map(check_metadata).transpose()),
         ))?;
         Ok(Self {
             project: raw.project,
@@ -213,7 +213,7 @@ pub fn check_message(text: String) -> Result<String, FeedbackError> {
 /// Checks a page URL: `http` or `https`, at most 2,048 bytes, no spaces or control characters.
 /// Leaves the text unchanged.
 pub fn check_page_url(text: String) -> Result<String, FeedbackError> {
-    if text.len() > URL_MAX_BYTES {
+    if text.len() > PAGE_URL_MAX_BYTES {
         return Err(FeedbackError::UrlTooLong);
     }
     let has_web_scheme = text.split_once("://").is_some_and(|(scheme, _)| {

@@ -24,7 +24,7 @@ pub struct IdSequence {
 impl IdSequence {
     /// Creates a sequence that continues after `last`, the greatest ULID so far. In a new database,
     /// `last` is `None`.
-    pub fn after(last: Option<Ulid>) -> Self {
+    pub fn starting_after(last: Option<Ulid>) -> Self {
         Self {
             last: last.unwrap_or(Ulid::nil()),
         }
@@ -55,7 +55,7 @@ pub trait Id: Sized {
 }
 
 /// Returns the lowest id that can be created at `time`.
-pub fn lower_bound<T: Id>(time: Timestamp) -> String {
+pub fn lowest_id_at<T: Id>(time: Timestamp) -> String {
     let millis = u64::try_from(time.millis()).unwrap_or(0);
     format!("{}_{}", T::PREFIX, Ulid::from_parts(millis, 0))
 }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn ids_increase_even_if_the_clock_goes_backwards() {
-        let mut sequence = IdSequence::after(None);
+        let mut sequence = IdSequence::starting_after(None);
         let mut previous: FeedbackId = sequence.next(Timestamp::from_millis(1_000_000));
         for step in 0..1000_i64 {
             let id: FeedbackId = sequence.next(Timestamp::from_millis(
@@ -168,7 +168,7 @@ mod tests {
             assert!(id > previous, "{id} should be greater than {previous}");
             previous = id;
         }
-        let mut restarted = IdSequence::after(parse_ulid(previous.as_str()));
+        let mut restarted = IdSequence::starting_after(parse_ulid(previous.as_str()));
         assert!(restarted.next::<FeedbackId>(Timestamp::from_millis(0)) > previous);
     }
 

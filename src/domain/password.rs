@@ -30,7 +30,7 @@ pub fn hash(password: &str) -> Result<String, HashError> {
         version: Some(Version::V0x13.into()),
         params: ParamsString::try_from(&params).map_err(HashError)?,
         salt: Some(Salt::new(&salt).map_err(|error| HashError(error.into()))?),
-        hash: Some(compute(password, &salt, params).map_err(|error| HashError(error.into()))?),
+        hash: Some(compute_hash(password, &salt, params).map_err(|error| HashError(error.into()))?),
     };
     Ok(hash.to_string())
 }
@@ -38,19 +38,19 @@ pub fn hash(password: &str) -> Result<String, HashError> {
 /// Returns whether `password` matches the stored hash. Without a hash (an unknown account), returns
 /// false after the same time.
 pub fn verify(password: &str, stored: Option<&str>) -> bool {
-    let parsed = stored.and_then(parse);
+    let parsed = stored.and_then(parse_hash);
     let (salt, params, expected) = match &parsed {
         Some((salt, params, expected)) => (salt.as_ref(), params.clone(), Some(expected)),
         None => (&[0; SALT_LEN][..], Params::DEFAULT, None),
     };
-    let computed = compute(password, salt, params).ok();
+    let computed = compute_hash(password, salt, params).ok();
     // `Output` compares in constant time.
     computed
         .zip(expected)
         .is_some_and(|(computed, expected)| computed == *expected)
 }
 
-fn compute(password: &str, salt: &[u8], params: Params) -> Result<Output, argon2::Error> {
+fn compute_hash(password: &str, salt: &[u8], params: Params) -> Result<Output, argon2::Error> {
     let len = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
     let mut bytes = [0; Output::MAX_LENGTH];
     let bytes = bytes.get_mut(..len).ok_or(argon2::Error::OutputTooLong)?;
@@ -74,7 +74,7 @@ pub(super) fn normalize_password(password: &str) -> Cow<'_, str> {
 
 /// Parses a stored hash, and returns its salt, parameters, and expected output. Returns `None` if
 /// the hash isn't a complete Argon2id hash of version 0x13.
-fn parse(stored: &str) -> Option<(Salt, Params, Output)> {
+fn parse_hash(stored: &str) -> Option<(Salt, Params, Output)> {
     let hash = PasswordHash::new(stored).ok()?;
     if hash.algorithm != Algorithm::Argon2id.ident() || hash.version != Some(Version::V0x13.into())
     {

@@ -22,7 +22,7 @@ const AFFIX_MAX_BYTES: usize = 6;
 /// predictable password.
 const RUN_LENGTH_MIN: usize = 4;
 /// Characters that follow each other in the alphabet or on keyboards.
-const ROWS: [&str; 7] = [
+const CHARACTER_ROWS: [&str; 7] = [
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890",
     "qwertyuiop",
@@ -62,10 +62,10 @@ pub fn check_password(password: &str, email: &str) -> Result<(), PasswordError> 
     }
     let password = normalize_password(password).to_lowercase();
     let email = normalize_email(email);
-    let unit = shortest_unit(&password);
+    let unit = shortest_repeated_unit(&password);
     if password.trim().is_empty() {
         Err(PasswordError::Blank)
-    } else if is_variant(&password, |word| is_email_or_local_part(word, &email)) {
+    } else if has_matching_variant(&password, |word| is_email_or_local_part(word, &email)) {
         Err(PasswordError::Email)
     } else if is_program_name(&password) {
         Err(PasswordError::ProgramName)
@@ -73,7 +73,7 @@ pub fn check_password(password: &str, email: &str) -> Result<(), PasswordError> 
         Err(PasswordError::Repeated)
     } else if is_predictable(&password) {
         Err(PasswordError::Sequence)
-    } else if is_variant(&password, is_common) {
+    } else if has_matching_variant(&password, is_common) {
         Err(PasswordError::Common)
     } else {
         Ok(())
@@ -90,8 +90,8 @@ fn is_program_name(password: &str) -> bool {
             let rest = letters.replace(PROGRAM_NAME, "");
             let is_guessable = rest.len() <= AFFIX_MAX_BYTES
                 || is_predictable(&rest)
-                || shortest_unit(&rest).len() <= AFFIX_MAX_BYTES
-                || is_variant(&rest, is_common);
+                || shortest_repeated_unit(&rest).len() <= AFFIX_MAX_BYTES
+                || has_matching_variant(&rest, is_common);
             letters.contains(PROGRAM_NAME) && is_guessable
         })
 }
@@ -108,7 +108,7 @@ fn is_email_or_local_part(word: &str, email: &str) -> bool {
 /// Returns whether `test` returns true for the password or a variant. A variant omits a few
 /// characters or predictable sequences at the ends, replaces digits and symbols with similar
 /// letters, or both.
-fn is_variant(password: &str, test: impl Fn(&str) -> bool) -> bool {
+fn has_matching_variant(password: &str, test: impl Fn(&str) -> bool) -> bool {
     let is_affix = |c: char| !c.is_alphabetic();
     let word = password.trim_matches(is_affix);
     let affix = password.len() - word.len();
@@ -135,7 +135,7 @@ fn replace_symbols(text: &str) -> String {
 
 /// Returns the shortest prefix of `text` that, repeated, equals `text`. Returns `text` if no part
 /// is repeated.
-fn shortest_unit(text: &str) -> &str {
+fn shortest_repeated_unit(text: &str) -> &str {
     (1..text.len())
         .filter(|len| text.len().is_multiple_of(*len) && text.is_char_boundary(*len))
         .map(|len| &text[..len])
@@ -164,16 +164,16 @@ fn is_predictable(text: &str) -> bool {
     runs * RUN_LENGTH_MIN <= chars.len()
 }
 
-/// Returns the direction from a character to its neighbor in one of the [`ROWS`]: 1 for forward,
-/// and -1 for backward. Returns 0 for the same character, and `None` if the characters aren't
-/// neighbors.
+/// Returns the direction from a character to its neighbor in one of the [`CHARACTER_ROWS`]: 1 for
+/// forward, and -1 for backward. Returns 0 for the same character, and `None` if the characters
+/// aren't neighbors.
 fn direction_between(from: char, to: char) -> Option<i8> {
     if from == to {
         return Some(0);
     }
     let has_pair = |first: char, second: char| {
         let pair: String = [first, second].iter().collect();
-        ROWS.iter().any(|row| row.contains(&pair))
+        CHARACTER_ROWS.iter().any(|row| row.contains(&pair))
     };
     if has_pair(from, to) {
         Some(1)

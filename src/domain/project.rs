@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::id::ProjectId;
 use super::text::is_invisible;
-use super::validation::{LineError, check_line};
+use super::validation::{SingleLineError, check_single_line};
 use crate::clock::Timestamp;
 
 /// The longest name of a project or an API token, in Unicode scalar values.
@@ -67,8 +67,8 @@ pub enum ProjectError {
 
 /// Checks and trims the name of a project or an API token: 1 to 100 characters, at least one of
 /// them visible, no control characters.
-pub fn check_name(text: &str) -> Result<String, LineError> {
-    check_line("name", text, 1..=NAME_MAX_CHARS)
+pub fn check_name(text: &str) -> Result<String, SingleLineError> {
+    check_single_line("name", text, 1..=NAME_MAX_CHARS)
 }
 
 /// Checks a slug: `[a-z0-9-]{1,64}`.
@@ -136,7 +136,7 @@ pub fn check_origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
 
 /// Returns the origin of an `http` or `https` URL, in the format of the `Origin` header. Returns
 /// `None` for any other text.
-pub fn origin_of(url: &str) -> Option<String> {
+pub fn parse_origin(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     let is_web = matches!(url.scheme(), "http" | "https");
     is_web.then(|| url.origin().ascii_serialization())

@@ -46,7 +46,7 @@ impl RetrySchedule {
     ///
     /// `jitter` (0 to 1) extends the additional delays of `patient` by up to 10%, so that
     /// deliveries that failed together aren't retried together. The standard delays are exact.
-    pub fn delay(
+    pub fn next_delay(
         &self,
         retries: RetryPolicy,
         failed_attempts: usize,
@@ -95,14 +95,17 @@ mod tests {
         let schedule = schedule_of(&[1, 5, 15]);
         let delay = |attempts| {
             schedule
-                .delay(RetryPolicy::Standard, attempts, 1.0)
+                .next_delay(RetryPolicy::Standard, attempts, 1.0)
                 .map(|delay| delay.as_millis())
         };
         assert_eq!(
             [1, 2, 3, 4].map(delay),
             [Some(1_000), Some(5_000), Some(15_000), None]
         );
-        assert_eq!(schedule_of(&[]).delay(RetryPolicy::Standard, 1, 0.0), None);
+        assert_eq!(
+            schedule_of(&[]).next_delay(RetryPolicy::Standard, 1, 0.0),
+            None
+        );
     }
 
     #[test]
@@ -110,7 +113,7 @@ mod tests {
         let schedule = schedule_of(&[1, 5, 15]);
         let due = |attempts, jitter| {
             schedule
-                .delay(RetryPolicy::Patient, attempts, jitter)
+                .next_delay(RetryPolicy::Patient, attempts, jitter)
                 .map(|delay| delay.as_secs())
         };
         assert_eq!(due(3, 1.0), Some(15));

@@ -21,7 +21,7 @@ use normalized_text::{NormalizedText, is_double_quote};
 /// The longest query, in characters.
 pub const QUERY_MAX_CHARS: usize = 200;
 /// Maximum number of different words in a query. A phrase in quotes counts as one word.
-pub const WORDS_MAX: usize = 16;
+pub const QUERY_WORDS_MAX: usize = 16;
 /// Maximum number of highlights per text.
 const HIGHLIGHTS_MAX: usize = 200;
 /// Maximum length of an n-gram, in characters. Shorter n-grams exist only where a short word can
@@ -83,7 +83,7 @@ impl SearchQuery {
                 words.push(word);
             }
         }
-        if words.len() > WORDS_MAX {
+        if words.len() > QUERY_WORDS_MAX {
             return Err(SearchError::TooManyWords);
         }
         Ok((!words.is_empty()).then(|| Self {

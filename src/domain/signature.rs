@@ -31,7 +31,7 @@ pub fn sign_standard(secret: &Secret, id: &str, timestamp: i64, body: &[u8]) -> 
 }
 
 /// Returns whether `entry`, one entry of `webhook-signature`, is valid. Compares in constant time.
-pub(super) fn is_valid_standard_entry(
+pub(super) fn is_valid_standard_signature(
     secret: &Secret,
     (id, timestamp): (&str, i64),
     body: &[u8],

@@ -72,7 +72,7 @@ pub enum CertificateProblem {
 }
 
 impl TlsProblem {
-    pub const fn code(&self) -> &'static str {
+    pub const fn error_code(&self) -> &'static str {
         match self {
             Self::PlainHttp => "tls_plain_http",
             Self::NotTls(_) => "tls_not_spoken",
@@ -113,7 +113,7 @@ impl TlsProblem {
 }
 
 impl CertificateProblem {
-    pub const fn code(&self) -> &'static str {
+    pub const fn error_code(&self) -> &'static str {
         match self {
             Self::Expired { .. } => "certificate_expired",
             Self::NotYetValid { .. } => "certificate_not_yet_valid",
@@ -220,8 +220,8 @@ fn describe_machine_date(now: Option<Timestamp>) -> String {
 
 /// Joins names: `a.example and b.example`. Lists at most 5 names, and the number of the others.
 fn list_names(names: &[String]) -> String {
-    const NAMES_SHOWN: usize = 5;
-    let (shown, rest) = names.split_at(names.len().min(NAMES_SHOWN));
+    const NAMES_SHOWN_MAX: usize = 5;
+    let (shown, rest) = names.split_at(names.len().min(NAMES_SHOWN_MAX));
     match (shown, rest.len()) {
         ([first @ .., last], 0) if !first.is_empty() => format!("{} and {last}", first.join(", ")),
         (_, 0) => shown.join(""),
@@ -231,7 +231,7 @@ fn list_names(names: &[String]) -> String {
 
 /// Returns the cause of a TLS failure with this code, and how to fix it. Returns `None` for an
 /// unknown code.
-pub fn advice(code: &str) -> Option<&'static str> {
+pub fn advice_for_code(code: &str) -> Option<&'static str> {
     Some(match code {
         "tls_plain_http" => {
             "Use the port on which your server offers HTTPS. For plain HTTP on localhost, use http:// in the URL."

@@ -43,20 +43,20 @@ impl ValidationErrors {
 /// The reason a single-line text is invalid. The message is for the person who entered the text.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct LineError(String);
+pub struct SingleLineError(String);
 
 /// Checks and trims a single-line text, such as a name. The text can't contain control characters
 /// or line separators. If it isn't empty, it must contain a visible character.
 ///
 /// `label` is the name of the text in messages. `chars` is the allowed length, in Unicode scalar
 /// values.
-pub fn check_line(
+pub fn check_single_line(
     label: &str,
     text: &str,
     chars: RangeInclusive<usize>,
-) -> Result<String, LineError> {
+) -> Result<String, SingleLineError> {
     let (text, (min, max)) = (text.trim(), chars.into_inner());
-    Err(LineError(match text.chars().count() {
+    Err(SingleLineError(match text.chars().count() {
         _ if text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) => {
             format!("The {label} contains a control character.")
         }
@@ -70,28 +70,31 @@ pub fn check_line(
 }
 
 /// Returns the value, or converts the error to a validation error for `field`.
-pub fn check<T, E: Display>(field: &str, result: Result<T, E>) -> Result<T, ValidationErrors> {
+pub fn check_field<T, E: Display>(
+    field: &str,
+    result: Result<T, E>,
+) -> Result<T, ValidationErrors> {
     result.map_err(|error| ValidationErrors::for_field(field, error))
 }
 
 /// Returns the values of all checks in a tuple, or the errors of every failed check.
-pub fn check_all<C: Checks>(checks: C) -> Result<C::Values, ValidationErrors> {
-    checks.collect()
+pub fn check_all_fields<R: FieldResults>(results: R) -> Result<R::ValidValues, ValidationErrors> {
+    results.collect()
 }
 
-/// A tuple of results of [`check`].
-pub trait Checks {
-    type Values;
+/// A tuple of results of [`check_field`].
+pub trait FieldResults {
+    type ValidValues;
 
-    fn collect(self) -> Result<Self::Values, ValidationErrors>;
+    fn collect(self) -> Result<Self::ValidValues, ValidationErrors>;
 }
 
-macro_rules! impl_checks {
+macro_rules! impl_field_results {
     ($($type:ident $value:ident),+) => {
-        impl<$($type),+> Checks for ($(Result<$type, ValidationErrors>,)+) {
-            type Values = ($($type,)+);
+        impl<$($type),+> FieldResults for ($(Result<$type, ValidationErrors>,)+) {
+            type ValidValues = ($($type,)+);
 
-            fn collect(self) -> Result<Self::Values, ValidationErrors> {
+            fn collect(self) -> Result<Self::ValidValues, ValidationErrors> {
                 match self {
                     ($(Ok($value),)+) => Ok(($($value,)+)),
                     ($($value,)+) => {
@@ -104,13 +107,13 @@ macro_rules! impl_checks {
     };
 }
 
-impl_checks!(A a, B b);
-impl_checks!(A a, B b, C c);
-impl_checks!(A a, B b, C c, D d);
-impl_checks!(A a, B b, C c, D d, E e);
-impl_checks!(A a, B b, C c, D d, E e, F f);
-impl_checks!(A a, B b, C c, D d, E e, F f, G g);
-impl_checks!(A a, B b, C c, D d, E e, F f, G g, H h);
+impl_field_results!(A a, B b);
+impl_field_results!(A a, B b, C c);
+impl_field_results!(A a, B b, C c, D d);
+impl_field_results!(A a, B b, C c, D d, E e);
+impl_field_results!(A a, B b, C c, D d, E e, F f);
+impl_field_results!(A a, B b, C c, D d, E e, F f, G g);
+impl_field_results!(A a, B b, C c, D d, E e, F f, G g, H h);
 
 #[cfg(test)]
 mod tests {
@@ -122,13 +125,14 @@ mod tests {
 
     #[test]
     fn returns_all_values_or_all_errors() {
-        let valid = |value: u8| check::<_, &str>("valid", Ok(value));
-        let invalid = |field| check::<u8, _>(field, Err("invalid"));
-        assert_eq!(check_all((valid(1), valid(2))), Ok((1, 2)));
-        let errors = check_all((invalid("a"), valid(2), invalid("b"))).unwrap_err();
+        let valid = |value: u8| check_field::<_, &str>("valid", Ok(value));
+        let invalid = |field| check_field::<u8, _>(field, Err("invalid"));
+        assert_eq!(check_all_fields((valid(1), valid(2))), Ok((1, 2)));
+        let errors = check_all_fields((invalid("a"), valid(2), invalid("b"))).unwrap_err();
         assert_eq!(fields(&errors), ["a", "b"]);
         let nested =
-            check_all((check_all((invalid("a"), invalid("b"))), invalid("c"))).unwrap_err();
+            check_all_fields((check_all_fields((invalid("a"), invalid("b"))), invalid("c")))
+                .unwrap_err();
         assert_eq!(fields(&nested), ["a", "b", "c"]);
     }
 }

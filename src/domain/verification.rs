@@ -70,8 +70,9 @@ pub fn verify(
         .trim()
         .parse()
         .map_err(|_| VerificationError::StandardSignature)?;
-    let is_valid =
-        |entry| signature::is_valid_standard_entry(secret, (&id, timestamp), received.body, entry);
+    let is_valid = |entry| {
+        signature::is_valid_standard_signature(secret, (&id, timestamp), received.body, entry)
+    };
     if !signatures.split(' ').any(is_valid) {
         return Err(VerificationError::StandardSignature);
     }
@@ -90,7 +91,7 @@ pub(super) fn is_signed_by(secret: &Secret, body: &[u8], signature: &[u8]) -> bo
 }
 
 fn explain_mismatch(body: &[u8], secret: &Secret, signature: &[u8]) -> VerificationError {
-    body_change::possible_originals(body)
+    body_change::possible_original_bodies(body)
         .into_iter()
         .find(|(_, original)| is_signed_by(secret, original, signature))
         .map_or(VerificationError::WrongSecretOrBody, |(change, _)| {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::endpoint_url::EndpointUrl;
 use super::id::{ProjectId, WebhookId};
 use super::secret::Secret;
-use super::validation::{LineError, check_line};
+use super::validation::{SingleLineError, check_single_line};
 use crate::clock::Timestamp;
 
 /// The maximum number of webhooks.
@@ -16,7 +16,7 @@ pub const WEBHOOKS_MAX: usize = 100;
 /// The longest description, in Unicode scalar values.
 pub const DESCRIPTION_MAX_CHARS: usize = 200;
 /// The maximum number of custom headers of a webhook.
-pub const HEADERS_MAX: usize = 10;
+pub const CUSTOM_HEADERS_MAX: usize = 10;
 /// The longest value of a custom header, in bytes.
 pub const HEADER_VALUE_MAX_BYTES: usize = 1024;
 /// The longest overlap of a rotation, in hours (one week).
@@ -190,7 +190,7 @@ pub struct WebhookPatch {
 /// setting.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WebhookError {
-    #[error("A webhook can have at most {HEADERS_MAX} headers.")]
+    #[error("A webhook can have at most {CUSTOM_HEADERS_MAX} headers.")]
     TooManyHeaders,
     #[error(
         "“{0}” isn’t a valid header name. Use at most 64 letters, digits, hyphens, and underscores."
@@ -211,8 +211,8 @@ pub enum WebhookError {
 }
 
 /// Checks and trims a description: at most 200 characters, no control characters.
-pub fn check_description(text: &str) -> Result<String, LineError> {
-    check_line("description", text, 0..=DESCRIPTION_MAX_CHARS)
+pub fn check_description(text: &str) -> Result<String, SingleLineError> {
+    check_single_line("description", text, 0..=DESCRIPTION_MAX_CHARS)
 }
 
 /// Checks the length of an overlap: at most 168 hours. 0 means an immediate rotation.
@@ -234,8 +234,10 @@ pub fn normalize_topics(list: &[Topic]) -> Vec<Topic> {
 
 /// Checks the number, names, and values of custom headers. The value `None` means the stored value,
 /// which isn't checked again.
-pub fn check_headers(headers: &BTreeMap<String, Option<String>>) -> Result<(), WebhookError> {
-    if headers.len() > HEADERS_MAX {
+pub fn check_custom_headers(
+    headers: &BTreeMap<String, Option<String>>,
+) -> Result<(), WebhookError> {
+    if headers.len() > CUSTOM_HEADERS_MAX {
         return Err(WebhookError::TooManyHeaders);
     }
     let mut seen: Vec<String> = Vec::new();
@@ -249,7 +251,7 @@ pub fn check_headers(headers: &BTreeMap<String, Option<String>>) -> Result<(), W
         {
             return Err(WebhookError::InvalidHeaderName(name.clone()));
         }
-        if is_reserved(&lowercase_name) {
+        if is_reserved_header(&lowercase_name) {
             return Err(WebhookError::ReservedHeader(name.clone()));
         }
         if seen.contains(&lowercase_name) {
@@ -270,8 +272,8 @@ pub fn check_headers(headers: &BTreeMap<String, Option<String>>) -> Result<(), W
 
 /// Returns whether a name can't be used for a custom header. Miniback sets these headers, or HTTP
 /// uses them for framing, routing, or negotiation (RFC 9110, RFC 9112).
-fn is_reserved(lowercase_name: &str) -> bool {
-    const RESERVED_NAMES: [&str; 15] = [
+fn is_reserved_header(lowercase_name: &str) -> bool {
+    const RESERVED_HEADER_NAMES: [&str; 15] = [
         "host",
         "date",
         "user-agent",
@@ -288,7 +290,7 @@ fn is_reserved(lowercase_name: &str) -> bool {
         "proxy-authorization",
         "forwarded",
     ];
-    RESERVED_NAMES.contains(&lowercase_name)
+    RESERVED_HEADER_NAMES.contains(&lowercase_name)
         || lowercase_name.starts_with("content-")
         || lowercase_name.starts_with("x-miniback-")
         || lowercase_name.starts_with("x-forwarded-")
@@ -316,29 +318,35 @@ mod tests {
             "Transfer-Encoding",
         ] {
             assert_eq!(
-                check_headers(&one_header(name, "x")),
+                check_custom_headers(&one_header(name, "x")),
                 Err(WebhookError::ReservedHeader(name.to_owned()))
             );
         }
         assert_eq!(
-            check_headers(&one_header("Authorization", "Bearer abc")),
+            check_custom_headers(&one_header("Authorization", "Bearer abc")),
             Ok(())
         );
         for name in ["", "a b", "a:b", "a\r\nb", "ü"] {
-            assert!(check_headers(&one_header(name, "x")).is_err(), "{name:?}");
+            assert!(
+                check_custom_headers(&one_header(name, "x")).is_err(),
+                "{name:?}"
+            );
         }
         for value in ["a\r\nX: b", "a\0", " a", "ü", &"a".repeat(1025)] {
             assert!(
-                check_headers(&one_header("X-Key", value)).is_err(),
+                check_custom_headers(&one_header("X-Key", value)).is_err(),
                 "{value:?}"
             );
         }
         let twice = BTreeMap::from([("X-Key".to_owned(), None), ("x-key".to_owned(), None)]);
         assert!(matches!(
-            check_headers(&twice),
+            check_custom_headers(&twice),
             Err(WebhookError::DuplicateHeader(_))
         ));
         let eleven = (0..11).map(|i| (format!("X-{i}"), None)).collect();
-        assert_eq!(check_headers(&eleven), Err(WebhookError::TooManyHeaders));
+        assert_eq!(
+            check_custom_headers(&eleven),
+            Err(WebhookError::TooManyHeaders)
+        );
     }
 }

@@ -87,7 +87,7 @@ mod tests {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
     fn clock() -> (Clock, ManualClock) {
-        let manual = ManualClock::at(START);
+        let manual = ManualClock::starting_at(START);
         (Clock::manual(&manual), manual)
     }
 
@@ -125,7 +125,7 @@ mod tests {
         ] {
             let (clock, manual) = clock();
             manual.advance(AGE_MIN);
-            manual.set(to);
+            manual.set_wall_clock(to);
             let jump = clock.pending_jump().unwrap();
             assert_eq!(clock.follow(jump, || Ok::<_, ()>(())), Ok(()));
             assert_eq!(tokens.check(&token, &clock), Ok(()), "{to}");

@@ -43,7 +43,7 @@ use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, RawFeedback
 use crate::domain::id::{FeedbackId, IdSequence};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::rate_limit::RateLimits;
-use crate::domain::validation::{ValidationErrors, check, check_all};
+use crate::domain::validation::{ValidationErrors, check_all_fields, check_field};
 use crate::server::rate_limit_headers::{RateLimitExceeded, RemainingQuota};
 use crate::server::request_origin::is_own_origin;
 use crate::server::{AppState, tokens};
@@ -182,7 +182,7 @@ fn feedback_receipt(feedback: &Feedback) -> String {
 
 /// Returns a receipt for discarded spam. It looks like the receipt of stored feedback.
 fn honeypot_receipt(clock: &Clock) -> String {
-    let id: FeedbackId = IdSequence::after(None).next(clock.now());
+    let id: FeedbackId = IdSequence::starting_after(None).next(clock.now());
     SubmissionReceipt {
         id: &id,
         status: FeedbackStatus::New,
@@ -262,10 +262,10 @@ impl Intake {
         let token = submission
             .stamp
             .map_or(Ok(()), |token| self.form_tokens.check(&token, &app.clock));
-        let (project, feedback, ()) = check_all((
-            check(PROJECT_FIELD, project),
-            NewFeedback::check(raw, "context"),
-            check("stamp", token),
+        let (project, feedback, ()) = check_all_fields((
+            check_field(PROJECT_FIELD, project),
+            NewFeedback::validate(raw, "context"),
+            check_field("stamp", token),
         ))?;
         let idempotency = submission.idempotency_key.map(|key| IdempotencyKey {
             owner: feedback.project.clone(),

@@ -70,7 +70,7 @@ impl IntakeLimits {
         &self,
         ip_address: IpAddr,
     ) -> Result<CountedRequest, RateLimitExceeded> {
-        let now = self.clock.monotonic();
+        let now = self.clock.monotonic_time();
         let mut state = self.lock();
         let client = hash_ip_address(&state.salt, ip_address);
         if let Some(exceeded) = find_exceeded(&state.ip_addresses, &client, now) {
@@ -91,7 +91,7 @@ impl IntakeLimits {
         mut request: CountedRequest,
         project: &ProjectId,
     ) -> Result<CountedRequest, RateLimitExceeded> {
-        let now = self.clock.monotonic();
+        let now = self.clock.monotonic_time();
         let mut state = self.lock();
         if let Err(exceeded) = state.check_project(project, request.client, now) {
             state.undo(&request);
@@ -219,7 +219,7 @@ mod tests {
     use crate::domain::id::Id;
 
     fn limits(per_ip_address: &str, per_project: &str) -> (IntakeLimits, ManualClock) {
-        let clock = ManualClock::at(Timestamp::from_millis(1_767_225_600_000));
+        let clock = ManualClock::starting_at(Timestamp::from_millis(1_767_225_600_000));
         let limits = IntakeLimits::new(
             Clock::manual(&clock),
             &per_ip_address.parse().unwrap(),

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Timestamp;
-use crate::domain::project::origin_of;
+use crate::domain::project::parse_origin;
 
 /// Maximum number of origins in memory.
 const LOADS_MAX: usize = 20;
@@ -26,7 +26,7 @@ pub struct ScriptLoad {
 impl ScriptLoads {
     /// Records that the origin of `referrer`, the value of a `Referer` header, loaded the script.
     pub(super) fn record(&self, referrer: &str, at: Timestamp) {
-        let Some(origin) = origin_of(referrer) else {
+        let Some(origin) = parse_origin(referrer) else {
             return;
         };
         let mut loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);

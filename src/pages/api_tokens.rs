@@ -17,7 +17,7 @@ use super::framework::page_error::PageError;
 use crate::domain::account::{ApiToken, Scope};
 use crate::domain::id::TokenId;
 use crate::domain::project;
-use crate::domain::validation::{check, check_all};
+use crate::domain::validation::{check_all_fields, check_field};
 use crate::server::security_events::set_subject;
 use crate::server::tokens;
 use crate::store::UserError;
@@ -117,9 +117,9 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, PageError> {
     let scope = fields.get("scope").parse::<Scope>();
     let selected_scope = *scope.as_ref().unwrap_or(&Scope::Full);
-    let (name, scope) = match check_all((
-        check("name", project::check_name(fields.get("name"))),
-        check("scope", scope),
+    let (name, scope) = match check_all_fields((
+        check_field("name", project::check_name(fields.get("name"))),
+        check_field("scope", scope),
     )) {
         Ok(checked) => checked,
         Err(errors) => {

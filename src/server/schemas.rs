@@ -5,7 +5,7 @@ use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, 
 
 use crate::domain::email::EMAIL_MAX_BYTES;
 use crate::domain::endpoint_url::URL_MAX_CHARS;
-use crate::domain::feedback::{MESSAGE_MAX_CHARS, URL_MAX_BYTES};
+use crate::domain::feedback::{MESSAGE_MAX_CHARS, PAGE_URL_MAX_BYTES};
 use crate::domain::project::NAME_MAX_CHARS;
 use crate::domain::webhook::DESCRIPTION_MAX_CHARS;
 
@@ -38,7 +38,7 @@ pub fn page_url() -> Object {
         .description(Some(
             "The URL of the page that the feedback is about: http or https.",
         ))
-        .max_length(Some(URL_MAX_BYTES))
+        .max_length(Some(PAGE_URL_MAX_BYTES))
         .pattern(Some("^[Hh][Tt][Tt][Pp][Ss]?://"))
         .examples([json!("https://example.com/checkout")])
         .build()

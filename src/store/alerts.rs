@@ -15,7 +15,7 @@ use super::db::sql;
 use super::db::writer::WriteTx;
 use crate::clock::Timestamp;
 use crate::domain::alert::{
-    self, ALERT_AFTER, ALERT_AFTER_FAILURES, AlertData, AlertEvent, AlertedWebhook, LastFailure,
+    self, ALERT_AFTER_FAILURES, ALERT_DELAY, AlertData, AlertEvent, AlertedWebhook, LastFailure,
 };
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{AlertId, WebhookId};
@@ -106,7 +106,7 @@ fn insert_due_alerts(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(
         "SELECT * FROM webhooks WHERE {FAILING_WITHOUT_ALERT}
          AND (failing_since <= ?1 OR consecutive_failures >= ?2) ORDER BY id"
     );
-    let limits = params![now.minus(ALERT_AFTER), ALERT_AFTER_FAILURES];
+    let limits = params![now.minus(ALERT_DELAY), ALERT_AFTER_FAILURES];
     let failing = sql::query_all(tx, &failing, limits, |row| {
         alert_data_from_row(row, "failing_since", public_url)
     })?;
@@ -171,7 +171,7 @@ fn due_alerts(connection: &Connection) -> Result<DueAlerts, StoreError> {
     let failing_since: Option<Timestamp> = sql::query_value(connection, &failing_since, [])?;
     Ok(DueAlerts {
         first,
-        next_check_at: failing_since.map(|since| since.plus(ALERT_AFTER)),
+        next_check_at: failing_since.map(|since| since.plus(ALERT_DELAY)),
     })
 }
 

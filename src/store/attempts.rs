@@ -191,7 +191,7 @@ fn compute_next_state(
     let due_at = if is_pending && !is_success && !finished.is_test {
         let failed_attempts = before.round_attempts + 1;
         schedule
-            .delay(before.retry_policy, failed_attempts, finished.jitter)
+            .next_delay(before.retry_policy, failed_attempts, finished.jitter)
             .map(|delay| ended_at.plus(delay))
     } else {
         None

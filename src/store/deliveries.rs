@@ -278,7 +278,7 @@ pub(super) fn insert_attempt(
             response.map(|response| response.status),
             // The error may contain a redirect URL or an invalid response that quotes the feedback.
             attempt.error.as_ref().filter(|_| keep_content),
-            result.outcome.code(),
+            result.outcome.error_code(),
             keep_content.then_some(Json(&attempt.request_headers)),
             content.map(|response| Json(&response.headers)),
             content.map(|response| &response.body),

@@ -224,7 +224,7 @@ fn read_batch(
         has_more = batch.items.len() >= page.limit || bytes >= max_bytes;
         if !has_more {
             let feedback = feedback_from_row(row)?;
-            bytes += feedback.text_bytes();
+            bytes += feedback.approximate_bytes();
             batch.items.push(feedback);
         }
         Ok::<_, StoreError>(!has_more)

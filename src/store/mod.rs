@@ -106,7 +106,7 @@ impl Store {
         if lock.is_some() {
             integrity_check::check_integrity(&connection, &path, &health)?;
         }
-        let ids = IdSequence::after(sql::max_ulid(&connection)?);
+        let ids = IdSequence::starting_after(sql::max_ulid(&connection)?);
         let notifiers = writer::CommitNotifiers::new(clock.now());
         let failed = |error: &dyn std::fmt::Display| {
             tracing::debug!(%error, "opening the database connections failed");

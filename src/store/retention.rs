@@ -91,9 +91,9 @@ struct RecentIds {
 impl RecentIds {
     fn created_since<T: Id>(time: Timestamp, now: Timestamp) -> Self {
         Self {
-            first: id::lower_bound::<T>(time),
+            first: id::lowest_id_at::<T>(time),
             // Exclude ids from the future, which were created while the clock was ahead.
-            last: id::lower_bound::<T>(now.plus(Duration::from_millis(1))),
+            last: id::lowest_id_at::<T>(now.plus(Duration::from_millis(1))),
         }
     }
 

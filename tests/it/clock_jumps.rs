@@ -107,7 +107,7 @@ fn a_wait_that_starts_with_the_jump_counts_from_the_new_time() {
         let app = InProcess::start(&["--retry-delays", "30s"]);
         let clock = app.clock.clone();
         let receiver = Receiver::script(move |_| {
-            clock.set(Timestamp::from_millis(START + by));
+            clock.set_wall_clock(Timestamp::from_millis(START + by));
             Reply::status(500)
         });
         let api = app.api();

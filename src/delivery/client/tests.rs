@@ -16,13 +16,13 @@ const LONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// A time limit for tests that wait until it expires.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+const NO_CONTENT_RESPONSE: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
-fn sender_with(timeout: Duration) -> HttpSender {
+fn sender_with_timeout(timeout: Duration) -> HttpSender {
     HttpSender::new(Arc::new(tls_config(&[]).unwrap()), Arc::default(), timeout)
 }
 
-fn url_of(text: &str) -> EndpointUrl {
+fn parse_url(text: &str) -> EndpointUrl {
     EndpointUrl::parse(text).unwrap()
 }
 
@@ -40,8 +40,11 @@ fn request() -> SignedRequest {
     }
 }
 
-fn endpoint(server: &Server, timeout: Duration) -> EndpointClient {
-    sender_with(timeout).client_for(&url_of(&format!("http://{}/a/b?x={{1}}#f", server.address)))
+fn endpoint_client(server: &Server, timeout: Duration) -> EndpointClient {
+    sender_with_timeout(timeout).client_for(&parse_url(&format!(
+        "http://{}/a/b?x={{1}}#f",
+        server.address
+    )))
 }
 
 /// Makes one attempt at an endpoint that responds with `text` and then closes the connection.
@@ -50,7 +53,9 @@ async fn attempt_with_response(text: impl AsRef<[u8]> + Send + Sync + 'static) -
         write(peer, &text);
         false
     });
-    endpoint(&server, LONG_TIMEOUT).attempt(&request()).await
+    endpoint_client(&server, LONG_TIMEOUT)
+        .attempt(&request())
+        .await
 }
 
 /// Asserts that an attempt succeeded, and returns its response.
@@ -61,8 +66,10 @@ fn successful_response(result: AttemptResult) -> EndpointResponse {
 
 #[actix_rt::test]
 async fn sends_exactly_the_signed_request() {
-    let server = Server::start(|_, peer| write(peer, NO_CONTENT));
-    let result = endpoint(&server, LONG_TIMEOUT).attempt(&request()).await;
+    let server = Server::start(|_, peer| write(peer, NO_CONTENT_RESPONSE));
+    let result = endpoint_client(&server, LONG_TIMEOUT)
+        .attempt(&request())
+        .await;
     assert_eq!(result.outcome, Outcome::Delivered);
     let requests = server.requests();
     let (head, body) = requests[0].split_once("\r\n\r\n").unwrap();
@@ -90,8 +97,8 @@ async fn sends_exactly_the_signed_request() {
 
 #[actix_rt::test]
 async fn sends_a_content_length_for_large_and_empty_bodies() {
-    let server = Server::start(|_, peer| write(peer, NO_CONTENT));
-    let endpoint = endpoint(&server, LONG_TIMEOUT);
+    let server = Server::start(|_, peer| write(peer, NO_CONTENT_RESPONSE));
+    let endpoint = endpoint_client(&server, LONG_TIMEOUT);
     for length in [0, 300_000] {
         let mut request = request();
         request.body = vec![b'x'; length];
@@ -101,5 +108,5 @@ async fn sends_a_content_length_for_large_and_empty_bodies() {
         assert!(request.contains(&format!("\r\nContent-Length: {length}\r\n")));
         assert!(!request.to_lowercase().contains("transfer-encoding"));
     }
-    assert_eq!(server.connections(), 1);
+    assert_eq!(server.connection_count(), 1);
 }

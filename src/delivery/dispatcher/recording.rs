@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Completion, Dispatcher, STORE_RETRY_DELAY};
+use super::{Dispatcher, STORE_RETRY_DELAY, TaskCompletion};
 use crate::store::{DeliveryUpdate, FinishedAttempt, StoreError};
 
 /// The maximum number of attempts in one commit. Larger commits would delay other writes.
@@ -26,7 +26,7 @@ impl Dispatcher {
         self.tasks.push(Box::pin(async move {
             tokio::time::sleep(delay).await;
             let result = store.record_attempts(batch.clone(), schedule).await;
-            Completion::Recording(batch, result)
+            TaskCompletion::Recording(batch, result)
         }));
     }
 
@@ -67,7 +67,7 @@ impl Dispatcher {
             let Some(queue) = self.queues.get_mut(&finished.webhook) else {
                 continue;
             };
-            queue.release_recorded(
+            queue.release_recorded_delivery(
                 &finished.delivery,
                 !record.is_success(),
                 record.hold.is_some(),
@@ -78,10 +78,10 @@ impl Dispatcher {
             };
             tracing::debug!(
                 webhook = %finished.webhook,
-                host = queue.host(),
+                host = queue.host_and_port(),
                 delivery = %finished.delivery,
                 state = update.state.as_str(),
-                code = record.result.outcome.code(),
+                code = record.result.outcome.error_code(),
                 ms = record.result.duration.as_millis(),
                 "attempt"
             );

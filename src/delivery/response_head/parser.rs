@@ -45,8 +45,8 @@ pub fn parse(head: &[u8]) -> Result<ParsedHead, HeadError> {
     // The status allows no body, but the headers announce a body. Don't reuse the connection,
     // because the next bytes could be this body.
     let is_contradictory = framing == Framing::Empty
-        && values(&headers, "content-length")
-            .chain(values(&headers, "transfer-encoding"))
+        && header_values(&headers, "content-length")
+            .chain(header_values(&headers, "transfer-encoding"))
             .any(|value| value != "0");
     let keep_alive = !has("close")
         && (!is_http_1_0 || has("keep-alive"))
@@ -115,7 +115,7 @@ fn parse_status_line(line: &[u8]) -> Result<(u8, u16), HeadError> {
 fn parse_headers<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::new();
     for line in lines {
-        let line = decode(line);
+        let line = decode_line(line);
         if line.starts_with([' ', '\t']) {
             // Ignore a folded line that has no header before it.
             if let Some((_, value)) = headers.last_mut() {
@@ -134,7 +134,7 @@ fn parse_headers<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<(String, Stri
 
 /// Decodes a line as UTF-8 or, if it isn't valid UTF-8, as Latin-1. Replaces NUL and CR with a
 /// space (RFC 9110, section 5.5).
-fn decode(line: &[u8]) -> String {
+fn decode_line(line: &[u8]) -> String {
     let text = match std::str::from_utf8(line) {
         Ok(text) => text.to_owned(),
         Err(_) => line.iter().map(|byte| char::from(*byte)).collect(),
@@ -142,7 +142,7 @@ fn decode(line: &[u8]) -> String {
     text.replace(['\0', '\r'], " ")
 }
 
-fn values<'a>(
+fn header_values<'a>(
     headers: &'a [(String, String)],
     name: &'static str,
 ) -> impl Iterator<Item = &'a str> {
@@ -154,7 +154,7 @@ fn values<'a>(
 
 /// Returns the items of a header whose value is a list, in lower case. The header can be repeated.
 fn list_items(headers: &[(String, String)], name: &'static str) -> impl Iterator<Item = String> {
-    values(headers, name)
+    header_values(headers, name)
         .flat_map(|value| value.split(','))
         .map(|item| item.trim().to_ascii_lowercase())
         .filter(|item| !item.is_empty())

@@ -2,21 +2,21 @@
 
 use super::*;
 
-const SENT: &str = r#"{"event":"feedback.created","timestamp":"2025-10-31T12:34:56.789Z","data":{"feedback":{"id":"fb_1","message":"Grüße – „so“\n","status":"NEW","createdAt":"2025-10-31T12:34:56.789Z"},"project":{"id":"prj_1","name":"Shop","slug":"shop"}}}"#;
+const SENT_BODY: &str = r#"{"event":"feedback.created","timestamp":"2025-10-31T12:34:56.789Z","data":{"feedback":{"id":"fb_1","message":"Grüße – „so“\n","status":"NEW","createdAt":"2025-10-31T12:34:56.789Z"},"project":{"id":"prj_1","name":"Shop","slug":"shop"}}}"#;
 
-fn received(change: &str) -> Vec<u8> {
-    let value: Value = serde_json::from_str(SENT).unwrap();
+fn received_body(change: &str) -> Vec<u8> {
+    let value: Value = serde_json::from_str(SENT_BODY).unwrap();
     match change {
-        "trailing newline" => format!("{SENT}\n").into_bytes(),
-        "surrounding whitespace" => format!("\n  {SENT}\r\n").into_bytes(),
-        "byte order mark" => [b"\xef\xbb\xbf", SENT.as_bytes()].concat(),
-        "Latin-1" => SENT
+        "trailing newline" => format!("{SENT_BODY}\n").into_bytes(),
+        "surrounding whitespace" => format!("\n  {SENT_BODY}\r\n").into_bytes(),
+        "byte order mark" => [b"\xef\xbb\xbf", SENT_BODY.as_bytes()].concat(),
+        "Latin-1" => SENT_BODY
             .bytes()
             .map(char::from)
             .collect::<String>()
             .into_bytes(),
         "pretty-printed" => serde_json::to_string_pretty(&value).unwrap().into_bytes(),
-        "escaped" => SENT
+        "escaped" => SENT_BODY
             .replace('ü', "\\u00fc")
             .replace('/', "\\/")
             .into_bytes(),
@@ -25,12 +25,12 @@ fn received(change: &str) -> Vec<u8> {
                 serde_json::from_value(value).unwrap();
             serde_json::to_vec(&sorted).unwrap()
         }
-        "JSON string" => serde_json::to_vec(SENT).unwrap(),
-        "truncated" => SENT.as_bytes()[..100].to_vec(),
-        "extended" => format!("{SENT}&more=1").into_bytes(),
-        "other" => SENT.replace("Shop", "Store").into_bytes(),
+        "JSON string" => serde_json::to_vec(SENT_BODY).unwrap(),
+        "truncated" => SENT_BODY.as_bytes()[..100].to_vec(),
+        "extended" => format!("{SENT_BODY}&more=1").into_bytes(),
+        "other" => SENT_BODY.replace("Shop", "Store").into_bytes(),
         "empty" => Vec::new(),
-        _ => SENT.as_bytes().to_vec(),
+        _ => SENT_BODY.as_bytes().to_vec(),
     }
 }
 
@@ -53,7 +53,7 @@ fn detects_each_kind_of_change() {
         ("empty", Some(Empty)),
     ] {
         assert_eq!(
-            compare(SENT.as_bytes(), &received(change)),
+            detect_change(SENT_BODY.as_bytes(), &received_body(change)),
             expected,
             "{change}"
         );
@@ -72,9 +72,11 @@ fn reverses_most_changes_without_the_sent_body() {
         "sorted members",
         "JSON string",
     ] {
-        let originals = possible_originals(&received(change));
+        let originals = possible_original_bodies(&received_body(change));
         assert!(
-            originals.iter().any(|(_, body)| body == SENT.as_bytes()),
+            originals
+                .iter()
+                .any(|(_, body)| body == SENT_BODY.as_bytes()),
             "{change}"
         );
     }
@@ -92,7 +94,7 @@ fn detects_text_decoded_as_windows_1252() {
     });
     let mangled: String = mangled.collect();
     assert_eq!(
-        compare("Grüße – „so“".as_bytes(), mangled.as_bytes()),
+        detect_change("Grüße – „so“".as_bytes(), mangled.as_bytes()),
         Some(BodyChange::WrongCharset)
     );
 }

@@ -23,7 +23,7 @@ pub(super) fn check_body(
             CheckResult::Passed,
             "Identical to the sent body.".to_owned(),
         ),
-        (None, None) if signing_secrets.first_match().is_some() => (
+        (None, None) if signing_secrets.first_signing_secret().is_some() => (
             CheckResult::Passed,
             "Matches the signature.".to_owned(),
         ),

@@ -52,7 +52,7 @@ impl<'a> ReceivedSignatures<'a> {
         "webhook-signature",
     ];
     /// A header that is sent only during the overlap of a rotation.
-    const NEXT_SIGNATURE: &'static str = "X-Miniback-Signature-Next";
+    const NEXT_SIGNATURE_HEADER: &'static str = "X-Miniback-Signature-Next";
 
     pub(super) fn new(input: &DiagnosisInput<'a>) -> Self {
         let header = input.received.header;
@@ -75,7 +75,7 @@ impl<'a> ReceivedSignatures<'a> {
             .flatten()
             .filter_map(|text| verification::decode_hex(text))
             .collect();
-        self.find_secret(|secret| {
+        self.find_signing_secret(|secret| {
             received
                 .iter()
                 .any(|signature| verification::is_signed_by(secret, body, signature))
@@ -86,7 +86,7 @@ impl<'a> ReceivedSignatures<'a> {
     pub(super) fn standard_signing_secret(&self, body: &[u8]) -> Option<SigningSecret> {
         let (id, timestamp, received) =
             (self.id.as_ref()?, self.timestamp?, self.standard.as_ref()?);
-        self.find_secret(|secret| {
+        self.find_signing_secret(|secret| {
             let expected = signature::sign_standard(secret, id, timestamp, body);
             received
                 .split(' ')
@@ -101,7 +101,7 @@ impl<'a> ReceivedSignatures<'a> {
             .or_else(|| self.standard_signing_secret(body))
     }
 
-    fn find_secret(&self, is_signer: impl Fn(&Secret) -> bool) -> Option<SigningSecret> {
+    fn find_signing_secret(&self, is_signer: impl Fn(&Secret) -> bool) -> Option<SigningSecret> {
         self.secrets
             .iter()
             .find(|(_, secret)| is_signer(secret))
@@ -120,7 +120,7 @@ impl<'a> ReceivedSignatures<'a> {
     }
 
     /// Returns a finding and advice if the headers contain no complete signature.
-    pub(super) fn explain_missing(&self) -> Option<(String, String)> {
+    pub(super) fn explain_missing_signature(&self) -> Option<(String, String)> {
         let is_standard_complete =
             self.standard.is_some() && self.id.is_some() && self.timestamp.is_some();
         if self.hex.is_some() || self.next_hex.is_some() || is_standard_complete {
@@ -143,7 +143,7 @@ impl<'a> ReceivedSignatures<'a> {
         let is_present = |name: &&str| (self.header)(&name.to_ascii_lowercase()).is_some();
         Self::HEADER_NAMES
             .into_iter()
-            .chain([Self::NEXT_SIGNATURE])
+            .chain([Self::NEXT_SIGNATURE_HEADER])
             .filter(is_present)
             .collect()
     }

@@ -56,13 +56,13 @@ fn scenario() -> Scenario {
 }
 
 impl Scenario {
-    fn without(mut self, name: &str) -> Self {
+    fn without_header(mut self, name: &str) -> Self {
         self.headers.retain(|(n, _)| n != name);
         self
     }
 
-    fn with(self, name: &str, value: &str) -> Self {
-        let mut changed = self.without(name);
+    fn with_header(self, name: &str, value: &str) -> Self {
+        let mut changed = self.without_header(name);
         changed.headers.push((name.to_owned(), value.to_owned()));
         changed
     }
@@ -72,7 +72,7 @@ impl Scenario {
         self
     }
 
-    fn rotated(mut self, current: u8, next: Option<u8>) -> Self {
+    fn with_rotated_secret(mut self, current: u8, next: Option<u8>) -> Self {
         self.secrets = Secrets {
             current: secret(current),
             next: next.map(|next| NextSecret {
@@ -132,7 +132,7 @@ impl Scenario {
     }
 
     #[track_caller]
-    fn finds(self, text: &str) -> Self {
+    fn assert_finding(self, text: &str) -> Self {
         let diagnosis = self.diagnosis();
         assert!(!diagnosis.valid, "{diagnosis:#?}");
         let explanation = format!("{} {}", diagnosis.finding, diagnosis.advice);
@@ -141,7 +141,7 @@ impl Scenario {
     }
 
     #[track_caller]
-    fn validates_with(self, secret: &str) {
+    fn assert_valid_with(self, secret: &str) {
         let diagnosis = self.diagnosis();
         assert!(
             diagnosis.valid && diagnosis.finding.contains(secret),
@@ -152,98 +152,104 @@ impl Scenario {
 
 #[test]
 fn says_which_secret_signed_a_valid_delivery() {
-    scenario().validates_with("current");
-    scenario().not_logged().validates_with("current");
-    scenario().rotated(2, Some(1)).validates_with("next");
-    scenario().clock(SIGNED_AT + 300).validates_with("current");
+    scenario().assert_valid_with("current");
+    scenario().not_logged().assert_valid_with("current");
+    scenario()
+        .with_rotated_secret(2, Some(1))
+        .assert_valid_with("next");
+    scenario()
+        .clock(SIGNED_AT + 300)
+        .assert_valid_with("current");
     scenario()
         .endpoint_secret(secret(1).as_str())
-        .validates_with("current");
+        .assert_valid_with("current");
     // One valid signature is enough.
     scenario()
-        .without("X-Miniback-Signature")
-        .validates_with("current");
+        .without_header("X-Miniback-Signature")
+        .assert_valid_with("current");
     scenario()
-        .without("webhook-signature")
-        .validates_with("current");
+        .without_header("webhook-signature")
+        .assert_valid_with("current");
 }
 
 #[test]
 fn distinguishes_a_wrong_secret_from_a_changed_body() {
     scenario()
-        .rotated(2, None)
-        .finds("no active secret produces this signature");
+        .with_rotated_secret(2, None)
+        .assert_finding("no active secret produces this signature");
     scenario()
-        .rotated(2, None)
+        .with_rotated_secret(2, None)
         .not_logged()
-        .finds("or the body was changed");
+        .assert_finding("or the body was changed");
     scenario()
         .endpoint_secret(secret(3).as_str())
-        .finds("Your server uses a different secret");
+        .assert_finding("Your server uses a different secret");
     scenario()
         .endpoint_secret(&format!(" \"{}\"\n", secret(1).as_str()))
-        .finds("wrapped in quotes or spaces");
+        .assert_finding("wrapped in quotes or spaces");
     let bare = secret(1).as_str().replace("whsec_", "");
     scenario()
         .endpoint_secret(&bare)
-        .finds("lacks the whsec_ prefix");
+        .assert_finding("lacks the whsec_ prefix");
     for is_logged in [true, false] {
         let changed = |body: &str| match is_logged {
             true => scenario().body(body),
             false => scenario().body(body).not_logged(),
         };
         changed(&format!("{BODY}\n"))
-            .finds("has trailing whitespace")
-            .finds("The secret is right");
+            .assert_finding("has trailing whitespace")
+            .assert_finding("The secret is right");
         changed(&BODY.replace("\":", "\": "))
-            .finds("was re-serialized")
-            .finds("The secret is right");
+            .assert_finding("was re-serialized")
+            .assert_finding("The secret is right");
         changed(&BODY.bytes().map(char::from).collect::<String>())
-            .finds("a character set other than UTF-8");
+            .assert_finding("a character set other than UTF-8");
     }
     let other = scenario()
         .body(&BODY.replace("a@b.c", "someone"))
-        .finds("differs from the sent body");
+        .assert_finding("differs from the sent body");
     let difference = other.diagnosis().difference.unwrap();
     assert_eq!(difference.offset, BODY.find("a@b.c").unwrap());
-    scenario().body("").finds("is empty");
+    scenario().body("").assert_finding("is empty");
     scenario()
-        .rotated(2, None)
+        .with_rotated_secret(2, None)
         .body("{}")
-        .finds("The secret was also replaced");
+        .assert_finding("The secret was also replaced");
 }
 
 #[test]
 fn reports_clock_differences_and_missing_or_changed_headers() {
     scenario()
         .clock(SIGNED_AT + 301)
-        .finds("Your server’s clock is 5 min ahead of webhook-timestamp");
-    scenario().clock(SIGNED_AT - 86_400).finds("24 h behind");
+        .assert_finding("Your server’s clock is 5 min ahead of webhook-timestamp");
+    scenario()
+        .clock(SIGNED_AT - 86_400)
+        .assert_finding("24 h behind");
     let replayed = |scenario: Scenario| {
         let at = SIGNED_AT + 4_000;
         let signed = signature::sign_standard(&secret(1), "dlv_1", at, BODY.as_bytes()).unwrap();
         scenario
-            .with("webhook-timestamp", &at.to_string())
-            .with("webhook-signature", &signed)
+            .with_header("webhook-timestamp", &at.to_string())
+            .with_header("webhook-signature", &signed)
     };
-    replayed(scenario()).finds("isn’t the time of any attempt");
+    replayed(scenario()).assert_finding("isn’t the time of any attempt");
     scenario()
-        .with("webhook-id", "dlv_2")
-        .finds("webhook-id or webhook-timestamp was changed");
+        .with_header("webhook-id", "dlv_2")
+        .assert_finding("webhook-id or webhook-timestamp was changed");
     scenario()
-        .with("X-Miniback-Signature", &"0".repeat(64))
-        .finds("X-Miniback-Signature was changed");
+        .with_header("X-Miniback-Signature", &"0".repeat(64))
+        .assert_finding("X-Miniback-Signature was changed");
     let truncated = scenario()
-        .with("X-Miniback-Signature", "sha256=00")
-        .without("webhook-signature");
-    truncated.finds("isn’t 64 hex digits");
+        .with_header("X-Miniback-Signature", "sha256=00")
+        .without_header("webhook-signature");
+    truncated.assert_finding("isn’t 64 hex digits");
 
     let bare = scenario()
-        .without("X-Miniback-Signature")
-        .without("webhook-signature");
-    bare.finds("X-Miniback-Signature is missing")
-        .finds("Only X-Miniback-Timestamp");
+        .without_header("X-Miniback-Signature")
+        .without_header("webhook-signature");
+    bare.assert_finding("X-Miniback-Signature is missing")
+        .assert_finding("Only X-Miniback-Timestamp");
     let mut none = scenario();
     none.headers.clear();
-    none.finds("None of Miniback’s headers");
+    none.assert_finding("None of Miniback’s headers");
 }

@@ -123,7 +123,7 @@ pub fn canonical_ip(ip: IpAddr) -> IpAddr {
 }
 
 /// Networks whose IP addresses reach this machine's loopback interface.
-const LOOPBACK: [IpNet; 5] = [
+const LOOPBACK_NETWORKS: [IpNet; 5] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8)),
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 32)),
     IpNet::V6(net(Ipv6Addr::LOCALHOST, 128)),
@@ -134,7 +134,7 @@ const LOOPBACK: [IpNet; 5] = [
 
 /// Returns whether a network contains IP addresses that reach the loopback interface.
 pub fn overlaps_loopback(network: IpNet) -> bool {
-    LOOPBACK
+    LOOPBACK_NETWORKS
         .iter()
         .any(|loopback| loopback.contains(&network) || network.contains(loopback))
 }

@@ -42,7 +42,7 @@ impl NormalizedText {
     /// and invisible characters.
     fn push_letter(&mut self, part: char, range: Range<usize>) {
         if is_accent(part) || is_invisible(part) || part == TATWEEL {
-            self.extend_last(range.end);
+            self.extend_last_range(range.end);
             return;
         }
         let letters = match part {
@@ -66,14 +66,14 @@ impl NormalizedText {
     /// dash.
     fn push(&mut self, c: char, range: Range<usize>) {
         if matches!(c, ' ' | '-') && self.chars.last() == Some(&c) {
-            self.extend_last(range.end);
+            self.extend_last_range(range.end);
         } else {
             self.chars.push(c);
             self.ranges.push(range);
         }
     }
 
-    fn extend_last(&mut self, end: usize) {
+    fn extend_last_range(&mut self, end: usize) {
         if let Some(last) = self.ranges.last_mut() {
             last.end = end;
         }

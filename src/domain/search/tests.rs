@@ -111,7 +111,7 @@ fn highlights_whole_matches() {
 }
 
 /// Each row contains spellings of one text.
-const EQUIVALENT: [&[&str]; 17] = [
+const EQUIVALENT_SPELLINGS: [&[&str]; 17] = [
     &[
         "doesn't",
         "doesn’t",
@@ -158,7 +158,7 @@ const EQUIVALENT: [&[&str]; 17] = [
 
 #[test]
 fn every_spelling_of_a_text_matches_all_others() {
-    for spellings in EQUIVALENT {
+    for spellings in EQUIVALENT_SPELLINGS {
         for query in spellings {
             let words = parse(query);
             let phrase = parse(&format!("«{query}»"));

@@ -9,7 +9,7 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::explanation::{advice, format_duration, status_text, test_advice};
+use crate::domain::explanation::{advice_for_code, format_duration, status_text, test_advice};
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::pages::deliveries::row::{DeliveryRow, failure_label, max_attempts_for};
 use crate::pages::framework::context::RequestContext;
@@ -230,7 +230,7 @@ impl AttemptDetails {
             started_at: DisplayTime::new(attempt.started_at, now),
             duration: format_duration(attempt.duration),
             error: attempt.error.clone().unwrap_or_default(),
-            advice: hint.unwrap_or_else(|| advice(code, attempt.status)),
+            advice: hint.unwrap_or_else(|| advice_for_code(code, attempt.status)),
             is_rejected: matches!(attempt.status, Some(401 | 403)),
             segments: timing_segments(attempt),
             headers: attempt.response_headers.clone(),

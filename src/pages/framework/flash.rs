@@ -103,7 +103,7 @@ impl FlashStore {
 
     /// Changes the flash data for the session's next page.
     pub fn update_flash(&self, session: [u8; 32], change: impl FnOnce(&mut Flash)) {
-        let now = self.clock.monotonic();
+        let now = self.clock.monotonic_time();
         let mut pending = self.lock_pending();
         pending.retain(|_, (since, _)| now.saturating_sub(*since) < FLASH_LIFETIME);
         change(
@@ -150,7 +150,7 @@ impl FlashStore {
         session: [u8; 32],
         take: impl FnOnce(&mut Flash) -> T,
     ) -> T {
-        let now = self.clock.monotonic();
+        let now = self.clock.monotonic_time();
         match self.lock_pending().get_mut(&session) {
             Some((since, flash)) if now.saturating_sub(*since) < FLASH_LIFETIME => take(flash),
             _ => T::default(),
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn returns_a_message_once_and_expires_it() {
-        let clock = ManualClock::at(Timestamp::from_millis(0));
+        let clock = ManualClock::starting_at(Timestamp::from_millis(0));
         let flashes = FlashStore::new(Clock::manual(&clock));
         let push = |session| {
             flashes.update_flash(session, |flash| {
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn returns_a_one_time_value_once_and_only_to_its_own_page() {
-        let flashes = FlashStore::new(Clock::manual(&ManualClock::at(Timestamp::from_millis(0))));
+        let flashes = FlashStore::new(Clock::manual(&ManualClock::starting_at(Timestamp::from_millis(0),)));
         let one_time_value = OneTimeValue::Token {
             name: "deploy".into(),
             token: "mb_1".into(),

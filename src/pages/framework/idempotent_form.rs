@@ -67,7 +67,7 @@ impl SubmissionKeys {
 
     /// Returns the redirect of a submission. Adds the submission if its key isn't stored.
     fn find_or_insert_submission(&self, key: [u8; 32]) -> SubmissionRedirect {
-        let now = self.clock.monotonic();
+        let now = self.clock.monotonic_time();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.retain(|submission| now.saturating_sub(submission.first_seen) < KEY_LIFETIME);
         if let Some(submission) = seen.iter().find(|submission| submission.key == key) {
@@ -165,7 +165,7 @@ mod tests {
     use crate::clock::{ManualClock, Timestamp};
 
     fn keys() -> (SubmissionKeys, ManualClock) {
-        let clock = ManualClock::at(Timestamp::from_millis(0));
+        let clock = ManualClock::starting_at(Timestamp::from_millis(0));
         (SubmissionKeys::new(Clock::manual(&clock)), clock)
     }
 

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::egress_policy::addresses_without_dns;
 use crate::domain::endpoint_url::Scheme;
-use crate::domain::explanation::{advice, format_duration, status_text};
+use crate::domain::explanation::{advice_for_code, format_duration, status_text};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::DisplayTime;
@@ -377,7 +377,7 @@ fn is_tls_failure(attempt: &LoggedAttempt) -> bool {
 fn describe_failure(attempt: &LoggedAttempt) -> String {
     let code = attempt.error_code.as_deref().unwrap_or_default();
     let error = attempt.error.as_deref().unwrap_or_default();
-    format!("{error} {}", advice(code, attempt.status))
+    format!("{error} {}", advice_for_code(code, attempt.status))
         .trim()
         .to_owned()
 }

@@ -22,7 +22,7 @@ use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
-use crate::domain::validation::{ValidationErrors, check, check_all};
+use crate::domain::validation::{ValidationErrors, check_all_fields, check_field};
 use crate::server::security_events::set_subject;
 use crate::store::{ChangeError, CreateProjectError, Precondition, ProjectPatch};
 
@@ -201,9 +201,9 @@ pub(super) async fn create(
         })
     };
     let given_slug = (!slug.is_empty()).then(|| project::check_slug(slug.to_owned()));
-    let (checked_name, checked_slug) = match check_all((
-        check("name", project::check_name(name)),
-        check("slug", given_slug.transpose()),
+    let (checked_name, checked_slug) = match check_all_fields((
+        check_field("name", project::check_name(name)),
+        check_field("slug", given_slug.transpose()),
     )) {
         Ok(checked) => checked,
         Err(errors) => return render_rejected_form(&context, rejected(errors)).await,
@@ -236,9 +236,9 @@ pub(super) async fn edit(
         .filter(|line| !line.is_empty());
     let lines = lines.map(str::to_owned).collect();
     let mut edits = FormEdits::from_form(&fields, &EDIT_FIELDS);
-    let change = match check_all((
-        check("name", project::check_name(name)),
-        check("origins", project::check_origins(lines)),
+    let change = match check_all_fields((
+        check_field("name", project::check_name(name)),
+        check_field("origins", project::check_origins(lines)),
     )) {
         Ok((name, allowed_origins)) => {
             edits.set_canonical_value("name", &name);

@@ -8,7 +8,7 @@ use super::password_check::hash_password;
 use super::{device_cookie, link_expired_error};
 use crate::domain::email::check_email;
 use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
-use crate::domain::validation::{check, check_all};
+use crate::domain::validation::{check_all_fields, check_field};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
@@ -72,9 +72,9 @@ pub async fn create_first_user(
         fields.get("password"),
     );
     check_setup_link(&context, token).await?;
-    let checked = check_all((
-        check("email", check_email(email)),
-        check("password", check_password(password, email)),
+    let checked = check_all_fields((
+        check_field("email", check_email(email)),
+        check_field("password", check_password(password, email)),
     ));
     let email = match checked {
         Ok((email, ())) => email,

@@ -111,7 +111,7 @@ impl Attempt {
     /// its other attempts have to wait until this attempt has an outcome. The error is the time
     /// that the client has to wait.
     fn admit(&mut self) -> Result<(), Duration> {
-        let now = self.throttle.clock.monotonic();
+        let now = self.throttle.clock.monotonic_time();
         let mut state = self.throttle.lock();
         let known = state.clients.get(self.client, now).cloned();
         let client = known.unwrap_or_default();
@@ -158,7 +158,7 @@ impl Attempt {
     /// immediately.
     pub fn fail(mut self) -> Option<Duration> {
         self.has_outcome = true;
-        let now = self.throttle.clock.monotonic();
+        let now = self.throttle.clock.monotonic_time();
         let mut state = self.throttle.lock();
         let group = self.client.group();
         let is_throttled = state.is_next_failure_throttled(self.client, &self.account, now);
@@ -202,7 +202,7 @@ impl Attempt {
     /// checked. Returns the time until then, or `None` without a guarantee. `reset` deletes the
     /// client's own failures.
     fn release(&self, wait: Duration, reset: bool) -> Option<Duration> {
-        let now = self.throttle.clock.monotonic();
+        let now = self.throttle.clock.monotonic_time();
         let mut state = self.throttle.lock();
         if state.clients.get(self.client, now).is_none() && wait.is_zero() {
             return None;

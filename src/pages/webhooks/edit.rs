@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use super::actions::{redirect_to_open_row, update_webhook};
 use super::headers::{self, HeaderLineError, format_headers};
 use super::render_page;
-use crate::domain::validation::{check, check_all};
+use crate::domain::validation::{check_all_fields, check_field};
 use crate::domain::webhook::{self, RetryPolicy, Topic, Webhook, WebhookError, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::edits::{self, EditField, FieldConflict, FormEdits, LoadedValue};
@@ -167,13 +167,13 @@ async fn parse_settings_changes(
             );
             !is_missing || !settings.has_headers_conflict(stored)
         });
-    let checked = check_all((
-        check("url", url),
-        check(
+    let checked = check_all_fields((
+        check_field("url", url),
+        check_field(
             "description",
             description.map(webhook::check_description).transpose(),
         ),
-        check("headers", headers.transpose()),
+        check_field("headers", headers.transpose()),
     ));
     let (url, description, headers) = checked.map_err(|errors| {
         let field = |name| FormField::from_submitted_value(name, fields.get(name), &errors);

@@ -49,7 +49,7 @@ pub(super) fn parse_headers(
             return Err(WebhookError::DuplicateHeader(name.to_owned()).into());
         }
     }
-    webhook::check_headers(&headers)?;
+    webhook::check_custom_headers(&headers)?;
     Ok(headers)
 }
 

@@ -50,8 +50,8 @@ impl ClockJumpFollower {
             sql::query_optional(connection, last, [], |row| row.try_into())?;
         if let Some((read_at, trusted_at)) = last {
             let now = clock.now();
-            if now < read_at && ClockJump::between(read_at, now).is_some() {
-                clock.continue_at(read_at);
+            if now < read_at && ClockJump::detect(read_at, now).is_some() {
+                clock.set_current_time(read_at);
             }
             if trusted_at.is_none_or(|trusted_at| clock.now().since(trusted_at) > DOWNTIME_MAX) {
                 let away = ClockJump {
@@ -63,7 +63,7 @@ impl ClockJumpFollower {
                     ahead_ms = away.millis(),
                     "system clock isn't trusted for an hour; until then, expired data isn't deleted"
                 );
-                clock.distrust();
+                clock.distrust_system_clock();
                 // An endpoint may have recovered during the downtime, so delay its alert.
                 if let Err(error) = move_failing_since(connection, read_at, away.millis()) {
                     // The disk may be full, for example. The server can start anyway.

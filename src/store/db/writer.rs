@@ -345,7 +345,7 @@ impl WriterThread {
                 connection,
                 ids: &mut self.ids,
                 now: self.clock.now(),
-                monotonic: self.clock.monotonic(),
+                monotonic: self.clock.monotonic_time(),
                 is_clock_trusted: self.clock.is_trusted(),
                 effects: &mut job_effects,
             };

@@ -67,7 +67,7 @@ fn is_word_in_a_file(directory: &Path) -> bool {
 #[tokio::test]
 async fn erased_content_is_in_no_index_and_no_file() {
     let directory = TempDir::new().unwrap();
-    let clock = Clock::manual(&ManualClock::at(Timestamp::from_millis(1_000_000)));
+    let clock = Clock::manual(&ManualClock::starting_at(Timestamp::from_millis(1_000_000)));
     let store = Store::open(directory.path(), None, clock).unwrap();
     store.create_project("Shop".into(), None).await.unwrap();
     for round in 0..20 {

@@ -21,7 +21,7 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let clock = Clock::manual(&ManualClock::at(Timestamp::from_millis(1_000_000)));
+        let clock = Clock::manual(&ManualClock::starting_at(Timestamp::from_millis(1_000_000)));
         let store = Store::open(directory.path(), None, clock).unwrap();
         let mut projects = Vec::new();
         for name in ["Shop", "Docs"] {

@@ -60,7 +60,7 @@ impl Jump {
     pub fn perform(self, app: &mut InProcess) {
         let time = Timestamp::from_millis(app.clock.wall_clock().millis() + self.by);
         if self.is_across_restart {
-            app.restart(|clock: &ManualClock| clock.set(time));
+            app.restart(|clock: &ManualClock| clock.set_wall_clock(time));
         } else {
             app.set_clock(time);
         }

@@ -36,7 +36,7 @@ impl InProcess {
     #[track_caller]
     pub fn start(options: &[&str]) -> Self {
         let data = TempDir::new().expect("create a temporary directory");
-        let clock = ManualClock::at(Timestamp::from_millis(START));
+        let clock = ManualClock::starting_at(Timestamp::from_millis(START));
         let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
         let (url, server) = start_server(data.path(), &options, &clock);
         Self {
@@ -89,7 +89,7 @@ impl InProcess {
 
     /// Sets the wall clock, but not the monotonic clock.
     pub fn set_clock(&self, time: Timestamp) {
-        self.clock.set(time);
+        self.clock.set_wall_clock(time);
         // Before each write, the writer follows a jump of the clock.
         self.wait_for_commit();
     }

@@ -2,26 +2,26 @@
 
 use super::server::hang;
 use super::*;
-use crate::delivery::connector::check_before_save;
+use crate::delivery::connector::check_url_before_save;
 use crate::domain::egress_policy::EgressDenied;
 
 #[actix_rt::test]
 async fn resends_when_a_reused_connection_is_closed() {
     // The server closes the connection after the second request, without a response.
-    let server = Server::start(|number, peer| number != 1 && write(peer, NO_CONTENT));
-    let endpoint = endpoint(&server, LONG_TIMEOUT);
+    let server = Server::start(|number, peer| number != 1 && write(peer, NO_CONTENT_RESPONSE));
+    let endpoint = endpoint_client(&server, LONG_TIMEOUT);
     for _ in 0..2 {
         let result = endpoint.attempt(&request()).await;
         assert_eq!(result.outcome, Outcome::Delivered);
         assert!(result.timings.connect.is_some());
     }
-    assert_eq!((server.requests().len(), server.connections()), (3, 2));
+    assert_eq!((server.requests().len(), server.connection_count()), (3, 2));
 }
 
 #[actix_rt::test]
 async fn resends_at_most_once_and_never_on_a_new_connection() {
-    let server = Server::start(|number, peer| number == 0 && write(peer, NO_CONTENT));
-    let endpoint = endpoint(&server, LONG_TIMEOUT);
+    let server = Server::start(|number, peer| number == 0 && write(peer, NO_CONTENT_RESPONSE));
+    let endpoint = endpoint_client(&server, LONG_TIMEOUT);
     let outcomes = [
         endpoint.attempt(&request()).await.outcome,
         endpoint.attempt(&request()).await.outcome,
@@ -36,9 +36,16 @@ async fn resends_at_most_once_and_never_on_a_new_connection() {
 async fn does_not_resend_after_a_response_byte_or_a_timeout() {
     for (second, broken) in [("HT", true), ("HTTP/1.1 103 Early Hints\r\n\r\n", false)] {
         let server = Server::start(move |number, peer| {
-            write(peer, if number == 0 { NO_CONTENT } else { second }) && number == 0
+            write(
+                peer,
+                if number == 0 {
+                    NO_CONTENT_RESPONSE
+                } else {
+                    second
+                },
+            ) && number == 0
         });
-        let endpoint = endpoint(&server, LONG_TIMEOUT);
+        let endpoint = endpoint_client(&server, LONG_TIMEOUT);
         endpoint.attempt(&request()).await;
         let outcome = endpoint.attempt(&request()).await.outcome;
         assert_eq!(
@@ -54,13 +61,13 @@ async fn does_not_resend_after_a_response_byte_or_a_timeout() {
         assert_eq!(server.requests().len(), 2);
     }
     let server = Server::start(|number, peer| match number {
-        0 => write(peer, NO_CONTENT),
+        0 => write(peer, NO_CONTENT_RESPONSE),
         _ => hang(peer),
     });
-    let endpoint = endpoint(&server, SHORT_TIMEOUT);
+    let endpoint = endpoint_client(&server, SHORT_TIMEOUT);
     endpoint.attempt(&request()).await;
     let outcome = endpoint.attempt(&request()).await.outcome;
-    assert_eq!(outcome.code(), Some("timeout"));
+    assert_eq!(outcome.error_code(), Some("timeout"));
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -72,8 +79,14 @@ async fn times_out_without_a_complete_response_head() {
         "HTTP/1.1 200 OK\r\nX-Slow: ",
     ] {
         let server = Server::start(move |_, peer| write(peer, beginning) && hang(peer));
-        let result = endpoint(&server, SHORT_TIMEOUT).attempt(&request()).await;
-        assert_eq!(result.outcome.code(), Some("timeout"), "{beginning:?}");
+        let result = endpoint_client(&server, SHORT_TIMEOUT)
+            .attempt(&request())
+            .await;
+        assert_eq!(
+            result.outcome.error_code(),
+            Some("timeout"),
+            "{beginning:?}"
+        );
         assert_eq!(result.response, None);
     }
 }
@@ -85,8 +98,8 @@ async fn reports_a_refused_connection() {
         .local_addr()
         .unwrap();
     for host in ["127.0.0.1", "localhost"] {
-        let url = url_of(&format!("http://{host}:{}", closed.port()));
-        let result = sender_with(LONG_TIMEOUT)
+        let url = parse_url(&format!("http://{host}:{}", closed.port()));
+        let result = sender_with_timeout(LONG_TIMEOUT)
             .client_for(&url)
             .attempt(&request())
             .await;
@@ -96,10 +109,10 @@ async fn reports_a_refused_connection() {
 
 #[actix_rt::test]
 async fn checks_the_egress_policy_when_connecting() {
-    let server = Server::start(|_, peer| write(peer, NO_CONTENT));
+    let server = Server::start(|_, peer| write(peer, NO_CONTENT_RESPONSE));
     let policy = EgressPolicy::new(vec![], false, vec![server.address], vec![]);
-    let url = url_of(&format!("http://localhost:{}", server.address.port()));
-    let check = check_before_save(&policy, &url).await;
+    let url = parse_url(&format!("http://localhost:{}", server.address.port()));
+    let check = check_url_before_save(&policy, &url).await;
     assert!(matches!(check, Err(EgressDenied::OwnSocket)));
     let sender = HttpSender::new(
         Arc::new(tls_config(&[]).unwrap()),
@@ -111,16 +124,16 @@ async fn checks_the_egress_policy_when_connecting() {
         result.outcome,
         Outcome::TargetNotAllowed(EgressDenied::OwnSocket)
     ));
-    assert_eq!(server.connections(), 0);
+    assert_eq!(server.connection_count(), 0);
 }
 
 #[actix_rt::test]
 async fn a_hanging_endpoint_does_not_delay_another() {
     let hanging = Server::start(|_, peer| hang(peer));
-    let healthy = Server::start(|_, peer| write(peer, NO_CONTENT));
+    let healthy = Server::start(|_, peer| write(peer, NO_CONTENT_RESPONSE));
     let (slow, fast) = (
-        endpoint(&hanging, LONG_TIMEOUT),
-        endpoint(&healthy, LONG_TIMEOUT),
+        endpoint_client(&hanging, LONG_TIMEOUT),
+        endpoint_client(&healthy, LONG_TIMEOUT),
     );
     let request = request();
     let waiting = futures_util::future::join_all((0..150).map(|_| slow.attempt(&request)));

@@ -14,7 +14,7 @@ async fn skips_interim_responses() {
         // Write one byte at a time.
         response.bytes().all(|byte| write(peer, [byte]))
     });
-    let endpoint = endpoint(&server, LONG_TIMEOUT);
+    let endpoint = endpoint_client(&server, LONG_TIMEOUT);
     for number in 0..3u16 {
         let response = successful_response(endpoint.attempt(&request()).await);
         assert_eq!(response.status, 200 + number);
@@ -22,7 +22,7 @@ async fn skips_interim_responses() {
         assert_eq!(response.headers[1], ("x-One".to_owned(), "ä".to_owned()));
         assert!(!response.truncated && response.body_error.is_none());
     }
-    assert_eq!(server.connections(), 1);
+    assert_eq!(server.connection_count(), 1);
 }
 
 #[actix_rt::test]
@@ -55,7 +55,11 @@ async fn succeeds_after_a_2xx_head_regardless_of_the_body() {
     let server = Server::start(|_, peer| {
         write(peer, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab") && hang(peer)
     });
-    let slow = successful_response(endpoint(&server, SHORT_TIMEOUT).attempt(&request()).await);
+    let slow = successful_response(
+        endpoint_client(&server, SHORT_TIMEOUT)
+            .attempt(&request())
+            .await,
+    );
     assert_eq!((&slow.body[..], slow.truncated), (&b"ab"[..], true));
     assert!(
         body_error(&slow).contains("within 1 s"),
@@ -71,7 +75,11 @@ async fn succeeds_after_a_2xx_head_regardless_of_the_body() {
         while write(peer, "4\r\nabcd\r\n") {}
         false
     });
-    let endless = successful_response(endpoint(&server, LONG_TIMEOUT).attempt(&request()).await);
+    let endless = successful_response(
+        endpoint_client(&server, LONG_TIMEOUT)
+            .attempt(&request())
+            .await,
+    );
     assert_eq!(
         (endless.body.len(), endless.truncated),
         (RESPONSE_BODY_MAX_BYTES, true)
@@ -103,13 +111,13 @@ async fn reads_a_body_without_a_length_to_the_end_of_the_connection() {
         write(peer, format!("HTTP/1.1 200 OK\r\n\r\nhello {number}"));
         false
     });
-    let endpoint = endpoint(&server, LONG_TIMEOUT);
+    let endpoint = endpoint_client(&server, LONG_TIMEOUT);
     for number in 0..2 {
         let response = successful_response(endpoint.attempt(&request()).await);
         assert_eq!(response.body, format!("hello {number}").as_bytes());
         assert_eq!((response.truncated, response.body_error), (false, None));
     }
-    assert_eq!((server.requests().len(), server.connections()), (2, 2));
+    assert_eq!((server.requests().len(), server.connection_count()), (2, 2));
 }
 
 #[actix_rt::test]
@@ -128,7 +136,11 @@ async fn neither_decompresses_a_body_nor_reads_the_body_of_a_204() {
     let server = Server::start(|_, peer| {
         write(peer, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n") && hang(peer)
     });
-    let empty = successful_response(endpoint(&server, LONG_TIMEOUT).attempt(&request()).await);
+    let empty = successful_response(
+        endpoint_client(&server, LONG_TIMEOUT)
+            .attempt(&request())
+            .await,
+    );
     assert_eq!((empty.body.len(), empty.truncated), (0, false));
 }
 

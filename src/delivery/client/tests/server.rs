@@ -32,16 +32,16 @@ impl Server {
         Self::start_on("127.0.0.1:0", |tcp| Some(Box::new(tcp)), respond)
     }
 
-    pub fn with_tls(
+    pub fn start_with_tls(
         bind: &str,
         (certificate, key): (CertificateDer<'static>, PrivateKeyDer<'static>),
         respond: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self::with_chain(bind, (vec![certificate], key), respond)
+        Self::start_with_chain(bind, (vec![certificate], key), respond)
     }
 
     /// Starts a TLS server with a certificate chain and a private key, which don't have to match.
-    pub fn with_chain(
+    pub fn start_with_chain(
         bind: &str,
         (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
         respond: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static,
@@ -95,7 +95,7 @@ impl Server {
         Self { address, traffic }
     }
 
-    pub fn connections(&self) -> usize {
+    pub fn connection_count(&self) -> usize {
         self.traffic.connections.load(Ordering::SeqCst)
     }
 

@@ -24,7 +24,7 @@ fn ca_params() -> CertificateParams {
     params
 }
 
-fn test_ca() -> TestCa {
+fn new_test_ca() -> TestCa {
     let (params, key) = (ca_params(), KeyPair::generate().unwrap());
     let certificate = params.self_signed(&key).unwrap();
     TestCa::new(params, key, certificate.der().clone())
@@ -51,7 +51,7 @@ impl TestCa {
     }
 
     /// Returns a new intermediate CA, issued by this CA. All intermediate CAs have the same name.
-    fn intermediate(&self) -> Self {
+    fn issue_intermediate(&self) -> Self {
         let (mut params, key) = (ca_params(), KeyPair::generate().unwrap());
         let name = rcgen::DnType::CommonName;
         params.distinguished_name.push(name, "test intermediate");
@@ -61,7 +61,7 @@ impl TestCa {
 
     /// Issues a certificate for `names`, with a new key. `days` contains the start and the end of
     /// the validity period, in days from now.
-    fn issue(
+    fn issue_certificate(
         &self,
         names: &[&str],
         days: (i64, i64),
@@ -92,7 +92,7 @@ fn respond_ok(_: usize, peer: &mut dyn Peer) -> bool {
 async fn attempt_outcome(sender: &HttpSender, server: &Server, host: &str) -> Outcome {
     let url = format!("https://{host}:{}/", server.address.port());
     sender
-        .client_for(&url_of(&url))
+        .client_for(&parse_url(&url))
         .attempt(&request())
         .await
         .outcome
@@ -100,10 +100,10 @@ async fn attempt_outcome(sender: &HttpSender, server: &Server, host: &str) -> Ou
 
 #[actix_rt::test]
 async fn accepts_ca_file_certificates_for_names_and_ip_addresses() {
-    let ca = test_ca();
-    let valid = || ca.issue(&["localhost", "127.0.0.1", "::1"], (-1, 1));
+    let ca = new_test_ca();
+    let valid = || ca.issue_certificate(&["localhost", "127.0.0.1", "::1"], (-1, 1));
     let sender = ca.trusting_sender();
-    let server = Server::with_tls("127.0.0.1:0", valid(), respond_ok);
+    let server = Server::start_with_tls("127.0.0.1:0", valid(), respond_ok);
     for host in ["localhost", "LOCALHOST.", "127.0.0.1", "2130706433"] {
         assert_eq!(
             attempt_outcome(&sender, &server, host).await,
@@ -114,7 +114,7 @@ async fn accepts_ca_file_certificates_for_names_and_ip_addresses() {
     // For `localhost`, the client tries 127.0.0.1 first. Another test may listen on the same port
     // of 127.0.0.1, so find a port that is free on 127.0.0.1 too.
     let server = loop {
-        let server = Server::with_tls("[::1]:0", valid(), respond_ok);
+        let server = Server::start_with_tls("[::1]:0", valid(), respond_ok);
         if std::net::TcpStream::connect(("127.0.0.1", server.address.port())).is_err() {
             break server;
         }
@@ -130,10 +130,14 @@ async fn accepts_ca_file_certificates_for_names_and_ip_addresses() {
 
 #[actix_rt::test]
 async fn reuses_tls_connections_and_measures_each_phase() {
-    let ca = test_ca();
-    let server = Server::with_tls("127.0.0.1:0", ca.issue(&["localhost"], (-1, 1)), respond_ok);
+    let ca = new_test_ca();
+    let server = Server::start_with_tls(
+        "127.0.0.1:0",
+        ca.issue_certificate(&["localhost"], (-1, 1)),
+        respond_ok,
+    );
     let sender = ca.trusting_sender();
-    let client = sender.client_for(&url_of(&format!(
+    let client = sender.client_for(&parse_url(&format!(
         "https://localhost:{}",
         server.address.port()
     )));
@@ -146,16 +150,17 @@ async fn reuses_tls_connections_and_measures_each_phase() {
     assert_eq!(second.outcome, Outcome::Delivered);
     assert_eq!((second.timings.connect, second.timings.tls), (None, None));
     assert!(second.timings.waiting.is_some());
-    assert_eq!(server.connections(), 1);
+    assert_eq!(server.connection_count(), 1);
 }
 
 #[actix_rt::test]
 async fn reports_why_a_certificate_is_invalid() {
     use crate::domain::tls_problem::CertificateProblem as Problem;
-    let ca = test_ca();
+    let ca = new_test_ca();
     let sender = ca.trusting_sender();
     let outcome_for = async |names: &[&str], days| {
-        let server = Server::with_tls("127.0.0.1:0", ca.issue(names, days), respond_ok);
+        let server =
+            Server::start_with_tls("127.0.0.1:0", ca.issue_certificate(names, days), respond_ok);
         let outcome = attempt_outcome(&sender, &server, "localhost").await;
         assert!(server.requests().is_empty());
         outcome
@@ -180,8 +185,12 @@ async fn reports_why_a_certificate_is_invalid() {
     let names = vec!["other.example".to_owned()];
     assert_eq!(other, Outcome::Certificate(Problem::WrongName(names)));
 
-    let server = Server::with_tls("127.0.0.1:0", ca.issue(&["localhost"], (-1, 1)), respond_ok);
-    let unknown = attempt_outcome(&sender_with(LONG_TIMEOUT), &server, "localhost").await;
+    let server = Server::start_with_tls(
+        "127.0.0.1:0",
+        ca.issue_certificate(&["localhost"], (-1, 1)),
+        respond_ok,
+    );
+    let unknown = attempt_outcome(&sender_with_timeout(LONG_TIMEOUT), &server, "localhost").await;
     assert_eq!(unknown, Outcome::Certificate(Problem::UnknownIssuer));
     assert!(server.requests().is_empty());
 }
@@ -190,16 +199,16 @@ async fn reports_why_a_certificate_is_invalid() {
 async fn distinguishes_an_outdated_ca_from_a_broken_chain() {
     use crate::domain::tls_problem::CertificateProblem as Problem;
     // All test CAs have the same name.
-    let (known, renewed) = (test_ca(), test_ca());
+    let (known, renewed) = (new_test_ca(), new_test_ca());
     let sender = known.trusting_sender();
     let outcome_for = async |sender: &HttpSender, chain: Vec<_>, key| {
-        let server = Server::with_chain("127.0.0.1:0", (chain, key), respond_ok);
+        let server = Server::start_with_chain("127.0.0.1:0", (chain, key), respond_ok);
         let outcome = attempt_outcome(sender, &server, "localhost").await;
         assert!(server.requests().is_empty());
         outcome
     };
     let outdated = Outcome::Certificate(Problem::OtherIssuerKey);
-    let (leaf, key) = renewed.issue(&["localhost"], (-1, 1));
+    let (leaf, key) = renewed.issue_certificate(&["localhost"], (-1, 1));
     assert_eq!(outcome_for(&sender, vec![leaf], key).await, outdated);
     let text = outdated.explanation();
     assert!(
@@ -208,27 +217,29 @@ async fn distinguishes_an_outdated_ca_from_a_broken_chain() {
     );
     assert!(text.contains("openssl verify -CAfile"), "{text}");
 
-    let intermediate = renewed.intermediate();
-    let (leaf, key) = intermediate.issue(&["localhost"], (-1, 1));
+    let intermediate = renewed.issue_intermediate();
+    let (leaf, key) = intermediate.issue_certificate(&["localhost"], (-1, 1));
     let chain = vec![leaf, intermediate.certificate.clone()];
     assert_eq!(outcome_for(&sender, chain, key).await, outdated);
 
     // The endpoint sends an intermediate whose key didn't sign the leaf.
-    let (leaf, key) = known.intermediate().issue(&["localhost"], (-1, 1));
-    let chain = vec![leaf, known.intermediate().certificate.clone()];
+    let (leaf, key) = known
+        .issue_intermediate()
+        .issue_certificate(&["localhost"], (-1, 1));
+    let chain = vec![leaf, known.issue_intermediate().certificate.clone()];
     let broken = Outcome::Certificate(Problem::InvalidSignature);
     assert_eq!(outcome_for(&sender, chain, key).await, broken);
     assert!(!broken.explanation().contains("--ca-file"));
 
-    let (leaf, _) = known.issue(&["localhost"], (-1, 1));
-    let (_, other_key) = known.issue(&["localhost"], (-1, 1));
+    let (leaf, _) = known.issue_certificate(&["localhost"], (-1, 1));
+    let (_, other_key) = known.issue_certificate(&["localhost"], (-1, 1));
     let mismatch = outcome_for(&sender, vec![leaf], other_key).await;
     assert_eq!(mismatch, Outcome::Certificate(Problem::KeyMismatch));
 
     let sender = renewed.trusting_sender();
-    let server = Server::with_tls(
+    let server = Server::start_with_tls(
         "127.0.0.1:0",
-        renewed.issue(&["localhost"], (-1, 1)),
+        renewed.issue_certificate(&["localhost"], (-1, 1)),
         respond_ok,
     );
     let outcome = attempt_outcome(&sender, &server, "localhost").await;
@@ -238,7 +249,7 @@ async fn distinguishes_an_outdated_ca_from_a_broken_chain() {
 #[actix_rt::test]
 async fn reports_an_endpoint_without_tls_as_a_tls_failure() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = url_of(&format!(
+    let url = parse_url(&format!(
         "https://localhost:{}",
         listener.local_addr().unwrap().port()
     ));
@@ -250,14 +261,14 @@ async fn reports_an_endpoint_without_tls_as_a_tls_failure() {
             tcp.write_all(response).unwrap();
         }
     });
-    let sender = sender_with(LONG_TIMEOUT);
+    let sender = sender_with_timeout(LONG_TIMEOUT);
     for _ in responses {
         let outcome = sender.client_for(&url).attempt(&request()).await.outcome;
         assert!(matches!(outcome, Outcome::Tls(_)), "{outcome:?}");
     }
     let hanging = Server::start(|_, peer| hang(peer));
-    let outcome = attempt_outcome(&sender_with(SHORT_TIMEOUT), &hanging, "localhost").await;
-    assert_eq!(outcome.code(), Some("tls_timeout"));
+    let outcome = attempt_outcome(&sender_with_timeout(SHORT_TIMEOUT), &hanging, "localhost").await;
+    assert_eq!(outcome.error_code(), Some("tls_timeout"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::*;
 
 /// Returns the IPv6 addresses that embed an IPv4 address: mapped, compatible, NAT64, 6to4, Teredo,
 /// and ISATAP. `prefix` is the upper half of the ISATAP addresses.
-fn embeddings(v4: Ipv4Addr, prefix: u64) -> [Ipv6Addr; 8] {
+fn ipv6_embeddings(v4: Ipv4Addr, prefix: u64) -> [Ipv6Addr; 8] {
     let embedded = u128::from(u32::from(v4));
     let high = u128::from(prefix) << 64;
     [
@@ -35,7 +35,7 @@ proptest! {
         let name = url("https://a.example");
         let check = |ip: IpAddr| policy(&[]).check_address(&name, SocketAddr::new(ip, 443));
         prop_assert!(check(v4.into()).is_err());
-        for v6 in embeddings(v4, prefix) {
+        for v6 in ipv6_embeddings(v4, prefix) {
             prop_assert!(check(v6.into()).is_err(), "{v6}");
             // A URL that contains this IP address is blocked too.
             prop_assert!(policy(&[]).check_url(&url(&format!("https://[{v6}]/"))).is_err(), "{v6}");

@@ -11,7 +11,7 @@ use crate::clock::{ManualClock, Timestamp};
 const ACCOUNT: &str = "ada@example.com";
 
 fn new_throttle() -> (SignInThrottle, ManualClock) {
-    let clock = ManualClock::at(Timestamp::from_millis(1_000_000_000));
+    let clock = ManualClock::starting_at(Timestamp::from_millis(1_000_000_000));
     (SignInThrottle::new(Clock::manual(&clock)), clock)
 }
 
@@ -305,7 +305,7 @@ proptest! {
 }
 
 fn monotonic_now(throttle: &SignInThrottle) -> Duration {
-    throttle.clock.monotonic()
+    throttle.clock.monotonic_time()
 }
 
 struct Attacker {

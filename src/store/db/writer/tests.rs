@@ -11,7 +11,10 @@ fn start_writer(setup_sql: &str) -> Writer {
         .unwrap();
     connection.execute_batch(setup_sql).unwrap();
     let clock = Clock::system();
-    let (ids, notifiers) = (IdSequence::after(None), CommitNotifiers::new(clock.now()));
+    let (ids, notifiers) = (
+        IdSequence::starting_after(None),
+        CommitNotifiers::new(clock.now()),
+    );
     Writer::start(
         connection,
         ids,
