@@ -116,7 +116,7 @@ fn try_print(text: &str) -> std::io::Result<()> {
 /// Logs a security event to standard error, in the default format of `serve`.
 fn log_security_event(event: &str, subject: &str) {
     logging::start(LogOptions { log_format: None }.format(), LevelFilter::INFO);
-    security_events::log_local(event, subject, "command_line");
+    security_events::log_local_event(event, subject, "command_line");
 }
 
 /// Escapes control characters, so that untrusted text is safe to print on a terminal.

@@ -108,7 +108,7 @@ pub async fn set_statuses(
         only_from: None,
         to,
     };
-    let changes: Vec<_> = parse_ids(fields.all("id"))
+    let changes: Vec<_> = parse_ids(fields.get_all("id"))
         .into_iter()
         .map(change)
         .collect();
@@ -139,7 +139,7 @@ pub async fn undo(
         };
         Some(change)
     };
-    let changes: Option<Vec<_>> = fields.all("change").map(change).collect();
+    let changes: Option<Vec<_>> = fields.get_all("change").map(change).collect();
     let changes = changes.ok_or(PageError::InvalidForm)?;
     let requested = changes.len();
     let by = actor(&context)?;
@@ -158,7 +158,7 @@ pub async fn confirm_delete(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let selected: Vec<String> = parse_ids(fields.all("id"))
+    let selected: Vec<String> = parse_ids(fields.get_all("id"))
         .iter()
         .map(ToString::to_string)
         .collect();
@@ -175,7 +175,7 @@ pub async fn delete(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let ids = parse_ids(fields.all("id"));
+    let ids = parse_ids(fields.get_all("id"));
     let deleted = context.app.store.delete_feedback_items(ids).await?;
     context.push_message(match deleted {
         0 => "Already deleted.".to_owned(),

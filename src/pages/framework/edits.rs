@@ -44,7 +44,7 @@ pub struct FieldConflict {
 impl Edits {
     pub fn read(form: &FormData, fields: &[EditField]) -> Self {
         let edits = fields.iter().filter_map(|field| {
-            let submitted = normalize(form.all(field.0));
+            let submitted = normalize(form.get_all(field.0));
             let loaded = loaded_value(form, field.0).map(|text| normalize([text]));
             let is_changed = loaded.as_ref() != Some(&submitted);
             is_changed.then_some(Edit {

@@ -199,7 +199,7 @@ pub async fn respond(error: &PageError, context: &RequestContext) -> Option<Http
 fn changed_fields(form: &FormData) -> Vec<&str> {
     let is_loaded = |name: &str| {
         let loaded = form.get(&format!("{LOADED_PREFIX}{name}"));
-        super::edits::is_same(form.all(name), loaded)
+        super::edits::is_same(form.get_all(name), loaded)
     };
     let mut names: Vec<&str> = form
         .iter()

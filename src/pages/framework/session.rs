@@ -45,7 +45,7 @@ impl CookieNames {
     /// Returns the values that may be the session's token, most trustworthy first.
     fn candidates<'a>(&'a self, headers: &'a HeaderMap) -> Vec<&'a str> {
         let names = [&self.https, &self.http, COOKIE_NAME];
-        let values = names.map(|name| cookies::values(headers, name));
+        let values = names.map(|name| cookies::cookie_values(headers, name));
         let mut candidates: Vec<_> = values.into_iter().flatten().collect();
         candidates.retain(|value| tokens::is_random_token(value));
         candidates.dedup();
@@ -95,7 +95,7 @@ pub fn sign_in(context: &RequestContext, response: &mut HttpResponse, cookies: &
 
 /// Returns whether the browser has the cookie that marks a sign-in in progress.
 pub fn is_signing_in(request: &HttpRequest) -> bool {
-    cookies::values(request.headers(), SIGNING_IN_COOKIE_NAME)
+    cookies::cookie_values(request.headers(), SIGNING_IN_COOKIE_NAME)
         .next()
         .is_some()
 }
