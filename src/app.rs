@@ -31,7 +31,7 @@ use crate::server::inbound::{self, framing};
 use crate::server::long_reads::LongReads;
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
-use crate::server::versions::Versions;
+use crate::server::versions::VersionHasher;
 use crate::server::{
     AppState, request_id, request_origin, security_events, security_headers, tokens,
 };
@@ -134,7 +134,7 @@ pub async fn start(
     let versions_key = store
         .get_or_create_signing_key("versions", random::bytes())
         .await?;
-    let versions = Versions::new(&versions_key);
+    let versions = VersionHasher::new(&versions_key);
     let device_key = store
         .get_or_create_signing_key("devices", random::bytes())
         .await?;
@@ -150,7 +150,7 @@ pub async fn start(
     });
     let pages = web::Data::new(pages::PageState::new(clock, &device_key));
     let timeout = options.delivery.timeout;
-    let server = http_server(
+    let server = start_http_server(
         listener,
         timeout,
         open_files,
@@ -222,7 +222,7 @@ async fn create_intake(
     ))
 }
 
-fn http_server(
+fn start_http_server(
     listener: TcpListener,
     timeout: Duration,
     open_files: OpenFileLimits,
@@ -249,11 +249,11 @@ fn http_server(
             .app_data(intake.clone())
             .app_data(pages.clone())
             .app_data(api_reference.clone())
-            .wrap(from_fn(security_events::log_requests))
+            .wrap(from_fn(security_events::log_request_events))
             .wrap(from_fn(request_origin::report_untrusted_proxies))
             .wrap(from_fn(security_headers::add_nosniff))
             .wrap(from_fn(request_id::assign_request_id))
-            .wrap(from_fn(framing::adapt_response))
+            .wrap(from_fn(framing::adapt_response_to_connection))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)
     })
@@ -322,7 +322,7 @@ async fn load_alert_endpoint(
         url,
         secret,
         is_secret_generated,
-        public_url: urls.origin().map(|origin| urls.absolute(origin, "")),
+        public_url: urls.origin().map(|origin| urls.absolute_url(origin, "")),
     }))
 }
 
@@ -345,7 +345,7 @@ async fn create_first_user_or_setup_link(
         let hash = password::hash(&user.password).map_err(|error| failed(&error))?;
         return match store.add_first_user(user.email, hash).await {
             Ok(user) => {
-                security_events::log_local("user_added", user.id.as_str(), "configuration");
+                security_events::log_local_event("user_added", user.id.as_str(), "configuration");
                 Ok(None)
             }
             Err(UserError::AlreadySetUp) => Ok(None),
@@ -361,7 +361,9 @@ async fn create_first_user_or_setup_link(
             SETUP_LINK_LIFETIME,
         )
         .await?;
-    Ok(Some(urls.absolute(url, &format!("/setup?token={token}"))))
+    Ok(Some(
+        urls.absolute_url(url, &format!("/setup?token={token}")),
+    ))
 }
 
 impl RunningServer {

@@ -36,13 +36,13 @@ pub fn describe(error: &io::Error) -> String {
         ErrorKind::TimedOut => "it took too long",
         ErrorKind::InvalidData => "it contains invalid data",
         ErrorKind::OutOfMemory => "there isn’t enough memory",
-        _ => return system_text(error),
+        _ => return system_error_text(error),
     };
     text.into()
 }
 
 /// Returns the operating system's text without its code, or the kind of an error from a library.
-fn system_text(error: &io::Error) -> String {
+fn system_error_text(error: &io::Error) -> String {
     if error.raw_os_error().is_none() {
         return error.kind().to_string();
     }

@@ -17,33 +17,33 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
 use self::line_limits::LineLimits;
-pub use self::line_limits::report as report_suppressed_lines;
+pub use self::line_limits::report_suppressed_lines;
 pub use self::line_writer::flush;
 use crate::config::LogFormat;
 use crate::server::security_events;
 
 /// The log target of the setup URL and the ready message.
-pub const STARTUP_TARGET: &str = "miniback::startup";
+pub const STARTUP_LOG_TARGET: &str = "miniback::startup";
 
 /// Starts logging for the whole process.
 pub fn start(format: LogFormat, level: LevelFilter) {
     let filter = Targets::new()
         .with_target("miniback", level)
-        .with_target(security_events::TARGET, level.max(LevelFilter::INFO))
-        .with_target(STARTUP_TARGET, level.max(LevelFilter::INFO))
+        .with_target(security_events::LOG_TARGET, level.max(LevelFilter::INFO))
+        .with_target(STARTUP_LOG_TARGET, level.max(LevelFilter::INFO))
         .with_default(level.min(LevelFilter::WARN));
     let layer = match format {
         LogFormat::Text => fmt::layer()
             .with_target(false)
             .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(line_writer::stderr)
+            .with_writer(line_writer::stderr_writer)
             .boxed(),
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
             .with_span_list(false)
             .with_target(false)
-            .with_writer(line_writer::stderr)
+            .with_writer(line_writer::stderr_writer)
             .boxed(),
     };
     let subscriber = registry()

@@ -31,7 +31,7 @@ pub fn form_data(data: &[u8]) -> bool {
     let separators = body.iter().filter(|byte| **byte == b'&').count();
     assert!(form.fields().len() <= separators + 1);
     for (name, _) in form.iter() {
-        assert_eq!(Some(form.get(name)), form.all(name).next());
+        assert_eq!(Some(form.get(name)), form.get_all(name).next());
     }
     assert!(form.get("missing").is_empty() || form.iter().any(|(name, _)| name == "missing"));
     let encoded = serde_urlencoded::to_string(form.fields()).expect("encode the fields");

@@ -100,7 +100,7 @@ fn check_base_url(text: &str) -> bool {
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && byte != b';')
     );
-    let absolute = urls.absolute("http://unused.example", "/login");
+    let absolute = urls.absolute_url("http://unused.example", "/login");
     let absolute = Url::parse(&absolute).expect("an absolute URL is valid");
     assert_eq!(absolute.path(), path);
     assert_eq!(absolute.origin(), base_url.origin());

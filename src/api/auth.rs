@@ -31,17 +31,17 @@ impl FromRequest for Caller {
                 .extensions()
                 .get::<Self>()
                 .cloned()
-                .ok_or(Problem::Unauthorized(MISSING_TOKEN)),
+                .ok_or(Problem::Unauthorized(MISSING_TOKEN_MESSAGE)),
         )
     }
 }
 
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-const MISSING_TOKEN: &str =
+const MISSING_TOKEN_MESSAGE: &str =
     "Send an API token: “Authorization: Bearer mb_…”. To create one, run “miniback token create”.";
-const UNKNOWN_TOKEN: &str = "Unknown API token. It may have been revoked.";
-const AMBIGUOUS_TOKENS: &str = "The request has two different API tokens. Send only one.";
+const UNKNOWN_TOKEN_MESSAGE: &str = "Unknown API token. It may have been revoked.";
+const CONFLICTING_TOKENS_MESSAGE: &str = "The request has two different API tokens. Send only one.";
 
 /// Route middleware that checks the caller's permission and the query parameters, and adds an
 /// `ETag` to JSON responses of `GET`.
@@ -62,7 +62,7 @@ pub(super) async fn authorize(
             Err(problem) => return Ok(request.into_response(problem.error_response())),
         }
     }
-    if let Err(problem) = check_query(&request) {
+    if let Err(problem) = check_query_parameters(&request) {
         return Ok(request.into_response(problem.error_response()));
     }
     Ok(etag::add_etag(
@@ -85,14 +85,14 @@ fn token_from_headers(headers: &HeaderMap) -> Result<&str, Problem> {
     let token = sent
         .next()
         .filter(|token| token.starts_with(tokens::API_TOKEN_PREFIX))
-        .ok_or(Problem::Unauthorized(MISSING_TOKEN))?;
+        .ok_or(Problem::Unauthorized(MISSING_TOKEN_MESSAGE))?;
     if sent.any(|other| other != token) {
-        return Err(Problem::Unauthorized(AMBIGUOUS_TOKENS));
+        return Err(Problem::Unauthorized(CONFLICTING_TOKENS_MESSAGE));
     }
     Ok(token)
 }
 
-fn check_query(request: &ServiceRequest) -> Result<(), Problem> {
+fn check_query_parameters(request: &ServiceRequest) -> Result<(), Problem> {
     // Most calls have no query. Don't look up the route for them.
     if request.query_string().is_empty() {
         return Ok(());
@@ -102,7 +102,7 @@ fn check_query(request: &ServiceRequest) -> Result<(), Problem> {
         .app_data::<web::Data<AppState>>()
         .map_or("", |app| app.urls.base_path());
     let route = route.strip_prefix(base_path).unwrap_or(&route);
-    known_query_parameters::check(request.method(), route, request.query_string())
+    known_query_parameters::check_query_string(request.method(), route, request.query_string())
 }
 
 async fn authenticate(permission: Permission, request: &ServiceRequest) -> Result<Caller, Problem> {
@@ -110,12 +110,12 @@ async fn authenticate(permission: Permission, request: &ServiceRequest) -> Resul
     // The state is always present, because `app` adds it to every worker.
     let app = request
         .app_data::<web::Data<AppState>>()
-        .ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;
+        .ok_or(Problem::Unauthorized(UNKNOWN_TOKEN_MESSAGE))?;
     let found = app
         .store
         .api_token_by_hash(tokens::sha256(token), app.clock.now())
         .await?;
-    let (token, needs_touch) = found.ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;
+    let (token, needs_touch) = found.ok_or(Problem::Unauthorized(UNKNOWN_TOKEN_MESSAGE))?;
     if !is_allowed(permission, token.user.role, token.scope) {
         return Err(Problem::Forbidden(format!(
             "This token isn’t allowed to do that (scope {}, role {}).",

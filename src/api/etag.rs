@@ -22,11 +22,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::server::tokens;
-use crate::server::versions::{Versioned, Versions};
+use crate::server::versions::{VersionHasher, Versioned};
 use crate::store::Precondition;
 
 /// The client may store the response, but must revalidate it before each use.
-const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+const CACHE_CONTROL_REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// The condition of the `If-Match` header.
 pub(super) struct IfMatch(Option<header::IfMatch>);
@@ -49,7 +49,10 @@ impl IfMatch {
     /// Returns the condition that the stored object has one of the versions in the header. Without
     /// the header, and with `*`, there is no condition. Weak tags never match (RFC 9110, section
     /// 13.1.1).
-    pub(super) fn precondition<T: Versioned + Clone>(self, versions: &Versions) -> Precondition<T> {
+    pub(super) fn into_precondition<T: Versioned + Clone>(
+        self,
+        versions: &VersionHasher,
+    ) -> Precondition<T> {
         match self.0 {
             None | Some(header::IfMatch::Any) => Precondition::none(),
             Some(header::IfMatch::Items(tags)) => {
@@ -64,7 +67,10 @@ impl IfMatch {
 }
 
 /// Returns the `ETag` header with the version of an object.
-pub(super) fn etag_of(object: &impl Versioned, versions: &Versions) -> (HeaderName, String) {
+pub(super) fn etag_header(
+    object: &impl Versioned,
+    versions: &VersionHasher,
+) -> (HeaderName, String) {
     let tag = EntityTag::new_strong(object.version(versions));
     (ETAG, tag.to_string())
 }
@@ -104,13 +110,14 @@ pub(super) fn add_etag(response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
     if is_match {
         let not_modified = HttpResponse::NotModified()
             .insert_header((ETAG, tag.to_string()))
-            .insert_header((CACHE_CONTROL, REVALIDATE))
+            .insert_header((CACHE_CONTROL, CACHE_CONTROL_REVALIDATE))
             .finish();
         return ServiceResponse::new(request, not_modified);
     }
     if let Ok(value) = HeaderValue::from_str(&tag.to_string()) {
         head.headers_mut().insert(ETAG, value);
     }
-    head.headers_mut().insert(CACHE_CONTROL, REVALIDATE);
+    head.headers_mut()
+        .insert(CACHE_CONTROL, CACHE_CONTROL_REVALIDATE);
     ServiceResponse::new(request, head.set_body(BoxBody::new(bytes)))
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::auth::Caller;
-use super::etag::{IfMatch, etag_of};
+use super::etag::{IfMatch, etag_header};
 use super::lists::{List, PageParams, QueryParams};
 use super::projects::IdOrSlug;
 use crate::domain::feedback::{
@@ -16,7 +16,7 @@ use crate::domain::id::FeedbackId;
 use crate::domain::search::SearchQuery;
 use crate::server::idempotency_key::idempotency_key;
 use crate::server::json_body::{Json, deserialize_non_null};
-use crate::server::long_reads::blocking;
+use crate::server::long_reads::run_blocking;
 use crate::server::problem::{Problem, deletion_response};
 use crate::server::{AppState, schemas, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
@@ -228,7 +228,7 @@ pub(super) async fn list(
     let store = app.store.clone();
     let read = async move {
         let found = store.feedback_list(filter, page).await?;
-        blocking(move || serde_json::to_vec(&List::from_page(found, |feedback| feedback))).await
+        run_blocking(move || serde_json::to_vec(&List::from_page(found, |feedback| feedback))).await
     };
     let list = app.long_reads.run(&caller.0.user.id, read).await?;
     // The list is never missing, because serializing strings and JSON values can't fail.
@@ -256,7 +256,7 @@ pub(super) async fn get(
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok()
-        .insert_header(etag_of(&feedback, &app.versions))
+        .insert_header(etag_header(&feedback, &app.versions))
         .json(feedback))
 }
 
@@ -285,14 +285,14 @@ pub(super) async fn update(
         email: caller.0.user.email,
         token: Some(caller.0.name),
     };
-    let precondition = if_match.precondition(&app.versions);
+    let precondition = if_match.into_precondition(&app.versions);
     let feedback = app
         .store
         .set_status(id, body.status, by, precondition)
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok()
-        .insert_header(etag_of(&feedback, &app.versions))
+        .insert_header(etag_header(&feedback, &app.versions))
         .json(feedback))
 }
 
@@ -314,7 +314,7 @@ pub(super) async fn delete(
     if_match: IfMatch,
 ) -> Result<HttpResponse, Problem> {
     let id = FeedbackId::new(id.into_inner());
-    let precondition = if_match.precondition(&app.versions);
+    let precondition = if_match.into_precondition(&app.versions);
     let deleted = app.store.delete_feedback(id, precondition).await?;
     deletion_response(deleted, NOT_FOUND)
 }

@@ -8,7 +8,7 @@ use actix_web::http::Method;
 use utoipa::openapi::path::{Operation, ParameterIn};
 
 use super::openapi;
-use crate::server::form_data::is_utf8_encoded;
+use crate::server::form_data::is_percent_encoded_utf8;
 use crate::server::problem::Problem;
 
 const API_PREFIX: &str = "/api/v1/";
@@ -19,8 +19,8 @@ type ParametersByOperation = HashMap<(Method, String), BTreeSet<String>>;
 
 /// Rejects a query string with invalid UTF-8 or, under `/api/v1`, with unknown or repeated
 /// parameters. `route` is the pattern of the call's path, without the base path.
-pub(super) fn check(method: &Method, route: &str, query: &str) -> Result<(), Problem> {
-    if !is_utf8_encoded(query.as_bytes()) {
+pub(super) fn check_query_string(method: &Method, route: &str, query: &str) -> Result<(), Problem> {
+    if !is_percent_encoded_utf8(query.as_bytes()) {
         let message = "The query string is not valid UTF-8.";
         return Err(Problem::Malformed(message.to_owned()));
     }
@@ -75,7 +75,7 @@ fn parameters_by_operation() -> ParametersByOperation {
             (Method::DELETE, item.delete),
         ];
         for (method, operation) in operations {
-            let names = operation.map(query_parameters).unwrap_or_default();
+            let names = operation.map(query_parameter_names).unwrap_or_default();
             if !names.is_empty() {
                 known.insert((method, path.clone()), names);
             }
@@ -84,7 +84,7 @@ fn parameters_by_operation() -> ParametersByOperation {
     known
 }
 
-fn query_parameters(operation: Operation) -> BTreeSet<String> {
+fn query_parameter_names(operation: Operation) -> BTreeSet<String> {
     let parameters = operation.parameters.unwrap_or_default().into_iter();
     parameters
         .filter(|parameter| matches!(parameter.parameter_in, ParameterIn::Query))

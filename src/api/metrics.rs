@@ -27,8 +27,8 @@ use crate::store::{Metrics, Store, WebhookMetrics};
 )]
 pub(super) async fn get(app: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let metrics = app.store.metrics().await?;
-    let mut text = render(&metrics, app.clock.now());
-    text.push_str(&render_database(&app.store));
+    let mut text = render_metrics(&metrics, app.clock.now());
+    text.push_str(&render_database_metrics(&app.store));
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(text))
@@ -46,12 +46,12 @@ const WEBHOOK_GAUGES: [WebhookGauge; 6] = [
     WebhookGauge {
         name: "miniback_webhook_enabled",
         help: "Whether the webhook is enabled.",
-        value: |webhook, _| Some(bool_value(webhook.enabled)),
+        value: |webhook, _| Some(bool_to_f64(webhook.enabled)),
     },
     WebhookGauge {
         name: "miniback_webhook_failing",
         help: "Whether the webhook's last attempt failed.",
-        value: |webhook, _| Some(bool_value(webhook.failing_since.is_some())),
+        value: |webhook, _| Some(bool_to_f64(webhook.failing_since.is_some())),
     },
     WebhookGauge {
         name: "miniback_webhook_failing_seconds",
@@ -62,7 +62,7 @@ const WEBHOOK_GAUGES: [WebhookGauge; 6] = [
         name: "miniback_webhook_held",
         help: "Whether deliveries are held because the endpoint sent Retry-After.",
         value: |webhook, now| {
-            Some(bool_value(
+            Some(bool_to_f64(
                 webhook.held_until.is_some_and(|until| until > now),
             ))
         },
@@ -82,7 +82,7 @@ const WEBHOOK_GAUGES: [WebhookGauge; 6] = [
     },
 ];
 
-fn bool_value(value: bool) -> f64 {
+fn bool_to_f64(value: bool) -> f64 {
     f64::from(u8::from(value))
 }
 
@@ -90,12 +90,12 @@ fn seconds_since(since: Timestamp, now: Timestamp) -> f64 {
     now.since(since).as_secs_f64()
 }
 
-fn render(metrics: &Metrics, now: Timestamp) -> String {
+fn render_metrics(metrics: &Metrics, now: Timestamp) -> String {
     let mut text = PrometheusText(String::new());
-    text.start_family("miniback_info", "The running version.");
+    text.write_family_header("miniback_info", "The running version.");
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     text.write_sample("miniback_info", &version, 1.0);
-    text.start_family("miniback_feedback", "Stored feedback, by status.");
+    text.write_family_header("miniback_feedback", "Stored feedback, by status.");
     for status in FeedbackStatus::ALL {
         let found = metrics.feedback.iter().find(|(s, _)| *s == status);
         let count = found.map_or(0, |(_, count)| *count);
@@ -114,7 +114,7 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         "Events of the webhook that no delivery accounts for. 0 unless an event was lost.",
         |webhook| Some(webhook.totals.unexplained_events() as f64),
     );
-    text.start_family(
+    text.write_family_header(
         "miniback_alerts_pending",
         "Alerts waiting to be sent to --alert-url.",
     );
@@ -123,7 +123,7 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
     text.0
 }
 
-fn render_database(store: &Store) -> String {
+fn render_database_metrics(store: &Store) -> String {
     let mut text = PrometheusText(String::new());
     for (name, help, value) in [
         (
@@ -137,8 +137,8 @@ fn render_database(store: &Store) -> String {
             store.is_disk_full(),
         ),
     ] {
-        text.start_family(name, help);
-        text.write_sample(name, &[], bool_value(value));
+        text.write_family_header(name, help);
+        text.write_sample(name, &[], bool_to_f64(value));
     }
     text.0
 }
@@ -148,7 +148,7 @@ struct PrometheusText(String);
 impl PrometheusText {
     /// Starts a metric family. All families are gauges, because counts can fall: a redelivery
     /// lowers the number of failed deliveries.
-    fn start_family(&mut self, name: &str, help: &str) {
+    fn write_family_header(&mut self, name: &str, help: &str) {
         // Writing to a string can't fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n");
     }
@@ -179,7 +179,7 @@ impl PrometheusText {
         help: &str,
         value: impl Fn(&WebhookMetrics) -> Option<f64>,
     ) {
-        self.start_family(name, help);
+        self.write_family_header(name, help);
         for webhook in &metrics.webhooks {
             if let Some(value) = value(webhook) {
                 let labels = [("webhook", webhook.id.as_str()), ("host", &webhook.host)];
@@ -189,7 +189,7 @@ impl PrometheusText {
     }
 
     fn write_delivery_family(&mut self, metrics: &Metrics) {
-        self.start_family(
+        self.write_family_header(
             "miniback_deliveries",
             "Deliveries by webhook and state, including those removed by retention.",
         );

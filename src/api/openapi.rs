@@ -16,7 +16,7 @@ use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr, Server};
 
-use self::operations::complete_operation;
+use self::operations::add_errors_headers_and_security;
 use super::auth::X_API_KEY;
 use super::{
     deliveries, delivery_totals, feedback, metrics, projects, redelivery, routes, secrets,
@@ -26,11 +26,11 @@ use crate::intake::{self, endpoint};
 use crate::server::AppState;
 use crate::server::health;
 use crate::server::problem::ProblemBody;
-use crate::server::routing::RouteInfo;
+use crate::server::routing::ListedRoute;
 
 /// Returns the document for an API at `base_url`: a URL without a slash at the end, or `/`.
 pub fn document(base_url: &str) -> utoipa::openapi::OpenApi {
-    static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(build);
+    static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(build_document);
     let mut document = DOCUMENT.clone();
     document.servers = Some(vec![Server::new(base_url)]);
     document
@@ -48,7 +48,7 @@ pub fn document(base_url: &str) -> utoipa::openapi::OpenApi {
 )]
 pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
     let own_origin = app.proxies.own_origin(&request);
-    HttpResponse::Ok().json(document(&app.urls.absolute(&own_origin, "")))
+    HttpResponse::Ok().json(document(&app.urls.absolute_url(&own_origin, "")))
 }
 
 #[derive(OpenApi)]
@@ -84,7 +84,7 @@ pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpR
         redelivery::cancel,
         redelivery::recover,
         metrics::get,
-        health::health,
+        health::get_health,
         get,
     ),
     components(schemas(ProblemBody)),
@@ -104,7 +104,7 @@ pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpR
 )]
 struct ApiDoc;
 
-fn build() -> utoipa::openapi::OpenApi {
+fn build_document() -> utoipa::openapi::OpenApi {
     let mut document = ApiDoc::openapi();
     document.info.license = None;
     let components = document.components.get_or_insert_default();
@@ -119,14 +119,16 @@ fn build() -> utoipa::openapi::OpenApi {
         "An API token, as an alternative to `Authorization`.",
     );
     components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
-    components.responses.extend(operations::error_responses());
+    components
+        .responses
+        .extend(operations::shared_error_responses());
 
     replace_list_items_with_refs(&mut components.schemas);
 
     for call in documented_routes() {
         let item = document.paths.paths.get_mut(&call.path);
-        if let Some(operation) = item.and_then(|item| operation(item, &call.method)) {
-            complete_operation(operation, &call.path, &call.method, call.permission);
+        if let Some(operation) = item.and_then(|item| operation_mut(item, &call.method)) {
+            add_errors_headers_and_security(operation, &call.path, &call.method, call.permission);
         }
     }
     document
@@ -134,13 +136,13 @@ fn build() -> utoipa::openapi::OpenApi {
 
 /// Returns the routes of the API and of the widget's endpoint. `/healthz` is also in the document,
 /// but has no route table.
-fn documented_routes() -> impl Iterator<Item = RouteInfo> {
+fn documented_routes() -> impl Iterator<Item = ListedRoute> {
     let intake = intake::routes().list().into_iter();
     let endpoints = intake.filter(|route| route.path.starts_with("/api/"));
     routes::routes().list().into_iter().chain(endpoints)
 }
 
-fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Operation> {
+fn operation_mut<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Operation> {
     match *method {
         Method::GET => item.get.as_mut(),
         Method::POST => item.post.as_mut(),

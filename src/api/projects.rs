@@ -9,14 +9,14 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::etag::{IfMatch, etag_of};
+use super::etag::{IfMatch, etag_header};
 use super::lists::{List, PageParams, QueryParams};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
 use crate::domain::validation::{check_all_fields, check_field};
 use crate::server::json_body::{Json, deserialize_non_null};
 use crate::server::problem::{Problem, deletion_response};
-use crate::server::security_events::set_subject;
+use crate::server::security_events::set_event_subject;
 use crate::server::{AppState, schemas};
 use crate::store::{CreateProjectError, ProjectPatch};
 
@@ -55,7 +55,7 @@ pub(super) struct CreateProject {
 }
 
 /// Returns the OpenAPI schema of a list of origins, as `project::check_origins` accepts it.
-fn origins_schema() -> Array {
+fn allowed_origins_schema() -> Array {
     let origin = ObjectBuilder::new()
         .schema_type(Type::String)
         .pattern(Some(r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s]+/?\s*$"));
@@ -80,7 +80,7 @@ pub(super) struct UpdateProject {
     #[schema(nullable = false, example = "PAUSED")]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     status: Option<ProjectStatus>,
-    #[schema(schema_with = origins_schema)]
+    #[schema(schema_with = allowed_origins_schema)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     allowed_origins: Option<Vec<String>>,
 }
@@ -118,7 +118,7 @@ pub(super) async fn create(
     let location = app.urls.path(&format!("/api/v1/projects/{}", project.id));
     Ok(HttpResponse::Created()
         .insert_header(("Location", location))
-        .insert_header(etag_of(&project, &app.versions))
+        .insert_header(etag_header(&project, &app.versions))
         .json(project))
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn get(
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok()
-        .insert_header(etag_of(&project, &app.versions))
+        .insert_header(etag_header(&project, &app.versions))
         .json(project))
 }
 
@@ -199,12 +199,12 @@ pub(super) async fn update(
         .update_project(
             project.into_inner(),
             change,
-            if_match.precondition(&app.versions),
+            if_match.into_precondition(&app.versions),
         )
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok()
-        .insert_header(etag_of(&project, &app.versions))
+        .insert_header(etag_header(&project, &app.versions))
         .json(project))
 }
 
@@ -226,10 +226,10 @@ pub(super) async fn delete(
     project: web::Path<String>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    let precondition = if_match.precondition(&app.versions);
+    let precondition = if_match.into_precondition(&app.versions);
     let project = app.store.project(project.into_inner()).await?;
     let id = project.ok_or(NOT_FOUND)?.id.to_string();
-    set_subject(&request, &id);
+    set_event_subject(&request, &id);
     let deleted = app.store.delete_project(id, precondition).await?;
     deletion_response(deleted, NOT_FOUND)
 }

@@ -68,7 +68,7 @@ pub(super) async fn redeliver(
     app.store
         .redeliver(id.clone())
         .await
-        .map_err(redeliver_problem)?;
+        .map_err(redeliver_error_to_problem)?;
     accepted_response(&app, id).await
 }
 
@@ -97,7 +97,7 @@ pub(super) async fn retry(
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId::new(id.into_inner());
     let queued = app.delivery.retry_delivery(id.clone()).await;
-    queued.map_err(pending_delivery_problem)?;
+    queued.map_err(pending_delivery_error_to_problem)?;
     accepted_response(&app, id).await
 }
 
@@ -122,7 +122,7 @@ pub(super) async fn cancel(
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId::new(id.into_inner());
     let canceled = app.store.cancel_delivery(id.clone()).await;
-    canceled.map_err(pending_delivery_problem)?;
+    canceled.map_err(pending_delivery_error_to_problem)?;
     accepted_response(&app, id).await
 }
 
@@ -166,7 +166,7 @@ pub(super) async fn recover(
         .store
         .redeliver_since(webhook, since, canceled, failed)
         .await
-        .map_err(redeliver_problem)?;
+        .map_err(redeliver_error_to_problem)?;
     Ok(HttpResponse::Accepted().json(RecoveredCount { count }))
 }
 
@@ -176,7 +176,7 @@ async fn accepted_response(app: &AppState, id: DeliveryId) -> Result<HttpRespons
     Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
 }
 
-fn pending_delivery_problem(error: PendingDeliveryError) -> Problem {
+fn pending_delivery_error_to_problem(error: PendingDeliveryError) -> Problem {
     match error {
         PendingDeliveryError::Unknown => NOT_FOUND,
         PendingDeliveryError::Store(error) => error.into(),
@@ -184,7 +184,7 @@ fn pending_delivery_problem(error: PendingDeliveryError) -> Problem {
     }
 }
 
-fn redeliver_problem(error: RedeliverError) -> Problem {
+fn redeliver_error_to_problem(error: RedeliverError) -> Problem {
     match error {
         RedeliverError::UnknownDelivery => NOT_FOUND,
         RedeliverError::UnknownWebhook => webhooks::NOT_FOUND,

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::webhooks::{NOT_FOUND, secret_or_generate};
+use super::webhooks::{NOT_FOUND, parse_or_generate_secret};
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 use crate::domain::validation::{check_all_fields, check_field};
@@ -93,7 +93,7 @@ pub(super) async fn rotate(
     OptionalJson(body): OptionalJson<RotateSecret>,
 ) -> Result<HttpResponse, Problem> {
     let (secret, hours) = check_all_fields((
-        check_field("secret", secret_or_generate(body.secret)),
+        check_field("secret", parse_or_generate_secret(body.secret)),
         check_field(
             "overlapHours",
             webhook::check_overlap_hours(body.overlap_hours.unwrap_or(0)),
@@ -104,7 +104,7 @@ pub(super) async fn rotate(
         &app.store
             .rotate_secret(id, secret, hours)
             .await
-            .map_err(rotate_problem)?,
+            .map_err(rotate_error_to_problem)?,
     ))
 }
 
@@ -131,11 +131,11 @@ pub(super) async fn finish_rotation(
         &app.store
             .finish_rotation(id)
             .await
-            .map_err(rotate_problem)?,
+            .map_err(rotate_error_to_problem)?,
     ))
 }
 
-fn rotate_problem(error: RotateSecretError) -> Problem {
+fn rotate_error_to_problem(error: RotateSecretError) -> Problem {
     match error {
         RotateSecretError::UnknownWebhook => NOT_FOUND,
         RotateSecretError::Store(error) => error.into(),

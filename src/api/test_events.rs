@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Caller;
-use super::webhooks::{NOT_FOUND, secret_or_generate};
+use super::webhooks::{NOT_FOUND, parse_or_generate_secret};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
 use crate::domain::validation::{check_all_fields, check_field};
@@ -129,7 +129,7 @@ pub(super) async fn test_url(
 ) -> Result<HttpResponse, Problem> {
     let is_temporary = body.secret.is_none();
     let (secret, url) = check_all_fields((
-        check_field("secret", secret_or_generate(body.secret)),
+        check_field("secret", parse_or_generate_secret(body.secret)),
         check_field("url", app.check_endpoint_url(&body.url).await),
     ))?;
     let report = app

@@ -8,7 +8,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
-use super::etag::{IfMatch, etag_of};
+use super::etag::{IfMatch, etag_header};
 use super::lists::{List, PageParams, QueryParams};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
@@ -27,7 +27,7 @@ use crate::store::SaveWebhookError;
 
 /// Returns the OpenAPI schema of a webhook's custom headers, as `webhook::check_custom_headers`
 /// accepts them. A schema can't express that some names are reserved.
-fn headers_schema(
+fn custom_headers_schema(
     value: impl Into<SchemaType>,
     description: &str,
     example: serde_json::Value,
@@ -48,15 +48,15 @@ fn headers_schema(
         .build()
 }
 
-fn new_headers_schema() -> Object {
+fn create_headers_schema() -> Object {
     let description = "At most 10 custom headers, sent with every delivery.";
-    headers_schema(Type::String, description, json!({"X-Api-Key": "abc"}))
+    custom_headers_schema(Type::String, description, json!({"X-Api-Key": "abc"}))
 }
 
-fn updated_headers_schema() -> Object {
+fn update_headers_schema() -> Object {
     let description = "Replaces all headers. `null` as a value keeps the stored value.";
     let types = SchemaType::from_iter([Type::String, Type::Null]);
-    headers_schema(types, description, json!({"X-Api-Key": "abc"}))
+    custom_headers_schema(types, description, json!({"X-Api-Key": "abc"}))
 }
 
 pub(super) const NOT_FOUND: Problem = Problem::NotFound("Webhook not found.");
@@ -84,7 +84,7 @@ pub(super) struct CreateWebhook {
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     retries: Option<RetryPolicy>,
-    #[schema(schema_with = new_headers_schema)]
+    #[schema(schema_with = create_headers_schema)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     headers: Option<BTreeMap<String, String>>,
     #[schema(schema_with = schemas::secret, required = false)]
@@ -115,7 +115,7 @@ pub(super) struct UpdateWebhook {
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     retries: Option<RetryPolicy>,
-    #[schema(schema_with = updated_headers_schema)]
+    #[schema(schema_with = update_headers_schema)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     headers: Option<BTreeMap<String, Option<String>>>,
 }
@@ -201,7 +201,7 @@ pub(super) async fn create(
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
     let (secret, description, (), url) = check_all_fields((
-        check_field("secret", secret_or_generate(body.secret)),
+        check_field("secret", parse_or_generate_secret(body.secret)),
         check_field("description", webhook::check_description(&description)),
         check_field("headers", webhook::check_custom_headers(&headers_as_patch)),
         check_field("url", app.check_endpoint_url(&body.url).await),
@@ -220,7 +220,7 @@ pub(super) async fn create(
         .store
         .create_webhook(new, None)
         .await
-        .map_err(save_problem)?;
+        .map_err(save_webhook_error_to_problem)?;
     let location = app.urls.path(&format!("/api/v1/webhooks/{}", webhook.id));
     let view = WebhookView {
         secret: Some(secret.as_str()),
@@ -228,7 +228,7 @@ pub(super) async fn create(
     };
     Ok(HttpResponse::Created()
         .insert_header(("Location", location))
-        .insert_header(etag_of(&webhook, &app.versions))
+        .insert_header(etag_header(&webhook, &app.versions))
         .json(view))
 }
 
@@ -273,7 +273,7 @@ pub(super) async fn get(
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok()
-        .insert_header(etag_of(&webhook, &app.versions))
+        .insert_header(etag_header(&webhook, &app.versions))
         .json(WebhookView::new(&webhook, app.clock.now())))
 }
 
@@ -320,12 +320,12 @@ pub(super) async fn update(
     };
     let webhook = app
         .store
-        .update_webhook(id, change, if_match.precondition(&app.versions))
+        .update_webhook(id, change, if_match.into_precondition(&app.versions))
         .await
-        .map_err(save_problem)?
+        .map_err(save_webhook_error_to_problem)?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok()
-        .insert_header(etag_of(&webhook, &app.versions))
+        .insert_header(etag_header(&webhook, &app.versions))
         .json(WebhookView::new(&webhook, app.clock.now())))
 }
 
@@ -346,19 +346,19 @@ pub(super) async fn delete(
     if_match: IfMatch,
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
-    let precondition = if_match.precondition(&app.versions);
+    let precondition = if_match.into_precondition(&app.versions);
     let deleted = app.store.delete_webhook(id, precondition).await?;
     deletion_response(deleted, NOT_FOUND)
 }
 
 /// Parses the given secret, or generates a secret if none is given.
-pub(super) fn secret_or_generate(
+pub(super) fn parse_or_generate_secret(
     given: Option<String>,
 ) -> Result<Secret, crate::domain::secret::SecretError> {
     given.map_or_else(|| Ok(Secret::from_random(random::bytes())), Secret::parse)
 }
 
-fn save_problem(error: SaveWebhookError) -> Problem {
+fn save_webhook_error_to_problem(error: SaveWebhookError) -> Problem {
     match error {
         SaveWebhookError::TooMany => Problem::Conflict(error.to_string()),
         SaveWebhookError::UnknownProject(_) => Problem::invalid_field("projects", error),

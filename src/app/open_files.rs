@@ -43,10 +43,10 @@ pub fn raise_limit() -> Result<OpenFileLimits, OpenFileLimitTooLow> {
         // The kernel doesn't allow more than `fs.nr_open`, even if the hard limit is higher.
         Err(_) => current,
     };
-    limits_for(files.unwrap_or(u64::MAX))
+    limits_for_max_files(files.unwrap_or(u64::MAX))
 }
 
-fn limits_for(files: u64) -> Result<OpenFileLimits, OpenFileLimitTooLow> {
+fn limits_for_max_files(files: u64) -> Result<OpenFileLimits, OpenFileLimitTooLow> {
     if files < FILES_MIN {
         return Err(OpenFileLimitTooLow { limit: files });
     }
@@ -81,14 +81,16 @@ mod tests {
             (u64::MAX, Some(CONNECTIONS_MAX)),
         ];
         for (files, expected) in cases {
-            let connections = limits_for(files).ok().map(|limits| limits.connections);
+            let connections = limits_for_max_files(files)
+                .ok()
+                .map(|limits| limits.connections);
             assert_eq!(connections, expected, "{files}");
         }
     }
 
     #[test]
     fn each_worker_accepts_at_least_one_connection() {
-        let limits = limits_for(128).unwrap();
+        let limits = limits_for_max_files(128).unwrap();
         assert_eq!(limits.connections_per_worker(2), 32);
         assert_eq!(limits.connections_per_worker(500), 1);
         assert_eq!(limits.connections_per_worker(0), 64);

@@ -44,7 +44,7 @@ pub fn route_prefixes() -> BTreeSet<String> {
         .flat_map(|table| table.list())
         .map(|route| route.path);
     paths
-        .chain([health::PATH.to_owned()])
+        .chain([health::HEALTH_PATH.to_owned()])
         .filter_map(|path| path.split('/').nth(1).map(str::to_owned))
         .filter(|segment| !segment.is_empty())
         .collect()

@@ -120,7 +120,7 @@ fn log_security_event(event: &str, subject: &str) {
         LogOptions { log_format: None }.format_or_default(),
         LevelFilter::INFO,
     );
-    security_events::log_local(event, subject, "command_line");
+    security_events::log_local_event(event, subject, "command_line");
 }
 
 /// Escapes control characters, so that untrusted text is safe to print on a terminal.

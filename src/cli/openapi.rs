@@ -9,7 +9,7 @@ use crate::server::urls::Urls;
 pub(super) fn run(base_url: Option<&Url>) -> Result<(), CommandError> {
     let urls = Urls::new(base_url);
     let server_url = match urls.origin() {
-        Some(origin) => urls.absolute(origin, ""),
+        Some(origin) => urls.absolute_url(origin, ""),
         None => "/".to_owned(),
     };
     let json = api::document(&server_url).to_pretty_json();

@@ -67,14 +67,16 @@ fn log_ready(running: &RunningServer, format: LogFormat) {
     let url = running.url.as_str();
     if let Some(setup) = &running.setup_url {
         tracing::info!(
-            target: logging::STARTUP_TARGET,
+            target: logging::STARTUP_LOG_TARGET,
             url = setup.as_str(),
             "no users yet: open this link within 1 hour to create the first account"
         );
     }
     match format {
-        LogFormat::Text => tracing::info!(target: logging::STARTUP_TARGET, "listening on {url}"),
-        LogFormat::Json => tracing::info!(target: logging::STARTUP_TARGET, url, "listening"),
+        LogFormat::Text => {
+            tracing::info!(target: logging::STARTUP_LOG_TARGET, "listening on {url}")
+        }
+        LogFormat::Json => tracing::info!(target: logging::STARTUP_LOG_TARGET, url, "listening"),
     }
 }
 

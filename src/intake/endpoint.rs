@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Intake, PublicSubmission, SubmissionError, SubmissionReceipt, SubmissionSource};
+use super::{Intake, RawSubmission, SubmissionError, SubmissionReceipt, SubmissionSource};
 use crate::domain::feedback::metadata_schema;
 use crate::server::AppState;
 use crate::server::idempotency_key::idempotency_key;
@@ -82,7 +82,7 @@ pub(crate) async fn submit(
     request: HttpRequest,
     Json(body): Json<Submission>,
 ) -> Result<HttpResponse, Problem> {
-    let submission = PublicSubmission {
+    let submission = RawSubmission {
         slug: body.project_slug,
         message: body.message,
         email: body.email,

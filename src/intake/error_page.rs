@@ -53,7 +53,7 @@ impl ResponseError for IntakeError {
         }
     }
 
-    /// Returns a response without a body. [`page_middleware`] replaces it with a page.
+    /// Returns a response without a body. [`intake_page_middleware`] replaces it with a page.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }
@@ -73,7 +73,7 @@ struct ErrorPage {
 
 /// Middleware that rejects cross-origin form posts, shows errors as pages, and adds the security
 /// headers.
-pub(super) async fn page_middleware(
+pub(super) async fn intake_page_middleware(
     app: web::Data<AppState>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -81,33 +81,36 @@ pub(super) async fn page_middleware(
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if !is_read && is_cross_origin(&app.proxies, &app.urls, request.request()) {
         let message = cross_origin_message(&app.proxies, &app.urls, request.request());
-        let page = error_page(&IntakeError::CrossOrigin(message), &app, request.request());
+        let page = render_error_page(&IntakeError::CrossOrigin(message), &app, request.request());
         request.into_response(page)
     } else {
         let response = next.call(request).await?.map_into_boxed_body();
-        render_error(response, &app)
+        replace_error_with_page(response, &app)
     };
     add_security_headers(response.headers_mut(), "no-cache");
     Ok(response)
 }
 
 /// Replaces the response to an [`IntakeError`] or a [`FormError`] with a page.
-fn render_error(response: ServiceResponse<BoxBody>, app: &AppState) -> ServiceResponse<BoxBody> {
+fn replace_error_with_page(
+    response: ServiceResponse<BoxBody>,
+    app: &AppState,
+) -> ServiceResponse<BoxBody> {
     let request = response.request();
     let Some(error) = response.response().error() else {
         return response;
     };
     let page = if let Some(error) = error.as_error::<IntakeError>() {
-        error_page(error, app, request)
+        render_error_page(error, app, request)
     } else if let Some(error) = error.as_error::<FormError>() {
-        error_page(&(*error).into(), app, request)
+        render_error_page(&(*error).into(), app, request)
     } else {
         return response;
     };
     ServiceResponse::new(request.clone(), page)
 }
 
-fn error_page(error: &IntakeError, app: &AppState, request: &HttpRequest) -> HttpResponse {
+fn render_error_page(error: &IntakeError, app: &AppState, request: &HttpRequest) -> HttpResponse {
     let status = error.status_code();
     let mut request_id = None;
     if status == StatusCode::INTERNAL_SERVER_ERROR {

@@ -35,15 +35,15 @@ impl FormTokens {
     }
 
     /// Returns a token for the time `now`. It needs no escaping in HTML, JavaScript, or JSON.
-    pub(super) fn issue(&self, now: Timestamp) -> String {
+    pub(super) fn issue_token(&self, now: Timestamp) -> String {
         let millis = now.millis().to_string();
         let tag = hmac::sign(&self.0, millis.as_bytes());
         format!("{millis}.{}", URL_SAFE_NO_PAD.encode(tag))
     }
 
-    pub(super) fn check(&self, token: &str, clock: &Clock) -> Result<(), FormTokenError> {
+    pub(super) fn check_token(&self, token: &str, clock: &Clock) -> Result<(), FormTokenError> {
         let issued_at = self
-            .issue_time(token)
+            .verified_issue_time(token)
             .ok_or(FormTokenError::InvalidSignature)?;
         let now = clock.now();
         // A timestamp in the future means that the clock was set back. The minimum age can't be
@@ -61,7 +61,7 @@ impl FormTokens {
     }
 
     /// Returns the time in a token, or `None` if its signature is invalid.
-    fn issue_time(&self, token: &str) -> Option<Timestamp> {
+    fn verified_issue_time(&self, token: &str) -> Option<Timestamp> {
         let (millis, tag) = token.split_once('.')?;
         let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
         hmac::verify(&self.0, millis.as_bytes(), &tag).ok()?;
@@ -71,7 +71,7 @@ impl FormTokens {
     /// Returns whether a token is valid now or will be valid soon.
     pub(super) fn is_valid_now_or_soon(&self, token: &str, clock: &Clock) -> bool {
         matches!(
-            self.check(token, clock),
+            self.check_token(token, clock),
             Ok(()) | Err(FormTokenError::TooFast)
         )
     }
@@ -94,11 +94,11 @@ mod tests {
     #[test]
     fn a_token_is_valid_from_2_seconds_to_30_days() {
         let tokens = FormTokens::new(&[7; 32]);
-        let token = tokens.issue(START);
+        let token = tokens.issue_token(START);
         let check_after = |age| {
             let (clock, manual) = clock();
             manual.advance(age);
-            tokens.check(&token, &clock)
+            tokens.check_token(&token, &clock)
         };
         assert_eq!(
             check_after(Duration::from_millis(1_999)),
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_token_stays_valid_when_the_clock_jumps() {
         let tokens = FormTokens::new(&[7; 32]);
-        let token = tokens.issue(START);
+        let token = tokens.issue_token(START);
         for to in [
             START.minus(HOUR),
             START.plus(HOUR),
@@ -128,15 +128,15 @@ mod tests {
             manual.set_wall_clock(to);
             let jump = clock.pending_jump().unwrap();
             assert_eq!(clock.follow(jump, || Ok::<_, ()>(())), Ok(()));
-            assert_eq!(tokens.check(&token, &clock), Ok(()), "{to}");
-            let new = tokens.issue(clock.now());
+            assert_eq!(tokens.check_token(&token, &clock), Ok(()), "{to}");
+            let new = tokens.issue_token(clock.now());
             let too_fast = Err(FormTokenError::TooFast);
-            assert_eq!(tokens.check(&new, &clock), too_fast, "{to}");
+            assert_eq!(tokens.check_token(&new, &clock), too_fast, "{to}");
             manual.advance(AGE_MIN);
-            assert_eq!(tokens.check(&new, &clock), Ok(()), "{to}");
+            assert_eq!(tokens.check_token(&new, &clock), Ok(()), "{to}");
             // After a restart, the jump is unknown, so only the age by the system clock counts.
             let restarted = Clock::manual(&manual);
-            assert_eq!(tokens.check(&new, &restarted), Ok(()), "{to}");
+            assert_eq!(tokens.check_token(&new, &restarted), Ok(()), "{to}");
         }
     }
 
@@ -146,7 +146,7 @@ mod tests {
         let now = START;
         let (clock, manual) = clock();
         manual.advance(Duration::from_secs(60));
-        let valid = tokens.issue(now);
+        let valid = tokens.issue_token(now);
         let (_, tag) = valid.split_once('.').unwrap();
         for invalid in [
             String::new(),
@@ -155,10 +155,10 @@ mod tests {
             format!("{}.{tag}", now.millis() - 1),
             format!("{valid}x"),
             valid.replace('.', " "),
-            FormTokens::new(&[8; 32]).issue(now),
+            FormTokens::new(&[8; 32]).issue_token(now),
         ] {
             assert_eq!(
-                tokens.check(&invalid, &clock),
+                tokens.check_token(&invalid, &clock),
                 Err(FormTokenError::InvalidSignature),
                 "{invalid:?}"
             );

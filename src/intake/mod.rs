@@ -72,7 +72,7 @@ impl Intake {
 }
 
 /// Feedback as it was sent, before validation.
-struct PublicSubmission {
+struct RawSubmission {
     slug: String,
     message: String,
     email: Option<String>,
@@ -133,7 +133,7 @@ enum SubmissionError {
     Invalid(#[from] ValidationErrors),
     #[error(transparent)]
     RateLimited(#[from] RateLimitExceeded),
-    #[error("{}", origin_not_allowed(.0))]
+    #[error("{}", origin_not_allowed_message(.0))]
     OriginNotAllowed(String),
     #[error("{}", CreateFeedbackError::Paused)]
     Paused,
@@ -143,7 +143,7 @@ enum SubmissionError {
     Store(#[from] StoreError),
 }
 
-fn origin_not_allowed(origin: &str) -> String {
+fn origin_not_allowed_message(origin: &str) -> String {
     if origin == "null" {
         "This project accepts feedback only from its allowed origins, and this page has no origin."
             .into()
@@ -155,7 +155,7 @@ fn origin_not_allowed(origin: &str) -> String {
 }
 
 /// Name of the field that identifies the project.
-const PROJECT_FIELD: &str = "projectSlug";
+const PROJECT_SLUG_FIELD: &str = "projectSlug";
 
 /// The response to accepted feedback.
 #[derive(Serialize, ToSchema)]
@@ -204,15 +204,15 @@ impl Intake {
     async fn submit(
         &self,
         app: &AppState,
-        submission: PublicSubmission,
+        submission: RawSubmission,
         source: SubmissionSource,
     ) -> Result<AcceptedSubmission, SubmissionError> {
-        let valid = self.validate(app, submission).await?;
-        if let Some(receipt) = find_receipt(app, &valid).await? {
+        let valid = self.validate_submission(app, submission).await?;
+        if let Some(receipt) = find_earlier_receipt(app, &valid).await? {
             let quotas = Vec::new();
             return Ok(AcceptedSubmission { receipt, quotas });
         }
-        let counted = self.limits.count_ip_address(source.client_ip)?;
+        let counted = self.limits.count_for_ip_address(source.client_ip)?;
         if valid.is_honeypot_hit {
             return Ok(AcceptedSubmission {
                 receipt: honeypot_receipt(&app.clock),
@@ -223,14 +223,14 @@ impl Intake {
             // A rejected origin is recorded, so the submission counts toward the IP address's
             // limits.
             if !matches!(error, SubmissionError::OriginNotAllowed(_)) {
-                self.limits.undo(&counted);
+                self.limits.undo_count(&counted);
             }
             return Err(error);
         }
-        let counted = self.limits.count_project(counted, &valid.project.id)?;
+        let counted = self.limits.count_for_project(counted, &valid.project.id)?;
         let stored = store_submission(app, valid, source.origin).await;
         if !matches!(&stored, Ok(created) if !created.replayed) {
-            self.limits.undo(&counted);
+            self.limits.undo_count(&counted);
         }
         Ok(AcceptedSubmission {
             receipt: stored?.response,
@@ -239,10 +239,10 @@ impl Intake {
     }
 
     /// Checks all fields and reports every error, not only the first.
-    async fn validate(
+    async fn validate_submission(
         &self,
         app: &AppState,
-        submission: PublicSubmission,
+        submission: RawSubmission,
     ) -> Result<ValidSubmission, SubmissionError> {
         // `Store::project` also finds a project by its id, but only the slug is accepted here.
         let project = app.store.project(submission.slug.clone()).await?;
@@ -261,9 +261,9 @@ impl Intake {
         };
         let token = submission
             .stamp
-            .map_or(Ok(()), |token| self.form_tokens.check(&token, &app.clock));
+            .map_or(Ok(()), |token| {self.form_tokens.check_token(&token, &app.clock)});
         let (project, feedback, ()) = check_all_fields((
-            check_field(PROJECT_FIELD, project),
+            check_field(PROJECT_SLUG_FIELD, project),
             NewFeedback::validate(raw, "context"),
             check_field("stamp", token),
         ))?;
@@ -309,7 +309,7 @@ async fn check_origin_and_status(
 }
 
 /// Returns the receipt of an earlier request with the same idempotency key, if there is one.
-async fn find_receipt(
+async fn find_earlier_receipt(
     app: &AppState,
     valid: &ValidSubmission,
 ) -> Result<Option<String>, SubmissionError> {
@@ -317,7 +317,7 @@ async fn find_receipt(
         return Ok(None);
     };
     let found = app.store.find_created_feedback(key, app.clock.now()).await;
-    let found = found.map_err(|error| creation_error(error, &valid.project.slug))?;
+    let found = found.map_err(|error| to_submission_error(error, &valid.project.slug))?;
     Ok(found.map(|created| created.response))
 }
 
@@ -342,12 +342,12 @@ async fn store_submission(
     if let Err(error) = recorded {
         tracing::warn!(%error, "recording an origin failed");
     }
-    created.map_err(|error| creation_error(error, &slug))
+    created.map_err(|error| to_submission_error(error, &slug))
 }
 
-fn creation_error(error: CreateFeedbackError, slug: &str) -> SubmissionError {
+fn to_submission_error(error: CreateFeedbackError, slug: &str) -> SubmissionError {
     match error {
-        CreateFeedbackError::UnknownProject(_) => unknown_project(slug).into(),
+        CreateFeedbackError::UnknownProject(_) => unknown_project_error(slug).into(),
         CreateFeedbackError::Paused => SubmissionError::Paused,
         error @ CreateFeedbackError::IdempotencyKeyReused => {
             ValidationErrors::for_field("Idempotency-Key", error).into()
@@ -359,9 +359,9 @@ fn creation_error(error: CreateFeedbackError, slug: &str) -> SubmissionError {
     }
 }
 
-fn unknown_project(slug: &str) -> ValidationErrors {
+fn unknown_project_error(slug: &str) -> ValidationErrors {
     ValidationErrors::for_field(
-        PROJECT_FIELD,
+        PROJECT_SLUG_FIELD,
         CreateFeedbackError::UnknownProject(slug.to_owned()),
     )
 }

@@ -13,7 +13,7 @@ use askama::Template;
 
 use super::error_page::IntakeError;
 use super::translations::Translations;
-use super::{Intake, PROJECT_FIELD, PublicSubmission, SubmissionError, SubmissionSource};
+use super::{Intake, PROJECT_SLUG_FIELD, RawSubmission, SubmissionError, SubmissionSource};
 use crate::clock::Clock;
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::validation::ValidationErrors;
@@ -22,7 +22,7 @@ use crate::server::urls::Urls;
 use crate::server::{AppState, html, tokens};
 
 /// The `Retry-After` after a store error, in seconds.
-const STORE_RETRY_SECONDS: u64 = 5;
+const STORE_ERROR_RETRY_AFTER_SECONDS: u64 = 5;
 
 #[derive(Template)]
 #[template(path = "form.html")]
@@ -75,7 +75,7 @@ impl FormPage {
             _ => FormState::Open,
         };
         let form = FormFields {
-            stamp: intake.form_tokens.issue(app.clock.now()),
+            stamp: intake.form_tokens.issue_token(app.clock.now()),
             key: tokens::random_token(),
             ..FormFields::default()
         };
@@ -103,12 +103,12 @@ impl FormPage {
         html::asset_path(&self.urls, name)
     }
 
-    fn path(&self) -> String {
+    fn form_path(&self) -> String {
         let slug = self.project.as_ref().map_or("", |project| &project.slug);
         self.urls.path(&format!("/f/{slug}"))
     }
 
-    fn response(&self, status: StatusCode) -> Result<HttpResponse, IntakeError> {
+    fn render_response(&self, status: StatusCode) -> Result<HttpResponse, IntakeError> {
         let mut response = html::render(status, self)?;
         let headers = response.headers_mut();
         headers.insert(
@@ -138,7 +138,7 @@ impl FormPage {
                     tracing::error!(?error, "form request failed");
                 }
                 self.error = Some(self.strings.failed.to_string());
-                retry_after = Some(STORE_RETRY_SECONDS);
+                retry_after = Some(STORE_ERROR_RETRY_AFTER_SECONDS);
                 error.http_status()
             }
             _ => {
@@ -146,7 +146,7 @@ impl FormPage {
                 StatusCode::FORBIDDEN
             }
         };
-        let mut response = self.response(status)?;
+        let mut response = self.render_response(status)?;
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
@@ -168,12 +168,12 @@ impl FormPage {
         self.form.email = submitted_email(data);
         // Keep a token that is valid or will be valid soon. Otherwise, the page contains a new
         // token.
-        if let Some(token) = non_empty(data, "stamp")
+        if let Some(token) = non_empty_field(data, "stamp")
             && intake.form_tokens.is_valid_now_or_soon(&token, clock)
         {
             self.form.stamp = token;
         }
-        if let Some(key) = non_empty(data, "key") {
+        if let Some(key) = non_empty_field(data, "key") {
             self.form.key = key;
         }
     }
@@ -188,25 +188,25 @@ fn submitted_email(data: &FormData) -> String {
     data.get("email").trim().to_owned()
 }
 
-fn non_empty(data: &FormData, name: &str) -> Option<String> {
+fn non_empty_field(data: &FormData, name: &str) -> Option<String> {
     Some(data.get(name).to_owned()).filter(|text| !text.is_empty())
 }
 
-fn submission(project: &Project, data: &FormData) -> PublicSubmission {
+fn submission_from_form(project: &Project, data: &FormData) -> RawSubmission {
     let (message, email) = (submitted_message(data), submitted_email(data));
     // A double submit has the same key. If the person edits the message or email, the key changes.
-    let idempotency_key = non_empty(data, "key").map(|key| {
+    let idempotency_key = non_empty_field(data, "key").map(|key| {
         let json = serde_json::to_vec(&[&key, &email, &message]).unwrap_or_default();
         hex::encode(tokens::sha256(json))
     });
-    PublicSubmission {
+    RawSubmission {
         slug: project.slug.clone(),
         message,
         email: Some(email).filter(|email| !email.is_empty()),
         url: None,
         context: None,
-        website: non_empty(data, "website"),
-        stamp: non_empty(data, "stamp"),
+        website: non_empty_field(data, "website"),
+        stamp: non_empty_field(data, "stamp"),
         idempotency_key,
         operation: "send by form",
     }
@@ -220,12 +220,12 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, IntakeError> {
     let mut page = FormPage::load(&app, &intake, &request, &slug).await?;
     if page.project.is_none() {
-        return page.response(StatusCode::NOT_FOUND);
+        return page.render_response(StatusCode::NOT_FOUND);
     }
     if has_query_parameter(&request, "sent") {
         page.state = FormState::Sent;
     }
-    page.response(StatusCode::OK)
+    page.render_response(StatusCode::OK)
 }
 
 fn has_query_parameter(request: &HttpRequest, name: &str) -> bool {
@@ -249,29 +249,29 @@ pub(super) async fn submit(
             let data = data.filter(|_| page.project.is_some()).ok_or(error)?;
             page.restore_input(&intake, &data, &app.clock);
             page.error = Some(error.to_string());
-            return page.response(error.status_code());
+            return page.render_response(error.status_code());
         }
     };
     let Some(project) = &page.project else {
-        return page.response(StatusCode::NOT_FOUND);
+        return page.render_response(StatusCode::NOT_FOUND);
     };
     let source = SubmissionSource::from_request(&app, &request);
-    let submission = submission(project, &data);
+    let submission = submission_from_form(project, &data);
     let error = match intake.submit(&app, submission, source).await {
         Ok(_) | Err(SubmissionError::IdempotentFeedbackDeleted) => {
             return Ok(HttpResponse::SeeOther()
-                .insert_header((LOCATION, format!("{}?sent", page.path())))
+                .insert_header((LOCATION, format!("{}?sent", page.form_path())))
                 .finish());
         }
         Err(error) => error,
     };
     page.restore_input(&intake, &data, &app.clock);
     if let SubmissionError::Invalid(errors) = &error
-        && errors.message_for(PROJECT_FIELD).is_some()
+        && errors.message_for(PROJECT_SLUG_FIELD).is_some()
     {
         // The project was deleted in the meantime.
         page.project = None;
-        return page.response(StatusCode::NOT_FOUND);
+        return page.render_response(StatusCode::NOT_FOUND);
     }
     page.error_response(&error)
 }

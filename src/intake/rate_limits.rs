@@ -27,10 +27,10 @@ const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
 pub(super) struct IntakeLimits {
     clock: Clock,
-    state: Mutex<LimitState>,
+    state: Mutex<LimitsState>,
 }
 
-struct LimitState {
+struct LimitsState {
     /// The day on which `salt` was generated, in days since the Unix epoch.
     day: i64,
     salt: [u8; 32],
@@ -41,7 +41,7 @@ struct LimitState {
 
 type IpAddressHash = [u8; 16];
 
-/// A counted request. [`IntakeLimits::undo`] undoes the count.
+/// A counted request. [`IntakeLimits::undo_count`] undoes the count.
 pub(super) struct CountedRequest {
     client: IpAddressHash,
     /// `None` if the request doesn't count toward the limits of a project.
@@ -52,11 +52,11 @@ pub(super) struct CountedRequest {
 
 impl IntakeLimits {
     pub(super) fn new(clock: Clock, per_ip_address: &RateLimits, per_project: &RateLimits) -> Self {
-        let state = LimitState {
+        let state = LimitsState {
             day: days_since_epoch(clock.now_without_jumps()),
             salt: random::bytes(),
-            ip_addresses: keyed_limits(per_ip_address, LimitScope::IpAddress),
-            projects: keyed_limits(per_project, LimitScope::Project),
+            ip_addresses: create_keyed_limits(per_ip_address, LimitScope::IpAddress),
+            projects: create_keyed_limits(per_project, LimitScope::Project),
             reservations: Reservations::new(),
         };
         Self {
@@ -66,17 +66,17 @@ impl IntakeLimits {
     }
 
     /// Counts a request toward the limits of its IP address. Fails if a limit is exceeded.
-    pub(super) fn count_ip_address(
+    pub(super) fn count_for_ip_address(
         &self,
         ip_address: IpAddr,
     ) -> Result<CountedRequest, RateLimitExceeded> {
         let now = self.clock.monotonic_time();
-        let mut state = self.lock();
+        let mut state = self.lock_state();
         let client = hash_ip_address(&state.salt, ip_address);
-        if let Some(exceeded) = find_exceeded(&state.ip_addresses, &client, now) {
+        if let Some(exceeded) = find_exceeded_limit(&state.ip_addresses, &client, now) {
             return Err(exceeded);
         }
-        let quotas = count_all(&mut state.ip_addresses, &client, now);
+        let quotas = count_toward_limits(&mut state.ip_addresses, &client, now);
         Ok(CountedRequest {
             client,
             project: None,
@@ -86,32 +86,32 @@ impl IntakeLimits {
 
     /// Counts a request toward the limits of its project. If a limit is exceeded, undoes the count
     /// for the IP address.
-    pub(super) fn count_project(
+    pub(super) fn count_for_project(
         &self,
         mut request: CountedRequest,
         project: &ProjectId,
     ) -> Result<CountedRequest, RateLimitExceeded> {
         let now = self.clock.monotonic_time();
-        let mut state = self.lock();
-        if let Err(exceeded) = state.check_project(project, request.client, now) {
-            state.undo(&request);
+        let mut state = self.lock_state();
+        if let Err(exceeded) = state.check_project_limits(project, request.client, now) {
+            state.undo_count(&request);
             return Err(exceeded);
         }
         state.reservations.remove(project, &request.client);
-        let quotas = count_all(&mut state.projects, project, now);
+        let quotas = count_toward_limits(&mut state.projects, project, now);
         request.quotas.extend(quotas);
         request.project = Some(project.clone());
         Ok(request)
     }
 
     /// Undoes the count of a request that wasn't accepted.
-    pub(super) fn undo(&self, request: &CountedRequest) {
-        self.lock().undo(request);
+    pub(super) fn undo_count(&self, request: &CountedRequest) {
+        self.lock_state().undo_count(request);
     }
 
     /// Locks the state. If the day has changed, generates a new salt, removes all reservations, and
     /// resets the limits of IP addresses.
-    fn lock(&self) -> MutexGuard<'_, LimitState> {
+    fn lock_state(&self) -> MutexGuard<'_, LimitsState> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let today = days_since_epoch(self.clock.now_without_jumps());
         if state.day != today {
@@ -126,15 +126,15 @@ impl IntakeLimits {
     }
 }
 
-impl LimitState {
-    fn check_project(
+impl LimitsState {
+    fn check_project_limits(
         &mut self,
         project: &ProjectId,
         client: IpAddressHash,
         now: Duration,
     ) -> Result<(), RateLimitExceeded> {
         let accepted_from = self.reservations.accepted_from(project, &client, now);
-        let Some(exceeded) = find_exceeded(&self.projects, project, now) else {
+        let Some(exceeded) = find_exceeded_limit(&self.projects, project, now) else {
             return Ok(());
         };
         let RemainingQuota { limit, wait, .. } = exceeded.0;
@@ -149,13 +149,13 @@ impl LimitState {
         Err(RateLimitExceeded(quota))
     }
 
-    fn undo(&mut self, request: &CountedRequest) {
+    fn undo_count(&mut self, request: &CountedRequest) {
         for limit in &mut self.ip_addresses {
-            limit.undo(&request.client);
+            limit.undo_count(&request.client);
         }
         if let Some(project) = &request.project {
             for limit in &mut self.projects {
-                limit.undo(project);
+                limit.undo_count(project);
             }
         }
     }
@@ -163,26 +163,28 @@ impl LimitState {
 
 /// Returns the error of the exceeded limit with the longest wait, or `None` if no limit is
 /// exceeded.
-fn find_exceeded<K: Hash + Eq + Clone>(
+fn find_exceeded_limit<K: Hash + Eq + Clone>(
     limits: &[KeyedLimit<K>],
     key: &K,
     now: Duration,
 ) -> Option<RateLimitExceeded> {
-    let waits = limits.iter().map(|limit| (limit.wait(key, now), limit));
+    let waits = limits
+        .iter()
+        .map(|limit| (limit.wait_time(key, now), limit));
     let (wait, limit) = waits.max_by_key(|(wait, _)| *wait)?;
-    (!wait.is_zero()).then(|| limit.exceeded(wait))
+    (!wait.is_zero()).then(|| limit.exceeded_error(wait))
 }
 
-fn count_all<K: Hash + Eq + Clone>(
+fn count_toward_limits<K: Hash + Eq + Clone>(
     limits: &mut [KeyedLimit<K>],
     key: &K,
     now: Duration,
 ) -> Vec<RemainingQuota> {
-    let counted = limits.iter_mut().map(|limit| limit.count(key, now));
+    let counted = limits.iter_mut().map(|limit| limit.count_request(key, now));
     counted.collect()
 }
 
-fn keyed_limits<K: Hash + Eq + Clone>(
+fn create_keyed_limits<K: Hash + Eq + Clone>(
     limits: &RateLimits,
     scope: LimitScope,
 ) -> Vec<KeyedLimit<K>> {
@@ -242,18 +244,21 @@ mod tests {
         let client = ip("192.0.2.1");
         for left in (0..10).rev() {
             assert_eq!(
-                limits.count_ip_address(client).unwrap().quotas[0].count,
+                limits.count_for_ip_address(client).unwrap().quotas[0].count,
                 left
             );
         }
-        let exceeded = rejection(limits.count_ip_address(client));
+        let exceeded = rejection(limits.count_for_ip_address(client));
         assert_eq!(exceeded.wait_seconds(), 6);
-        assert!(limits.count_ip_address(ip("192.0.2.2")).is_ok());
+        assert!(limits.count_for_ip_address(ip("192.0.2.2")).is_ok());
         clock.advance(Duration::from_millis(5_999));
-        assert_eq!(rejection(limits.count_ip_address(client)).wait_seconds(), 1);
+        assert_eq!(
+            rejection(limits.count_for_ip_address(client)).wait_seconds(),
+            1
+        );
         clock.advance(Duration::from_millis(1));
-        assert!(limits.count_ip_address(client).is_ok());
-        assert!(limits.count_ip_address(client).is_err());
+        assert!(limits.count_for_ip_address(client).is_ok());
+        assert!(limits.count_for_ip_address(client).is_err());
     }
 
     #[test]
@@ -262,14 +267,14 @@ mod tests {
         let client = ip("192.0.2.1");
         let accepted_of = |n: u32| {
             (0..n)
-                .filter(|_| limits.count_ip_address(client).is_ok())
+                .filter(|_| limits.count_for_ip_address(client).is_ok())
                 .count()
         };
         assert_eq!(accepted_of(50), 2);
         clock.advance(Duration::from_secs(60));
         assert_eq!(accepted_of(50), 2);
         clock.advance(Duration::from_secs(60));
-        let exceeded = rejection(limits.count_ip_address(client));
+        let exceeded = rejection(limits.count_for_ip_address(client));
         assert_eq!(exceeded.0.limit.to_string(), "4/1h");
         // The limit of 4 per hour allows one submission per 15 minutes, and 2 minutes have passed.
         assert_eq!(exceeded.wait_seconds(), 13 * 60);
@@ -278,11 +283,11 @@ mod tests {
     #[test]
     fn ipv6_is_limited_by_its_64_prefix_and_limits_reset_each_day() {
         let (limits, clock) = limits("1/1h", "none");
-        assert!(limits.count_ip_address(ip("2001:db8::1")).is_ok());
-        assert!(limits.count_ip_address(ip("2001:db8::ffff:1")).is_err());
-        assert!(limits.count_ip_address(ip("2001:db8:0:1::1")).is_ok());
+        assert!(limits.count_for_ip_address(ip("2001:db8::1")).is_ok());
+        assert!(limits.count_for_ip_address(ip("2001:db8::ffff:1")).is_err());
+        assert!(limits.count_for_ip_address(ip("2001:db8:0:1::1")).is_ok());
         clock.advance(Duration::from_secs(24 * 3600));
-        assert!(limits.count_ip_address(ip("2001:db8::1")).is_ok());
+        assert!(limits.count_for_ip_address(ip("2001:db8::1")).is_ok());
     }
 
     fn project(n: u64) -> ProjectId {
@@ -294,8 +299,8 @@ mod tests {
         from: &str,
         to: u64,
     ) -> Result<CountedRequest, RateLimitExceeded> {
-        let counted = limits.count_ip_address(ip(from))?;
-        limits.count_project(counted, &project(to))
+        let counted = limits.count_for_ip_address(ip(from))?;
+        limits.count_for_project(counted, &project(to))
     }
 
     #[test]
@@ -315,7 +320,7 @@ mod tests {
             let exceeded = rejection(send(&limits, "192.0.2.1", 1));
             assert_eq!(exceeded.0.scope, LimitScope::Project);
         }
-        limits.undo(&accepted);
+        limits.undo_count(&accepted);
         for project in [1, 2] {
             assert!(send(&limits, "192.0.2.1", project).is_ok());
         }
@@ -368,15 +373,15 @@ mod tests {
     fn memory_is_bounded_with_many_ip_addresses() {
         let (limits, _) = limits("1/1m", "none");
         let first = ip("10.0.0.0");
-        assert!(limits.count_ip_address(first).is_ok());
+        assert!(limits.count_for_ip_address(first).is_ok());
         for n in 1..u32::try_from(KEYS_MAX).unwrap() {
             let next = std::net::Ipv4Addr::from_bits(0x0a00_0000 + n);
-            assert!(limits.count_ip_address(IpAddr::V4(next)).is_ok());
+            assert!(limits.count_for_ip_address(IpAddr::V4(next)).is_ok());
         }
         // The table is full and no key has regained its full quota, so all keys are removed.
-        assert!(limits.count_ip_address(ip("192.0.2.1")).is_ok());
+        assert!(limits.count_for_ip_address(ip("192.0.2.1")).is_ok());
         let count = limits.state.lock().unwrap().ip_addresses[0].len();
         assert!(count < 10, "{count}");
-        assert!(limits.count_ip_address(first).is_ok());
+        assert!(limits.count_for_ip_address(first).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, web};
 
-use super::error_page::{IntakeError, page_middleware};
+use super::error_page::{IntakeError, intake_page_middleware};
 use super::{endpoint, public_form, widget_script};
 use crate::server::permissions::Permission::Public;
 use crate::server::problem::method_not_allowed;
@@ -41,13 +41,13 @@ fn page_routes<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRou
     path_routes(
         path,
         methods,
-        |_, route| route.wrap(from_fn(page_middleware)),
+        |_, route| route.wrap(from_fn(intake_page_middleware)),
         |allow| {
             let method_not_allowed = move || {
                 let error = IntakeError::MethodNotAllowed(allow.clone());
                 async move { Err::<HttpResponse, _>(error) }
             };
-            web::to(method_not_allowed).wrap(from_fn(page_middleware))
+            web::to(method_not_allowed).wrap(from_fn(intake_page_middleware))
         },
     )
 }

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::project::parse_origin;
 
 /// Maximum number of origins in memory.
-const LOADS_MAX: usize = 20;
+const STORED_ORIGINS_MAX: usize = 20;
 
 /// The time of the last load of the widget's script for each origin, newest first.
 #[derive(Default)]
@@ -31,7 +31,7 @@ impl ScriptLoads {
         };
         let mut loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loads.retain(|load| load.origin != origin);
-        loads.truncate(LOADS_MAX - 1);
+        loads.truncate(STORED_ORIGINS_MAX - 1);
         loads.push_front(ScriptLoad { origin, at });
     }
 
@@ -67,6 +67,6 @@ mod tests {
         for n in 0..100 {
             loads.record(&format!("https://{n}.example"), at(5));
         }
-        assert_eq!(loads.latest(100).len(), LOADS_MAX);
+        assert_eq!(loads.latest(100).len(), STORED_ORIGINS_MAX);
     }
 }

@@ -20,12 +20,12 @@ use super::translations::{WIDGET_STRING_NAMES, widget_strings};
 use crate::clock::Timestamp;
 use crate::server::{AppState, tokens};
 
-const SOURCE: &str = include_str!("../../static/widget.js");
+const SCRIPT_SOURCE: &str = include_str!("../../static/widget.js");
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
 /// The minified script, with placeholders for the form token and Miniback's own URL.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
-    minify(SOURCE)
+    minify(SCRIPT_SOURCE)
         .replace("\"@STRINGS@\"", &widget_strings().to_string())
         .replace("@NAMES@", &WIDGET_STRING_NAMES.join(" "))
 });
@@ -38,9 +38,9 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 
 /// Removes comments, indentation, and unnecessary spaces and line breaks.
 ///
-/// This function supports only [`SOURCE`], which has a semicolon after each statement, no block
-/// comments, and no spaces in regular expressions. In a template, only line breaks and indentation
-/// are removed.
+/// This function supports only [`SCRIPT_SOURCE`], which has a semicolon after each statement, no
+/// block comments, and no spaces in regular expressions. In a template, only line breaks and
+/// indentation are removed.
 fn minify(source: &str) -> String {
     let lines = source
         .lines()
@@ -106,8 +106,10 @@ pub(super) async fn get(
         return response.finish();
     }
     response.insert_header((CONTENT_TYPE, "text/javascript; charset=utf-8"));
-    let own_url = app.urls.absolute(&app.proxies.own_origin(&request), "/");
-    let script = script(&intake.form_tokens.issue(now), &own_url);
+    let own_url = app
+        .urls
+        .absolute_url(&app.proxies.own_origin(&request), "/");
+    let script = render_script(&intake.form_tokens.issue_token(now), &own_url);
     match accepts_gzip(headers).then(|| gzip(&script)) {
         Some(Ok(compressed)) => response
             .insert_header((CONTENT_ENCODING, "gzip"))
@@ -118,7 +120,7 @@ pub(super) async fn get(
 
 /// Returns the script. The script uses `own_url`, Miniback's own URL, if the `src` of its tag isn't
 /// a full URL.
-fn script(form_token: &str, own_url: &str) -> String {
+fn render_script(form_token: &str, own_url: &str) -> String {
     SCRIPT.replace("@TOKEN@", form_token).replace(
         "\"@SERVER@\"",
         &serde_json::Value::from(own_url).to_string(),
@@ -156,14 +158,15 @@ mod tests {
 
     #[test]
     fn the_script_is_at_most_6_144_bytes_gzipped() {
-        let token = FormTokens::new(&[1; 32]).issue(Timestamp::from_millis(1_767_225_600_000));
-        let script = script(&token, "https://feedback.example.com/");
+        let token =
+            FormTokens::new(&[1; 32]).issue_token(Timestamp::from_millis(1_767_225_600_000));
+        let script = render_script(&token, "https://feedback.example.com/");
         let size = gzip(&script).unwrap().len();
         println!("{} bytes, {size} gzipped", script.len());
         assert!(size <= 6_144, "{size}");
         for placeholder in ["@STRINGS@", "@NAMES@", "@TOKEN@", "@SERVER@"] {
             assert!(
-                SOURCE.contains(placeholder) && !script.contains(placeholder),
+                SCRIPT_SOURCE.contains(placeholder) && !script.contains(placeholder),
                 "{placeholder}"
             );
         }

@@ -14,12 +14,12 @@ use crate::server::security_events;
 
 const WINDOW: Duration = Duration::from_secs(60);
 /// Maximum number of warnings and errors per window from one log statement.
-const PROBLEMS_MAX: u64 = 10;
+const WARNINGS_AND_ERRORS_MAX: u64 = 10;
 /// Maximum number of logged failed sign-ins per window, for all clients together. A single client
 /// causes about 10, because its waits double from the fifth failure.
 const FAILED_SIGN_INS_MAX: u64 = 100;
 /// The crate of the HTTP parser, which logs an error for each request that isn't valid HTTP.
-const HTTP_PARSER: &str = "actix_http";
+const HTTP_PARSER_CRATE: &str = "actix_http";
 
 /// The numbers of logged and suppressed lines of each log statement in the current window.
 static COUNTS: LineCounts = LineCounts::new();
@@ -28,12 +28,12 @@ static COUNTS: LineCounts = LineCounts::new();
 type Callsite = (&'static str, Option<u32>);
 
 #[derive(Default)]
-struct Count {
+struct CallsiteCount {
     logged: u64,
     suppressed: u64,
 }
 
-struct LineCounts(Mutex<BTreeMap<Callsite, Count>>);
+struct LineCounts(Mutex<BTreeMap<Callsite, CallsiteCount>>);
 
 /// Drops the lines that exceed a limit.
 pub(super) struct LineLimits {
@@ -51,26 +51,29 @@ impl LineLimits {
 
     /// Returns the maximum number of lines per window from one log statement; `None` means no
     /// limit.
-    fn limit(&self, target: &str, level: Level) -> Option<u64> {
+    fn max_lines(&self, target: &str, level: Level) -> Option<u64> {
         if is_http_parser(target) && !self.shows_http_parser {
             Some(0)
-        } else if target == security_events::UNAUTHENTICATED_TARGET {
+        } else if target == security_events::UNAUTHENTICATED_LOG_TARGET {
             Some(FAILED_SIGN_INS_MAX)
         } else {
-            (level <= Level::WARN).then_some(PROBLEMS_MAX)
+            (level <= Level::WARN).then_some(WARNINGS_AND_ERRORS_MAX)
         }
     }
 }
 
 fn is_http_parser(target: &str) -> bool {
-    target.split("::").next() == Some(HTTP_PARSER)
+    target.split("::").next() == Some(HTTP_PARSER_CRATE)
 }
 
 impl<S: Subscriber> Layer<S> for LineLimits {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        self.limit(metadata.target(), *metadata.level())
-            .is_none_or(|limit| self.counts.add(metadata.target(), metadata.line(), limit))
+        self.max_lines(metadata.target(), *metadata.level())
+            .is_none_or(|limit| {
+                self.counts
+                    .count_line(metadata.target(), metadata.line(), limit)
+            })
     }
 }
 
@@ -80,7 +83,7 @@ impl LineCounts {
     }
 
     /// Counts a line, and returns whether it is within the limit.
-    fn add(&self, target: &'static str, line: Option<u32>, limit: u64) -> bool {
+    fn count_line(&self, target: &'static str, line: Option<u32>, limit: u64) -> bool {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry((target, line)).or_default();
         let is_within_limit = count.logged < limit;
@@ -104,7 +107,7 @@ impl LineCounts {
         suppressed
     }
 
-    fn log_suppressed(&self) {
+    fn log_suppressed_lines(&self) {
         let mut bad_requests = 0;
         for (target, lines) in self.start_window() {
             if is_http_parser(target) {
@@ -120,10 +123,10 @@ impl LineCounts {
 }
 
 /// Logs once a minute how many lines were suppressed. Runs until aborted.
-pub async fn report() {
+pub async fn report_suppressed_lines() {
     loop {
         tokio::time::sleep(WINDOW).await;
-        COUNTS.log_suppressed();
+        COUNTS.log_suppressed_lines();
     }
 }
 
@@ -183,11 +186,11 @@ mod tests {
                 tracing::error!(target: "actix_http::h1::dispatcher", "stream error");
                 tracing::warn!("first place");
                 tracing::info!("not a problem");
-                tracing::info!(target: security_events::UNAUTHENTICATED_TARGET, "sign-in");
-                tracing::info!(target: security_events::TARGET, "export");
+                tracing::info!(target: security_events::UNAUTHENTICATED_LOG_TARGET, "sign-in");
+                tracing::info!(target: security_events::LOG_TARGET, "export");
             }
             tracing::error!("second place");
-            counts.log_suppressed();
+            counts.log_suppressed_lines();
             tracing::warn!("first place again");
         });
         let expected = [
@@ -210,8 +213,8 @@ mod tests {
     fn logs_nothing_if_no_line_was_suppressed() {
         let lines = logged(LevelFilter::INFO, |counts| {
             tracing::warn!("a problem");
-            counts.log_suppressed();
-            counts.log_suppressed();
+            counts.log_suppressed_lines();
+            counts.log_suppressed_lines();
         });
         assert_eq!(lines.count(""), 1);
     }

@@ -16,7 +16,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The writer of this process.
 static WRITER: OnceLock<LineWriter> = OnceLock::new();
 
-enum Message {
+enum QueueMessage {
     Line(Vec<u8>),
     /// Requests a notification when all earlier lines have been written.
     Flush(SyncSender<()>),
@@ -25,12 +25,12 @@ enum Message {
 /// Queues log lines for the writer thread. Each call of `write` must contain whole lines.
 #[derive(Clone)]
 pub(super) struct LineWriter {
-    queue: SyncSender<Message>,
+    queue: SyncSender<QueueMessage>,
     dropped: Arc<AtomicU64>,
 }
 
 /// Returns the writer for standard error. The first call starts its thread.
-pub(super) fn stderr() -> LineWriter {
+pub(super) fn stderr_writer() -> LineWriter {
     WRITER
         .get_or_init(|| LineWriter::start(io::stderr()))
         .clone()
@@ -63,7 +63,7 @@ impl LineWriter {
         let (written, is_written) = sync_channel(1);
         while self
             .queue
-            .try_send(Message::Flush(written.clone()))
+            .try_send(QueueMessage::Flush(written.clone()))
             .is_err()
         {
             if Instant::now() > deadline {
@@ -77,7 +77,11 @@ impl LineWriter {
 
 impl Write for LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.queue.try_send(Message::Line(line.to_vec())).is_err() {
+        if self
+            .queue
+            .try_send(QueueMessage::Line(line.to_vec()))
+            .is_err()
+        {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -88,12 +92,12 @@ impl Write for LineWriter {
     }
 }
 
-fn write_lines(mut output: impl Write, messages: &Receiver<Message>, dropped: &AtomicU64) {
+fn write_lines(mut output: impl Write, messages: &Receiver<QueueMessage>, dropped: &AtomicU64) {
     for message in messages {
         match message {
             // A failure to write to the log can't be logged.
-            Message::Line(line) => _ = output.write_all(&line),
-            Message::Flush(written) => _ = written.try_send(()),
+            QueueMessage::Line(line) => _ = output.write_all(&line),
+            QueueMessage::Flush(written) => _ = written.try_send(()),
         }
         let lines = dropped.swap(0, Ordering::Relaxed);
         if lines > 0 {

@@ -17,7 +17,7 @@ use crate::domain::account::User;
 use crate::domain::id::SessionId;
 use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::validation::ValidationErrors;
-use crate::server::security_events::set_subject;
+use crate::server::security_events::set_event_subject;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -122,7 +122,7 @@ pub(super) async fn set_password(
     }
     let hash = verified.permit.hash_password(password.to_owned()).await?;
     let store = &context.app.store;
-    set_subject(&context.request, &user.id);
+    set_event_subject(&context.request, &user.id);
     store.set_password(user.email, hash, keep).await?;
     context.add_flash_message("Password changed. You’re signed out of all other browsers.");
     Ok(context.redirect("/settings/account"))

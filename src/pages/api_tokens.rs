@@ -18,7 +18,7 @@ use crate::domain::account::{ApiToken, Scope};
 use crate::domain::id::TokenId;
 use crate::domain::project;
 use crate::domain::validation::{check_all_fields, check_field};
-use crate::server::security_events::set_subject;
+use crate::server::security_events::set_event_subject;
 use crate::server::tokens;
 use crate::store::UserError;
 
@@ -142,7 +142,7 @@ pub(super) async fn create(
         .await
     {
         Ok(created) => {
-            set_subject(&context.request, created.id);
+            set_event_subject(&context.request, created.id);
             context.update_flash(|flash| {
                 flash.one_time_value = Some(OneTimeValue::Token { name, token })
             });

@@ -48,11 +48,11 @@ fn add_public_routes(routes: Routes) -> Routes {
                 "/login",
                 [get(Public, sign_in::show), post(Public, sign_in::sign_in)],
             )
-            .with_data(FormPage::new("/login", sign_in::show)),
+            .with_app_data(FormPage::new("/login", sign_in::show)),
         )
         .service(
             page_routes("/logout", [post(Public, sign_in::sign_out)])
-                .with_data(FormPage::new("/login", sign_in::show)),
+                .with_app_data(FormPage::new("/login", sign_in::show)),
         )
         .service(
             page_routes(
@@ -62,7 +62,7 @@ fn add_public_routes(routes: Routes) -> Routes {
                     post(Public, setup::create_first_user),
                 ],
             )
-            .with_data(FormPage::new("/setup?token={token}", setup::show)),
+            .with_app_data(FormPage::new("/setup?token={token}", setup::show)),
         )
         .service(
             page_routes(
@@ -72,7 +72,7 @@ fn add_public_routes(routes: Routes) -> Routes {
                     post(Public, one_time_links::accept_invitation),
                 ],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/invitation?token={token}",
                 one_time_links::show_invitation,
             )),
@@ -85,7 +85,7 @@ fn add_public_routes(routes: Routes) -> Routes {
                     post(Public, one_time_links::reset_password),
                 ],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/reset?token={token}",
                 one_time_links::show_password_reset,
             )),
@@ -111,27 +111,27 @@ fn add_feedback_routes(routes: Routes) -> Routes {
         ))
         .service(
             page_routes("/feedback/status", [post(Member, feedback::set_statuses)])
-                .with_data(FormPage::new("/feedback?{back}", feedback::show)),
+                .with_app_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
         .service(
             page_routes(
                 "/feedback/undo",
                 [post(Member, feedback::undo_status_changes)],
             )
-            .with_data(FormPage::new("/feedback?{back}", feedback::show)),
+            .with_app_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
         .service(
             page_routes(
                 "/feedback/ask-to-delete",
                 [post(Member, feedback::request_delete_confirmation)],
             )
-            .with_data(
+            .with_app_data(
                 FormPage::new("/feedback?{back}", feedback::show).with_action("/feedback/status"),
             ),
         )
         .service(
             page_routes("/feedback/delete", [post(Member, feedback::delete)])
-                .with_data(FormPage::new("/feedback?{back}", feedback::show)),
+                .with_app_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
         .service(page_routes(
             "/feedback/{id}",
@@ -142,7 +142,7 @@ fn add_feedback_routes(routes: Routes) -> Routes {
                 "/feedback/{id}/status",
                 [post(Member, feedback::set_status)],
             )
-            .with_data(FormPage::new("/feedback?{back}", feedback::show)),
+            .with_app_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
         .service(page_routes(
             "/live",

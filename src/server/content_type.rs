@@ -6,14 +6,14 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
 pub struct ContentType<'a>(&'a str);
 
 impl<'a> ContentType<'a> {
-    pub fn of(headers: &'a HeaderMap) -> Self {
+    pub fn from_headers(headers: &'a HeaderMap) -> Self {
         let value = headers.get(CONTENT_TYPE);
         let value = value.and_then(|value| value.to_str().ok());
         Self(value.unwrap_or_default())
     }
 
     /// Returns whether the media type is `name`, ignoring parameters.
-    pub fn is(&self, name: &str) -> bool {
+    pub fn is_media_type(&self, name: &str) -> bool {
         let media_type = self.0.split(';').next().unwrap_or_default();
         media_type.trim().eq_ignore_ascii_case(name)
     }
@@ -62,10 +62,10 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.append(CONTENT_TYPE, HeaderValue::from_str(value).unwrap());
-            let found = ContentType::of(&headers);
-            let found = (found.is("application/json"), found.is_utf8());
+            let found = ContentType::from_headers(&headers);
+            let found = (found.is_media_type("application/json"), found.is_utf8());
             assert_eq!(found, (is_json, is_utf8), "{value:?}");
         }
-        assert!(!ContentType::of(&HeaderMap::new()).is("application/json"));
+        assert!(!ContentType::from_headers(&HeaderMap::new()).is_media_type("application/json"));
     }
 }

@@ -4,7 +4,7 @@
 use actix_web::http::header::{COOKIE, HeaderMap};
 
 /// Returns all values of the cookie `name`, in the order in which the browser sent them.
-pub fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+pub fn cookie_values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(COOKIE)
         .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
@@ -30,7 +30,7 @@ mod tests {
         ] {
             headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
         }
-        let of = |name| values(&headers, name).collect::<Vec<_>>();
+        let of = |name| cookie_values(&headers, name).collect::<Vec<_>>();
         assert_eq!(of("a"), ["1", "4", "6=7"]);
         assert_eq!(of("b"), ["2"]);
         assert!(of("c").is_empty());

@@ -11,14 +11,14 @@ use tokio::time::timeout;
 
 use super::BODY_TIMEOUT;
 use super::content_type::ContentType;
-use super::json_body::is_encoded;
+use super::json_body::has_content_encoding;
 
-const FORM_TYPE: &str = "application/x-www-form-urlencoded";
+const FORM_MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 /// Maximum size of a form.
 const FORM_MAX_BYTES: usize = 64 * 1024;
 /// Maximum size of a form that contains a pasted HTTP request. Form encoding can triple the size of
 /// the request.
-const LARGE_FORM_MAX_BYTES: usize = 512 * 1024;
+const RAISED_FORM_MAX_BYTES: usize = 512 * 1024;
 
 /// The fields of a form, in the order in which they were sent. A missing field is read as an empty
 /// string, which validation rejects if the field is required.
@@ -50,7 +50,7 @@ impl FormData {
     }
 
     /// Returns all values of the field `name`, for example of a group of checkboxes.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
             .filter(move |(n, _)| n == name)
@@ -58,8 +58,8 @@ impl FormData {
     }
 }
 
-/// The data of a form in which a person can paste an HTTP request.
-pub struct LargeFormData(pub FormData);
+/// Form data with a raised size limit, for forms in which a person can paste an HTTP request.
+pub struct RaisedLimitFormData(pub FormData);
 
 /// An error while reading form data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,41 +115,41 @@ impl FromRequest for FormData {
     type Future = LocalBoxFuture<'static, Result<Self, FormError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        Self::read(request, payload, FORM_MAX_BYTES)
+        Self::read_form(request, payload, FORM_MAX_BYTES)
     }
 }
 
-impl FromRequest for LargeFormData {
+impl FromRequest for RaisedLimitFormData {
     type Error = FormError;
     type Future = LocalBoxFuture<'static, Result<Self, FormError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let form = FormData::read(request, payload, LARGE_FORM_MAX_BYTES);
+        let form = FormData::read_form(request, payload, RAISED_FORM_MAX_BYTES);
         Box::pin(async move { form.await.map(Self) })
     }
 }
 
 impl FormData {
-    fn read(
+    fn read_form(
         request: &HttpRequest,
         payload: &mut Payload,
         max_bytes: usize,
     ) -> LocalBoxFuture<'static, Result<Self, FormError>> {
         let request = request.clone();
-        let is_encoded = is_encoded(&request);
+        let has_content_encoding = has_content_encoding(&request);
         let payload = payload.take();
         Box::pin(async move {
             // Read up to the larger limit, so that the error page for an oversized form can show
             // its fields.
-            let bytes = timeout(BODY_TIMEOUT, read_all(payload, LARGE_FORM_MAX_BYTES))
+            let bytes = timeout(BODY_TIMEOUT, read_body(payload, RAISED_FORM_MAX_BYTES))
                 .await
                 .map_err(|_| FormError::TooSlow)??;
-            if is_encoded {
+            if has_content_encoding {
                 return Err(FormError::UnsupportedEncoding);
             }
             // Some browsers omit the content type if a form has no fields.
-            let content_type = ContentType::of(request.headers());
-            if !content_type.is(FORM_TYPE) && !bytes.is_empty() {
+            let content_type = ContentType::from_headers(request.headers());
+            if !content_type.is_media_type(FORM_MEDIA_TYPE) && !bytes.is_empty() {
                 return Err(FormError::UnsupportedMediaType);
             }
             let fields = serde_urlencoded::from_bytes(&bytes).map_err(|_| FormError::Malformed)?;
@@ -161,7 +161,7 @@ impl FormData {
             if !content_type.is_utf8() {
                 return Err(FormError::UnsupportedCharset);
             }
-            if !is_utf8_encoded(&bytes) {
+            if !is_percent_encoded_utf8(&bytes) {
                 return Err(FormError::InvalidUtf8);
             }
             Ok(form)
@@ -171,11 +171,11 @@ impl FormData {
 
 /// Returns whether percent-encoded text is UTF-8 after decoding. Parsers replace invalid bytes
 /// without an error.
-pub fn is_utf8_encoded(text: &[u8]) -> bool {
+pub fn is_percent_encoded_utf8(text: &[u8]) -> bool {
     percent_encoding::percent_decode(text).decode_utf8().is_ok()
 }
 
-async fn read_all(mut payload: Payload, max_bytes: usize) -> Result<Vec<u8>, FormError> {
+async fn read_body(mut payload: Payload, max_bytes: usize) -> Result<Vec<u8>, FormError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = payload.next().await {
         bytes.extend_from_slice(&chunk.map_err(|_| FormError::Malformed)?);

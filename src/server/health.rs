@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 use super::AppState;
 use crate::store::StoreError;
 
-pub const PATH: &str = "/healthz";
+pub const HEALTH_PATH: &str = "/healthz";
 
 pub fn configure(config: &mut web::ServiceConfig) {
-    config.service(web::resource(PATH).get(health).head(health));
+    config.service(web::resource(HEALTH_PATH).get(get_health).head(get_health));
 }
 
 #[derive(Serialize, ToSchema)]
@@ -34,7 +34,7 @@ pub struct Health {
         (status = 503, description = "Unhealthy. See the server log", body = Health),
     )
 )]
-pub async fn health(app: web::Data<AppState>) -> HttpResponse {
+pub async fn get_health(app: web::Data<AppState>) -> HttpResponse {
     let (ping, is_alive) = tokio::join!(app.store.ping(), app.delivery.is_alive());
     // Ignore a full disk, because a restart doesn't help. The metrics report it.
     let ping = match ping {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::BODY_TIMEOUT;
 use super::content_type::ContentType;
 use super::exact_json;
-use super::problem::{BODY_MAX_BYTES, Problem};
+use super::problem::{JSON_BODY_MAX_BYTES, Problem};
 use crate::domain::text::strip_byte_order_mark;
 use crate::domain::validation::ValidationErrors;
 
@@ -33,7 +33,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let object = read_object(BodyType::of(request), false, payload.take());
+        let object = read_object(BodyType::from_headers(request), false, payload.take());
         Box::pin(async { Ok(Self(object.await?)) })
     }
 }
@@ -46,7 +46,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let object = read_object(BodyType::of(request), true, payload.take());
+        let object = read_object(BodyType::from_headers(request), true, payload.take());
         Box::pin(async { Ok(Self(object.await?)) })
     }
 }
@@ -79,10 +79,10 @@ enum BodyType {
 }
 
 impl BodyType {
-    fn of(request: &HttpRequest) -> Self {
-        let content_type = ContentType::of(request.headers());
-        match content_type.is("application/json") {
-            _ if is_encoded(request) => Self::Encoded,
+    fn from_headers(request: &HttpRequest) -> Self {
+        let content_type = ContentType::from_headers(request.headers());
+        match content_type.is_media_type("application/json") {
+            _ if has_content_encoding(request) => Self::Encoded,
             true if content_type.is_utf8() => Self::Json,
             true => Self::OtherCharset,
             false => Self::Other,
@@ -96,35 +96,35 @@ async fn read_object<T: DeserializeOwned>(
     optional: bool,
     payload: Payload,
 ) -> Result<T, Problem> {
-    let bytes = read_bytes(payload).await?;
+    let bytes = read_body_with_timeout(payload).await?;
     match (bytes.as_slice(), body_type) {
-        (b"", _) if optional => parse(b"{}"),
+        (b"", _) if optional => parse_object(b"{}"),
         (_, BodyType::Encoded) => Err(Problem::UnsupportedEncoding),
         (_, BodyType::OtherCharset) => Err(Problem::UnsupportedCharset),
         (_, BodyType::Other) => Err(Problem::UnsupportedMediaType),
-        (bytes, BodyType::Json) => parse(bytes),
+        (bytes, BodyType::Json) => parse_object(bytes),
     }
 }
 
-async fn read_bytes(payload: Payload) -> Result<Vec<u8>, Problem> {
-    timeout(BODY_TIMEOUT, read_all(payload))
+async fn read_body_with_timeout(payload: Payload) -> Result<Vec<u8>, Problem> {
+    timeout(BODY_TIMEOUT, read_body(payload))
         .await
         .map_err(|_| Problem::TooSlow)?
 }
 
-async fn read_all(mut payload: Payload) -> Result<Vec<u8>, Problem> {
+async fn read_body(mut payload: Payload) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     let mut size = 0;
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Problem::Malformed("The body is incomplete.".into()))?;
         size += chunk.len();
-        if size <= BODY_MAX_BYTES {
+        if size <= JSON_BODY_MAX_BYTES {
             bytes.extend_from_slice(&chunk);
         } else if size > DRAIN_MAX_BYTES {
             break;
         }
     }
-    if size > BODY_MAX_BYTES {
+    if size > JSON_BODY_MAX_BYTES {
         Err(Problem::TooLarge)
     } else {
         Ok(bytes)
@@ -132,7 +132,7 @@ async fn read_all(mut payload: Payload) -> Result<Vec<u8>, Problem> {
 }
 
 /// Returns whether the request has a `Content-Encoding` other than `identity`.
-pub fn is_encoded(request: &HttpRequest) -> bool {
+pub fn has_content_encoding(request: &HttpRequest) -> bool {
     let values = request.headers().get_all(CONTENT_ENCODING);
     let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     codings.any(|coding| {
@@ -141,7 +141,7 @@ pub fn is_encoded(request: &HttpRequest) -> bool {
     })
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+fn parse_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Problem::Malformed("The body is not valid UTF-8.".into()))?;
     // Some editors and programs write a byte order mark at the start of a file.
@@ -153,7 +153,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             "The body must be a JSON object.",
         ));
     }
-    exact_json::check(text)?;
+    exact_json::check_json_is_exact(text)?;
     // `value` is only needed for the syntax check. The result is deserialized from the text.
     let mut members = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut members).map_err(|error| {
@@ -211,7 +211,7 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
         );
     }
     if text.starts_with("unknown variant") {
-        return ValidationErrors::for_field(path, unknown_variant(text));
+        return ValidationErrors::for_field(path, unknown_variant_message(text));
     }
     // serde_json returns this message if the value for an enum is neither a string nor an object.
     if text == "expected value" {
@@ -244,7 +244,7 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
 
 /// Returns a message that lists the valid values. The message omits the submitted string, because
 /// it may be a secret in the wrong member.
-fn unknown_variant(text: &str) -> String {
+fn unknown_variant_message(text: &str) -> String {
     let valid = text
         .rsplit_once("expected ")
         .map_or("", |(_, valid)| valid.trim_start_matches("one of "));
@@ -280,7 +280,7 @@ pub fn deserialize_non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
-fn kind(value: &Value) -> &'static str {
+fn json_type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
@@ -302,7 +302,7 @@ pub fn deserialize_integer<'de, D: Deserializer<'de>>(
         other => {
             return Err(D::Error::custom(format!(
                 "Expected a number, not {}",
-                kind(&other)
+                json_type_name(&other)
             )));
         }
     };
@@ -332,7 +332,7 @@ mod tests {
     }
 
     fn error_for(json: &str) -> String {
-        match parse::<Sample>(json.as_bytes()) {
+        match parse_object::<Sample>(json.as_bytes()) {
             Err(Problem::Invalid(invalid)) => {
                 format!("{}: {}", invalid.0[0].field, invalid.0[0].message)
             }
@@ -365,9 +365,12 @@ mod tests {
         );
         assert!(error_for(r#"{"name":"a","topics":null}"#).ends_with(", not null."));
         assert_eq!(error_for("[]"), ": The body must be a JSON object.");
-        assert!(matches!(parse::<Sample>(b"{"), Err(Problem::Malformed(_))));
         assert!(matches!(
-            parse::<Sample>(b"{\"name\":\"\xff\"}"),
+            parse_object::<Sample>(b"{"),
+            Err(Problem::Malformed(_))
+        ));
+        assert!(matches!(
+            parse_object::<Sample>(b"{\"name\":\"\xff\"}"),
             Err(Problem::Malformed(_))
         ));
     }

@@ -16,7 +16,7 @@ use crate::store::StoreError;
 /// Maximum number of long reads at a time. The store has the same number of connections for them.
 const RUNNING_MAX: usize = 2;
 /// Maximum number of requests of one user that run or wait.
-const REQUESTS_PER_USER: usize = 32;
+const REQUESTS_PER_USER_MAX: usize = 32;
 /// Maximum time that a request waits for its turn.
 const WAIT_MAX: Duration = Duration::from_secs(15);
 
@@ -75,7 +75,7 @@ impl LongReads {
         let permits = users.get(user).and_then(Weak::upgrade);
         let permits = permits.unwrap_or_else(|| Arc::new(Semaphore::new(1)));
         // The count includes this reference.
-        if Arc::strong_count(&permits) > REQUESTS_PER_USER {
+        if Arc::strong_count(&permits) > REQUESTS_PER_USER_MAX {
             return None;
         }
         users.insert(user.clone(), Arc::downgrade(&permits));
@@ -84,7 +84,7 @@ impl LongReads {
 }
 
 /// Runs work that takes milliseconds or more, such as rendering a long list, on a blocking thread.
-pub async fn blocking<T: Send + 'static>(
+pub async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(work)
@@ -115,7 +115,7 @@ mod tests {
                 reads.run(&user, read).await
             })
         };
-        let busy: Vec<_> = (0..REQUESTS_PER_USER).map(|_| start("usr_1")).collect();
+        let busy: Vec<_> = (0..REQUESTS_PER_USER_MAX).map(|_| start("usr_1")).collect();
         tokio::task::yield_now().await;
         let rejected = start("usr_1").await.unwrap();
         assert!(
@@ -128,10 +128,10 @@ mod tests {
         }
         release.add_permits(2);
         other.await.unwrap().unwrap();
-        release.add_permits(REQUESTS_PER_USER);
+        release.add_permits(REQUESTS_PER_USER_MAX);
         for request in busy {
             request.await.unwrap().unwrap();
         }
-        assert_eq!(open.get(), REQUESTS_PER_USER + 1);
+        assert_eq!(open.get(), REQUESTS_PER_USER_MAX + 1);
     }
 }

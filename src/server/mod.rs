@@ -32,7 +32,7 @@ use crate::domain::endpoint_url::EndpointUrl;
 use crate::store::Store;
 use request_origin::TrustedProxies;
 use urls::Urls;
-use versions::Versions;
+use versions::VersionHasher;
 
 /// Maximum time for a request body to arrive. Without a limit, slow senders would occupy
 /// connections.
@@ -46,7 +46,7 @@ pub struct AppState {
     pub urls: Urls,
     pub proxies: TrustedProxies,
     pub long_reads: long_reads::LongReads,
-    pub versions: Versions,
+    pub versions: VersionHasher,
     /// The endpoint of alerts about failing webhooks, if `--alert-url` is set.
     pub alerts: Option<delivery::AlertEndpoint>,
 }

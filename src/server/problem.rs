@@ -14,7 +14,7 @@ use crate::domain::validation::{FieldError, ValidationErrors};
 use crate::store::{ChangeError, StoreError};
 
 /// Maximum size of a JSON request body.
-pub const BODY_MAX_BYTES: usize = 64 * 1024;
+pub const JSON_BODY_MAX_BYTES: usize = 64 * 1024;
 
 /// An error response of the JSON API.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub struct ProblemBody<'a> {
 }
 
 impl Problem {
-    fn r#type(&self) -> &'static str {
+    fn type_uri(&self) -> &'static str {
         match self {
             Self::SubmissionRejected { r#type, .. } => r#type,
             _ => "about:blank",
@@ -137,7 +137,10 @@ impl fmt::Display for Problem {
             Self::PreconditionFailed => f.write_str(
                 "This object doesn’t have the version in If-Match. Get it again, and send its ETag.",
             ),
-            Self::TooLarge => write!(f, "The body is larger than {} KiB.", BODY_MAX_BYTES / 1024),
+            Self::TooLarge => {
+                let max_kib = JSON_BODY_MAX_BYTES / 1024;
+                write!(f, "The body is larger than {max_kib} KiB.")
+            }
             Self::TooSlow => f.write_str("The body took too long to arrive."),
             Self::UnsupportedMediaType => {
                 f.write_str("Send the body as JSON, with Content-Type: application/json.")
@@ -203,7 +206,7 @@ impl ResponseError for Problem {
             _ => {}
         }
         let body = ProblemBody {
-            r#type: self.r#type(),
+            r#type: self.type_uri(),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: self.to_string(),

@@ -24,7 +24,7 @@ pub struct RequestId(pub String);
 
 /// Returns the next id. Ids count up from a random start, so that the ids of one process sort in
 /// order of arrival.
-fn next_id() -> String {
+fn next_request_id() -> String {
     static NEXT: LazyLock<AtomicU64> =
         LazyLock::new(|| AtomicU64::new(u64::from_be_bytes(random::bytes())));
     format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -39,7 +39,7 @@ pub async fn assign_request_id(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let id = next_id();
+    let id = next_request_id();
     let started = Instant::now();
     let method = request.method().clone();
     request.extensions_mut().insert(RequestId(id.clone()));

@@ -45,7 +45,7 @@ impl TrustedProxies {
     }
 
     /// Returns a value for `--trusted-proxy` that contains the current networks and `peer`.
-    pub fn option_value_with(&self, peer: IpAddr) -> String {
+    pub fn trusted_proxy_option_with(&self, peer: IpAddr) -> String {
         let networks = self.networks.iter().map(ToString::to_string);
         let all: Vec<_> = networks.chain([peer.to_string()]).collect();
         all.join(",")
@@ -62,12 +62,12 @@ impl TrustedProxies {
                 %peer,
                 "ignoring X-Forwarded headers from an untrusted peer; if it is your reverse proxy, \
                  set --trusted-proxy {}",
-                self.option_value_with(peer)
+                self.trusted_proxy_option_with(peer)
             );
         }
     }
 
-    fn trusts(&self, ip: IpAddr) -> bool {
+    fn is_trusted(&self, ip: IpAddr) -> bool {
         self.networks
             .iter()
             .any(|network| network.contains(&ip.to_canonical()))
@@ -82,21 +82,21 @@ impl TrustedProxies {
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
                 peer.ip().to_canonical()
             });
-        self.client_ip_from(peer, request.headers())
+        self.client_ip_from_headers(peer, request.headers())
     }
 
-    fn client_ip_from(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    fn client_ip_from_headers(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
         let lines: Vec<&str> = headers
             .get_all("x-forwarded-for")
             .filter_map(|v| v.to_str().ok())
             .collect();
         for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-            if !self.trusts(client) {
+            if !self.is_trusted(client) {
                 break;
             }
             // Stop at the first entry that isn't an IP address.
-            let Some(ip) = parse_forwarded_for(entry.trim()) else {
+            let Some(ip) = parse_forwarded_for_entry(entry.trim()) else {
                 break;
             };
             client = ip.to_canonical();
@@ -115,7 +115,7 @@ impl TrustedProxies {
         let last = forwarded.rsplit(',').next().unwrap_or_default().trim();
         request
             .peer_addr()
-            .is_some_and(|peer| self.trusts(peer.ip()))
+            .is_some_and(|peer| self.is_trusted(peer.ip()))
             && last.eq_ignore_ascii_case("https")
     }
 
@@ -144,7 +144,7 @@ pub async fn report_untrusted_proxies(
     let headers = request.headers();
     if headers.contains_key("x-forwarded-for") || headers.contains_key("x-forwarded-proto") {
         let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
-        if let Some(peer) = peer.filter(|peer| !state.proxies.trusts(*peer)) {
+        if let Some(peer) = peer.filter(|peer| !state.proxies.is_trusted(*peer)) {
             state.proxies.report_untrusted_peer(peer);
         }
     }
@@ -216,7 +216,7 @@ pub fn cross_origin_message(
 }
 
 /// Parses an entry of `X-Forwarded-For`: an IP address, or an IP address with a port.
-fn parse_forwarded_for(entry: &str) -> Option<IpAddr> {
+fn parse_forwarded_for_entry(entry: &str) -> Option<IpAddr> {
     let with_port = || entry.parse::<SocketAddr>().ok().map(|socket| socket.ip());
     entry.parse().ok().or_else(with_port)
 }

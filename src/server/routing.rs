@@ -107,7 +107,7 @@ pub fn path_routes<const N: usize>(
 
 impl PathRoutes {
     /// Adds data that the path's requests can access.
-    pub fn with_data<T: 'static>(mut self, data: T) -> Self {
+    pub fn with_app_data<T: 'static>(mut self, data: T) -> Self {
         self.resource = self.resource.app_data(data);
         self
     }
@@ -141,7 +141,7 @@ impl From<Routes> for RouteNode {
 
 /// A route: its path, its HTTP method, and the permission that it requires.
 #[derive(Clone, Debug)]
-pub struct RouteInfo {
+pub struct ListedRoute {
     pub path: String,
     pub method: Method,
     pub permission: Permission,
@@ -167,21 +167,21 @@ impl Routes {
         self
     }
 
-    /// Returns a [`RouteInfo`] for each method of each path.
-    pub fn list(&self) -> Vec<RouteInfo> {
+    /// Returns a [`ListedRoute`] for each method of each path.
+    pub fn list(&self) -> Vec<ListedRoute> {
         let infos = |node: &RouteNode| match node {
             RouteNode::Routes(routes) => routes.list(),
             RouteNode::Path(path) => path
                 .methods
                 .iter()
-                .map(|(method, permission)| RouteInfo {
+                .map(|(method, permission)| ListedRoute {
                     path: path.path.clone(),
                     method: method.clone(),
                     permission: *permission,
                 })
                 .collect(),
         };
-        let mut all: Vec<RouteInfo> = self.nodes.iter().flat_map(infos).collect();
+        let mut all: Vec<ListedRoute> = self.nodes.iter().flat_map(infos).collect();
         for info in &mut all {
             info.path.insert_str(0, &self.prefix);
         }

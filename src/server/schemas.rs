@@ -24,7 +24,7 @@ pub fn message() -> Object {
 
 pub fn email() -> Object {
     ObjectBuilder::new()
-        .schema_type(nullable(Type::String))
+        .schema_type(nullable_type(Type::String))
         .description(Some("The email of the person who sent the feedback."))
         .max_length(Some(EMAIL_MAX_BYTES))
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Email)))
@@ -34,7 +34,7 @@ pub fn email() -> Object {
 
 pub fn page_url() -> Object {
     ObjectBuilder::new()
-        .schema_type(nullable(Type::String))
+        .schema_type(nullable_type(Type::String))
         .description(Some(
             "The URL of the page that the feedback is about: http or https.",
         ))
@@ -82,7 +82,7 @@ pub fn webhook_description() -> Object {
 
 pub fn secret() -> Object {
     ObjectBuilder::new()
-        .schema_type(nullable(Type::String))
+        .schema_type(nullable_type(Type::String))
         .description(Some(
             "16 to 128 printable ASCII characters without spaces. Generated if omitted.",
         ))
@@ -91,6 +91,6 @@ pub fn secret() -> Object {
         .build()
 }
 
-fn nullable(r#type: Type) -> SchemaType {
+fn nullable_type(r#type: Type) -> SchemaType {
     SchemaType::from_iter([r#type, Type::Null])
 }

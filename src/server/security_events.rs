@@ -1,7 +1,7 @@
 //! Logs security events, such as a changed role or a revoked token, with the ids of the user and of
 //! the changed object. A line never contains an email, a password, or a token.
 //!
-//! Most events are successful requests to the routes in [`ROUTES`].
+//! Most events are successful requests to the routes in [`SECURITY_EVENT_ROUTES`].
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ use super::AppState;
 use crate::domain::id::{TokenId, UserId};
 
 /// The routes whose successful requests are security events: method, path, and event name.
-pub const ROUTES: &[(Method, &str, &str)] = &[
+pub const SECURITY_EVENT_ROUTES: &[(Method, &str, &str)] = &[
     (Method::POST, "/logout", "sign_out"),
     (Method::POST, "/setup", "user_added"),
     (Method::POST, "/invitation", "user_added"),
@@ -136,10 +136,10 @@ pub const ROUTES: &[(Method, &str, &str)] = &[
 ];
 
 /// The log target of security events.
-pub const TARGET: &str = "miniback::security_events";
+pub const LOG_TARGET: &str = "miniback::security_events";
 /// The log target of security events that anybody can cause without signing in. Their number is
 /// limited.
-pub const UNAUTHENTICATED_TARGET: &str = "miniback::security_events::unauthenticated";
+pub const UNAUTHENTICATED_LOG_TARGET: &str = "miniback::security_events::unauthenticated";
 
 /// The path of the page that shows a webhook's secret if the query contains `reveal=ID`.
 const NOTIFICATIONS_PATH: &str = "/settings/notifications";
@@ -154,34 +154,36 @@ pub struct Actor {
 
 /// The id of the object that an event is about, stored in the request's extensions. Only needed if
 /// neither the path nor the `Location` header contains the id.
-struct Subject(String);
+struct EventSubject(String);
 
 /// Sets the id of the object that the request's event is about.
-pub fn set_subject(request: &HttpRequest, id: impl ToString) {
-    request.extensions_mut().insert(Subject(id.to_string()));
+pub fn set_event_subject(request: &HttpRequest, id: impl ToString) {
+    request
+        .extensions_mut()
+        .insert(EventSubject(id.to_string()));
 }
 
 /// Logs a security event of a request. `subject` is the id of the object that the event is about.
-pub fn log(event: &str, subject: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
+pub fn log_event(event: &str, subject: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
     let by = actor.map(|actor| actor.user.as_str());
     let token = actor.and_then(|actor| Some(actor.token.as_ref()?.as_str()));
-    tracing::info!(target: TARGET, security_event = event, subject, by, token, %client_ip, "security event");
+    tracing::info!(target: LOG_TARGET, security_event = event, subject, by, token, %client_ip, "security event");
 }
 
 /// Logs that a wrong password was entered, without the password. `account` is the id of the
 /// account, or `None` if there is no such account. `actor` is the signed-in user, if there is one.
 pub fn log_failed_sign_in(account: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
     let by = actor.map(|actor| actor.user.as_str());
-    tracing::info!(target: UNAUTHENTICATED_TARGET, security_event = "sign_in_failed", subject = account, by, %client_ip, "security event");
+    tracing::info!(target: UNAUTHENTICATED_LOG_TARGET, security_event = "sign_in_failed", subject = account, by, %client_ip, "security event");
 }
 
 /// Logs a security event that no request caused. `by` is `command_line` or `configuration`.
-pub fn log_local(event: &str, subject: &str, by: &str) {
-    tracing::info!(target: TARGET, security_event = event, subject, by, "security event");
+pub fn log_local_event(event: &str, subject: &str, by: &str) {
+    tracing::info!(target: LOG_TARGET, security_event = event, subject, by, "security event");
 }
 
 /// Middleware that logs the security events of successful requests.
-pub async fn log_requests(
+pub async fn log_request_events(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
@@ -201,7 +203,7 @@ pub async fn log_requests(
         // Anybody can send `/logout` without a session, as often as they like.
         if actor.is_some() || event != "sign_out" {
             let client_ip = app.proxies.client_ip(response.request());
-            log(event, subject.as_deref(), actor.as_ref(), client_ip);
+            log_event(event, subject.as_deref(), actor.as_ref(), client_ip);
         }
     }
     Ok(response)
@@ -219,11 +221,14 @@ fn find_event<B>(
         Method::HEAD => &Method::GET,
         ref method => method,
     };
-    let route = ROUTES
+    let route = SECURITY_EVENT_ROUTES
         .iter()
         .find(|(of, route, _)| of == method && *route == path);
     if let Some((.., event)) = route {
-        let subject = request.extensions().get::<Subject>().map(|s| s.0.clone());
+        let subject = request
+            .extensions()
+            .get::<EventSubject>()
+            .map(|s| s.0.clone());
         let in_path = || {
             request
                 .match_info()
@@ -241,21 +246,21 @@ fn find_event<B>(
             subject
                 .or_else(in_path)
                 .or_else(created)
-                .filter(|id| is_id(id)),
+                .filter(|id| is_loggable_id(id)),
         ));
     }
     if *method == Method::GET && path == NOTIFICATIONS_PATH {
         let query: Vec<(String, String)> =
             serde_urlencoded::from_str(request.query_string()).ok()?;
         let (_, id) = query.into_iter().find(|(name, _)| name == "reveal")?;
-        return is_id(&id).then_some(("secret_revealed", Some(id)));
+        return is_loggable_id(&id).then_some(("secret_revealed", Some(id)));
     }
     None
 }
 
 /// Returns whether the text is at most 64 ASCII letters, digits, `_`, and `-`. Such a text can't
 /// forge other fields of the log line.
-fn is_id(text: &str) -> bool {
+fn is_loggable_id(text: &str) -> bool {
     text.len() <= 64
         && text
             .bytes()

@@ -41,7 +41,7 @@ const SCRIPT: &str = concat!(
     "})();\n",
 );
 
-const FILES: [StaticFile; 5] = [
+const STATIC_FILES: [StaticFile; 5] = [
     StaticFile {
         name: "style.css",
         content_type: "text/css; charset=utf-8",
@@ -71,13 +71,13 @@ const FILES: [StaticFile; 5] = [
 
 /// A hash of the content of all files, used in their URLs.
 pub static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let all: String = FILES.iter().map(|file| file.content).collect();
+    let all: String = STATIC_FILES.iter().map(|file| file.content).collect();
     hex::encode(&tokens::sha256(all)[..6])
 });
 
 /// Returns a file as a response that browsers cache forever, or `None` if there is no such file.
 pub fn response(name: &str) -> Option<HttpResponse> {
-    let file = FILES.iter().find(|file| file.name == name)?;
+    let file = STATIC_FILES.iter().find(|file| file.name == name)?;
     Some(
         HttpResponse::Ok()
             .insert_header((CONTENT_TYPE, file.content_type))

@@ -47,7 +47,7 @@ impl Urls {
 
     /// Returns an absolute URL. `own_origin`, from the request, is used if no public origin is
     /// configured.
-    pub fn absolute(&self, own_origin: &str, path: &str) -> String {
+    pub fn absolute_url(&self, own_origin: &str, path: &str) -> String {
         format!("{}{}", self.origin().unwrap_or(own_origin), self.path(path))
     }
 }
@@ -71,7 +71,7 @@ mod tests {
             assert_eq!(prefixed.path("/login"), "/miniback/login");
             assert_eq!(prefixed.cookie_path(), "/miniback");
             assert_eq!(
-                prefixed.absolute("http://127.0.0.1:1", "/f/x"),
+                prefixed.absolute_url("http://127.0.0.1:1", "/f/x"),
                 "https://example.com/miniback/f/x"
             );
         }

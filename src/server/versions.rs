@@ -16,20 +16,20 @@ const VERSION_BYTES: usize = 18;
 
 /// Computes versions with a key that is stored in the database.
 #[derive(Clone)]
-pub struct Versions(hmac::Key);
+pub struct VersionHasher(hmac::Key);
 
 /// An object with a version.
 pub trait Versioned {
-    fn version(&self, versions: &Versions) -> String;
+    fn version(&self, versions: &VersionHasher) -> String;
 }
 
-impl Versions {
+impl VersionHasher {
     pub fn new(key: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
     /// Returns the version of a webhook's custom headers.
-    pub fn of_headers(&self, headers: &CustomHeaders) -> String {
+    pub fn headers_version(&self, headers: &CustomHeaders) -> String {
         self.hash(&("headers", headers))
     }
 
@@ -42,19 +42,19 @@ impl Versions {
 }
 
 impl Versioned for Project {
-    fn version(&self, versions: &Versions) -> String {
+    fn version(&self, versions: &VersionHasher) -> String {
         versions.hash(&(&self.id, &self.name, self.status, &self.allowed_origins))
     }
 }
 
 impl Versioned for Feedback {
-    fn version(&self, versions: &Versions) -> String {
+    fn version(&self, versions: &VersionHasher) -> String {
         versions.hash(&(&self.id, self.status))
     }
 }
 
 impl Versioned for Webhook {
-    fn version(&self, versions: &Versions) -> String {
+    fn version(&self, versions: &VersionHasher) -> String {
         // The pattern lists every field, so that a new field causes a compile error here.
         let Self {
             id,
@@ -84,10 +84,13 @@ mod tests {
     #[test]
     fn the_version_of_headers_depends_on_their_values_and_on_the_key() {
         let headers = |value: &str| CustomHeaders::from([("X-Key".into(), value.into())]);
-        let versions = Versions::new(&[1; 32]);
-        let version = versions.of_headers(&headers("one"));
-        assert_eq!(version, versions.of_headers(&headers("one")));
-        assert_ne!(version, versions.of_headers(&headers("two")));
-        assert_ne!(version, Versions::new(&[2; 32]).of_headers(&headers("one")));
+        let versions = VersionHasher::new(&[1; 32]);
+        let version = versions.headers_version(&headers("one"));
+        assert_eq!(version, versions.headers_version(&headers("one")));
+        assert_ne!(version, versions.headers_version(&headers("two")));
+        assert_ne!(
+            version,
+            VersionHasher::new(&[2; 32]).headers_version(&headers("one"))
+        );
     }
 }

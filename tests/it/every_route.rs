@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use miniback::server::permissions::Permission::{self, Admin, Member, Metrics, Public, Submit};
-use miniback::server::routing::RouteInfo;
+use miniback::server::routing::ListedRoute;
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
@@ -46,7 +46,7 @@ impl Ids {
         }
     }
 
-    fn path(&self, route: &RouteInfo) -> String {
+    fn path(&self, route: &ListedRoute) -> String {
         let id = if route.path.starts_with("/api/v1/deliveries/") {
             &self.delivery
         } else if route.path.contains("/feedback/") {
@@ -149,7 +149,7 @@ fn api_callers(app: &App) -> Vec<Caller> {
 fn check_route(
     app: &App,
     ids: &Ids,
-    route: &RouteInfo,
+    route: &ListedRoute,
     callers: &[Caller],
     is_page: bool,
 ) -> usize {

@@ -17,7 +17,7 @@ const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s 
 
 /// Errors that many operations share: the status, a function that selects the operations, and a
 /// description.
-const SHARED_ERRORS: [(&str, ErrorCondition, &str); 11] = [
+const SHARED_ERROR_RESPONSES: [(&str, OperationPredicate, &str); 11] = [
     ("400", |call| call.has_body, "Invalid JSON or UTF-8"),
     (
         "401",
@@ -67,10 +67,10 @@ const SHARED_ERRORS: [(&str, ErrorCondition, &str); 11] = [
     ),
 ];
 
-type ErrorCondition = fn(&OperationKind) -> bool;
+type OperationPredicate = fn(&OperationProperties) -> bool;
 
 /// The properties of an operation that determine which errors it can return.
-struct OperationKind {
+struct OperationProperties {
     permission: Permission,
     is_read: bool,
     has_body: bool,
@@ -81,16 +81,18 @@ struct OperationKind {
 }
 
 /// Returns the shared error responses with their names in the document.
-pub(super) fn error_responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
-    SHARED_ERRORS.into_iter().map(|(status, _, description)| {
-        let mut response = Response::new(description);
-        complete_error_response(status, &mut response);
-        (error_name(status), response.into())
-    })
+pub(super) fn shared_error_responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
+    SHARED_ERROR_RESPONSES
+        .into_iter()
+        .map(|(status, _, description)| {
+            let mut response = Response::new(description);
+            add_error_headers_and_body(status, &mut response);
+            (error_response_name(status), response.into())
+        })
 }
 
 /// Returns the name of a shared error in the document, for example `Unauthorized` for 401.
-fn error_name(status: &str) -> String {
+fn error_response_name(status: &str) -> String {
     let reason = status
         .parse::<u16>()
         .ok()
@@ -100,13 +102,13 @@ fn error_name(status: &str) -> String {
 }
 
 /// Adds the headers and the body that all responses with this error status have.
-fn complete_error_response(status: &str, response: &mut Response) {
+fn add_error_headers_and_body(status: &str, response: &mut Response) {
     match status {
-        "401" => add_header(response, "WWW-Authenticate", "`Bearer`"),
-        "503" | "507" => add_header(response, "Retry-After", "Seconds to wait."),
+        "401" => add_response_header(response, "WWW-Authenticate", "`Bearer`"),
+        "503" | "507" => add_response_header(response, "Retry-After", "Seconds to wait."),
         _ => {}
     }
-    add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
+    add_response_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
     response
         .content
@@ -115,13 +117,13 @@ fn complete_error_response(status: &str, response: &mut Response) {
 
 /// Adds the errors, headers, conditional requests, and security that result from the path, method,
 /// and permission of an operation.
-pub(super) fn complete_operation(
+pub(super) fn add_errors_headers_and_security(
     operation: &mut Operation,
     path: &str,
     method: &Method,
     permission: Permission,
 ) {
-    let call = OperationKind {
+    let call = OperationProperties {
         permission,
         is_read: *method == Method::GET,
         has_body: operation.request_body.is_some(),
@@ -135,25 +137,25 @@ pub(super) fn complete_operation(
             continue;
         };
         if status.as_str() >= "400" {
-            complete_error_response(status, response);
+            add_error_headers_and_body(status, response);
             continue;
         }
-        add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
+        add_response_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
         if status == "201" {
-            add_header(response, "Location", "The path of the created object.");
+            add_response_header(response, "Location", "The path of the created object.");
         }
     }
-    for (status, applies, _) in SHARED_ERRORS {
+    for (status, applies, _) in SHARED_ERROR_RESPONSES {
         if applies(&call) && !responses.contains_key(status) {
-            let shared = Ref::from_response_name(error_name(status));
+            let shared = Ref::from_response_name(error_response_name(status));
             responses.insert(status.into(), shared.into());
         }
     }
     if call.is_read && path != "/metrics" && !path.ends_with("/secret") {
-        add_conditional_request(operation);
+        add_if_none_match(operation);
     }
     if call.is_versioned {
-        add_version_condition(operation);
+        add_if_match(operation);
     }
     // The calls that rotate a secret or test a saved webhook have an optional body.
     let is_optional = path.ends_with("/rotate") || path.ends_with("/{id}/test");
@@ -164,9 +166,9 @@ pub(super) fn complete_operation(
 }
 
 /// Adds the `ETag` header, the `If-None-Match` parameter, and the response 304.
-fn add_conditional_request(operation: &mut Operation) {
+fn add_if_none_match(operation: &mut Operation) {
     if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
-        add_header(
+        add_response_header(
             response,
             "ETag",
             "Changes when the response changes. Send it back as `If-None-Match`.",
@@ -193,9 +195,9 @@ fn add_conditional_request(operation: &mut Operation) {
 }
 
 /// Adds the `If-Match` parameter, and the `ETag` of the changed object to the response.
-fn add_version_condition(operation: &mut Operation) {
+fn add_if_match(operation: &mut Operation) {
     if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
-        add_header(response, "ETag", "The new version of the object.");
+        add_response_header(response, "ETag", "The new version of the object.");
     }
     let condition = ParameterBuilder::new()
         .name("If-Match")
@@ -209,7 +211,7 @@ fn add_version_condition(operation: &mut Operation) {
     operation.parameters.get_or_insert_default().push(condition);
 }
 
-fn add_header(response: &mut Response, name: &str, description: &str) {
+fn add_response_header(response: &mut Response, name: &str, description: &str) {
     let header = HeaderBuilder::new()
         .schema(ObjectBuilder::new().schema_type(Type::String))
         .description(Some(description))

@@ -32,12 +32,13 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
     }
 
     /// Returns the time until the quota allows another request; zero if it allows a request now.
-    pub(super) fn wait(&self, key: &K, now: Duration) -> Duration {
-        (self.until_full(key, now) + self.limit.interval()).saturating_sub(self.time_to_refill())
+    pub(super) fn wait_time(&self, key: &K, now: Duration) -> Duration {
+        (self.time_until_full(key, now) + self.limit.interval())
+            .saturating_sub(self.time_to_refill())
     }
 
     /// Counts a request, even if the quota doesn't allow it. Returns the remaining quota.
-    pub(super) fn count(&mut self, key: &K, now: Duration) -> RemainingQuota {
+    pub(super) fn count_request(&mut self, key: &K, now: Duration) -> RemainingQuota {
         if self.full_at.len() >= KEYS_MAX {
             self.full_at.retain(|_, full_at| *full_at > now);
         }
@@ -45,7 +46,7 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
             self.full_at.clear();
         }
         let interval = self.limit.interval();
-        let until_full = self.until_full(key, now) + interval;
+        let until_full = self.time_until_full(key, now) + interval;
         self.full_at.insert(key.clone(), now + until_full);
         let free =
             self.time_to_refill().saturating_sub(until_full).as_nanos() / interval.as_nanos();
@@ -53,13 +54,13 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
     }
 
     /// Undoes the count of one request.
-    pub(super) fn undo(&mut self, key: &K) {
+    pub(super) fn undo_count(&mut self, key: &K) {
         if let Some(full_at) = self.full_at.get_mut(key) {
             *full_at = full_at.saturating_sub(self.limit.interval());
         }
     }
 
-    pub(super) fn exceeded(&self, wait: Duration) -> RateLimitExceeded {
+    pub(super) fn exceeded_error(&self, wait: Duration) -> RateLimitExceeded {
         RateLimitExceeded(self.quota(0, wait))
     }
 
@@ -77,7 +78,7 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
         self.limit.interval() * self.limit.count.get()
     }
 
-    fn until_full(&self, key: &K, now: Duration) -> Duration {
+    fn time_until_full(&self, key: &K, now: Duration) -> Duration {
         let full_at = self.full_at.get(key).copied().unwrap_or_default();
         full_at.saturating_sub(now)
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::domain::id::ProjectId;
 
 /// The time between `accepted_from` and the expiration of a reservation.
-const LIFETIME: Duration = Duration::from_secs(60);
+const RESERVATION_LIFETIME: Duration = Duration::from_secs(60);
 /// Maximum number of open reservations of a project. Clients without a reservation compete for the
 /// quota.
 const RESERVATIONS_MAX: usize = 60;
@@ -40,7 +40,7 @@ impl<K: PartialEq> Reservations<K> {
         now: Duration,
     ) -> Option<Duration> {
         let reservations = self.projects.get_mut(project)?;
-        reservations.retain(|reservation| now <= reservation.accepted_from + LIFETIME);
+        reservations.retain(|reservation| now <= reservation.accepted_from + RESERVATION_LIFETIME);
         let reservation = reservations
             .iter()
             .find(|reservation| reservation.client == *client);

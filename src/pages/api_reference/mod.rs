@@ -120,7 +120,7 @@ pub(super) async fn show(
     reference: web::Data<ApiReference>,
 ) -> Result<HttpResponse, PageError> {
     let own_origin = context.trusted_proxies().own_origin(&context.request);
-    let base_url = context.app.urls.absolute(&own_origin, "");
+    let base_url = context.app.urls.absolute_url(&own_origin, "");
     let (layout, _) = context.build_layout("API reference", None);
     let page = ApiReferencePage {
         layout,

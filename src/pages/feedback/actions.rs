@@ -110,7 +110,7 @@ pub async fn set_statuses(
         only_from: None,
         to,
     };
-    let changes: Vec<_> = parse_feedback_ids(fields.all("id"))
+    let changes: Vec<_> = parse_feedback_ids(fields.get_all("id"))
         .into_iter()
         .map(change)
         .collect();
@@ -141,7 +141,7 @@ pub async fn undo_status_changes(
         };
         Some(change)
     };
-    let changes: Option<Vec<_>> = fields.all("change").map(change).collect();
+    let changes: Option<Vec<_>> = fields.get_all("change").map(change).collect();
     let changes = changes.ok_or(PageError::InvalidForm)?;
     let requested = changes.len();
     let by = current_actor(&context)?;
@@ -160,7 +160,7 @@ pub async fn request_delete_confirmation(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let selected: Vec<String> = parse_feedback_ids(fields.all("id"))
+    let selected: Vec<String> = parse_feedback_ids(fields.get_all("id"))
         .iter()
         .map(ToString::to_string)
         .collect();
@@ -177,7 +177,7 @@ pub async fn delete(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let ids = parse_feedback_ids(fields.all("id"));
+    let ids = parse_feedback_ids(fields.get_all("id"));
     let deleted = context.app.store.delete_feedback_items(ids).await?;
     context.add_flash_message(match deleted {
         0 => "Already deleted.".to_owned(),

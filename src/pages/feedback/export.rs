@@ -11,7 +11,7 @@ use crate::domain::id::UserId;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::exports::{self, CHUNK_BYTES, ExportError};
 use crate::pages::framework::page_error::PageError;
-use crate::server::long_reads::blocking;
+use crate::server::long_reads::run_blocking;
 use crate::store::{FeedbackFilter, PageRequest};
 
 /// Maximum number of items in a chunk of the file.
@@ -109,7 +109,7 @@ async fn next_chunk(
             .await?;
         let next = page.next_cursor.map(ExportPosition::After);
         let is_last = next.is_none();
-        let bytes = blocking(move || match format {
+        let bytes = run_blocking(move || match format {
             ExportFormat::Csv => render_csv_rows(&page.items, is_first),
             ExportFormat::Json => render_json_items(&page.items, is_first, is_last),
         });

@@ -29,7 +29,7 @@ use crate::domain::id::{FeedbackId, parse_ulid};
 use crate::domain::project::Project;
 use crate::domain::search::{SearchError, SearchQuery};
 use crate::server::html;
-use crate::server::long_reads::blocking;
+use crate::server::long_reads::run_blocking;
 use crate::store::{FeedbackFilter, Page, PageRequest, SEARCH_COUNT_MAX, StatusCounts};
 use item::{FeedbackDetails, FeedbackItemView};
 
@@ -314,9 +314,9 @@ async fn render_page(
     }
     let (layout, _) = context.build_layout("Feedback", NavSection::Feedback);
     let own_origin = context.trusted_proxies().own_origin(&context.request);
-    let widget_url = context.app.urls.absolute(&own_origin, "/widget.js");
+    let widget_url = context.app.urls.absolute_url(&own_origin, "/widget.js");
     let older = list.next_cursor;
-    let rendered = blocking(move || {
+    let rendered = run_blocking(move || {
         let view =
             |(feedback, details)| FeedbackItemView::for_list(feedback, &layout, &query, details);
         let items = items.into_iter().map(view).collect();

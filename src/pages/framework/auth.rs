@@ -15,7 +15,7 @@ use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
 use crate::domain::account::Scope;
-use crate::server::form_data::{FormError, LargeFormData};
+use crate::server::form_data::{FormError, RaisedLimitFormData};
 use crate::server::html;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::server::request_origin::{cross_origin_message, is_cross_origin};
@@ -36,7 +36,7 @@ pub async fn middleware(
             let (http, mut payload) = request.into_parts();
             if rejection.can_show_form() {
                 // If the form can't be read, the response doesn't contain it.
-                let _ = LargeFormData::from_request(&http, &mut payload).await;
+                let _ = RaisedLimitFormData::from_request(&http, &mut payload).await;
             }
             ServiceResponse::new(http.clone(), reject_request(rejection, &http).await)
         }

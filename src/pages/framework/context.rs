@@ -208,7 +208,7 @@ impl RequestContext {
     /// request's origin.
     pub fn absolute_url(&self, path: &str) -> String {
         let own_origin = self.trusted_proxies().own_origin(&self.request);
-        self.app.urls.absolute(&own_origin, path)
+        self.app.urls.absolute_url(&own_origin, path)
     }
 
     /// Shows a message on the next page.

@@ -44,7 +44,7 @@ pub struct FieldConflict {
 impl FormEdits {
     pub fn from_form(form: &FormData, fields: &[EditField]) -> Self {
         let edits = fields.iter().filter_map(|field| {
-            let submitted = normalize_values(form.all(field.0));
+            let submitted = normalize_values(form.get_all(field.0));
             let loaded = read_loaded_value(form, field.0).map(|text| normalize_values([text]));
             let is_changed = loaded.as_ref() != Some(&submitted);
             is_changed.then_some(FieldEdit {

@@ -202,7 +202,7 @@ pub async fn respond_with_form(
 fn changed_fields(form: &FormData) -> Vec<&str> {
     let is_loaded = |name: &str| {
         let loaded = form.get(&format!("{LOADED_PREFIX}{name}"));
-        super::edits::is_equal_to_loaded(form.all(name), loaded)
+        super::edits::is_equal_to_loaded(form.get_all(name), loaded)
     };
     let mut names: Vec<&str> = form
         .iter()

@@ -45,7 +45,7 @@ impl SessionCookieNames {
     /// Returns the values that may be the session's token, most trustworthy first.
     fn token_candidates<'a>(&'a self, headers: &'a HeaderMap) -> Vec<&'a str> {
         let names = [&self.https, &self.http, SESSION_COOKIE_NAME];
-        let values = names.map(|name| cookies::values(headers, name));
+        let values = names.map(|name| cookies::cookie_values(headers, name));
         let mut candidates: Vec<_> = values.into_iter().flatten().collect();
         candidates.retain(|value| tokens::is_random_token(value));
         candidates.dedup();
@@ -99,7 +99,7 @@ pub fn set_sign_in_cookies(
 
 /// Returns whether the browser has the cookie that marks a sign-in in progress.
 pub fn has_signing_in_cookie(request: &HttpRequest) -> bool {
-    cookies::values(request.headers(), SIGNING_IN_COOKIE_NAME)
+    cookies::cookie_values(request.headers(), SIGNING_IN_COOKIE_NAME)
         .next()
         .is_some()
 }

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
 use crate::pages::framework::exports::ExportError;
-use crate::server::long_reads::blocking;
+use crate::server::long_reads::run_blocking;
 use crate::store::{PageRequest, PersonalDelivery, PersonalFeedback, StatusHistoryEntry, Store};
 
 #[derive(Serialize)]
@@ -82,7 +82,7 @@ pub(super) async fn next_chunk(
     let personal = store.personal_feedback(feedback).await?;
     let next = page.next_cursor.map(|id| ExportPosition::After(Some(id)));
     let is_last = next.is_none();
-    let chunk = blocking(move || {
+    let chunk = run_blocking(move || {
         let mut chunk = Vec::from(if is_first { "\n" } else { ",\n" });
         serde_json::to_writer(&mut chunk, &feedback_view(&personal))?;
         if is_last {

@@ -23,7 +23,7 @@ use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
 use crate::domain::validation::{ValidationErrors, check_all_fields, check_field};
-use crate::server::security_events::set_subject;
+use crate::server::security_events::set_event_subject;
 use crate::store::{ChangeError, CreateProjectError, Precondition, ProjectPatch};
 
 const PATH: &str = "/settings/projects";
@@ -140,7 +140,7 @@ impl ProjectsPage {
             .take(UNTRUSTED_PROXIES_SHOWN)
             .map(|peer| UntrustedProxy {
                 peer,
-                option_value: proxies.option_value_with(peer),
+                option_value: proxies.trusted_proxy_option_with(peer),
             })
             .collect();
         let is_adding = layout.is_admin() && context.query_param("add").is_some();
@@ -323,7 +323,7 @@ pub(super) async fn delete(
         return render_rejected_form(&context, rejected).await;
     }
     let id = project.id.to_string();
-    set_subject(&context.request, &id);
+    set_event_subject(&context.request, &id);
     let deleted = context.app.store.delete_project(id, Precondition::none());
     if deleted.await? {
         context.add_flash_message(format!("“{}” and its feedback were deleted.", project.name));

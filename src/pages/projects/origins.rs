@@ -67,8 +67,8 @@ impl WidgetOrigins {
         let now = app.clock.now();
         let seen_origin = |ScriptLoad { origin, at }| SeenOrigin::new(&origin, at, now);
         Ok(Self {
-            script_url: app.urls.absolute(&own_origin, "/widget.js"),
-            form_url: app.urls.absolute(&own_origin, "/f/"),
+            script_url: app.urls.absolute_url(&own_origin, "/widget.js"),
+            form_url: app.urls.absolute_url(&own_origin, "/f/"),
             now,
             origins: app.store.origins().await?,
             loads: context

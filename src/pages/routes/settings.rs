@@ -17,14 +17,14 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                 "/settings/notifications",
                 [get(Admin, webhooks::show), post(Admin, webhooks::add)],
             )
-            .with_data(FormPage::new("/settings/notifications?add", webhooks::show)),
+            .with_app_data(FormPage::new("/settings/notifications?add", webhooks::show)),
         )
         .service(
             page_routes(
                 "/settings/notifications/test",
                 [post(Admin, webhooks::test_draft)],
             )
-            .with_data(
+            .with_app_data(
                 FormPage::new("/settings/notifications?add", webhooks::show)
                     .with_action("/settings/notifications"),
             ),
@@ -34,7 +34,7 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/enabled",
                 [post(Admin, webhooks::set_enabled)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications?open={id}",
                 webhooks::show,
             )),
@@ -44,7 +44,7 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/topics",
                 [post(Admin, webhooks::set_topics)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications?open={id}",
                 webhooks::show,
             )),
@@ -54,7 +54,7 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/edit",
                 [post(Admin, webhooks::edit)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications?open={id}",
                 webhooks::show,
             )),
@@ -64,7 +64,7 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/test",
                 [post(Admin, webhooks::send_test)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications?open={id}",
                 webhooks::show,
             )),
@@ -78,7 +78,7 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/rotate",
                 [post(Admin, webhooks::rotate_secret)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications?rotate={id}",
                 webhooks::show,
             )),
@@ -88,7 +88,7 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/switch-now",
                 [post(Admin, webhooks::end_secret_overlap)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications?open={id}",
                 webhooks::show,
             )),
@@ -98,7 +98,7 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/delete",
                 [post(Admin, webhooks::delete)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications?delete={id}",
                 webhooks::show,
             )),
@@ -120,7 +120,7 @@ pub(super) fn add_delivery_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/recover",
                 [post(Admin, deliveries::redeliver_failed)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications/{id}/deliveries",
                 deliveries::show,
             )),
@@ -134,7 +134,7 @@ pub(super) fn add_delivery_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/deliveries/{delivery}/redeliver",
                 [post(Admin, deliveries::actions::redeliver)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications/{id}/deliveries/{delivery}",
                 deliveries::detail::show,
             )),
@@ -144,7 +144,7 @@ pub(super) fn add_delivery_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/deliveries/{delivery}/retry",
                 [post(Admin, deliveries::actions::retry)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications/{id}/deliveries/{delivery}",
                 deliveries::detail::show,
             )),
@@ -154,7 +154,7 @@ pub(super) fn add_delivery_routes(routes: Routes) -> Routes {
                 "/settings/notifications/{id}/deliveries/{delivery}/cancel",
                 [post(Admin, deliveries::actions::cancel)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications/{id}/deliveries/{delivery}",
                 deliveries::detail::show,
             )),
@@ -167,7 +167,7 @@ pub(super) fn add_delivery_routes(routes: Routes) -> Routes {
                     post(Admin, signature_check::check_signature),
                 ],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/notifications/{id}/signature-check",
                 signature_check::show,
             )),
@@ -189,14 +189,14 @@ pub(super) fn add_project_and_token_routes(routes: Routes) -> Routes {
                 "/settings/projects",
                 [get(Member, projects::show), post(Admin, projects::create)],
             )
-            .with_data(FormPage::new("/settings/projects?add", projects::show)),
+            .with_app_data(FormPage::new("/settings/projects?add", projects::show)),
         )
         .service(
             page_routes(
                 "/settings/projects/{project}/origins",
                 [post(Admin, origins::allow_origin)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/projects?open={project}",
                 projects::show,
             )),
@@ -206,7 +206,7 @@ pub(super) fn add_project_and_token_routes(routes: Routes) -> Routes {
                 "/settings/projects/{id}/edit",
                 [post(Admin, projects::edit)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/projects?open={id}",
                 projects::show,
             )),
@@ -216,7 +216,7 @@ pub(super) fn add_project_and_token_routes(routes: Routes) -> Routes {
                 "/settings/projects/{id}/status",
                 [post(Admin, projects::set_status)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/projects?open={id}",
                 projects::show,
             )),
@@ -226,7 +226,7 @@ pub(super) fn add_project_and_token_routes(routes: Routes) -> Routes {
                 "/settings/projects/{id}/delete",
                 [post(Admin, projects::delete)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/projects?delete={id}",
                 projects::show,
             )),
@@ -239,14 +239,14 @@ pub(super) fn add_project_and_token_routes(routes: Routes) -> Routes {
                     post(Admin, api_tokens::create),
                 ],
             )
-            .with_data(FormPage::new("/settings/tokens?add", api_tokens::show)),
+            .with_app_data(FormPage::new("/settings/tokens?add", api_tokens::show)),
         )
         .service(
             page_routes(
                 "/settings/tokens/{id}/revoke",
                 [post(Admin, api_tokens::revoke)],
             )
-            .with_data(FormPage::new(
+            .with_app_data(FormPage::new(
                 "/settings/tokens?revoke={id}",
                 api_tokens::show,
             )),
@@ -260,35 +260,35 @@ pub(super) fn add_people_and_privacy_routes(routes: Routes) -> Routes {
                 "/settings/people",
                 [get(Admin, people::show), post(Admin, people::invite_user)],
             )
-            .with_data(FormPage::new("/settings/people?add", people::show)),
+            .with_app_data(FormPage::new("/settings/people?add", people::show)),
         )
         .service(
             page_routes(
                 "/settings/people/links/{id}/revoke",
                 [post(Admin, people::revoke_link)],
             )
-            .with_data(FormPage::new("/settings/people", people::show)),
+            .with_app_data(FormPage::new("/settings/people", people::show)),
         )
         .service(
             page_routes(
                 "/settings/people/{id}/reset",
                 [post(Admin, people::create_reset_link)],
             )
-            .with_data(FormPage::new("/settings/people", people::show)),
+            .with_app_data(FormPage::new("/settings/people", people::show)),
         )
         .service(
             page_routes(
                 "/settings/people/{id}/role",
                 [post(Admin, people::set_role)],
             )
-            .with_data(FormPage::new("/settings/people?role={id}", people::show)),
+            .with_app_data(FormPage::new("/settings/people?role={id}", people::show)),
         )
         .service(
             page_routes(
                 "/settings/people/{id}/remove",
                 [post(Admin, people::remove_user)],
             )
-            .with_data(FormPage::new("/settings/people?remove={id}", people::show)),
+            .with_app_data(FormPage::new("/settings/people?remove={id}", people::show)),
         )
         .service(
             page_routes(
@@ -298,15 +298,15 @@ pub(super) fn add_people_and_privacy_routes(routes: Routes) -> Routes {
                     post(Admin, privacy::search_by_email),
                 ],
             )
-            .with_data(FormPage::new("/settings/privacy", privacy::show)),
+            .with_app_data(FormPage::new("/settings/privacy", privacy::show)),
         )
         .service(
-            page_routes("/settings/privacy/export", [post(Admin, privacy::export)]).with_data(
+            page_routes("/settings/privacy/export", [post(Admin, privacy::export)]).with_app_data(
                 FormPage::new("/settings/privacy", privacy::show).with_action("/settings/privacy"),
             ),
         )
         .service(
-            page_routes("/settings/privacy/erase", [post(Admin, privacy::erase)]).with_data(
+            page_routes("/settings/privacy/erase", [post(Admin, privacy::erase)]).with_app_data(
                 FormPage::new("/settings/privacy", privacy::show).with_action("/settings/privacy"),
             ),
         )
@@ -327,20 +327,20 @@ pub(super) fn add_account_routes(routes: Routes) -> Routes {
                 "/settings/account/sessions/{id}/end",
                 [post(Member, account::end_session)],
             )
-            .with_data(FormPage::new("/settings/account", account::show)),
+            .with_app_data(FormPage::new("/settings/account", account::show)),
         )
         .service(
             page_routes(
                 "/settings/account/password",
                 [post(Member, account::set_password)],
             )
-            .with_data(FormPage::new("/settings/account", account::show)),
+            .with_app_data(FormPage::new("/settings/account", account::show)),
         )
         .service(
             page_routes(
                 "/settings/account/sign-out-everywhere",
                 [post(Member, account::sign_out_everywhere)],
             )
-            .with_data(FormPage::new("/settings/account", account::show)),
+            .with_app_data(FormPage::new("/settings/account", account::show)),
         )
 }

@@ -24,7 +24,7 @@ use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::User;
-use crate::server::form_data::LargeFormData;
+use crate::server::form_data::RaisedLimitFormData;
 use crate::server::security_events;
 
 const WRONG_CREDENTIALS_MESSAGE: &str = "Wrong email or password.";
@@ -114,7 +114,7 @@ fn lost_cookie_message(context: &RequestContext) -> String {
                      open --base-url, or change it"
                 );
             }
-            let url = context.app.urls.absolute(origin, "/login");
+            let url = context.app.urls.absolute_url(origin, "/login");
             format!(
                 "Your browser didn’t keep the sign-in cookie, because it works only over HTTPS. \
                  Open {url}, or change --base-url to the URL that you use."
@@ -141,7 +141,7 @@ pub(super) async fn show_for_expired_session(
 
 pub(super) async fn sign_in(
     context: RequestContext,
-    LargeFormData(fields): LargeFormData,
+    RaisedLimitFormData(fields): RaisedLimitFormData,
 ) -> Result<HttpResponse, PageError> {
     let (email, next) = (fields.get("email"), fields.get("next"));
     let interrupted = InterruptedForm::from_sign_in_form(&fields);
@@ -187,7 +187,7 @@ pub(super) async fn sign_in(
     session::set_sign_in_cookies(&context, &mut response, &cookies);
     device_cookie::set_device_cookie(&context, &mut response, &verified.user.id);
     let (user, client_ip) = (verified.user.id.as_str(), context.client_ip());
-    security_events::log("sign_in", Some(user), None, client_ip);
+    security_events::log_event("sign_in", Some(user), None, client_ip);
     Ok(response)
 }
 

@@ -15,7 +15,7 @@ use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
-use crate::server::security_events::set_subject;
+use crate::server::security_events::set_event_subject;
 use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose, OneTimeLink};
 
@@ -136,7 +136,7 @@ async fn redeem_link(
     };
     match result {
         Ok(user) => {
-            set_subject(&context.request, &user);
+            set_event_subject(&context.request, &user);
             if let Some(session) = context.session() {
                 // A browser can have only one session, so end the previous session.
                 store.end_session(session.token_hash).await?;

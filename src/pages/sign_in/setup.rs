@@ -15,7 +15,7 @@ use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
-use crate::server::security_events::set_subject;
+use crate::server::security_events::set_event_subject;
 use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose};
 
@@ -103,7 +103,7 @@ pub async fn create_first_user(
         .await;
     match created {
         Ok(user) => {
-            set_subject(&context.request, &user.id);
+            set_event_subject(&context.request, &user.id);
             let mut response = context.redirect("/feedback");
             session::set_session_cookies(&mut response, &cookies);
             device_cookie::set_device_cookie(&context, &mut response, &user.id);

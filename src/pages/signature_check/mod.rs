@@ -18,7 +18,7 @@ use crate::domain::diagnosis::{self, Check, CheckResult, Diagnosis, DiagnosisInp
 use crate::domain::id::DeliveryId;
 use crate::domain::verification::ReceivedRequest;
 use crate::domain::webhook::Webhook;
-use crate::server::form_data::LargeFormData;
+use crate::server::form_data::RaisedLimitFormData;
 use crate::server::tokens;
 use crate::store::DeliveryDetail;
 use request_parser::{BodyEncoding, PastedHeaders};
@@ -132,7 +132,7 @@ pub(super) async fn show(
 pub(super) async fn check_signature(
     context: RequestContext,
     id: web::Path<String>,
-    LargeFormData(fields): LargeFormData,
+    RaisedLimitFormData(fields): RaisedLimitFormData,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context.webhook(id.into_inner()).await?;
     let mut form = SignatureCheckForm {

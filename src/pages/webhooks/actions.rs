@@ -17,7 +17,7 @@ use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
-use crate::server::security_events::set_subject;
+use crate::server::security_events::set_event_subject;
 use crate::server::tokens;
 use crate::store::{IdempotencyKey, Precondition, RotateSecretError, SaveWebhookError};
 
@@ -55,7 +55,7 @@ pub async fn add(
     };
     match context.app.store.create_webhook(new, idempotency).await {
         Ok(webhook) => {
-            set_subject(&context.request, &webhook.id);
+            set_event_subject(&context.request, &webhook.id);
             context.add_flash_message("Webhook added.");
             Ok(context.redirect(&format!("{PATH}?open={}", webhook.id)))
         }

@@ -13,7 +13,7 @@ use crate::pages::framework::edits::{self, EditField, FieldConflict, FormEdits, 
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
-use crate::server::versions::Versions;
+use crate::server::versions::VersionHasher;
 use crate::store::Precondition;
 
 const EDIT_FIELDS: [EditField; 5] = [
@@ -46,9 +46,9 @@ fn stored_field_value(webhook: &Webhook, name: &str) -> String {
     }
 }
 
-pub(super) fn loaded_settings(webhook: &Webhook, versions: &Versions) -> Vec<LoadedValue> {
+pub(super) fn loaded_settings(webhook: &Webhook, versions: &VersionHasher) -> Vec<LoadedValue> {
     let mut loaded = edits::loaded_values(&EDIT_FIELDS, |name| stored_field_value(webhook, name));
-    let version = versions.of_headers(&webhook.headers);
+    let version = versions.headers_version(&webhook.headers);
     loaded.push((HEADERS_VERSION_FIELD.to_owned(), version));
     loaded
 }
@@ -67,7 +67,7 @@ struct SettingsEdits {
     headers: String,
     /// The version of the headers when the form was loaded; empty if the form doesn't contain it.
     headers_version: String,
-    versions: Versions,
+    versions: VersionHasher,
 }
 
 impl SettingsEdits {
@@ -86,7 +86,7 @@ impl SettingsEdits {
     fn has_headers_conflict(&self, stored: &Webhook) -> bool {
         self.edits.is_changed("headers")
             && !self.headers_version.is_empty()
-            && self.headers_version != self.versions.of_headers(&stored.headers)
+            && self.headers_version != self.versions.headers_version(&stored.headers)
             && !headers::are_headers_unchanged(&self.headers, &stored.headers)
     }
 }
@@ -104,7 +104,7 @@ pub async fn edit(
         headers_version: fields.get(HEADERS_VERSION_FIELD).to_owned(),
         versions: context.app.versions.clone(),
     };
-    let retries = fields.all("retries").next().map(RetryPolicy::parse);
+    let retries = fields.get_all("retries").next().map(RetryPolicy::parse);
     if retries == Some(None) {
         return Err(PageError::InvalidForm);
     }
@@ -183,7 +183,7 @@ async fn parse_settings_changes(
             headers: field("headers"),
         }
     })?;
-    let projects = fields.all("project").map(str::to_owned).collect();
+    let projects = fields.get_all("project").map(str::to_owned).collect();
     Ok(WebhookPatch {
         url,
         description,
@@ -226,7 +226,7 @@ pub async fn set_topics(
         let topics: Option<_> = topics.map(Topic::parse).collect();
         topics.ok_or(PageError::InvalidForm)
     };
-    let submitted = parse(&mut fields.all("topic"))?;
+    let submitted = parse(&mut fields.get_all("topic"))?;
     let loaded = match edits::read_loaded_value(&fields, "topic") {
         Some(loaded) => Some(parse(&mut loaded.lines())?),
         None => None,

@@ -17,8 +17,8 @@ use actix_web::{Error, HttpMessage};
 use futures_util::{Stream, StreamExt};
 use tokio::time::timeout;
 
-use super::state::ConnectionState;
-use super::{UNREAD_BODY_TIMEOUT, UNREAD_MAX_BYTES};
+use super::connection_state::ConnectionState;
+use super::{UNREAD_BODY_MAX_BYTES, UNREAD_BODY_TIMEOUT};
 
 /// Middleware that adapts every response to its connection. It must be the outermost middleware.
 ///
@@ -27,7 +27,7 @@ use super::{UNREAD_BODY_TIMEOUT, UNREAD_MAX_BYTES};
 ///   client may already be sending bytes of the other protocol.
 /// - If part of the request's body hasn't arrived when the response starts, the response announces
 ///   the end of the connection. The response first waits briefly for the rest of a short body.
-pub async fn adapt_response(
+pub async fn adapt_response_to_connection(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
@@ -39,12 +39,12 @@ pub async fn adapt_response(
         connection.begin_exchange();
     }
     let has_short_body = has_short_body(&request);
-    let body = RequestBody::share(&mut request, connection.clone());
+    let body = RequestBody::share_payload(&mut request, connection.clone());
     let mut response = next.call(request).await?;
     if has_short_body {
-        let _ = timeout(UNREAD_BODY_TIMEOUT, body.read_to_end()).await;
+        let _ = timeout(UNREAD_BODY_TIMEOUT, body.discard_to_end()).await;
     } else {
-        body.read_arrived().await;
+        body.discard_arrived_bytes().await;
     }
     if let Some(connection) = &connection {
         connection.set_waits_for_body(false);
@@ -64,11 +64,11 @@ pub async fn adapt_response(
     }))
 }
 
-/// Returns whether the request's `Content-Length` is at most [`UNREAD_MAX_BYTES`].
+/// Returns whether the request's `Content-Length` is at most [`UNREAD_BODY_MAX_BYTES`].
 fn has_short_body(request: &ServiceRequest) -> bool {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    length.is_some_and(|length| length <= UNREAD_MAX_BYTES)
+    length.is_some_and(|length| length <= UNREAD_BODY_MAX_BYTES)
 }
 
 /// A request's body, shared by the handler and the response.
@@ -83,7 +83,10 @@ struct RequestBody {
 }
 
 impl RequestBody {
-    fn share(request: &mut ServiceRequest, connection: Option<Rc<ConnectionState>>) -> Self {
+    fn share_payload(
+        request: &mut ServiceRequest,
+        connection: Option<Rc<ConnectionState>>,
+    ) -> Self {
         let payload = request.take_payload();
         let has_body = !matches!(payload, Payload::None);
         let body = Self {
@@ -100,19 +103,19 @@ impl RequestBody {
 
     /// Reads and discards the part of the body that the handler didn't read. The connection can
     /// then be used again.
-    async fn read_to_end(&self) {
+    async fn discard_to_end(&self) {
         let mut body = self.clone();
         while !self.is_finished.get() {
             let _ = body.next().await;
         }
     }
 
-    /// Reads the bytes of the body that have arrived but that the handler hasn't read, up to
-    /// [`UNREAD_MAX_BYTES`]. If these bytes are the rest of the body, the connection can be used
-    /// again.
-    async fn read_arrived(&self) {
+    /// Reads and discards the bytes of the body that have arrived but that the handler hasn't read,
+    /// up to [`UNREAD_BODY_MAX_BYTES`]. If these bytes are the rest of the body, the connection can
+    /// be used again.
+    async fn discard_arrived_bytes(&self) {
         let mut body = self.clone();
-        let mut left = UNREAD_MAX_BYTES;
+        let mut left = UNREAD_BODY_MAX_BYTES;
         let mut waited = false;
         poll_fn(|context| {
             while !self.is_finished.get() && left > 0 {
@@ -180,7 +183,7 @@ impl Drop for ResponseBody {
             Some(connection) if self.is_finished => {
                 connection.end_exchange(self.request.is_finished.get());
             }
-            Some(connection) => connection.break_exchange(),
+            Some(connection) => connection.abort_exchange(),
             None => {}
         }
     }

@@ -1,8 +1,8 @@
 //! Handles connections from clients: frames the responses, and enforces a deadline for each phase.
 
+mod client_stream;
+mod connection_state;
 pub mod framing;
-mod state;
-mod stream;
 
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -18,8 +18,8 @@ use actix_web::dev::{AppConfig, Response, Server};
 use actix_web::{Error, rt::net::TcpStream};
 use rustix::net::sockopt;
 
-use state::Connections;
-use stream::ClientStream;
+use client_stream::ClientStream;
+use connection_state::Connections;
 
 /// The maximum time that a connection waits for the next request. Common proxies keep idle
 /// connections for up to 2 minutes, and the proxy must close them first. If the server closes a
@@ -27,7 +27,7 @@ use stream::ClientStream;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(130);
 /// Maximum time for the head of a request to arrive. The time starts with the first byte of the
 /// head or, for the first request, with the connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The maximum time without progress in sending, as reported by the kernel. A client's kernel
 /// reports free space in large steps, so the server can be blocked for tens of seconds while a slow
 /// client reads steadily.
@@ -39,7 +39,7 @@ const SEND_BUFFER_BYTES: usize = 128 * 1024;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of bytes of a request's body that are read and discarded after the handler
 /// returns.
-const UNREAD_MAX_BYTES: usize = 64 * 1024;
+const UNREAD_BODY_MAX_BYTES: usize = 64 * 1024;
 /// The maximum time that a response is delayed until the rest of a short body arrives. Many clients
 /// send the head and the body separately.
 const UNREAD_BODY_TIMEOUT: Duration = Duration::from_millis(150);
@@ -104,7 +104,7 @@ where
                 async move { stopping.notified().await }
             })
             .on_connect_ext(|stream: &ClientStream, data| {
-                data.insert(stream.state().clone());
+                data.insert(stream.connection_state().clone());
             })
             .finish(map_config(app, |()| AppConfig::default()));
         fn_service(move |tcp: TcpStream| {

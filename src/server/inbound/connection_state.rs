@@ -6,10 +6,10 @@ use std::task::Waker;
 
 use tokio::time::Instant;
 
-use super::{HEAD_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT};
+use super::{IDLE_TIMEOUT, REQUEST_HEAD_TIMEOUT, WRITE_TIMEOUT};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum ConnectionPhase {
     /// Part of a request's head has arrived, or the connection is new.
     Head,
     /// The connection waits for the next request.
@@ -18,7 +18,7 @@ enum Phase {
     /// the request's body.
     Exchange,
     /// The response ended early.
-    Broken,
+    Aborted,
     /// The stream is closed. A request can still refer to the state.
     Closed,
 }
@@ -36,16 +36,16 @@ pub enum ConnectionEnd {
 /// The reason why a connection waits for its client. Connections that wait for a request are
 /// evicted first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum WaitsFor {
+enum WaitReason {
     /// The next request, or the rest of its head.
     Request,
     /// More of a request's body, or space to send more of a response.
     Progress,
 }
 
-impl WaitsFor {
+impl WaitReason {
     /// Returns how an evicted connection ends.
-    fn end(self) -> ConnectionEnd {
+    fn connection_end(self) -> ConnectionEnd {
         match self {
             Self::Request => ConnectionEnd::Close,
             Self::Progress => ConnectionEnd::Reset,
@@ -55,7 +55,7 @@ impl WaitsFor {
 
 /// The state of a connection, shared by its stream and the middleware.
 pub struct ConnectionState {
-    phase: Cell<Phase>,
+    phase: Cell<ConnectionPhase>,
     since: Cell<Instant>,
     has_partial_head: Cell<bool>,
     /// Whether a handler or the middleware waits for more of the request's body.
@@ -72,7 +72,7 @@ pub struct ConnectionState {
 impl ConnectionState {
     fn new() -> Self {
         Self {
-            phase: Cell::new(Phase::Head),
+            phase: Cell::new(ConnectionPhase::Head),
             since: Cell::new(Instant::now()),
             has_partial_head: Cell::new(false),
             waits_for_body: Cell::new(false),
@@ -83,37 +83,40 @@ impl ConnectionState {
         }
     }
 
-    fn enter(&self, phase: Phase) {
+    fn enter_phase(&self, phase: ConnectionPhase) {
         self.phase.set(phase);
         self.since.set(Instant::now());
     }
 
     /// Records that a request's head has arrived.
     pub fn begin_exchange(&self) {
-        self.enter(Phase::Exchange);
+        self.enter_phase(ConnectionPhase::Exchange);
         self.has_partial_head.set(false);
         self.may_have_unread_body.set(false);
     }
 
     /// Records that the whole response is in the send buffer.
     pub fn end_exchange(&self, is_body_finished: bool) {
-        self.enter(Phase::Idle);
+        self.enter_phase(ConnectionPhase::Idle);
         self.may_have_unread_body.set(!is_body_finished);
     }
 
     /// Records that the response ended early, for example because a database query failed.
-    pub fn break_exchange(&self) {
-        self.enter(Phase::Broken);
+    pub fn abort_exchange(&self) {
+        self.enter_phase(ConnectionPhase::Aborted);
     }
 
     /// Returns whether the response is incomplete. Without chunked encoding, the client can detect
     /// this only if the server resets the connection.
     pub fn is_response_incomplete(&self) -> bool {
-        matches!(self.phase.get(), Phase::Exchange | Phase::Broken)
+        matches!(
+            self.phase.get(),
+            ConnectionPhase::Exchange | ConnectionPhase::Aborted
+        )
     }
 
     pub fn close(&self) {
-        self.enter(Phase::Closed);
+        self.enter_phase(ConnectionPhase::Closed);
     }
 
     pub fn set_waits_for_body(&self, waits: bool) {
@@ -122,11 +125,11 @@ impl ConnectionState {
 
     pub fn record_read(&self) {
         match self.phase.get() {
-            Phase::Idle => {
-                self.enter(Phase::Head);
+            ConnectionPhase::Idle => {
+                self.enter_phase(ConnectionPhase::Head);
                 self.has_partial_head.set(true);
             }
-            Phase::Head => self.has_partial_head.set(true),
+            ConnectionPhase::Head => self.has_partial_head.set(true),
             _ => {}
         }
     }
@@ -135,7 +138,7 @@ impl ConnectionState {
         self.blocked_since.set(None);
         // Actix responds to a malformed head without calling the middleware. The client may still
         // be sending the request.
-        if self.phase.get() == Phase::Head {
+        if self.phase.get() == ConnectionPhase::Head {
             self.may_have_unread_body.set(true);
         }
     }
@@ -148,13 +151,13 @@ impl ConnectionState {
 
     /// Returns whether the server must wait for the client before it closes the connection, so that
     /// the response arrives.
-    pub fn must_linger(&self) -> bool {
+    pub fn should_linger(&self) -> bool {
         self.may_have_unread_body.get() && !self.is_evicted.get()
     }
 
     /// Returns whether the client has sent only part of a head, and no response to it has started.
     pub fn has_only_partial_head(&self) -> bool {
-        self.phase.get() == Phase::Head
+        self.phase.get() == ConnectionPhase::Head
             && self.has_partial_head.get()
             && !self.may_have_unread_body.get()
             && self.blocked_since.get().is_none()
@@ -169,21 +172,21 @@ impl ConnectionState {
     }
 
     fn is_open(&self) -> bool {
-        self.phase.get() != Phase::Closed
+        self.phase.get() != ConnectionPhase::Closed
     }
 
     /// Returns the reason why the connection waits for its client, and the start of the wait. A
     /// body that arrives slowly doesn't restart the wait.
-    fn waits_since(&self) -> Option<(WaitsFor, Instant)> {
+    fn current_wait(&self) -> Option<(WaitReason, Instant)> {
         if let Some(since) = self.blocked_since.get() {
-            return Some((WaitsFor::Progress, since));
+            return Some((WaitReason::Progress, since));
         }
-        let waits_for = match self.phase.get() {
-            Phase::Head | Phase::Idle => WaitsFor::Request,
-            Phase::Exchange if self.waits_for_body.get() => WaitsFor::Progress,
+        let wait_reason = match self.phase.get() {
+            ConnectionPhase::Head | ConnectionPhase::Idle => WaitReason::Request,
+            ConnectionPhase::Exchange if self.waits_for_body.get() => WaitReason::Progress,
             _ => return None,
         };
-        Some((waits_for, self.since.get()))
+        Some((wait_reason, self.since.get()))
     }
 
     fn evict(&self) {
@@ -197,14 +200,14 @@ impl ConnectionState {
     /// `None` if there is no deadline, for example while a handler runs.
     pub fn deadline(&self) -> Option<(Instant, ConnectionEnd)> {
         if self.is_evicted.get()
-            && let Some((waits_for, since)) = self.waits_since()
+            && let Some((wait_reason, since)) = self.current_wait()
         {
-            return Some((since, waits_for.end()));
+            return Some((since, wait_reason.connection_end()));
         }
         let since = self.since.get();
         let phase = match self.phase.get() {
-            Phase::Head => Some(HEAD_TIMEOUT),
-            Phase::Idle => Some(IDLE_TIMEOUT),
+            ConnectionPhase::Head => Some(REQUEST_HEAD_TIMEOUT),
+            ConnectionPhase::Idle => Some(IDLE_TIMEOUT),
             _ => None,
         };
         let phase = phase.map(|limit| (since + limit, ConnectionEnd::Close));
@@ -241,7 +244,7 @@ impl Connections {
         if open.len() >= self.eviction_threshold {
             let states = open.iter().filter_map(Weak::upgrade);
             let states = states.filter(|state| !state.is_evicted.get());
-            let waiting = states.filter_map(|state| Some((state.waits_since()?, state)));
+            let waiting = states.filter_map(|state| Some((state.current_wait()?, state)));
             if let Some((_, oldest)) = waiting.min_by_key(|(wait, _)| *wait) {
                 oldest.evict();
             }

@@ -11,23 +11,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::state::{ConnectionEnd, ConnectionState};
-use super::{LINGER_TIMEOUT, UNREAD_MAX_BYTES};
+use super::connection_state::{ConnectionEnd, ConnectionState};
+use super::{LINGER_TIMEOUT, UNREAD_BODY_MAX_BYTES};
 
 /// The response to a head that doesn't arrive in time.
-const REQUEST_TIMEOUT: &[u8] =
+const REQUEST_TIMEOUT_RESPONSE: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 pub struct ClientStream {
     tcp: TcpStream,
     state: Rc<ConnectionState>,
     timer: Pin<Box<Sleep>>,
-    linger: Option<Linger>,
+    linger: Option<LingerLimits>,
 }
 
 /// The limits for discarding bytes that the client sends after the response. Closing the connection
 /// immediately could prevent the response from arriving.
-struct Linger {
+struct LingerLimits {
     until: Instant,
     left: usize,
 }
@@ -42,12 +42,12 @@ impl ClientStream {
         }
     }
 
-    pub fn state(&self) -> &Rc<ConnectionState> {
+    pub fn connection_state(&self) -> &Rc<ConnectionState> {
         &self.state
     }
 
     /// Returns whether `time` has passed. If not, wakes the task at `time`.
-    fn poll_time(&mut self, time: Instant, context: &mut Context<'_>) -> bool {
+    fn poll_timer(&mut self, time: Instant, context: &mut Context<'_>) -> bool {
         if time <= Instant::now() {
             return true;
         }
@@ -66,9 +66,9 @@ impl ClientStream {
     }
 
     /// Returns the action that must end the connection, if the deadline has passed.
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Option<ConnectionEnd> {
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Option<ConnectionEnd> {
         let (deadline, end) = self.state.deadline()?;
-        self.poll_time(deadline, context).then_some(end)
+        self.poll_timer(deadline, context).then_some(end)
     }
 
     /// Makes the kernel reset the connection when the stream is closed, without sending the
@@ -77,7 +77,7 @@ impl ClientStream {
         let _ = sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
     }
 
-    fn reset(&self) -> io::Error {
+    fn reset_as_timed_out(&self) -> io::Error {
         self.reset_on_close();
         io::ErrorKind::TimedOut.into()
     }
@@ -95,14 +95,14 @@ impl AsyncRead for ClientStream {
         if buffer.filled().len() > before {
             self.state.record_read();
         }
-        match self.poll_end(context) {
+        match self.poll_deadline(context) {
             None => read,
-            Some(ConnectionEnd::Reset) => Poll::Ready(Err(self.reset())),
+            Some(ConnectionEnd::Reset) => Poll::Ready(Err(self.reset_as_timed_out())),
             // Return bytes that have just arrived, instead of closing the connection.
             Some(ConnectionEnd::Close) if buffer.filled().len() > before => read,
             Some(ConnectionEnd::Close) => {
                 if self.state.has_only_partial_head() {
-                    let _ = self.tcp.try_write(REQUEST_TIMEOUT);
+                    let _ = self.tcp.try_write(REQUEST_TIMEOUT_RESPONSE);
                     self.state.record_write();
                 }
                 // Report the end of the stream, so that actix closes the connection.
@@ -118,7 +118,7 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = match self.with_connection_close(bytes) {
+        let written = match self.with_connection_close_header(bytes) {
             Some(response) => self.poll_write_response(context, &response, bytes.len()),
             None => Pin::new(&mut self.tcp).poll_write(context, bytes),
         };
@@ -127,8 +127,8 @@ impl AsyncWrite for ClientStream {
             return written;
         }
         self.state.record_blocked_write();
-        match self.poll_end(context) {
-            Some(ConnectionEnd::Reset) => Poll::Ready(Err(self.reset())),
+        match self.poll_deadline(context) {
+            Some(ConnectionEnd::Reset) => Poll::Ready(Err(self.reset_as_timed_out())),
             _ => Poll::Pending,
         }
     }
@@ -140,12 +140,12 @@ impl AsyncWrite for ClientStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.is_none() {
             ready!(Pin::new(&mut self.tcp).poll_shutdown(context))?;
-            self.linger = Some(Linger {
+            self.linger = Some(LingerLimits {
                 until: Instant::now() + LINGER_TIMEOUT,
-                left: UNREAD_MAX_BYTES,
+                left: UNREAD_BODY_MAX_BYTES,
             });
         }
-        if !self.state.must_linger() {
+        if !self.state.should_linger() {
             return Poll::Ready(Ok(()));
         }
         self.poll_linger(context).map(Ok)
@@ -156,9 +156,10 @@ impl ClientStream {
     /// Adds `Connection: close` to actix's response to a malformed head, because actix adds this
     /// header only for the first request of a connection. Returns `None` for other bytes, and for a
     /// response that already has the header.
-    fn with_connection_close(&self, response: &[u8]) -> Option<Vec<u8>> {
-        const STATUS_CLASS: &[u8] = b"HTTP/1.1 4";
-        if !self.state.has_only_partial_head() || !response.starts_with(STATUS_CLASS) {
+    fn with_connection_close_header(&self, response: &[u8]) -> Option<Vec<u8>> {
+        const CLIENT_ERROR_STATUS_PREFIX: &[u8] = b"HTTP/1.1 4";
+        if !self.state.has_only_partial_head() || !response.starts_with(CLIENT_ERROR_STATUS_PREFIX)
+        {
             return None;
         }
         let line_end = response.windows(2).position(|bytes| bytes == b"\r\n")? + 2;
@@ -177,15 +178,15 @@ impl ClientStream {
         length: usize,
     ) -> Poll<io::Result<usize>> {
         match ready!(Pin::new(&mut self.tcp).poll_write(context, response)) {
-            Ok(written) if written < response.len() => Poll::Ready(Err(self.reset())),
+            Ok(written) if written < response.len() => Poll::Ready(Err(self.reset_as_timed_out())),
             written => Poll::Ready(written.map(|_| length)),
         }
     }
 
     /// Waits until the client closes the connection, or until the deadline. Stops reading after
-    /// [`UNREAD_MAX_BYTES`], so that the client must stop sending.
+    /// [`UNREAD_BODY_MAX_BYTES`], so that the client must stop sending.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(Linger { until, mut left }) = self.linger else {
+        let Some(LingerLimits { until, mut left }) = self.linger else {
             return Poll::Ready(());
         };
         let mut bytes = [0; 4096];
@@ -199,8 +200,8 @@ impl ClientStream {
                 Poll::Pending => break,
             }
         }
-        self.linger = Some(Linger { until, left });
-        if self.poll_time(until, context) {
+        self.linger = Some(LingerLimits { until, left });
+        if self.poll_timer(until, context) {
             Poll::Ready(())
         } else {
             Poll::Pending
