@@ -4,16 +4,19 @@
 //! the process are measured with the monotonic clock. Stored deadlines are timestamps; the store
 //! moves them when the system clock jumps (`store/db/clock_jumps.rs`).
 
+mod manual_clock;
+
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use tokio::sync::watch;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
+
+pub use manual_clock::ManualClock;
 
 /// A point in time in whole milliseconds since the Unix epoch, UTC.
 ///
@@ -317,56 +320,6 @@ fn time_since_boot() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// A clock for tests. It changes only when a test advances or sets it. Clones share the same time.
-#[derive(Clone, Debug)]
-pub struct ManualClock(Arc<watch::Sender<ManualTimes>>);
-
-#[derive(Clone, Copy, Debug)]
-struct ManualTimes {
-    wall_clock: Timestamp,
-    monotonic: Duration,
-}
-
-impl ManualClock {
-    pub fn starting_at(start: Timestamp) -> Self {
-        Self(Arc::new(watch::Sender::new(ManualTimes {
-            wall_clock: start,
-            monotonic: Duration::ZERO,
-        })))
-    }
-
-    /// Advances the wall clock and the monotonic clock.
-    pub fn advance(&self, by: Duration) {
-        self.0.send_modify(|times| {
-            times.wall_clock = times.wall_clock.plus(by);
-            times.monotonic += by;
-        });
-    }
-
-    /// Makes the wall clock jump to `time`. The monotonic clock doesn't change.
-    pub fn set_wall_clock(&self, time: Timestamp) {
-        self.0.send_modify(|times| times.wall_clock = time);
-    }
-
-    pub fn wall_clock(&self) -> Timestamp {
-        self.0.borrow().wall_clock
-    }
-
-    fn monotonic_time(&self) -> Duration {
-        self.0.borrow().monotonic
-    }
-
-    /// Waits until `condition` is true. Checks it whenever a test moves the clock.
-    async fn wait_for(&self, condition: impl Fn() -> bool) {
-        let mut times = self.0.subscribe();
-        // The times aren't borrowed here, because `condition` borrows them too.
-        while !condition() {
-            // This can't fail: `self` owns the sender, so the channel stays open.
-            let _ = times.changed().await;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,7 +355,7 @@ mod tests {
             assert_eq!(clock.now(), from);
             let failed = clock.follow_jump(ClockJump { from, to }, || Err(()));
             assert_eq!((failed, clock.now()), (Err(()), from));
-            let followed = clock.follow(ClockJump { from, to }, || Ok::<_, ()>(()));
+            let followed = clock.follow_jump(ClockJump { from, to }, || Ok::<_, ()>(()));
             assert_eq!(followed, Ok(()));
             assert_eq!((clock.pending_jump(), clock.now()), (None, to));
             assert_eq!(clock.now_without_jumps(), start);
@@ -415,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_read_sees_the_time_and_the_deadlines_of_one_side_of_a_jump() {
-        let clock = Clock::manual(&ManualClock::at(Timestamp::from_millis(0)));
+        let clock = Clock::manual(&ManualClock::starting_at(Timestamp::from_millis(0)));
         let deadline = AtomicI64::new(1000);
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
@@ -429,7 +382,7 @@ mod tests {
             let mut by = 3_600_000;
             while !reader.is_finished() {
                 let (from, to) = (clock.now(), Timestamp(clock.now().0 + by));
-                let followed = clock.follow(ClockJump { from, to }, || {
+                let followed = clock.follow_jump(ClockJump { from, to }, || {
                     deadline.fetch_add(by, Ordering::AcqRel);
                     std::thread::yield_now();
                     Ok::<_, ()>(())

@@ -69,7 +69,7 @@ struct AttemptView<'a> {
 
 /// The endpoint’s response to an attempt, and the attempt’s timings. Omitted in lists.
 #[derive(Serialize, ToSchema)]
-#[schema(as = AttemptAnswer)]
+#[schema(as = AttemptResponse)]
 #[serde(rename_all = "camelCase")]
 struct ResponseView {
     #[schema(

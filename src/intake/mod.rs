@@ -259,9 +259,9 @@ impl Intake {
             url: submission.url,
             metadata: submission.context,
         };
-        let token = submission
-            .stamp
-            .map_or(Ok(()), |token| {self.form_tokens.check_token(&token, &app.clock)});
+        let token = submission.stamp.map_or(Ok(()), |token| {
+            self.form_tokens.check_token(&token, &app.clock)
+        });
         let (project, feedback, ()) = check_all_fields((
             check_field(PROJECT_SLUG_FIELD, project),
             NewFeedback::validate(raw, "context"),

@@ -32,7 +32,11 @@ pub async fn retry(
     context: RequestContext,
     path: DeliveryIdsPath,
 ) -> Result<HttpResponse, PageError> {
-    let result = context.app.delivery.retry_delivery(DeliveryId::new(&path.1)).await;
+    let result = context
+        .app
+        .delivery
+        .retry_delivery(DeliveryId::new(&path.1))
+        .await;
     let message = action_result_message(result, "Retry started.")?;
     Ok(redirect_with_message(&context, &path, message))
 }

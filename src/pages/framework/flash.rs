@@ -186,7 +186,9 @@ mod tests {
 
     #[test]
     fn returns_a_one_time_value_once_and_only_to_its_own_page() {
-        let flashes = FlashStore::new(Clock::manual(&ManualClock::starting_at(Timestamp::from_millis(0),)));
+        let flashes = FlashStore::new(Clock::manual(&ManualClock::starting_at(
+            Timestamp::from_millis(0),
+        )));
         let one_time_value = OneTimeValue::Token {
             name: "deploy".into(),
             token: "mb_1".into(),

@@ -33,7 +33,8 @@ fn signed_text(user: &UserId, device: &str) -> String {
 fn find_valid_value(context: &RequestContext, user: &UserId) -> Option<String> {
     let key = &context.state.device_key;
     let name = cookie_name(user);
-    let mut values = cookies::cookie_values(context.request.headers(), &name).take(VERIFIED_VALUES_MAX);
+    let mut values =
+        cookies::cookie_values(context.request.headers(), &name).take(VERIFIED_VALUES_MAX);
     let value = values.find(|value| is_valid_value(key, user, value));
     value.map(str::to_owned)
 }

@@ -93,7 +93,7 @@ impl ClockJumpFollower {
             return false;
         };
         let move_deadlines = || self.move_deadlines(connection, jump);
-        if let Err(error) = self.clock.follow(jump, move_deadlines) {
+        if let Err(error) = self.clock.follow_jump(jump, move_deadlines) {
             if !std::mem::replace(&mut self.has_failed, true) {
                 tracing::error!(%error, "following a jump of the system clock failed");
             }

@@ -6,6 +6,7 @@ pub(super) mod clock_jumps;
 pub(super) mod counters;
 pub(super) mod error;
 pub(super) mod file_guard;
+mod file_header;
 pub(super) mod file_permissions;
 pub(super) mod files;
 pub(super) mod health;

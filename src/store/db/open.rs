@@ -4,7 +4,7 @@
 //! the database is copied.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,8 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite_migration::{Error as MigrationError, M, Migrations};
 
 use super::error::OpenError;
-use super::files::{self, append_suffix};
+use super::file_header::check_header;
+use super::files;
 use super::lock::{DirectoryLock, lock_data_directory};
 use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_BYTES_MAX, integrity_check};
 use super::{file_permissions, schema_check};
@@ -215,59 +216,6 @@ pub(in crate::store) fn copy_database(
     connection.execute("VACUUM INTO ?1", [path])
 }
 
-/// Checks that `path` is a database that this version can open. Returns its schema version, or
-/// `None` if the database hasn't been created yet.
-pub(in crate::store) fn check_header(path: &Path) -> Result<Option<u32>, OpenError> {
-    files::check_plain_file(path)?;
-    files::ensure_no_wal_beside_link(path)?;
-    match read_schema_version(path)? {
-        Some(found) if found > SCHEMA_VERSION => Err(OpenError::NewerSchema {
-            path: path.to_owned(),
-            found,
-        }),
-        version => Ok(version),
-    }
-}
-
-/// Reads `PRAGMA user_version` from the file's header, without SQLite, which would touch the file.
-/// Returns `None` if the file is missing or empty, or if its creation was interrupted early.
-///
-/// All numbers are big-endian: the page count in bytes 28 to 31, the version in 60 to 63, and the
-/// application id in 68 to 71. See <https://sqlite.org/fileformat.html>.
-fn read_schema_version(path: &Path) -> Result<Option<u32>, OpenError> {
-    let fail = io_error(path);
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(fail(error)),
-    };
-    let mut header = [0; 72];
-    match file.read_exact(&mut header) {
-        Ok(()) if header.starts_with(b"SQLite format 3\0") => {
-            let number = |at: usize| {
-                u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-            };
-            // A file whose creation was interrupted has at most one page and no application id.
-            let is_ours = number(68) == APPLICATION_ID || (number(68) == 0 && number(28) <= 1);
-            if is_ours {
-                Ok(Some(number(60)))
-            } else {
-                Err(OpenError::NotADatabase {
-                    path: path.to_owned(),
-                })
-            }
-        }
-        // A power cut interrupted the creation, and the first sector wasn't written. SQLite rolls
-        // the creation back.
-        Ok(()) if header == [0; 72] && append_suffix(path, "-journal").exists() => Ok(None),
-        Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(fail(error)),
-        Err(_) if file.metadata().map_err(fail)?.len() == 0 => Ok(None),
-        _ => Err(OpenError::NotADatabase {
-            path: path.to_owned(),
-        }),
-    }
-}
-
 /// Returns a function that adds `path` to an I/O error.
 pub(super) fn io_error(path: &Path) -> impl Fn(std::io::Error) -> OpenError + Copy {
     move |source| OpenError::Directory {
@@ -333,7 +281,7 @@ mod tests {
             "miniback.db.v{SCHEMA_VERSION}-before-v{}",
             SCHEMA_VERSION + 1
         ));
-        assert_eq!(read_schema_version(&copy).unwrap(), Some(SCHEMA_VERSION));
+        assert_eq!(check_header(&copy).unwrap(), Some(SCHEMA_VERSION));
         assert_eq!(projects(&Connection::open(&copy).unwrap()), ["A"]);
         assert_eq!(
             std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
@@ -400,7 +348,7 @@ mod tests {
                 .flat_map(u32::to_be_bytes),
         );
         journal.resize(512, 0);
-        std::fs::write(append_suffix(&path, "-journal"), journal).unwrap();
+        std::fs::write(files::append_suffix(&path, "-journal"), journal).unwrap();
         let connection = open_or_create_database(dir.path(), None).unwrap();
         assert!(projects(&connection).is_empty());
     }

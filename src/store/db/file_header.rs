@@ -1,0 +1,63 @@
+//! Reads the header of a database file without SQLite.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use super::SCHEMA_VERSION;
+use super::error::OpenError;
+use super::files::{self, append_suffix};
+use super::open::{APPLICATION_ID, io_error};
+
+/// Checks that `path` is a database that this version can open. Returns its schema version, or
+/// `None` if the database hasn't been created yet.
+pub(super) fn check_header(path: &Path) -> Result<Option<u32>, OpenError> {
+    files::check_plain_file(path)?;
+    files::ensure_no_wal_beside_link(path)?;
+    match read_schema_version(path)? {
+        Some(found) if found > SCHEMA_VERSION => Err(OpenError::NewerSchema {
+            path: path.to_owned(),
+            found,
+        }),
+        version => Ok(version),
+    }
+}
+
+/// Reads `PRAGMA user_version` from the file's header, without SQLite, which would touch the file.
+/// Returns `None` if the file is missing or empty, or if its creation was interrupted early.
+///
+/// All numbers are big-endian: the page count in bytes 28 to 31, the version in 60 to 63, and the
+/// application id in 68 to 71. See <https://sqlite.org/fileformat.html>.
+fn read_schema_version(path: &Path) -> Result<Option<u32>, OpenError> {
+    let fail = io_error(path);
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut header = [0; 72];
+    match file.read_exact(&mut header) {
+        Ok(()) if header.starts_with(b"SQLite format 3\0") => {
+            let number = |at: usize| {
+                u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+            };
+            // A file whose creation was interrupted has at most one page and no application id.
+            let is_ours = number(68) == APPLICATION_ID || (number(68) == 0 && number(28) <= 1);
+            if is_ours {
+                Ok(Some(number(60)))
+            } else {
+                Err(OpenError::NotADatabase {
+                    path: path.to_owned(),
+                })
+            }
+        }
+        // A power cut interrupted the creation, and the first sector wasn't written. SQLite rolls
+        // the creation back.
+        Ok(()) if header == [0; 72] && append_suffix(path, "-journal").exists() => Ok(None),
+        Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(fail(error)),
+        Err(_) if file.metadata().map_err(fail)?.len() == 0 => Ok(None),
+        _ => Err(OpenError::NotADatabase {
+            path: path.to_owned(),
+        }),
+    }
+}
