@@ -99,6 +99,7 @@ mod sign_in_memory;
 mod signature_check;
 mod slow_first_address;
 mod startup_checks;
+mod static_files;
 mod storage_errors;
 mod subscriptions;
 mod support;

@@ -11,7 +11,7 @@ use askama::Template;
 
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
-use super::framework::navigation::NavSection;
+use super::framework::navigation::{Ancestor, NavSection};
 use super::framework::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::diagnosis::{self, Check, CheckResult, Diagnosis, DiagnosisInput, SentDelivery};
@@ -227,7 +227,8 @@ fn render_page(
     form: SignatureCheckForm,
     result: Option<DiagnosisView>,
 ) -> Result<HttpResponse, PageError> {
-    let (layout, _) = context.build_layout("Check a signature", NavSection::Notifications);
+    let (mut layout, _) = context.build_layout("Check a signature", NavSection::Notifications);
+    layout.breadcrumb = vec![Ancestor::notifications(), Ancestor::webhook(&webhook)];
     let page = SignatureCheckPage {
         layout,
         webhook,
