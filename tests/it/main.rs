@@ -83,6 +83,7 @@ mod replaced_database;
 mod request_headers;
 mod response_framing;
 mod response_syntax;
+mod responsiveness_in_browser;
 mod retries;
 mod retry_after;
 mod retry_and_cancel;

@@ -212,7 +212,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
     if let Some(until) = held_until(webhook, now) {
         return StateLabel {
             clock_time: Some(until),
-            ..state("wait", "wait", "Held until")
+            ..state("wait", "hold", "Held until")
         };
     }
     // Tests don't affect the state of a webhook.
