@@ -77,7 +77,7 @@ impl EndpointQueue {
         Some(queue)
     }
 
-    /// Returns the request for a webhook without a queue.
+    /// Returns the batch request for a webhook that has no queue.
     pub(super) fn default_batch_request() -> DeliveryBatchRequest {
         DeliveryBatchRequest {
             limit: READ_AHEAD_MAX,

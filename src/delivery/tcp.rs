@@ -74,7 +74,8 @@ fn interleave_address_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     order
 }
 
-/// Returns whether `error` may affect only IPv4 or only IPv6. Any other error is more informative.
+/// Returns whether `error` means that there is no route, which may affect only IPv4 or only IPv6.
+/// If another IP address fails with a different error, the different error is reported.
 fn is_route_missing(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(

@@ -220,7 +220,7 @@ fn rejects_companion_files_but_not_files_with_similar_names() {
         let line = backup_error(&app, &path(name));
         assert!(line.contains("choose a new name"), "{line}");
     }
-    fs::write(path("existing"), "a plain file").unwrap();
+    fs::write(path("existing"), "a regular file").unwrap();
     for name in [
         "existing",
         "existing",

@@ -63,14 +63,14 @@ fn the_error_for_a_port_in_use_contains_the_port() {
     let listen = address.to_string();
     let args = ["serve", "--listen", &listen, "--data-dir", text(&dir)];
     let line = error_line(&args, &[], 1);
-    assert!(line.contains("the address is already in use"), "{line}");
+    assert!(line.contains("the port is already in use"), "{line}");
     let port = address.port().to_string();
     let line = error_line(
         &["listen", "--port", &port, "--secret", "sixteen-characters"],
         &[],
         1,
     );
-    assert!(line.contains("the address is already in use"), "{line}");
+    assert!(line.contains("the port is already in use"), "{line}");
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn rejects_writes_after_a_file_of_the_database_is_replaced() {
         apply(&app.dir, &app.dir.with_file_name("copy.db"));
         assert_writes_are_rejected(&app, change);
         if !change.contains("directory") {
-            // No server holds the lock of a copied directory.
+            // If the directory is a copy, no server holds its lock, so `check` can't find one.
             assert_check_fails(&app, change);
         }
         if change.contains("in place") || change.contains("cut off") {

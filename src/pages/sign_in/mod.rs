@@ -39,7 +39,7 @@ struct SignInPage {
     problem: Option<String>,
     /// Whether to explain how to create the first account.
     has_no_users: bool,
-    /// The form that the end of a session interrupted.
+    /// The form that wasn't processed because the session had ended.
     interrupted: Option<InterruptedForm>,
 }
 

@@ -52,7 +52,7 @@ impl Jump {
         }
     }
 
-    /// Returns whether the program can't tell the jump from passed time.
+    /// Returns whether the program can't tell the jump from elapsed time.
     pub fn looks_like_elapsed_time(self) -> bool {
         self.is_across_restart && self.by > 0
     }
