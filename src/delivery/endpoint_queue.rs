@@ -38,7 +38,7 @@ pub(super) struct EndpointQueue {
     endpoint_generation: u64,
     client: Rc<EndpointClient>,
     last_used: Instant,
-    /// Deliveries that were read ahead and not sent yet.
+    /// Deliveries that were read ahead and haven't been sent yet.
     ready: VecDeque<DueDelivery>,
     /// Whether more deliveries are due than were read.
     has_more: bool,
@@ -85,9 +85,9 @@ impl EndpointQueue {
         }
     }
 
-    /// Returns the request for the next read. Its limit is 0 if `is_included` is false, a read is
-    /// running, or the maximum number of deliveries is read ahead. Otherwise, marks a read as
-    /// running.
+    /// Returns this webhook's batch request for the next read, and marks the read as running. If
+    /// `is_included` is false, a read is running, or the maximum number of deliveries is read
+    /// ahead, the limit of the request is 0 and no read is marked.
     pub(super) fn start_batch_read(&mut self, is_included: bool) -> DeliveryBatchRequest {
         if !is_included || self.is_reading {
             self.has_more |= is_included;

@@ -1,4 +1,4 @@
-//! HTML responses: renders templates, and returns the URLs of static files for them.
+//! HTML responses: renders templates, and returns the URLs of static files for the templates.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

@@ -1,7 +1,7 @@
 //! Permissions: the roles and token scopes that can access each route.
 //!
 //! A route table lists the permission that each route requires. The `auth` modules of `api` and
-//! `pages` check it before a handler runs.
+//! `pages` check the permission before a handler runs.
 
 use crate::domain::account::{Role, Scope};
 
