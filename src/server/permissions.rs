@@ -12,8 +12,8 @@ pub enum Permission {
     Public,
     /// Any user, with scope `full`.
     Member,
-    /// Only admins, with scope `full`. Required for settings, webhooks, secrets, deliveries, and
-    /// users.
+    /// Only admins, with scope `full`. Required to manage projects, webhooks, deliveries, API
+    /// tokens, users, and personal data.
     Admin,
     /// Any user, with scope `full` or `submit`. Required for `POST /api/v1/feedback`.
     Submit,

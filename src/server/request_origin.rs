@@ -105,7 +105,7 @@ impl TrustedProxies {
     }
 
     /// Returns whether the browser used HTTPS. Miniback itself serves only HTTP, so only a trusted
-    /// proxy can report this, in `X-Forwarded-Proto`.
+    /// proxy can report HTTPS, in `X-Forwarded-Proto`.
     pub fn is_https(&self, request: &HttpRequest) -> bool {
         let forwarded = request
             .headers()

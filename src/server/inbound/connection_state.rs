@@ -235,7 +235,7 @@ impl Connections {
 
     /// Adds a connection. At the eviction threshold, ends the connection that has waited longest
     /// for a request. If no connection waits for a request, ends the connection that has waited
-    /// longest for its client to send a body or to read a response.
+    /// longest for its client to send a body or read a response.
     pub fn add(&self) -> Rc<ConnectionState> {
         let mut open = self.open.borrow_mut();
         if open.len() == open.capacity() || open.len() >= self.eviction_threshold {
