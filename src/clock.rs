@@ -191,7 +191,7 @@ impl Clock {
     }
 
     /// Calls `read` with the current time. No jump is followed during the call, so the time and the
-    /// stored deadlines that `read` reads belong together.
+    /// stored deadlines that `read` reads are consistent.
     pub fn read_at_now<T>(&self, read: impl FnOnce(Timestamp) -> T) -> T {
         let _guard = self
             .0
