@@ -1,5 +1,6 @@
-//! Checks the rules for source files: module dependencies, the files that may contain SQL, HTML, or
-//! outbound HTTP, sizes, line widths, names, and the map in `docs/architecture.md`.
+//! Checks the source files: module dependencies, sizes, line widths, and test names. Also checks
+//! which files contain SQL, HTML, or outbound HTTP requests, and compares the map in
+//! `docs/architecture.md` with the source tree.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -187,7 +187,7 @@ fn a_second_press_after_signing_in_sends_the_form_once() {
     assert_eq!(form.value("Name"), "Shop & Co");
     ada.submit(&form.press("Create")).expect(303);
     assert_eq!(projects()[0]["name"], "Shop & Co");
-    // The form doesn't contain the text again.
+    // A newly opened form doesn't contain the text.
     let page = ada.get("/settings/projects?add");
     assert_eq!(page.form_with("Create").value("Name"), "");
 }

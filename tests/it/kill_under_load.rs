@@ -25,7 +25,7 @@ fn builder() -> AppBuilder {
 }
 
 /// Returns the project that a request sends feedback to. Most feedback goes to "shop", which has
-/// only one webhook, so that the slower endpoints of "desk" can keep up with thousands of events.
+/// only one webhook. So the slower endpoints of "desk" can keep up.
 fn project(number: usize) -> &'static str {
     if number.is_multiple_of(12) {
         "desk"

@@ -197,7 +197,7 @@ fn pages_create_the_same_event_as_the_api() {
 }
 
 #[test]
-fn two_webhooks_with_the_same_url_get_separate_deliveries() {
+fn two_webhooks_with_the_same_url_receive_separate_deliveries() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_webhook(&receiver.url("/"));

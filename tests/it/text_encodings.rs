@@ -47,7 +47,7 @@ fn a_form_that_is_not_utf8_is_rejected_and_shown_again() {
 }
 
 #[test]
-fn media_types_are_compared_without_case() {
+fn media_types_are_case_insensitive() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
