@@ -22,7 +22,7 @@ fn error_line(args: &[&str], env: &[(&str, &str)], code: i32) -> String {
 }
 
 fn text(path: &Path) -> &str {
-    path.to_str().expect("a UTF-8 path")
+    path.to_str().expect("read the path as UTF-8")
 }
 
 #[test]

@@ -115,7 +115,11 @@ fn fifty_kills_under_load_lose_no_acknowledged_event() {
                     .is_none_or(|project| change.project == project)
             };
             lost += missing_changes(&received, acknowledged.iter().filter(subscribed)).len();
-            assert_eq!(altered_delivery(&received), None, "a delivery changed");
+            assert_eq!(
+                altered_delivery(&received),
+                None,
+                "requests of a delivery differ"
+            );
             // Attempts that were in flight at a kill are repeated, but recorded only once.
             let recorded: usize = deliveries.iter().map(|d| attempts(d).len()).sum();
             duplicates += received.len() - recorded;

@@ -175,7 +175,7 @@ fn cut_power_of_one_installation(
     }
     totals.acknowledged += acknowledged.len();
     let (status, _) = app.sigterm_and_wait();
-    assert_eq!(status.code(), Some(0), "serve failed to stop");
+    assert_eq!(status.code(), Some(0), "serve didn't exit with 0");
     fs.unmount();
     Ok(())
 }

@@ -1,8 +1,8 @@
 """Adapts the requests that schemathesis generates.
 
 In webhook URLs, the URL of a closed port on loopback replaces the scheme, host, and port. So no
-request leaves the machine, not even a DNS lookup. URLs that Miniback rejects anyway (too long, or not HTTP) stay
-unchanged.
+request or DNS lookup leaves the machine. URLs that Miniback rejects anyway (too long, or not HTTP)
+stay unchanged.
 
 Random values rarely match existing data. Most valid calls therefore use the project and the
 delivery that the test created, and a valid page URL.

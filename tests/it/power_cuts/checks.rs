@@ -106,7 +106,7 @@ pub fn check_arrival(
     drained.ok_or("deliveries are still pending")??;
     let received = endpoint.receiver.received();
     if let Some(changed) = altered_delivery(&received) {
-        return Err(format!("the body of delivery {changed} changed"));
+        return Err(format!("the requests of delivery {changed} differ"));
     }
     match missing_changes(&received, acknowledged).as_slice() {
         [] => Ok(()),
