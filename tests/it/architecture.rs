@@ -1,6 +1,5 @@
-//! Checks the source files: module dependencies, sizes, line widths, and test names. Also checks
-//! which files contain SQL, HTML, or outbound HTTP requests, and compares the map in
-//! `docs/architecture.md` with the source tree.
+//! Checks the dependencies, sizes, and names of source files, and which files contain SQL, HTML, or
+//! outbound requests. Compares the map in `docs/architecture.md` with the source tree.
 
 use std::collections::BTreeSet;
 use std::fs;

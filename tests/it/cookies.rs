@@ -1,4 +1,5 @@
-//! Cookies and origins that don't fit Miniback's assumptions about its public URL.
+//! Session cookies, and sign-ins and forms that fail because of missing cookies or a wrong public
+//! URL.
 
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::pages::{Page, Visitor, same_origin_headers};

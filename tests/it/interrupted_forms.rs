@@ -23,13 +23,13 @@ const SKIPPED_ROUTES: [&str; 8] = [
     "/settings/notifications/{id}/secret",
 ];
 
-/// Actions of forms that no sample page shows and that have no text.
+/// Actions of forms that no sample page shows. These forms have no text, except the setup form.
 const FORMS_WITHOUT_TEXT: [&str; 5] = [
     "/feedback/undo",
     "/settings/notifications/{id}/switch-now",
     "/settings/privacy/erase",
     "/settings/privacy/export",
-    // The setup form has text. `setup_keeps_the_email` covers it.
+    // `setup_keeps_the_email` covers this form.
     "/setup",
 ];
 

@@ -1,4 +1,5 @@
-//! Selecting the webhooks that receive an event: by topic, by project, and only if enabled.
+//! Selection of the webhooks that receive an event: by topic and by project. Disabled webhooks
+//! receive no events.
 //!
 //! Deliveries are stored before the request that caused them is acknowledged. So the delivery log
 //! is complete right after the response, and tests don't have to wait to see that nothing is sent.

@@ -1,5 +1,5 @@
-//! Miniback rejects text in an encoding other than UTF-8. A rejected form is shown again with the
-//! text that is valid.
+//! Miniback rejects text in an encoding other than UTF-8. A rejected form is shown again with all
+//! text that is valid UTF-8.
 
 use serde_json::json;
 

@@ -194,8 +194,7 @@ fn expired_and_future_certificates_show_both_dates() {
         let certificates = Certificates::new();
         certificates.issue(&LeafCertificate::default());
         let (start, end) = dates.split_once(' ').unwrap();
-        // Use `openssl ca`, because `openssl x509` can't set the start date, and can set the end
-        // date only relative to today.
+        // Use `openssl ca`, because `openssl x509` can't set the start date.
         certificates.run_in_shell(&format!(
             "touch index.txt; echo 01 > serial\n\
              printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index.txt\\nserial=serial\\nnew_certs_dir=.\\n\
