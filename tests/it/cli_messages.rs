@@ -22,7 +22,7 @@ fn error_line(args: &[&str], env: &[(&str, &str)], code: i32) -> String {
 }
 
 fn text(path: &Path) -> &str {
-    path.to_str().expect("a UTF-8 path")
+    path.to_str().expect("read the path as UTF-8")
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn the_error_for_a_port_in_use_contains_the_port() {
 }
 
 #[test]
-fn a_typo_gets_a_tip_within_one_line() {
+fn a_typo_causes_a_one_line_error_with_a_suggestion() {
     for (args, tip) in [
         (["serve", "--lsten=127.0.0.1:1"], "'--listen'"),
         (["user", "lst"], "'list'"),
