@@ -1,6 +1,6 @@
-//! Black-box tests. Most tests start the real executable with its own data directory, and use it
-//! like a user, a client program, or an endpoint. Each file covers one feature or behavior. The
-//! test harness is in `support`. `tests/README.md` describes how to write a test.
+//! Black-box tests. Most tests start the real executable with its own data directory, and act as a
+//! user, a client program, or an endpoint. Each file covers one feature or behavior. The test
+//! harness is in `support`. `tests/README.md` describes how to write a test.
 
 #![expect(
     clippy::unwrap_used,

@@ -41,7 +41,7 @@ struct SignInPage {
     has_no_users: bool,
     /// Whether the person has just pressed "Sign out everywhere".
     is_signed_out_everywhere: bool,
-    /// The form that the end of a session interrupted.
+    /// The form that wasn't processed because the session had ended.
     interrupted: Option<InterruptedForm>,
 }
 
