@@ -131,7 +131,7 @@ fn times_are_local_and_their_titles_are_in_utc() {
     let expected = browser.script(&format!(
         "{time} return new Date(time.dateTime).toLocaleString('de-DE', {{ timeZone: 'Asia/Tokyo',
              day: 'numeric', month: 'short', year: 'numeric',
-             hour: '2-digit', minute: '2-digit', second: '2-digit' }})"
+             hour: 'numeric', minute: '2-digit', second: '2-digit' }})"
     ));
     let shown = browser.script(&format!("{time} return time.textContent"));
     assert_eq!(shown, expected);

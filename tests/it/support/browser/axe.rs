@@ -47,7 +47,9 @@ const MEASURE_SCRIPT: &str = "const measure = () => {
     for (const element of document.querySelectorAll('body *')) {
         const nodes = [...element.childNodes];
         const hasText = nodes.some((node) => node.nodeType === 3 && node.data.trim());
-        if (!hasText && !element.matches('input, textarea, select')) continue;
+        const isField = element.matches(
+            'textarea, select, input:not([type=checkbox], [type=radio], [type=hidden])');
+        if (!hasText && !isField) continue;
         const size = getComputedStyle(element).fontSize;
         if (!['12px', '13px', '15px', '17px', '22px'].includes(size)) {
             found.add(`text of ${size} at ${element.localName}.${element.className}`);
