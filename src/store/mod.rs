@@ -11,6 +11,7 @@ mod attempts;
 mod backup;
 mod db;
 mod deliveries;
+mod delivery_search;
 mod delivery_totals;
 mod erasure;
 mod events;
@@ -55,6 +56,10 @@ pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliverySummary, FeedbackDelivery,
     LoggedAttempt, LoggedRequest,
 };
+pub use delivery_search::{
+    DELIVERY_COUNT_MAX, DeliverySearch, DeliverySearchPage, EventSubject, FoundDelivery,
+    StateCounts,
+};
 pub use delivery_totals::DeliveryTotals;
 pub use erasure::ErasureCounts;
 pub use feedback::{CreateFeedbackError, CreatedFeedback};
@@ -70,7 +75,7 @@ pub use outbox::{
 pub use precondition::{ChangeError, Precondition};
 pub use privacy::{PersonalDelivery, PersonalFeedback};
 pub use projects::{CreateProjectError, ProjectPatch};
-pub use redelivery::{PendingDeliveryError, RedeliverError};
+pub use redelivery::{PendingDeliveryError, RecentFailures, RedeliverError};
 pub use search::SEARCH_COUNT_MAX;
 pub use secrets::RotateSecretError;
 pub use sessions::{NewSession, Session, SessionRecord};

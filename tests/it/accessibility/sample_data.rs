@@ -154,10 +154,17 @@ impl SampleData {
         let [works, fails, held] = &self.webhooks;
         let deliveries = |id: &str| format!("/settings/notifications/{id}/deliveries");
         match route {
+            "/settings/notifications/deliveries" => {
+                return vec![
+                    route.into(),
+                    format!("{route}?redeliver=1h&from=2020-01-01"),
+                    format!("{route}?q=nothing"),
+                ];
+            }
             "/f/{slug}" => return vec!["/f/shop".into(), "/f/nothing".into()],
             "/settings/notifications/{id}/deliveries" => {
                 return vec![
-                    format!("{}?state=failed", deliveries(fails)),
+                    format!("{}?state=failed&redeliver=1h", deliveries(fails)),
                     deliveries(held),
                     format!(
                         "{}?state=canceled&event=feedback.updated",
