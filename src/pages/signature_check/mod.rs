@@ -166,7 +166,7 @@ async fn diagnose_request(
         .flat_map(|summary| &summary.attempts)
         .map(|attempt| attempt.started_at.seconds())
         .collect();
-    let sent = logged.as_ref().and_then(|logged| logged.request.as_ref());
+    let sent = logged.as_ref().and_then(DeliveryDetail::request);
     let input = DiagnosisInput {
         received: ReceivedRequest {
             header: &|name| pasted.headers.get(name),
@@ -174,7 +174,7 @@ async fn diagnose_request(
         },
         secrets: &secrets,
         sent: sent.map(|request| SentDelivery {
-            body: &request.body,
+            body: request.body,
             attempts: &attempts,
         }),
         endpoint_secret,

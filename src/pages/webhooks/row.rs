@@ -138,7 +138,10 @@ impl WebhookRow {
                 .into(),
             projects: project_choices(&webhook, projects),
             secret: SecretView::load(context, &webhook, open.secret, now).await?,
-            totals: DeliveryTotalsView::new(&webhook.id, totals),
+            totals: DeliveryTotalsView::new(
+                &format!("{}/{}/deliveries", super::PATH, webhook.id),
+                totals,
+            ),
             recent: deliveries
                 .iter()
                 .take(RECENT_DELIVERIES_SHOWN)
