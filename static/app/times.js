@@ -33,8 +33,9 @@ function localizeTimes() {
     if (time.title) time.title = exact.format(at);
     if (!("clock" in time.dataset)) continue;
     const isToday = at.toDateString() === new Date().toDateString();
-    const format = time.dataset.clock ? timeWithSeconds : isToday ? timeOnly : dayAndTime;
-    time.textContent = format.format(at);
+    const { clock } = time.dataset; // "seconds", "day", or empty
+    const format = clock === "seconds" ? timeWithSeconds : isToday ? timeOnly : dayAndTime;
+    time.textContent = (clock === "day" && isToday ? "today, " : "") + format.format(at);
   }
 }
 document.addEventListener("miniback:updated", localizeTimes);

@@ -155,6 +155,12 @@ impl SampleData {
         let deliveries = |id: &str| format!("/settings/notifications/{id}/deliveries");
         match route {
             "/f/{slug}" => return vec!["/f/shop".into(), "/f/nothing".into()],
+            "/settings/notifications/{id}" => {
+                let pages = self.webhooks.iter();
+                return pages
+                    .map(|id| format!("/settings/notifications/{id}?period=7d"))
+                    .collect();
+            }
             "/settings/notifications/{id}/deliveries" => {
                 return vec![
                     format!("{}?state=failed", deliveries(fails)),
@@ -209,7 +215,11 @@ impl SampleData {
                 String::new(),
                 format!("?add&open={fails}&reveal={held}&rotate={works}"),
                 format!("?delete={works}&reveal=alerts"),
+                "?failing".into(),
             ],
+            "/settings/notifications/{id}/signature-check" => {
+                vec![format!("?delivery={}", self.deliveries[0])]
+            }
             "/settings/projects" => vec![
                 format!("?add&open={}", self.projects[1]),
                 format!("?delete={}", self.projects[1]),
