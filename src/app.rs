@@ -68,8 +68,8 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Returns the exit code of the process: 2 if the configuration is invalid or the data
-    /// directory is unusable, and 1 for other errors, such as a locked database.
+    /// Returns the exit code of the process. The code is 2 for an invalid configuration or an
+    /// unusable data directory, and 1 for other errors, such as a locked database.
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::OpenFiles(_) | Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,

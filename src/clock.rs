@@ -191,7 +191,7 @@ impl Clock {
     }
 
     /// Calls `read` with the current time. No jump is followed during the call, so the time and the
-    /// stored deadlines that `read` reads belong together.
+    /// stored deadlines that `read` reads are consistent.
     pub fn read_at_now<T>(&self, read: impl FnOnce(Timestamp) -> T) -> T {
         let _guard = self
             .0
@@ -225,19 +225,19 @@ impl Clock {
         ClockJump::detect(to.clamp(earliest, latest), to)
     }
 
-    /// Follows a jump: calls `move_deadlines`, then adopts the system clock's time, and distrusts
-    /// the system clock for an hour. If `move_deadlines` fails, the time doesn't change.
+    /// Follows a jump: calls `shift_deadlines`, then adopts the system clock's time, and distrusts
+    /// the system clock for an hour. If `shift_deadlines` fails, the time doesn't change.
     pub fn follow_jump<E>(
         &self,
         jump: ClockJump,
-        move_deadlines: impl FnOnce() -> Result<(), E>,
+        shift_deadlines: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
         let _guard = self
             .0
             .following
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        move_deadlines()?;
+        shift_deadlines()?;
         self.0.offset.fetch_add(jump.millis(), Ordering::AcqRel);
         self.distrust_system_clock();
         Ok(())

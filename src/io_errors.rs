@@ -26,13 +26,15 @@ pub fn describe(error: &io::Error) -> String {
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
         ErrorKind::ResourceBusy => "it is in use",
         ErrorKind::InvalidFilename => "the name isn’t valid",
-        ErrorKind::AddrInUse => "the address is already in use",
+        ErrorKind::AddrInUse => "the port is already in use",
         ErrorKind::AddrNotAvailable => "this machine doesn’t have this IP address",
         ErrorKind::ConnectionRefused => "the connection was refused",
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => "the connection was reset",
         ErrorKind::BrokenPipe | ErrorKind::NotConnected => "the connection was closed",
         ErrorKind::UnexpectedEof => "it ended early",
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "there is no route to it",
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            "there is no route to the host"
+        }
         ErrorKind::TimedOut => "it took too long",
         ErrorKind::InvalidData => "it contains invalid data",
         ErrorKind::OutOfMemory => "there isn’t enough memory",
@@ -79,7 +81,7 @@ mod tests {
             "it is a directory",
             "a part of its path isn’t a directory",
             "it already exists",
-            "the address is already in use",
+            "the port is already in use",
             "this machine doesn’t have this IP address",
             "the name isn’t valid",
         ];

@@ -50,7 +50,8 @@ pub fn start(format: LogFormat, level: LevelFilter) {
         .with(filter)
         .with(LineLimits::new(level))
         .with(layer);
-    // Fails if logging has already started in this process, as in tests. The first call wins.
+    // Fails if logging has already started in this process, as in tests. Only the first call has an
+    // effect.
     if subscriber.try_init().is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }

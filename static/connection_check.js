@@ -29,7 +29,9 @@ form?.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (isChecking) return;
   isChecking = true;
+  event.submitter?.setAttribute("aria-busy", "true");
   if (await isServerReachable()) HTMLFormElement.prototype.submit.call(form);
   else showFailure();
+  event.submitter?.removeAttribute("aria-busy");
   isChecking = false;
 });

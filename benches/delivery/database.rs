@@ -24,7 +24,7 @@ const FIRST_ROW_TIME: i64 = 1_735_689_600_000;
 const FEEDBACK_INTERVAL_MS: i64 = 2_000;
 /// The number of feedback items per commit when filling a database.
 const COMMIT_SIZE: usize = 10_000;
-/// One in this many finished deliveries has failed.
+/// The number of finished deliveries per failed delivery.
 const FAILURE_INTERVAL: usize = 100;
 
 const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::system::UsageDelta;
 
-/// Threads that used at most this share of the CPU time are combined as "others".
+/// The share of the CPU time up to which a thread counts as "others".
 const MIN_SHARE: f64 = 0.005;
 
 /// Sorted durations in nanoseconds. All values are stored, so percentiles are exact.

@@ -102,7 +102,7 @@ fn request(text: &str) -> HttpRequest {
 }
 
 /// Checks that only headers from a trusted proxy determine the client's IP address. Returns this IP
-/// address if it isn't the proxy's.
+/// address if it differs from the proxy's IP address.
 fn check_client_ip(request: &HttpRequest, text: &str) -> Option<IpAddr> {
     let trusting = |network: &str| TrustedProxies::new(vec![network.parse().expect("a network")]);
     let peer: IpAddr = "127.0.0.1".parse().expect("an IP address");

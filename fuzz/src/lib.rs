@@ -20,8 +20,8 @@ mod urls;
 pub struct Target {
     /// The name of the target's fuzzer and of its directory in `corpus/`.
     pub name: &'static str,
-    /// Runs the target. Returns whether the parser accepted the input. If the parser accepts almost
-    /// every input, returns instead whether the input covers an important case.
+    /// Runs the target. Returns whether the parser accepted the input. For a parser that accepts
+    /// almost every input, returns whether the input covers an important case.
     pub run: fn(&[u8]) -> bool,
 }
 

@@ -54,8 +54,8 @@ pub fn search(data: &[u8]) -> bool {
 /// Checks that `text`, used as a query, matches itself. Without quotation marks, the query must
 /// also match the words in reverse order.
 fn check_phrase(text: &str) {
-    // Skip `text` if it is too long for a query. Also skip it if it contains an email, because a
-    // query normalizes emails.
+    // Skip `text` if it is too long for a query. Also skip `text` if it contains an email, because
+    // a query normalizes emails.
     if text.chars().count() >= QUERY_MAX_CHARS - 1 || text.contains(['@', '＠']) {
         return;
     }

@@ -3,9 +3,9 @@
 //! The `ETag` of a project, feedback, or webhook is its version. With `If-Match`, a client changes
 //! an object only if nobody else has changed it.
 //!
-//! Every other `ETag` is weak. It is a hash of the response body, so handlers don't have to compute
-//! it. A proxy that compresses responses leaves weak tags unchanged. With `If-None-Match`, a client
-//! that polls receives 304 until the tag changes.
+//! Every other `ETag` is weak. It is a hash of the response body, so handlers don't compute tags. A
+//! proxy that compresses responses leaves weak tags unchanged. With `If-None-Match`, a client that
+//! polls receives 304 until the tag changes.
 
 use std::future::{Ready, ready};
 
@@ -25,7 +25,7 @@ use crate::server::tokens;
 use crate::server::versions::{VersionHasher, Versioned};
 use crate::store::Precondition;
 
-/// The client may store the response, but must revalidate it before each use.
+/// Allows the client to store the response, but requires revalidation before each use.
 const CACHE_CONTROL_REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// The condition of the `If-Match` header.

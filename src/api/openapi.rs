@@ -1,5 +1,6 @@
-//! The OpenAPI 3.1 document, generated from the code: descriptions from the handlers, schemas from
-//! the structs that are parsed and serialized, and permissions from the route table.
+//! The OpenAPI 3.1 document, generated from the code. The descriptions come from the handlers, the
+//! schemas from the structs that are parsed and serialized, and the permissions from the route
+//! table.
 //!
 //! [`operations`] adds the error responses, headers, and parameters that operations have in common.
 

@@ -18,7 +18,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
 }
 
-/// Returns all routes of the API, with the permission that each one requires.
+/// Returns all routes of the API, with the permission that each route requires.
 pub fn routes() -> Routes {
     let v1 = add_webhook_routes(add_project_and_feedback_routes(scope("/v1")))
         .service(api_routes_at("/openapi.json", [get(Public, openapi::get)]))

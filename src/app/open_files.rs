@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The lowest open-file limit with which the server starts: enough for the database, the worker
+/// The lowest open-file limit at which the server starts: enough for the database, the worker
 /// threads, and a few connections.
 const FILES_MIN: u64 = 128;
 /// The number of open files that are reserved for the database, exports, and deliveries. If the
@@ -12,7 +12,7 @@ const FILES_RESERVED: u64 = 256;
 /// uses about 11 KiB of memory.
 const CONNECTIONS_MAX: u64 = 16_384;
 
-/// The open-file limit is too low to run the server.
+/// The error for an open-file limit that is too low to run the server.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this process can open only {limit} files, but Miniback needs at least {FILES_MIN}; raise the \

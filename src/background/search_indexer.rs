@@ -12,8 +12,8 @@ use crate::store::Store;
 const DEBOUNCE_DELAY: Duration = Duration::from_secs(1);
 /// The pause between two batches. Other writes can run during this pause.
 const BATCH_PAUSE: Duration = Duration::from_millis(2);
-/// Maximum growth of the backlog between two checks, in rows. If the backlog grows by more rows,
-/// indexing waits until the burst ends.
+/// The growth of the backlog between two checks, in rows, that indicates a burst of new feedback.
+/// If the backlog grows by more rows, indexing waits until the burst ends.
 const BURST_ROWS_MIN: u64 = 100;
 /// The backlog, in rows, from which indexing continues even during a burst. A larger backlog would
 /// make searches too slow.

@@ -111,8 +111,8 @@ fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
     true
 }
 
-/// Checks whether the variables of the first user have an effect. Also checks the hosts of enabled
-/// webhooks and of `--alert-url`.
+/// Checks whether the environment variables for the first user have an effect. Also checks the
+/// hosts of enabled webhooks and of `--alert-url`.
 async fn check_first_user_and_hosts(
     options: &ServeOptions,
     first_user: Option<FirstUser>,

@@ -46,7 +46,7 @@ impl ManualClock {
         self.0.borrow().monotonic
     }
 
-    /// Waits until `condition` is true. Checks it whenever a test moves the clock.
+    /// Waits until `condition` is true. Checks the condition whenever a test moves the clock.
     pub(super) async fn wait_for(&self, condition: impl Fn() -> bool) {
         let mut times = self.0.subscribe();
         // The times aren't borrowed here, because `condition` borrows them too.

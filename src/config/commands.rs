@@ -43,7 +43,7 @@ pub enum Command {
     },
     /// Back up the database while the server is running
     Backup {
-        /// A new name, or an existing plain file to replace, but not a file of the live database;
+        /// A new path, or an existing regular file to replace, but not a file of the live database;
         /// “-” writes to standard output
         file: PathBuf,
         #[command(flatten)]

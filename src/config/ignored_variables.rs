@@ -22,7 +22,7 @@ const VARIABLES_WITHOUT_FLAG: [(&str, &str); 6] = [
 ];
 
 /// Returns a sentence that lists the `MINIBACK_…` variables in `set` that no command reads, each
-/// with the most similar known name. If `is_serve` is set, the sentence also lists the variables
+/// with the most similar known name. If `is_serve` is true, the sentence also lists the variables
 /// that only other commands read. Returns `None` if there is nothing to list.
 ///
 /// `set` contains the names of all variables that are set and not empty.

@@ -23,7 +23,7 @@ const RETRY_DELAYS: [Duration; 3] = [
     Duration::from_secs(5),
     Duration::from_secs(15),
 ];
-/// The delay before each later retry. The store deletes an alert after a week.
+/// The delay before each retry after the `patient` delays. The store deletes an alert after a week.
 const FINAL_RETRY_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// The delay before the next check after a failed read or write of the database.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(5);
 pub struct AlertEndpoint {
     pub url: EndpointUrl,
     pub secret: Secret,
-    /// Whether Miniback generated the secret. If so, the Notifications page shows it.
+    /// Whether Miniback generated the secret. If so, the Notifications page shows the secret.
     pub is_secret_generated: bool,
     /// The public URL of this installation, if it is configured.
     pub public_url: Option<String>,
@@ -59,8 +59,8 @@ pub async fn run(store: Store, clock: Clock, handle: DispatcherHandle, endpoint:
     }
 }
 
-/// Creates and sends due alerts. Returns the time of the next check, if one is scheduled. A change
-/// in a webhook's health can trigger an earlier check.
+/// Creates and sends due alerts. Returns the time of the next check, if a check is scheduled. A
+/// change in a webhook's health can trigger an earlier check.
 async fn send_due_alerts(
     store: &Store,
     clock: &Clock,

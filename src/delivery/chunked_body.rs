@@ -41,8 +41,8 @@ enum ChunkState {
 }
 
 impl ChunkReader {
-    /// Decodes received bytes, and appends strict chunks to `output`. Returns the number of bytes
-    /// consumed. Bytes after the end of the body aren't consumed.
+    /// Decodes received bytes, and appends chunks in the strict syntax to `output`. Returns the
+    /// number of bytes consumed. Bytes after the end of the body aren't consumed.
     pub fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, ChunkError> {
         let mut used = 0;
         while used < input.len() && self.state != ChunkState::Done {

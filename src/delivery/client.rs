@@ -41,7 +41,8 @@ mod tests;
 /// after 5 s, and the second retry also starts after 5 s, so this time must be shorter.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
-/// Creates clients for endpoints. All clients share the settings of their sender.
+/// Creates clients that share a TLS configuration, an egress policy, and a time limit. Also tests
+/// connections without sending a request.
 #[derive(Clone)]
 pub struct HttpSender {
     tls: Arc<ClientConfig>,

@@ -29,7 +29,8 @@ use crate::store::{
     DeliveryBatch, DeliveryUpdate, DueDeliveryBatches, FinishedAttempt, Store, StoreError,
 };
 
-/// The maximum total number of slots in use. Even if this limit is reached, each webhook can use
+/// The maximum number of slots that all webhooks together use (see
+/// [`endpoint_queue`](super::endpoint_queue)). Even if this limit is reached, each webhook can use
 /// one slot.
 const IN_FLIGHT_MAX: usize = 512;
 /// The maximum number of attempts waiting to be recorded. No attempts are started while this limit
@@ -84,8 +85,8 @@ enum TaskCompletion {
 enum HealthGroup {
     /// Webhooks whose last attempt succeeded.
     Healthy,
-    /// Webhooks whose last attempt failed, and webhooks without an attempt since their queue was
-    /// created.
+    /// Webhooks whose last attempt failed, webhooks without a queue, and webhooks whose queue has
+    /// no finished attempt yet.
     Unproven,
 }
 

@@ -38,7 +38,7 @@ pub(super) struct EndpointQueue {
     endpoint_generation: u64,
     client: Rc<EndpointClient>,
     last_used: Instant,
-    /// Deliveries that were read ahead and not sent yet.
+    /// Deliveries that were read ahead and haven't been sent yet.
     ready: VecDeque<DueDelivery>,
     /// Whether more deliveries are due than were read.
     has_more: bool,
@@ -77,7 +77,7 @@ impl EndpointQueue {
         Some(queue)
     }
 
-    /// Returns the request for a webhook without a queue.
+    /// Returns the batch request for a webhook that has no queue.
     pub(super) fn default_batch_request() -> DeliveryBatchRequest {
         DeliveryBatchRequest {
             limit: READ_AHEAD_MAX,
@@ -85,9 +85,9 @@ impl EndpointQueue {
         }
     }
 
-    /// Returns the request for the next read. Its limit is 0 if `is_included` is false, a read is
-    /// running, or the maximum number of deliveries is read ahead. Otherwise, marks a read as
-    /// running.
+    /// Returns this webhook's batch request for the next read. The limit is 0 if `is_included` is
+    /// false, a read is running, or the maximum number of deliveries is read ahead. A limit above 0
+    /// marks a read as running.
     pub(super) fn start_batch_read(&mut self, is_included: bool) -> DeliveryBatchRequest {
         if !is_included || self.is_reading {
             self.has_more |= is_included;
@@ -192,8 +192,9 @@ impl EndpointQueue {
         self.is_healthy = true;
     }
 
-    /// Handles a failed attempt, which keeps its slot until it is recorded. A timeout reduces the
-    /// number of slots. A requested hold stops sending until the attempt is recorded.
+    /// Handles a failed attempt. The attempt keeps its slot until the failure is recorded. A
+    /// timeout reduces the number of slots. A requested hold stops sending until the attempt is
+    /// recorded.
     pub(super) fn on_attempt_failed(&mut self, timed_out: bool, requests_hold: bool) {
         if timed_out {
             self.concurrency_limit = SLOTS_AFTER_TIMEOUT;

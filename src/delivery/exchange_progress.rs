@@ -39,7 +39,7 @@ impl ExchangeProgress {
         }
     }
 
-    /// Returns whether the exchange didn't open a new connection.
+    /// Returns whether the exchange uses a connection that was already open.
     pub fn is_reused(&self) -> bool {
         !self.is_new.get()
     }

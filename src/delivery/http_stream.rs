@@ -33,7 +33,7 @@ pub struct HttpStream {
     chunk_reader: Option<ChunkReader>,
     /// Bytes that awc hasn't read yet.
     unread: Vec<u8>,
-    /// The error in a chunked body. awc receives it after the valid bytes.
+    /// The error in a chunked body. awc receives the error after the valid bytes.
     body_error: Option<ChunkError>,
     /// Bytes that arrived after a chunked body. They make awc drop the connection.
     surplus: Vec<u8>,
@@ -176,7 +176,7 @@ impl AsyncRead for HttpStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.head_reader.is_some() {
-            // awc reads no response before it has written the whole request.
+            // awc starts to read only after it has written the whole request.
             let _ = PROGRESS.try_with(|p| {
                 if p.is_in_phase(AttemptPhase::Send) {
                     p.begin_phase(AttemptPhase::Wait);
@@ -223,8 +223,8 @@ impl AsyncWrite for HttpStream {
             let _ = PROGRESS.try_with(|p| p.begin_phase(AttemptPhase::Send));
         }
         match self.poll_write_transport(cx, buf) {
-            // This isn't a failure yet. The response may have arrived before the endpoint closed
-            // the connection.
+            // A closed connection isn't a failure yet. The response may have arrived before the
+            // endpoint closed the connection.
             Poll::Ready(Err(error)) if is_connection_closed(&error) => self.is_write_closed = true,
             Poll::Pending => {
                 // Set the flag before reading, because `on_final_head` uses it to make awc close

@@ -50,8 +50,8 @@ use crate::store::{PendingDeliveryError, Store, StoreError};
 pub struct DeliverySettings {
     pub policy: Arc<EgressPolicy>,
     pub tls: Arc<ClientConfig>,
-    /// The time limit of an attempt. If it expires before the response head is complete, the
-    /// attempt fails. If it expires later, only the stored body is incomplete.
+    /// The time limit of an attempt. If the limit expires before the response head is complete, the
+    /// attempt fails. If the limit expires later, only the stored body is incomplete.
     pub timeout: Duration,
     pub schedule: RetrySchedule,
 }

@@ -1,5 +1,5 @@
-//! Assembles a response head from incoming bytes. Drops interim (1xx) heads and returns the final
-//! head. No I/O.
+//! Assembles a response head from incoming bytes. Drops interim heads (1xx except 101) and returns
+//! the final head. No I/O.
 //!
 //! awc must never receive an interim response, because it mistakes an interim response for the
 //! final response. It would then read the final response as the response to the next delivery.
@@ -106,7 +106,7 @@ impl HeadReader {
     }
 
     /// Returns the error for heads that exceed [`HEADS_MAX_BYTES`]: [`HeadError::EndlessInterim`]
-    /// if more than half of the limit was dropped.
+    /// if more than half of the limit was dropped, and otherwise [`HeadError::TooLarge`].
     fn size_error(&self) -> HeadError {
         if self.dropped > HEADS_MAX_BYTES / 2 {
             HeadError::EndlessInterim

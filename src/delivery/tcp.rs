@@ -74,7 +74,9 @@ fn interleave_address_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     order
 }
 
-/// Returns whether `error` may affect only IPv4 or only IPv6. Any other error is more informative.
+/// Returns whether `error` means that there is no route to the IP address. A missing route may
+/// affect only IPv4 or only IPv6. If the connection to another IP address fails for a different
+/// reason, the caller reports that reason.
 fn is_route_missing(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(

@@ -275,7 +275,7 @@ fn is_short_rsa_key(public_key: &[u8]) -> bool {
             .any(|part| part == RSA_ENCRYPTION_OID)
 }
 
-/// Sends no client certificate, and records that the endpoint requested one.
+/// Records that the endpoint requested a client certificate, and sends no certificate.
 #[derive(Debug)]
 struct NoClientCertificate;
 

@@ -86,7 +86,7 @@ struct ErrorBody {
 
 impl ApiClient {
     pub fn new(base: impl Into<String>, token: &str) -> Self {
-        // Don't reuse a connection that was idle for 3 s, because Miniback closes it after 5 s.
+        // Don't reuse a connection that was idle for 3 s, because the server may have closed it.
         let connector = Connector::new().conn_keep_alive(Duration::from_secs(3));
         let client = Client::builder()
             .connector(connector)

@@ -16,7 +16,8 @@ const REQUESTS_MAX: usize = 100;
 const EXCERPT_CHARS_MAX: usize = 240;
 
 pub(super) struct Inbox {
-    /// Distinguishes the ids of this run from the ids of an earlier run at the same URL.
+    /// The start time of this run in milliseconds. It distinguishes the SSE event ids of this run
+    /// from the ids of an earlier run at the same URL.
     run: String,
     requests: Mutex<VecDeque<Arc<ReceivedRequest>>>,
     newest: watch::Sender<u64>,
@@ -161,8 +162,8 @@ impl ReceivedRequest {
         }
     }
 
-    /// Returns the time of the arrival in UTC, without the date. The page's script replaces it with
-    /// local time.
+    /// Returns the time of the arrival in UTC, without the date. The page's script replaces this
+    /// text with local time.
     pub fn format_arrival_time(&self) -> String {
         self.arrived.to_jiff().strftime("%H:%M:%S UTC").to_string()
     }

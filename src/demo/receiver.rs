@@ -135,7 +135,7 @@ fn header_value_as_text(value: &HeaderValue) -> String {
 #[template(path = "demo/receiver.html")]
 struct ReceiverPage {
     endpoint_path: &'static str,
-    /// The id of the newest request on the page. The event stream continues after it.
+    /// The id of the newest request on the page. The event stream continues after this request.
     last_id: String,
     newest_first: Vec<std::sync::Arc<ReceivedRequest>>,
 }
@@ -241,8 +241,8 @@ fn create_event_stream(
     stream::iter([Ok(retry)]).chain(events).right_stream()
 }
 
-/// Formats one server-sent event. The markup is a JSON string, because a line break in it would end
-/// the event.
+/// Formats one server-sent event. The markup is a JSON string, because a line break in the markup
+/// would end the event.
 fn format_sse_event(inbox: &Inbox, received: &ReceivedRequest) -> String {
     let card = RequestCard { received }.render().unwrap_or_default();
     let id = inbox.sse_event_id(received.number);

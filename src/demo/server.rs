@@ -39,7 +39,7 @@ impl DemoServer {
 
     /// Ends open event streams, waits up to 1 s for requests in flight, and releases the port.
     pub async fn stop(self) -> io::Result<()> {
-        // Otherwise, an open page would delay the shutdown until its timeout.
+        // An event stream that stays open would delay the shutdown until the timeout.
         self.stopping.send_replace(true);
         self.handle.stop(true).await;
         self.task.await.map_err(io::Error::other)?

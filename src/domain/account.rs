@@ -88,7 +88,7 @@ pub struct User {
     pub email: String,
     pub role: Role,
     pub created_at: Timestamp,
-    /// The last sign-in or page view, accurate to 10 minutes.
+    /// The time of the last sign-in or page view, accurate to 10 minutes.
     pub last_seen_at: Option<Timestamp>,
 }
 

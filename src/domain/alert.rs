@@ -12,8 +12,8 @@ use crate::clock::Timestamp;
 
 /// The time that a webhook must keep failing before an alert is sent.
 pub const ALERT_DELAY: Duration = Duration::from_secs(5 * 60);
-/// The number of consecutive failed deliveries after which an alert is sent even before
-/// [`ALERT_DELAY`].
+/// The number of consecutive failed deliveries after which an alert is sent even if [`ALERT_DELAY`]
+/// hasn't passed.
 pub const ALERT_AFTER_FAILURES: u32 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Deliveries: their states, and the outcomes of attempts.
 //!
 //! An outcome is data, not an error. Its code is stored, and [`explanation`](super::explanation)
-//! describes it for pages and the API.
+//! describes the outcome for pages and the API.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub enum Outcome {
     /// The connection was closed or reset before the response head was complete.
     ConnectionClosed,
     Certificate(CertificateProblem),
-    /// Any other TLS failure.
+    /// A TLS failure other than a rejected certificate.
     Tls(TlsProblem),
     /// The port responded to plain HTTP with TLS.
     TlsExpected,

@@ -18,7 +18,7 @@ use signatures::{ReceivedSignatures, SigningSecret};
 pub struct DiagnosisInput<'a> {
     pub received: ReceivedRequest<'a>,
     pub secrets: &'a Secrets,
-    /// `None` if the delivery log doesn't contain the request.
+    /// The sent delivery; `None` if the delivery log doesn't contain the delivery.
     pub sent: Option<SentDelivery<'a>>,
     /// The secret that the endpoint uses, if known.
     pub endpoint_secret: Option<&'a str>,
@@ -206,8 +206,8 @@ fn summarize_checks(
     )
 }
 
-/// Explains why no active secret signed the received body. Returns the same values as
-/// [`summarize_checks`].
+/// Explains why no active secret signed the received body. Returns validity, finding, and advice,
+/// as [`summarize_checks`] does.
 fn explain_mismatch(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,

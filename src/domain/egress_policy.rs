@@ -1,8 +1,8 @@
-//! Decides which targets webhooks can connect to: a table of blocked IP ranges, and options that
-//! allow or block other targets.
+//! Decides which targets webhooks can connect to. The decision depends on a table of blocked IP
+//! ranges, and on options that allow or block targets.
 //!
-//! The policy is checked when a URL is saved and again before each connection, so changing a DNS
-//! record doesn't bypass it. [`EgressPolicy::check_url`] works without DNS, and
+//! The policy is checked when a URL is saved and again before each connection, so a changed DNS
+//! record can't bypass the policy. [`EgressPolicy::check_url`] works without DNS, and
 //! [`EgressPolicy::check_addresses`] checks resolved IP addresses. The caller provides Miniback's
 //! own sockets and the IP addresses of this machine.
 
@@ -179,7 +179,8 @@ impl EgressPolicy {
         }
     }
 
-    /// Checks all IP addresses of a host. If one of them is blocked, the URL is rejected.
+    /// Checks all IP addresses of a host. If one of the IP addresses is blocked, the URL is
+    /// rejected.
     pub fn check_addresses(
         &self,
         url: &EndpointUrl,

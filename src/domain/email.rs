@@ -36,9 +36,9 @@ pub fn check_email(text: &str) -> Result<String, EmailError> {
     Ok(email)
 }
 
-/// Returns an email without differences that come from typing or pasting: surrounding white space,
-/// invisible characters, decomposed and full-width characters, ideographic full stops, and a
-/// trailing dot. Decodes `xn--` domains, which browsers send.
+/// Returns an email without differences that come from typing or pasting. These are surrounding
+/// white space, invisible characters, decomposed and full-width characters, ideographic full stops,
+/// and a trailing dot. Decodes `xn--` domains, which browsers send.
 ///
 /// Everything else is unchanged, including upper case.
 pub(super) fn clean_email(text: &str) -> String {

@@ -211,7 +211,7 @@ fn split_scheme(original: &str) -> Result<(Scheme, &str), EndpointUrlError> {
 }
 
 /// Converts a host name to lower case, and removes a trailing dot. Returns `None` for a name that
-/// DNS and TLS don't support; the WHATWG rules accept more, such as `a"b`.
+/// DNS and TLS don't support; the WHATWG rules accept more names, such as `a"b`.
 pub(super) fn normalize_host(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_valid_label = |label: &str| {

@@ -189,7 +189,7 @@ fn status_advice(status: u16) -> &'static str {
             "The endpoint limits the rate of requests. Raise its limit for requests from Miniback."
         }
         400..=499 => "The endpoint rejected the event. See its response.",
-        // A program can also send these statuses itself, so this isn't evidence of a proxy.
+        // A program can also send these statuses itself, so the status isn't evidence of a proxy.
         502 | 504 => {
             "Proxies send this status if the program behind them is down or too slow. Check the program and its log."
         }

@@ -2,7 +2,7 @@
 //! creation.
 //!
 //! Slugs can't contain an underscore, so an id is never mistaken for a slug. The store's writer
-//! owns the only [`IdSequence`], so the order of ids is the order of commits.
+//! owns the only [`IdSequence`] for stored objects, so the order of ids is the order of commits.
 
 use std::fmt;
 

@@ -15,7 +15,7 @@ use crate::random;
 /// Length of new salts, in bytes.
 const SALT_LEN: usize = 16;
 
-/// The error when a password can't be hashed.
+/// The error for a password that can't be hashed.
 #[derive(Debug, thiserror::Error)]
 #[error("the password can’t be hashed; report this as a bug")]
 pub struct HashError(argon2::password_hash::Error);

@@ -3,8 +3,8 @@
 //! Letters match regardless of case, accents, and width. Typographic quotes, apostrophes, and
 //! dashes match their keyboard equivalents (see `normalized_text`). A word of three or more
 //! characters matches anywhere, even inside a longer word. A shorter word matches at the start of a
-//! word, or anywhere in a script without spaces. Words in quotes must be adjacent and in the same
-//! order.
+//! word, or anywhere in a writing system without spaces. Words in quotes must be adjacent and in
+//! the same order.
 //!
 //! The store indexes texts by [`ngrams`], pieces of one to three characters. Feedback that matches
 //! a query contains all n-grams of the query. The index returns candidates, which are then compared
@@ -30,7 +30,7 @@ const NGRAM_CHARS: usize = 3;
 /// Maximum number of n-grams per query. More n-grams would barely reduce the candidates.
 const NGRAMS_MAX: usize = 24;
 
-/// One to three characters of a text.
+/// An n-gram: one to three consecutive characters of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ngram {
     chars: [char; NGRAM_CHARS],
@@ -104,8 +104,8 @@ impl SearchQuery {
             for (index, part) in word.split(|c| *c == ' ').enumerate() {
                 let ngrams_of_part: Box<dyn Iterator<Item = &[char]>> = match part.len() {
                     0 => continue,
-                    // The first part of a phrase can match the end of a longer word. The index may
-                    // not contain such a short ending as a separate n-gram.
+                    // The first part of a phrase can match the end of a longer word. The index
+                    // might not contain such a short ending as a separate n-gram.
                     1..NGRAM_CHARS if index == 0 && part.len() < word.len() => continue,
                     1..NGRAM_CHARS => Box::new(std::iter::once(part)),
                     _ => Box::new(part.windows(NGRAM_CHARS)),

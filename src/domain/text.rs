@@ -24,7 +24,8 @@ pub fn has_visible_char(text: &str) -> bool {
 /// control characters, line separators, invisible format characters, and controls of the text
 /// direction.
 ///
-/// Doesn't escape joiners and variation selectors, because emoji and several scripts need them.
+/// Doesn't escape joiners and variation selectors, because emoji and several writing systems need
+/// them.
 pub fn escape_controls(text: &str) -> Cow<'_, str> {
     if !text.contains(is_misleading) {
         return Cow::Borrowed(text);

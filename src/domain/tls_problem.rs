@@ -30,7 +30,8 @@ pub enum TlsProblem {
 /// The reason a certificate was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateProblem {
-    /// `at` is the end of the validity period, and `now` is the time on this machine.
+    /// The certificate has expired. `at` is the end of the validity period, and `now` is the time
+    /// on this machine.
     Expired {
         at: Option<Timestamp>,
         now: Option<Timestamp>,
@@ -39,7 +40,7 @@ pub enum CertificateProblem {
         at: Option<Timestamp>,
         now: Option<Timestamp>,
     },
-    /// Contains the names and IP addresses that the certificate covers.
+    /// The certificate doesn't cover the host. Contains the names and IP addresses that it covers.
     WrongName(Vec<String>),
     /// The certificate has no subject alternative name. The common name is ignored.
     NoAlternativeName,
@@ -51,8 +52,8 @@ pub enum CertificateProblem {
     IssuerIsNotCa,
     /// The certificate isn't an X.509 version 3 certificate.
     OldVersion,
-    /// The certificate was signed with an insecure algorithm, such as SHA-1. Contains the name of
-    /// the algorithm.
+    /// The certificate was signed with an insecure hash function, such as SHA-1. Contains the name
+    /// of the hash function.
     WeakSignature(&'static str),
     UnsupportedSignature,
     /// An RSA key in the chain has fewer than 2,048 bits.

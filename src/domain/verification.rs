@@ -1,7 +1,7 @@
 //! Verifies a delivery as an endpoint does, and returns the reason if verification fails.
 //!
 //! An HMAC can't distinguish a wrong secret from a changed body. So if the signature doesn't match,
-//! this module checks whether a common change to the body ([`body_change`]) explains it.
+//! this module checks whether a common change to the body ([`body_change`]) explains the mismatch.
 
 use std::time::Duration;
 

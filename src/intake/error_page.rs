@@ -53,7 +53,7 @@ impl ResponseError for IntakeError {
         }
     }
 
-    /// Returns a response without a body. [`intake_page_middleware`] replaces it with a page.
+    /// Returns a response without a body, which [`intake_page_middleware`] replaces with a page.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }

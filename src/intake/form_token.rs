@@ -34,7 +34,8 @@ impl FormTokens {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    /// Returns a token for the time `now`. It needs no escaping in HTML, JavaScript, or JSON.
+    /// Returns a token for the time `now`. The token needs no escaping in HTML, JavaScript, or
+    /// JSON.
     pub(super) fn issue_token(&self, now: Timestamp) -> String {
         let millis = now.millis().to_string();
         let tag = hmac::sign(&self.0, millis.as_bytes());

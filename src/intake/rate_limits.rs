@@ -197,7 +197,7 @@ fn days_since_epoch(now: Timestamp) -> i64 {
 }
 
 /// Hashes an IP address. For IPv6, only the /64 prefix counts, because a household or machine
-/// usually gets a whole /64.
+/// usually has a whole /64.
 fn hash_ip_address(salt: &[u8; 32], ip_address: IpAddr) -> IpAddressHash {
     let bits = match ip_address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),

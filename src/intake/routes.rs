@@ -9,8 +9,8 @@ use crate::server::permissions::Permission::Public;
 use crate::server::problem::method_not_allowed;
 use crate::server::routing::{MethodRoute, PathRoutes, Routes, get, options, path_routes, post};
 
-/// Registers the routes. This must happen before `api::configure`, whose scope `/api` also matches
-/// the path of the endpoint.
+/// Registers the routes. Call this function before `api::configure`, whose scope `/api` also
+/// matches the path of the endpoint.
 pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
 }

@@ -28,6 +28,7 @@ pub struct Translations {
     pub(super) another: String,
     pub(super) too_fast: String,
     pub(super) too_many: String,
+    pub(super) not_found_title: String,
     pub(super) not_found: String,
 }
 

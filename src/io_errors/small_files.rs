@@ -1,6 +1,6 @@
 //! Reads small configuration files: secrets and certificates.
 //!
-//! A wrong path must not make a command hang or use up memory. Only plain files, pipes, and
+//! A wrong path must not make a command hang or use up memory. Only regular files, pipes, and
 //! terminals are read, up to a limit. Pipes are needed for `/dev/stdin` and `<(command)`.
 
 use std::fs::File;

@@ -162,7 +162,7 @@ pub(super) async fn sign_out_everywhere(
         .store
         .end_all_sessions(context.user()?.id.clone())
         .await?;
-    let mut response = context.redirect("/login");
+    let mut response = context.redirect("/login?signed-out");
     session::clear_session_cookies(&context, &mut response);
     Ok(response)
 }

@@ -8,6 +8,8 @@ mod account;
 mod api_reference;
 mod api_tokens;
 mod deliveries;
+#[cfg(debug_assertions)]
+mod design;
 mod examples;
 mod feedback;
 mod framework;

@@ -23,6 +23,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 pub fn routes() -> Routes {
     let groups = [
         add_public_routes,
+        add_design_page,
         add_feedback_routes,
         settings::add_webhook_routes,
         settings::add_delivery_routes,
@@ -34,6 +35,17 @@ pub fn routes() -> Routes {
         .into_iter()
         .fold(Routes::default(), |routes, add| add(routes))
         .default_service(with_auth(Public, web::to(not_found)))
+}
+
+#[cfg(debug_assertions)]
+fn add_design_page(routes: Routes) -> Routes {
+    let show = get(Public, super::design::show);
+    routes.service(page_routes("/docs/design", [show]))
+}
+
+#[cfg(not(debug_assertions))]
+fn add_design_page(routes: Routes) -> Routes {
+    routes
 }
 
 fn add_public_routes(routes: Routes) -> Routes {

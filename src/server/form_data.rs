@@ -76,10 +76,12 @@ pub enum FormError {
     UnsupportedEncoding,
     /// A percent-encoded name or value isn't UTF-8. The parser has replaced the invalid bytes.
     #[error(
-        "The text isn’t valid UTF-8. Nothing was saved. Check its characters, and send it again."
+        "The text isn’t valid UTF-8, so nothing was saved. Correct the text, and submit it again."
     )]
     InvalidUtf8,
-    #[error("The form isn’t in UTF-8. Nothing was saved. Check its characters, and send it again.")]
+    #[error(
+        "The form isn’t in UTF-8, so nothing was saved. Correct the text, and submit it again."
+    )]
     UnsupportedCharset,
 }
 

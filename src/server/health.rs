@@ -36,13 +36,13 @@ pub struct Health {
 )]
 pub async fn get_health(app: web::Data<AppState>) -> HttpResponse {
     let (ping, is_alive) = tokio::join!(app.store.ping(), app.delivery.is_alive());
-    // Ignore a full disk, because a restart doesn't help. The metrics report it.
+    // Ignore a full disk, because a restart doesn't help. The metrics report full disks.
     let ping = match ping {
         Err(StoreError::DiskFull) => Ok(()),
         ping => ping,
     };
-    // A database problem stops the dispatcher, and is logged when it is detected. Don't log either
-    // failure again.
+    // A database problem is logged when it is detected, and also stops the dispatcher. Don't log
+    // the failed checks again.
     let has_problem = app.store.problem().is_some();
     if !has_problem && ping.is_ok() && is_alive {
         return HttpResponse::Ok().json(Health { status: "ok" });

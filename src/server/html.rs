@@ -1,4 +1,4 @@
-//! HTML responses: renders templates, and returns the URLs of static files for them.
+//! HTML responses: renders templates, and returns the URLs of static files for the templates.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -8,7 +8,7 @@ use askama::Template;
 use super::static_files;
 use super::urls::Urls;
 
-/// Renders a template, and returns it as an HTML response.
+/// Renders a template as an HTML response.
 pub fn render(status: StatusCode, page: &impl Template) -> Result<HttpResponse, askama::Error> {
     Ok(response(status, page.render()?))
 }

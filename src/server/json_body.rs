@@ -154,7 +154,7 @@ fn parse_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         ));
     }
     exact_json::check_json_is_exact(text)?;
-    // `value` is only needed for the syntax check. The result is deserialized from the text.
+    // `value` is needed only for the checks above. The result is deserialized from the text.
     let mut members = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut members).map_err(|error| {
         let path = error.path().to_string();

@@ -41,7 +41,8 @@ impl LongReads {
     ///
     /// # Errors
     ///
-    /// Returns [`StoreError::Overloaded`] if the user has too many requests or waits too long.
+    /// Returns [`StoreError::Overloaded`] if the user has too many requests or waits too long, and
+    /// [`StoreError::Panicked`] if `read` panics.
     pub async fn run<T, E>(
         &self,
         user: &UserId,

@@ -1,7 +1,7 @@
 //! Permissions: the roles and token scopes that can access each route.
 //!
 //! A route table lists the permission that each route requires. The `auth` modules of `api` and
-//! `pages` check it before a handler runs.
+//! `pages` check the permission before a handler runs.
 
 use crate::domain::account::{Role, Scope};
 
@@ -12,8 +12,8 @@ pub enum Permission {
     Public,
     /// Any user, with scope `full`.
     Member,
-    /// Only admins, with scope `full`. Required for settings, webhooks, secrets, deliveries, and
-    /// users.
+    /// Only admins, with scope `full`. Required to manage projects, webhooks, deliveries, API
+    /// tokens, users, and personal data.
     Admin,
     /// Any user, with scope `full` or `submit`. Required for `POST /api/v1/feedback`.
     Submit,

@@ -24,7 +24,7 @@ pub struct RemainingQuota {
     pub wait: Duration,
 }
 
-/// The error of a request that exceeds a rate limit.
+/// The error for a request that exceeds a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} Try again in {} s.", self.reason(), self.wait_seconds())]
 pub struct RateLimitExceeded(pub RemainingQuota);

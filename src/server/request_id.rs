@@ -1,7 +1,7 @@
 //! `X-Request-Id`: a short id for each request, in the response and in the log.
 //!
 //! Malformed requests (an invalid, oversized, or slow head) are rejected before a request object
-//! exists. The responses to them (400, 408, and 431) have no id.
+//! exists. The responses to malformed requests (400, 408, and 431) have no id.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -105,7 +105,7 @@ impl TrustedProxies {
     }
 
     /// Returns whether the browser used HTTPS. Miniback itself serves only HTTP, so only a trusted
-    /// proxy can report this, in `X-Forwarded-Proto`.
+    /// proxy can report HTTPS, in `X-Forwarded-Proto`.
     pub fn is_https(&self, request: &HttpRequest) -> bool {
         let forwarded = request
             .headers()
@@ -153,8 +153,9 @@ pub async fn report_untrusted_proxies(
 
 /// Returns whether the browser's headers say that a page of another origin sent the request.
 ///
-/// Browsers send `Sec-Fetch-Site` over HTTPS and to localhost. Without it, `Origin` decides. A
-/// `POST` with neither header doesn't come from a browser.
+/// Browsers send `Sec-Fetch-Site` over HTTPS and to localhost. Without this header, the function
+/// compares `Origin` with Miniback's own origin. A `POST` with neither header doesn't come from a
+/// browser.
 pub fn is_cross_origin(proxies: &TrustedProxies, urls: &Urls, request: &HttpRequest) -> bool {
     let headers = request.headers();
     if let Some(site) = headers.get(SEC_FETCH_SITE) {

@@ -106,7 +106,7 @@ pub fn path_routes<const N: usize>(
 }
 
 impl PathRoutes {
-    /// Adds data that the path's requests can access.
+    /// Adds data that the path's handlers can access.
     pub fn with_app_data<T: 'static>(mut self, data: T) -> Self {
         self.resource = self.resource.app_data(data);
         self

@@ -193,7 +193,8 @@ pub async fn log_request_events(
     // session, isn't successful.
     let is_form = response.request().method() == Method::POST;
     let is_success = status.is_success() || (status.is_redirection() && is_form);
-    // The response to a repeated form submission is a redirect with an error. Don't log it again.
+    // The response to a repeated form submission is a redirect with an error. Don't log the event
+    // again.
     if is_success
         && response.response().error().is_none()
         && let Some(app) = response.request().app_data::<web::Data<AppState>>()
@@ -258,8 +259,8 @@ fn find_event<B>(
     None
 }
 
-/// Returns whether the text is at most 64 ASCII letters, digits, `_`, and `-`. Such a text can't
-/// forge other fields of the log line.
+/// Returns whether the text consists of at most 64 ASCII letters, digits, `_`, and `-`. Such an id
+/// can't forge other fields of the log line.
 fn is_loggable_id(text: &str) -> bool {
     text.len() <= 64
         && text

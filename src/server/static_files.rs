@@ -1,4 +1,5 @@
-//! The stylesheet, scripts, and icon of the pages, embedded in the executable.
+//! The stylesheet, scripts, and icon of the pages, embedded in the executable and served without
+//! comments.
 
 use std::sync::LazyLock;
 
@@ -10,7 +11,7 @@ use super::tokens;
 struct StaticFile {
     name: &'static str,
     content_type: &'static str,
-    content: &'static str,
+    content: String,
 }
 
 /// The stylesheet, joined from several files. Later files override earlier files.
@@ -39,40 +40,67 @@ const SCRIPT: &str = concat!(
     include_str!("../../static/app/live_updates.js"),
     include_str!("../../static/app/copy.js"),
     include_str!("../../static/app/times.js"),
+    include_str!("../../static/app/contents.js"),
     "})();\n",
 );
 
-const STATIC_FILES: [StaticFile; 5] = [
-    StaticFile {
-        name: "style.css",
-        content_type: "text/css; charset=utf-8",
-        content: STYLESHEET,
-    },
-    StaticFile {
-        name: "app.js",
-        content_type: "text/javascript; charset=utf-8",
-        content: SCRIPT,
-    },
-    StaticFile {
-        name: "feedback.js",
-        content_type: "text/javascript; charset=utf-8",
-        content: include_str!("../../static/feedback.js"),
-    },
-    StaticFile {
-        name: "connection_check.js",
-        content_type: "text/javascript; charset=utf-8",
-        content: include_str!("../../static/connection_check.js"),
-    },
-    StaticFile {
-        name: "favicon.svg",
-        content_type: "image/svg+xml",
-        content: include_str!("../../static/favicon.svg"),
-    },
-];
+static STATIC_FILES: LazyLock<[StaticFile; 5]> = LazyLock::new(|| {
+    let script = "text/javascript; charset=utf-8";
+    let file = |name, content_type, content| StaticFile {
+        name,
+        content_type,
+        content,
+    };
+    let feedback = include_str!("../../static/feedback.js");
+    let connection_check = include_str!("../../static/connection_check.js");
+    let icon = include_str!("../../static/favicon.svg");
+    [
+        file(
+            "style.css",
+            "text/css; charset=utf-8",
+            strip_css(STYLESHEET),
+        ),
+        file("app.js", script, strip_script(SCRIPT)),
+        file("feedback.js", script, strip_script(feedback)),
+        file(
+            "connection_check.js",
+            script,
+            strip_script(connection_check),
+        ),
+        file("favicon.svg", "image/svg+xml", icon.to_owned()),
+    ]
+});
+
+/// Removes the comments and the indentation of a stylesheet without `/*` in strings.
+fn strip_css(source: &str) -> String {
+    let mut parts = source.split("/*");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let text = parts.fold(first, |text, part| {
+        text + part.split_once("*/").map_or("", |(_, after)| after)
+    });
+    join_lines(text.lines())
+}
+
+/// Removes the comments and the indentation of a script without block comments, without ` // ` in
+/// strings, and without templates of several lines.
+fn strip_script(source: &str) -> String {
+    let lines = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    join_lines(lines.map(|line| line.split(" // ").next().unwrap_or_default()))
+}
+
+fn join_lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let lines = lines.map(str::trim).filter(|line| !line.is_empty());
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
 
 /// A hash of the content of all files, used in their URLs.
 pub static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let all: String = STATIC_FILES.iter().map(|file| file.content).collect();
+    let all: String = STATIC_FILES
+        .iter()
+        .map(|file| file.content.as_str())
+        .collect();
     hex::encode(&tokens::sha256(all)[..6])
 });
 
@@ -83,6 +111,6 @@ pub fn response(name: &str) -> Option<HttpResponse> {
         HttpResponse::Ok()
             .insert_header((CONTENT_TYPE, file.content_type))
             .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"))
-            .body(file.content),
+            .body(file.content.as_str()),
     )
 }

@@ -55,8 +55,8 @@ pub struct DatabaseSummary {
 
 /// Copies a snapshot of the database in `dir` to the file `path` (mode 0600) and verifies the copy.
 ///
-/// `path` must be a new name or a plain file. Rejects a file that belongs to a database, unless the
-/// database is a backup. The file is replaced atomically after the copy has been verified. An
+/// `path` must be a new path or a regular file. Rejects a file that belongs to a database, unless
+/// the database is a backup. The file is replaced atomically after the copy has been verified. An
 /// earlier error leaves the file unchanged.
 pub fn back_up_database(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
     let database = database_path(dir);

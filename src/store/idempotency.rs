@@ -91,8 +91,8 @@ pub(super) fn store_response(
     Ok(())
 }
 
-/// Adds `by` milliseconds to the times of the keys that were valid after `time`.
-pub(super) fn move_valid_keys(
+/// Adds `by` milliseconds to the creation time of each key that hadn't expired at `time`.
+pub(super) fn shift_valid_keys(
     connection: &Connection,
     time: Timestamp,
     by: i64,

@@ -31,7 +31,7 @@ impl<T: Clone> Precondition<T> {
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError<T> {
     /// The stored object doesn't meet the [`Precondition`].
-    #[error("somebody else has changed this")]
+    #[error("somebody else has changed the object")]
     Changed(Box<T>),
     #[error(transparent)]
     Store(#[from] StoreError),

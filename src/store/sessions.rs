@@ -162,8 +162,9 @@ impl Store {
     }
 }
 
-/// Adds `by` milliseconds to the times of the sessions that were active after `time`.
-pub(super) fn move_active_sessions(
+/// Adds `by` milliseconds to the creation and the last use of each session that hadn't expired at
+/// `time`.
+pub(super) fn shift_active_sessions(
     connection: &Connection,
     time: Timestamp,
     by: i64,

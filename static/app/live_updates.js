@@ -110,7 +110,7 @@ function applyRefresh(page) {
     if (newRegion) morph(region, document.importNode(newRegion, true));
   }
   lastChange = page.body.dataset.lastChange;
-  for (const request of inFlight) setBusy(request, true);
+  for (const request of inFlight) markInFlight(request);
   announce(...notices().map(textOf).filter((text) => !knownNotices.has(text)));
   document.dispatchEvent(new CustomEvent("miniback:updated"));
 }

@@ -3,6 +3,29 @@
 const serverOpen = new Map(); // by id of <details>: whether the server last rendered it as open
 for (const details of all("details[id]")) serverOpen.set(details.id, details.open);
 
+// Open details are open again after going back or reloading. Their ids are in the history entry,
+// and the last row that was opened is in the URL.
+for (const id of history.state?.open ?? []) {
+  const details = document.getElementById(id);
+  if (details) details.open = true;
+}
+addEventListener("toggle", ({ target }) => {
+  if (!target.matches("main details[id]")) return;
+  const url = new URL(location.href);
+  const rows = all(".expandable > details[open]").map(({ parentElement }) => parentElement.id);
+  const isShown = rows.includes(url.searchParams.get("open"));
+  if (target.open && rows.includes(target.parentElement.id)) {
+    url.searchParams.set("open", target.parentElement.id);
+  } else if (!isShown && rows.length) {
+    url.searchParams.set("open", rows.at(-1));
+  } else if (!isShown && target.parentElement.matches(".expandable")) {
+    url.searchParams.delete("open");
+  }
+  if (!target.open && url.hash === `#${target.parentElement.id}`) url.hash = "";
+  history.replaceState({ open: all("main details[id][open]").map(({ id }) => id) }, "", url);
+  currentPath = location.pathname + location.search;
+}, true);
+
 async function parsePage(response) {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   // The parser treats the content of <noscript> as ordinary elements.
@@ -99,7 +122,7 @@ function replaceRegions(page, request, failed) {
     for (const role of ["form", "link", "submitter"]) {
       other[role] = findCounterpart(other[role]) ?? other[role];
     }
-    if (other !== request) setBusy(other, true);
+    if (other !== request) markInFlight(other);
   }
   // Open details stay open. The server can open details that it rendered as closed before, and
   // any details in the row that was clicked.

@@ -8,12 +8,36 @@ let currentPath = location.pathname + location.search;
 let isLeaving = false; // whether this script leaves the page, so the browser doesn't ask the user
 let navigationStart = 0; // time of the last `beforeunload`; leaving the page aborts requests
 
+// Shows or hides the bar at the top of the page.
+const setLoading = (isLoading) =>
+  document.documentElement.classList.toggle("loading", isLoading);
+
 function setBusy(request, isBusy) {
   const control = request.submitter ?? request.link;
   for (const name of ["aria-busy", "aria-disabled"]) {
     if (isBusy) control?.setAttribute(name, "true");
     else control?.removeAttribute(name);
   }
+  setLoading(inFlight.size > 0);
+}
+
+// Shows that a request is in flight. A status or a switch changes at once; `request.rollBack`
+// restores it.
+function markInFlight(request) {
+  setBusy(request, true);
+  const { submitter } = request;
+  const name = ["aria-pressed", "aria-checked"].find((state) => submitter?.hasAttribute(state));
+  if (!name) return;
+  const isSwitch = name === "aria-checked";
+  request.isOn ??= submitter.getAttribute(name) !== "true";
+  const states = (isSwitch ? [submitter] : all(`[${name}]`, submitter.parentElement))
+    .map((control) => [control, control.getAttribute(name)]);
+  for (const [control] of states) {
+    control.setAttribute(name, isSwitch ? request.isOn : control === submitter);
+  }
+  request.rollBack ??= () => {
+    for (const [control, state] of states) control.setAttribute(name, state);
+  };
 }
 
 // Shows the progress of a slow request, such as a test, in its button, and removes the old result.
@@ -38,6 +62,7 @@ function showProgress({ submitter }) {
 // Shows that a request failed, with a button to send it again. The rest of the page stays
 // unchanged.
 function showFailure(request, text) {
+  request.rollBack?.();
   document.getElementById("failure")?.remove();
   const element = (name, properties) => Object.assign(document.createElement(name), properties);
   const notice = element("div", { id: "failure", className: "notice bad has-action" });
@@ -70,6 +95,9 @@ function sendNatively({ method, url, body }) {
 
 async function sendRequest(request) {
   const endProgress = showProgress(request);
+  const slow = setTimeout(() => {
+    if (!request.submitter?.dataset.progress) announce("Loading…");
+  }, 1000);
   let fallback = () => sendNatively(request);
   try {
     const response = await fetch(request.url, {
@@ -93,7 +121,8 @@ async function sendRequest(request) {
     if (isPage) { // a GET of another URL adds a history entry
       const path = url.pathname + url.search;
       const addsEntry = request.method === "get" && !request.replace && path !== currentPath;
-      url.hash = request.url.hash;
+      // The link that closes an item has a fragment only for browsers without scripts.
+      if (request.link?.ariaExpanded !== "true") url.hash = request.url.hash;
       history[addsEntry ? "pushState" : "replaceState"](null, "", url);
       currentPath = path;
     }
@@ -108,6 +137,7 @@ async function sendRequest(request) {
     }
   } finally {
     endProgress();
+    clearTimeout(slow);
     inFlight.delete(request);
     setBusy(request, false);
   }
@@ -115,7 +145,7 @@ async function sendRequest(request) {
 
 function startRequest(request) {
   inFlight.add(request);
-  setBusy(request, true);
+  markInFlight(request);
   if (request.target) sendRequest(request); // a request for one region doesn't block others
   else queue = queue.then(() => sendRequest(request));
 }
@@ -158,6 +188,11 @@ addEventListener("click", (event) => {
 
 addEventListener("change", ({ target }) => {
   if (target.matches("[data-autosave], select[data-autosubmit]")) target.form.requestSubmit();
+  if (target.matches("[data-shows]")) { // "Show password"
+    for (const id of target.dataset.shows.split(" ")) {
+      document.getElementById(id).type = target.checked ? "text" : "password";
+    }
+  }
 });
 
 addEventListener("popstate", () => {
@@ -167,9 +202,12 @@ addEventListener("popstate", () => {
 // A page from the back/forward cache may be outdated.
 addEventListener("pageshow", (event) => {
   isLeaving = false;
+  setLoading(false);
   if (event.persisted && !hasUnsavedInput()) location.reload();
 });
 addEventListener("beforeunload", (event) => {
   navigationStart = Date.now();
-  if (!isLeaving && hasUnsavedInput()) event.preventDefault(); // the browser asks the user
+  if (!isLeaving && hasUnsavedInput()) return event.preventDefault(); // the browser asks the user
+  setLoading(true);
+  setTimeout(() => setLoading(inFlight.size > 0), 5000); // a download doesn't leave the page
 });

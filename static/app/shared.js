@@ -38,4 +38,5 @@ function isDirty(field) {
 const hasUnsavedInput = () => all("form[method=post][data-enhance]").some((form) =>
   "unsaved" in form.dataset || [...form.elements].some((field) =>
     field.matches("input:not([data-autosave], #select-all, .item-select input), textarea, select")
-    && field.type !== "password" && isDirty(field)));
+    && !field.matches("[type=password], [autocomplete$=password], [data-shows]")
+    && isDirty(field)));

@@ -21,20 +21,22 @@ setInterval(() => {
   }
 }, 1000);
 
+// Shows times in the browser's time zone and format. The title contains the time in UTC.
 const formatter = (options) =>
-  new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...options });
+  new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", ...options });
 const day = { day: "numeric", month: "short" };
 const second = { second: "2-digit" };
 const timeOnly = formatter(), timeWithSeconds = formatter(second), dayAndTime = formatter(day);
-const exact = formatter({ ...day, ...second, year: "numeric", timeZoneName: "short" });
+const exact = formatter({ ...day, ...second, year: "numeric" });
 function localizeTimes() {
   for (const time of all("time[datetime]")) {
+    const { clock, relative, until } = time.dataset;
+    if (relative !== undefined || until !== undefined) continue;
+    time.title ||= time.textContent;
     const at = new Date(time.dateTime);
-    if (time.title) time.title = exact.format(at);
-    if (!("clock" in time.dataset)) continue;
     const isToday = at.toDateString() === new Date().toDateString();
-    const { clock } = time.dataset; // "seconds", "day", or empty
-    const format = clock === "seconds" ? timeWithSeconds : isToday ? timeOnly : dayAndTime;
+    const format = clock === undefined ? exact
+      : clock === "seconds" ? timeWithSeconds : isToday ? timeOnly : dayAndTime;
     time.textContent = (clock === "day" && isToday ? "today, " : "") + format.format(at);
   }
 }

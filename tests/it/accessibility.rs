@@ -1,6 +1,7 @@
 //! Checks that every page meets WCAG 2.2 AA, as far as axe-core can tell, and fits the window.
-//! Covers the main states of each page, in light and dark mode, at desktop and phone width. The
-//! pages come from the program's own route tables, so a new page is checked as soon as it exists.
+//! Covers the main states of each page, in light and dark mode, at desktop and phone width, and
+//! checks the sizes of their text. The pages come from the program's own route tables, so a new
+//! page is checked as soon as it exists.
 
 pub mod sample_data;
 
@@ -206,6 +207,7 @@ fn the_checker_finds_problems_in_all_schemes_sizes_and_shadow_roots() {
         ("dark, 360", " px too wide"),
         ("dark, 360", "color-contrast"),
         ("dark, 360", "image-alt"),
+        ("320", " px too wide"),
     ];
     assert_eq!(found, expected);
 }

@@ -63,7 +63,7 @@ fn a_user_cannot_end_the_session_of_another_user() {
 }
 
 #[test]
-fn changing_the_password_requires_the_old_one_and_ends_other_sessions() {
+fn a_new_password_requires_the_old_password_and_ends_other_sessions() {
     let app = App::start();
     let (mut current, mut other) = (app.signed_in(), app.signed_in());
     let form = current.get(ACCOUNT).form_with("Change password");

@@ -130,7 +130,7 @@ fn failed_tests_and_working_webhooks_cause_no_alert() {
     }
     receiver.set_script(|_| Reply::status(200));
     create_feedback_and_wait(&api, &webhook, 11, "delivered");
-    // Ten failures cause an alert. An alert that was sent earlier would arrive first.
+    // Ten failures cause an alert. An earlier alert would be first in the list of received alerts.
     receiver.set_script(|_| Reply::status(500));
     create_feedback_and_wait(&api, &webhook, 10, "failed");
     assert_eq!(event_types(&alerts.wait_for(1)), ["webhook.failing"]);

@@ -1,5 +1,5 @@
-//! Checks the rules for source files: module dependencies, the files that may contain SQL, HTML, or
-//! outbound HTTP, sizes, line widths, names, and the map in `docs/architecture.md`.
+//! Checks the dependencies, sizes, and names of source files, and which files contain SQL, HTML, or
+//! outbound requests. Compares the map in `docs/architecture.md` with the source tree.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -188,7 +188,8 @@ fn rejects_the_files_of_another_data_directory() {
     for name in files {
         assert_rejected(&dir, name);
     }
-    // SQLite's files next to the target of a symbolic link are rejected too.
+    // If the database is behind a symbolic link, the files next to the link's target are rejected
+    // too.
     let moved = data.path().join("moved.sqlite");
     fs::rename(dir.join("miniback.db"), &moved).unwrap();
     symlink(&moved, dir.join("miniback.db")).unwrap();
@@ -220,7 +221,7 @@ fn rejects_companion_files_but_not_files_with_similar_names() {
         let line = backup_error(&app, &path(name));
         assert!(line.contains("choose a new name"), "{line}");
     }
-    fs::write(path("existing"), "a plain file").unwrap();
+    fs::write(path("existing"), "a regular file").unwrap();
     for name in [
         "existing",
         "existing",

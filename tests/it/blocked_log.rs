@@ -44,7 +44,8 @@ impl Server {
         }
     }
 
-    /// Sends requests that cause more log lines than a pipe and the program's log queue can hold.
+    /// Sends requests that cause more log lines than a pipe and the program's log queue together
+    /// can hold.
     fn fill_the_log(&self) {
         let mut connection = RawConnection::open_to_port(self.port);
         for _ in 0..4_000 {

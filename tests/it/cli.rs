@@ -34,8 +34,8 @@ fn an_invalid_option_value_exits_with_2_and_one_line() {
         let line = serve_error(&[&format!("{option}={value}")], &[]);
         assert!(line.contains(option), "{option}={value}: {line}");
     }
-    // `serve_error` sets `--listen` too, so the error may be the invalid value or the repeated
-    // option. The line contains the option in either case.
+    // `serve_error` sets `--listen` too, so the error can be about the invalid value or about the
+    // repeated option. The line contains the option in either case.
     let line = serve_error(&["--listen", "nonsense"], &[]);
     assert!(line.contains("--listen"), "{line}");
 }

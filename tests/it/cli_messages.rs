@@ -22,7 +22,7 @@ fn error_line(args: &[&str], env: &[(&str, &str)], code: i32) -> String {
 }
 
 fn text(path: &Path) -> &str {
-    path.to_str().expect("a UTF-8 path")
+    path.to_str().expect("read the path as UTF-8")
 }
 
 #[test]
@@ -63,18 +63,18 @@ fn the_error_for_a_port_in_use_contains_the_port() {
     let listen = address.to_string();
     let args = ["serve", "--listen", &listen, "--data-dir", text(&dir)];
     let line = error_line(&args, &[], 1);
-    assert!(line.contains("the address is already in use"), "{line}");
+    assert!(line.contains("the port is already in use"), "{line}");
     let port = address.port().to_string();
     let line = error_line(
         &["listen", "--port", &port, "--secret", "sixteen-characters"],
         &[],
         1,
     );
-    assert!(line.contains("the address is already in use"), "{line}");
+    assert!(line.contains("the port is already in use"), "{line}");
 }
 
 #[test]
-fn a_typo_gets_a_tip_within_one_line() {
+fn a_typo_causes_a_one_line_error_with_a_suggestion() {
     for (args, tip) in [
         (["serve", "--lsten=127.0.0.1:1"], "'--listen'"),
         (["user", "lst"], "'list'"),

@@ -210,7 +210,7 @@ fn a_stopping_server_announces_the_end_and_closes_idle_connections() {
 }
 
 #[test]
-fn a_new_connection_replaces_the_longest_idle_one_if_files_run_out() {
+fn a_new_connection_replaces_the_longest_idle_connection_if_files_run_out() {
     // With this limit, half of the open files are available to connections.
     let app = App::builder().open_file_limits("128:128").start();
     let mut connections: Vec<_> = (0..150)

@@ -1,11 +1,12 @@
-//! Cookies and origins that don't fit Miniback's assumptions about its public URL.
+//! Session cookies, and sign-ins and forms that fail because of missing cookies or a wrong public
+//! URL.
 
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::pages::{Page, Visitor, same_origin_headers};
 
 const BASE_URL: &str = "https://feedback.example";
 
-/// Removes the cookies that a browser doesn't return over plain HTTP.
+/// Removes the `Secure` cookies that a page has set. A browser doesn't send them over plain HTTP.
 fn drop_secure_cookies(visitor: &mut Visitor, page: &Page) {
     for cookie in page.response.all_headers("set-cookie") {
         if cookie.to_ascii_lowercase().contains("; secure") {
@@ -24,7 +25,7 @@ fn sign_in_at(visitor: &mut Visitor, origin: &str) -> Page {
 }
 
 #[test]
-fn explains_why_a_sign_in_over_http_is_not_complete() {
+fn explains_why_a_sign_in_over_http_failed() {
     let app = App::builder().option("--base-url", BASE_URL).start();
     for _ in 0..2 {
         let mut visitor = app.visitor();
@@ -48,7 +49,7 @@ fn explains_why_a_sign_in_over_http_is_not_complete() {
 }
 
 #[test]
-fn explains_why_a_sign_in_without_cookies_is_not_complete() {
+fn explains_why_a_sign_in_without_cookies_failed() {
     let app = App::start();
     let mut visitor = app.visitor();
     let page = sign_in_at(&mut visitor, &app.url);
@@ -62,7 +63,7 @@ fn explains_why_a_sign_in_without_cookies_is_not_complete() {
 }
 
 #[test]
-fn a_complete_sign_in_shows_no_explanation() {
+fn a_successful_sign_in_shows_no_explanation() {
     let app = App::start();
     let mut ada = app.signed_in();
     ada.get("/feedback").expect(200);

@@ -162,7 +162,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn new_files_get_the_owner_of_the_directory() {
+fn new_files_have_the_owner_of_the_directory() {
     if !is_root() {
         return;
     }

@@ -10,7 +10,7 @@ use crate::support::receiver::Receiver;
 const NEWER_COUNT: u32 = 2_100;
 
 #[test]
-fn lists_pending_deliveries_older_than_2100_finished_ones() {
+fn lists_pending_deliveries_older_than_2100_finished_deliveries() {
     let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();

@@ -69,7 +69,7 @@ fn lists_deliveries_and_shows_their_request_and_response() {
 }
 
 #[test]
-fn redelivers_one_delivery_and_then_all_failed_ones() {
+fn redelivers_one_delivery_and_then_all_failed_deliveries() {
     let app = App::without_retries();
     let receiver = Receiver::queue(vec![
         Reply::status(500),

@@ -156,7 +156,7 @@ fn signs_in_receives_feedback_verifies_webhooks_and_cleans_up() {
 }
 
 #[test]
-fn the_receiver_and_the_site_answer_only_their_own_host() {
+fn the_receiver_and_the_site_reject_requests_for_other_hosts() {
     let mut demo = Demo::start(&[]);
     for url in [&demo.receiver_url, &demo.site_url] {
         for path in ["/", "/received.json", "/webhooks/miniback"] {

@@ -60,7 +60,7 @@ fn retention_deletes_deliveries_and_shrinks_the_database() {
     let pages = pragma(&database, "page_count");
     let id = text(&api.deliveries(&webhook)[0], "id").to_owned();
 
-    // Deliveries are deleted within a minute after the retention of one hour.
+    // Deliveries are deleted within a minute after the retention period of one hour.
     app.advance(Duration::from_secs(3_660));
     wait_until("the deliveries are deleted", || {
         api.deliveries(&webhook).is_empty().then_some(())

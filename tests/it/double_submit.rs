@@ -58,7 +58,7 @@ fn simultaneous_submissions_create_one_project_and_redirect_to_it() {
 }
 
 #[test]
-fn the_same_form_with_another_text_is_another_submission() {
+fn the_same_form_with_different_text_is_another_submission() {
     let app = App::start();
     let mut visitor = app.signed_in();
     for (path, button, field) in [

@@ -167,7 +167,7 @@ fn a_conflict_shows_both_values_and_a_second_press_saves() {
 }
 
 #[test]
-fn a_conflict_of_hidden_header_values_is_detected() {
+fn a_conflict_between_hidden_header_values_is_detected() {
     let mut fixture = Fixture::new();
     let mine = fixture
         .webhook_form()

@@ -25,7 +25,7 @@ const ADMIN_PATHS: [&str; 7] = [
     "metrics",
 ];
 
-/// Routes that end the caller's session. The test doesn't request them as callers with permission.
+/// Routes that end the caller's session. The test doesn't request them as a caller with permission.
 const ROUTES_THAT_END_SESSIONS: [&str; 2] = ["/logout", "/settings/account/sign-out-everywhere"];
 
 /// The ids of existing items, for the parameters in paths.
@@ -145,7 +145,8 @@ fn api_callers(app: &App) -> Vec<Caller> {
 }
 
 /// Requests a route as each caller, and checks that the route is open only to callers with
-/// permission. Skips allowed requests that change data. Returns the number of requests.
+/// permission. Skips allowed requests that change data or end a session. Returns the number of
+/// requests.
 fn check_route(
     app: &App,
     ids: &Ids,
@@ -163,7 +164,7 @@ fn check_route(
         for method in &methods {
             let reads = matches!(*method, "GET" | "HEAD");
             let is_allowed = caller.permissions.contains(&route.permission);
-            // Don't send allowed requests that change something.
+            // Don't send allowed requests that change data or end a session.
             if is_allowed && (!reads || ROUTES_THAT_END_SESSIONS.contains(&path.as_str())) {
                 continue;
             }

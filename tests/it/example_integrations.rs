@@ -169,7 +169,8 @@ fn the_database_stores_each_item_once_with_its_latest_status() {
         )]
     };
     assert_eq!(rows(), expected_rows("RESOLVED"));
-    // An old event that arrives last must not change the status, even with an unknown delivery id.
+    // An old event that arrives last must not change the status, even if its delivery id is
+    // unknown.
     database.execute("DELETE FROM delivery", []).unwrap();
     integration.redeliver(&integration.api.delivery(text(&created, "id")));
     assert_eq!(rows(), expected_rows("RESOLVED"));

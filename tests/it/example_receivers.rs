@@ -286,7 +286,7 @@ fn assert_rejects_forgeries(receiver: &ExampleReceiver) {
         let status = forged.send(receiver, "", &[("webhook-timestamp", timestamp)]);
         assert_rejected(status, &format!("the timestamp {timestamp:?}"));
     }
-    // Receivers ignore repeated ids, so a replay with another id must not be accepted.
+    // Receivers ignore repeated ids, so a replay with another id must be rejected.
     let new_id = [
         ("X-Miniback-Delivery", "dlv_renamed"),
         ("webhook-id", "dlv_renamed"),

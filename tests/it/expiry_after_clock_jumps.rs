@@ -137,7 +137,7 @@ fn nothing_is_deleted_until_the_clock_has_run_for_an_hour() {
         jump.perform(&mut app);
         for _ in 0..10 {
             app.advance(duration(60 * SECOND));
-            // Retention runs every 50 s. Its jobs have run when these commits return.
+            // Retention runs every 50 s. Its jobs have run when these calls return.
             (0..5).for_each(|_| app.wait_for_commit());
         }
         for path in [&feedback, &delivery] {
@@ -155,7 +155,7 @@ fn nothing_is_deleted_until_the_clock_has_run_for_an_hour() {
 }
 
 #[test]
-fn rows_created_while_the_clock_was_behind_are_kept_for_their_time() {
+fn rows_created_while_the_clock_was_behind_are_kept_for_the_retention() {
     let mut app = InProcess::start(&["--feedback-retention", "10d"]);
     // Commands create rows with the real time in their ids. Ids ascend, so start at a later time.
     app.set_clock(Timestamp::parse("2100-01-01T00:00:00Z").unwrap());

@@ -22,7 +22,9 @@ const COLUMNS: [&str; 8] = [
 ];
 
 fn parse_rows(text: &str) -> Vec<csv::StringRecord> {
-    let text = text.strip_prefix('\u{feff}').expect("no byte order mark");
+    let text = text
+        .strip_prefix('\u{feff}')
+        .expect("find a byte order mark");
     let lines = text.lines().filter(|line| line.starts_with("\"fb_"));
     assert!(
         lines.clone().all(|line| line.contains("\",\"")),
@@ -179,7 +181,7 @@ fn unread_export(app: &App, visitor: &Visitor) -> TcpStream {
         "GET /feedback/export.csv HTTP/1.1\r\nHost: x\r\nCookie: miniback_session={session}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).unwrap();
-    stream.peek(&mut [0]).expect("the export starts");
+    stream.peek(&mut [0]).expect("wait until the export starts");
     stream
 }
 
@@ -199,7 +201,7 @@ fn a_session_can_run_two_exports_at_a_time() {
         let page = ada.get("/feedback/export.json");
         (page.response.status != 200).then_some(page)
     })
-    .expect("more than two exports run");
+    .expect("wait until the third export is rejected");
     assert_eq!(rejected.response.status, 503);
     assert!(rejected.response.header("retry-after").is_some());
     assert!(rejected.text().contains("Other exports are still running"));
@@ -211,5 +213,5 @@ fn a_session_can_run_two_exports_at_a_time() {
         (page.response.status == 200)
             .then(|| assert_eq!(parse_rows(&page.response.text).len(), 300))
     })
-    .expect("no export can start");
+    .expect("start another export");
 }

@@ -28,8 +28,8 @@ fn status(api: &Api, feedback: &Value) -> String {
     text(&api.get(&path).expect(200).json(), "status").to_owned()
 }
 
-/// Returns the status changes that were delivered to a webhook, as pairs of previous and new
-/// status, oldest first.
+/// Waits until all status changes are delivered to a webhook. Returns them as pairs of previous and
+/// new status, oldest first.
 fn delivered_changes(api: &Api, webhook: &Value) -> Vec<(String, String)> {
     let mut changes = Vec::new();
     for delivery in api.deliveries(webhook).iter().rev() {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use crate::support::source_files::{files_in, repo_root};
 use targets::{TARGETS, Target};
 
-/// The maximum size of the whole corpus.
+/// The maximum size of the whole corpus, in bytes.
 const CORPUS_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Returns the names of the entries of a directory, without `suffix`.

@@ -23,13 +23,13 @@ const SKIPPED_ROUTES: [&str; 8] = [
     "/settings/notifications/{id}/secret",
 ];
 
-/// Actions of forms that no sample page shows and that have no text.
+/// Actions of forms that no sample page shows. These forms have no text, except the setup form.
 const FORMS_WITHOUT_TEXT: [&str; 5] = [
     "/feedback/undo",
     "/settings/notifications/{id}/switch-now",
     "/settings/privacy/erase",
     "/settings/privacy/export",
-    // The setup form has text. `setup_keeps_the_email` covers it.
+    // `setup_keeps_the_email` covers this form.
     "/setup",
 ];
 
@@ -187,7 +187,7 @@ fn a_second_press_after_signing_in_sends_the_form_once() {
     assert_eq!(form.value("Name"), "Shop & Co");
     ada.submit(&form.press("Create")).expect(303);
     assert_eq!(projects()[0]["name"], "Shop & Co");
-    // The form doesn't contain the text again.
+    // A newly opened form doesn't contain the text.
     let page = ada.get("/settings/projects?add");
     assert_eq!(page.form_with("Create").value("Name"), "");
 }

@@ -1,5 +1,5 @@
-//! Every kind of invalid input gets a 4xx response that identifies the field, and changes nothing.
-//! There is never a 5xx response.
+//! Every kind of invalid input is rejected with a 4xx response that identifies the field. Rejected
+//! input changes nothing, and no input causes a 5xx response.
 
 use base64::Engine;
 use serde_json::{Value, json};

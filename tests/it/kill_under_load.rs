@@ -25,7 +25,7 @@ fn builder() -> AppBuilder {
 }
 
 /// Returns the project that a request sends feedback to. Most feedback goes to "shop", which has
-/// only one webhook, so that the slower endpoints of "desk" can keep up with thousands of events.
+/// only one webhook. So the slower endpoints of "desk" can keep up.
 fn project(number: usize) -> &'static str {
     if number.is_multiple_of(12) {
         "desk"
@@ -115,7 +115,11 @@ fn fifty_kills_under_load_lose_no_acknowledged_event() {
                     .is_none_or(|project| change.project == project)
             };
             lost += missing_changes(&received, acknowledged.iter().filter(subscribed)).len();
-            assert_eq!(altered_delivery(&received), None, "a delivery changed");
+            assert_eq!(
+                altered_delivery(&received),
+                None,
+                "requests of a delivery differ"
+            );
             // Attempts that were in flight at a kill are repeated, but recorded only once.
             let recorded: usize = deliveries.iter().map(|d| attempts(d).len()).sum();
             duplicates += received.len() - recorded;

@@ -69,7 +69,7 @@ fn statuses(delivery: &Value) -> Vec<Value> {
 }
 
 #[test]
-fn prints_valid_deliveries_and_the_reason_for_invalid_ones() {
+fn prints_valid_deliveries_and_explains_invalid_deliveries() {
     let app = App::without_retries();
     let mut listen = Listen::start(&[], &[("MINIBACK_SECRET", SECRET)]);
     let api = app.api();

@@ -65,7 +65,7 @@ fn logs_security_events_at_every_level() {
 fn raises_the_limit_of_open_files() {
     let app = App::builder().open_file_limits("300:2000").start();
     let limits = app.log.find(|line| line["open_files"] != Value::Null);
-    let limits = limits.expect("a line with the limits");
+    let limits = limits.expect("find the line with the limits");
     assert_eq!(limits["open_files"], 2000);
     assert_eq!(limits["connections"], 2000 - 256);
     let raised = std::fs::read_to_string(format!("/proc/{}/limits", app.pid())).unwrap();

@@ -1,6 +1,6 @@
-//! Black-box tests. Most tests start the real executable with its own data directory, and use it
-//! like a user, a client program, or an endpoint. Each file covers one feature or behavior. The
-//! test harness is in `support`. `tests/README.md` describes how to write a test.
+//! Black-box tests. Most tests start the real executable with its own data directory, and act as a
+//! user, a client program, or an endpoint. Each file covers one feature or behavior. The test
+//! harness is in `support`. `tests/README.md` describes how to write a test.
 
 #![expect(
     clippy::unwrap_used,
@@ -83,6 +83,7 @@ mod replaced_database;
 mod request_headers;
 mod response_framing;
 mod response_syntax;
+mod responsiveness_in_browser;
 mod retries;
 mod retry_after;
 mod retry_and_cancel;
@@ -99,6 +100,7 @@ mod sign_in_memory;
 mod signature_check;
 mod slow_first_address;
 mod startup_checks;
+mod static_files;
 mod storage_errors;
 mod subscriptions;
 mod support;

@@ -219,7 +219,7 @@ fn a_throttled_sign_in_works_again_after_a_minute() {
 }
 
 #[test]
-fn retention_deletes_finished_deliveries_but_never_pending_ones() {
+fn retention_deletes_finished_but_never_pending_deliveries() {
     let (app, up, down) = (
         InProcess::start(&["--retention", "2d", "--retry-delays", "1000d"]),
         Receiver::ok(),

@@ -55,7 +55,7 @@ fn check_explains_failed_lookups_and_missing_routes() {
         .start();
     let api = app.api();
     let refused = format!("http://{}/", closed_socket_address());
-    // Each URL with text that its explanation must contain.
+    // URLs, each with text that its explanation must contain.
     let cases = [
         (
             "https://missing.example/",

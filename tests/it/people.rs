@@ -44,7 +44,7 @@ pub fn reset_link(admin: &mut Visitor, email: &str) -> String {
     path_of(&page.field_value("Password reset link"))
 }
 
-/// Starts a removal and returns the form that confirms it.
+/// Presses "Remove" for a user and returns the form that confirms the removal.
 #[track_caller]
 fn request_removal(admin: &mut Visitor, email: &str) -> FilledForm {
     let request = admin.get(PEOPLE).form_in(email, "Remove").press("Remove");

@@ -36,7 +36,8 @@ const CLIENTS: usize = 6;
 const RESTART_CHANGES: usize = 20;
 const FIRST_START_CHANGES: usize = 220;
 const CREATION_CHANGES: usize = 20;
-/// A few more changes than a backup makes, so that some backups finish before the power fails.
+/// The upper limit for the number of changes before a power cut during a backup. It exceeds the
+/// number of changes of a backup, so some backups finish.
 const BACKUP_CHANGES: usize = 150;
 /// The files that contain acknowledged changes.
 const DATABASE_FILES: [&str; 2] = ["miniback.db", "miniback.db-wal"];
@@ -44,11 +45,11 @@ const DATABASE_FILES: [&str; 2] = ["miniback.db", "miniback.db-wal"];
 /// The totals of all installations in a test.
 #[derive(Debug, Default)]
 struct Totals {
-    /// Power cuts that dropped unsynced bytes of the database.
+    /// The number of power cuts that dropped unsynced bytes of the database.
     cuts: usize,
-    /// Power cuts that dropped no bytes of the database.
+    /// The number of power cuts that dropped no bytes of the database.
     harmless_cuts: usize,
-    /// Power cuts between a start and the first request.
+    /// The number of power cuts between a start and the first request.
     cuts_during_start: usize,
     dropped_bytes: [usize; DATABASE_FILES.len()],
     dropped_entries: usize,
@@ -174,13 +175,13 @@ fn cut_power_of_one_installation(
     }
     totals.acknowledged += acknowledged.len();
     let (status, _) = app.sigterm_and_wait();
-    assert_eq!(status.code(), Some(0), "serve failed to stop");
+    assert_eq!(status.code(), Some(0), "serve didn't exit with 0");
     fs.unmount();
     Ok(())
 }
 
 /// Checks the disk after a power cut and restarts the program. Sometimes cuts the power again
-/// during the start; then repeats both steps.
+/// during the start, and then repeats both steps.
 fn restart(
     mut fs: PowerCutFs,
     rng: &mut Rng,
@@ -293,7 +294,7 @@ fn a_power_cut_during_the_first_start_does_not_prevent_the_next() {
 }
 
 #[test]
-fn a_power_cut_leaves_the_last_finished_backup() {
+fn a_power_cut_preserves_the_last_finished_backup() {
     let seed = seed();
     let mut rng = Rng::with_seed(seed);
     for _ in 0..10 {

@@ -75,7 +75,7 @@ fn exports_all_data_for_an_email() {
     let receiver = Receiver::script(|_| Reply::body(500, "a response with personal data"));
     let api = app.api();
     api.create_project("Shop");
-    // The page lists 50 items, and the export reads 50 at a time.
+    // The page lists at most 50 items, and the export reads 50 items at a time.
     for number in 0..60 {
         send(&api, &format!("Message {number}"), SAM);
     }

@@ -144,7 +144,7 @@ fn a_form_token_is_valid_from_2_seconds_to_30_days() {
 }
 
 #[test]
-fn a_full_project_uses_up_no_limit_of_the_visitor_and_honors_retry_after() {
+fn requests_over_the_project_limit_do_not_use_the_ip_address_limit() {
     let (app, _) = app_with_projects(&["--limit-address", "3/1m", "--limit-project", "4/1m"]);
     for stranger in 1..=6 {
         send(&app, &format!("198.51.100.{stranger}"));
@@ -157,7 +157,7 @@ fn a_full_project_uses_up_no_limit_of_the_visitor_and_honors_retry_after() {
     }
     for _ in 0..wait {
         app.advance(Duration::from_secs(1));
-        // Strangers use the project's limit again as soon as it is partly refilled.
+        // Strangers use up the project's limit again as soon as it is partly refilled.
         for stranger in 1..=6 {
             send(&app, &format!("198.51.100.{stranger}"));
         }

@@ -60,7 +60,7 @@ fn assert_writes_are_rejected(app: &App, change: &str) {
     assert!(message.contains("miniback.db"), "{change}: {message}");
 }
 
-/// Checks that `miniback check` fails and reports the process of the running server.
+/// Checks that `miniback check` fails and reports the process id of the running server.
 #[track_caller]
 fn assert_check_fails(app: &App, change: &str) {
     let check = app.run(&["check"], "");
@@ -146,7 +146,8 @@ fn rejects_writes_after_a_file_of_the_database_is_replaced() {
         apply(&app.dir, &app.dir.with_file_name("copy.db"));
         assert_writes_are_rejected(&app, change);
         if !change.contains("directory") {
-            // No server holds the lock of a copied directory.
+            // If the directory is a copy, no server holds its lock, so `check` can't find the
+            // running server.
             assert_check_fails(&app, change);
         }
         if change.contains("in place") || change.contains("cut off") {

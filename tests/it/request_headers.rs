@@ -43,7 +43,7 @@ fn sends_only_the_documented_headers_with_exact_capitalization() {
         let found = request.headers.iter().filter(|(n, _)| n == name).count();
         assert_eq!(
             found, 1,
-            "expected one {name} with this capitalization: {:#?}",
+            "expected one {name} header with this capitalization: {:#?}",
             request.headers
         );
     }

@@ -60,7 +60,7 @@ fn is_endless(method: &str, path: &str) -> bool {
 }
 
 #[test]
-fn http_1_0_clients_get_no_chunks_from_any_route() {
+fn http_1_0_clients_receive_no_chunks_from_any_route() {
     let (app, cookie) = app_with_feedback();
     let requests = requests();
     assert!(requests.len() > 100, "{} requests", requests.len());
@@ -86,7 +86,7 @@ fn http_1_0_clients_get_no_chunks_from_any_route() {
 }
 
 #[test]
-fn http_1_0_and_1_1_clients_get_the_same_exports() {
+fn http_1_0_and_1_1_clients_receive_the_same_exports() {
     let (app, cookie) = app_with_feedback();
     let export_form = "query=&contentType=json";
     let post = |version: &str| {
@@ -114,7 +114,7 @@ fn http_1_0_and_1_1_clients_get_the_same_exports() {
 }
 
 #[test]
-fn http_1_1_connections_stay_open_after_any_route() {
+fn http_1_1_connections_stay_open_after_every_route() {
     let (app, cookie) = app_with_feedback();
     let mut connection = RawConnection::open(&app);
     for (method, path) in requests() {
@@ -157,8 +157,8 @@ fn the_connection_ends_after_a_request_for_another_protocol() {
     }
 }
 
-/// Sends a `POST` that is rejected. If the response keeps the connection open, sends another
-/// request on it.
+/// Sends a `POST` that must be rejected, and returns the response. Checks that the connection ends
+/// if the response announces the end, and otherwise works for another request.
 #[track_caller]
 fn rejected_post(app: &App, head: &str, body: &str) -> RawResponse {
     let mut connection = RawConnection::open(app);
@@ -252,7 +252,7 @@ fn the_response_to_an_incomplete_body_has_connection_close() {
 }
 
 #[test]
-fn requests_sent_in_one_write_get_their_responses_in_order() {
+fn responses_to_requests_sent_in_one_write_are_in_order() {
     let app = App::start();
     let health = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     let post = "POST /nope HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";

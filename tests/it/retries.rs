@@ -1,4 +1,4 @@
-//! Retries: when they happen, how many there are, and that they repeat the same request.
+//! Retries: their times, their number, and their body, which is always the same.
 //!
 //! Times are read from the delivery log. Tests only check that attempts aren't early, because a
 //! busy machine can make them late.

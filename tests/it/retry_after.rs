@@ -17,7 +17,8 @@ fn app_with_delays(delays: &str) -> App {
     App::builder().option("--retry-delays", delays).start()
 }
 
-/// Creates feedback and waits until its first attempt has failed. Returns the delivery.
+/// Creates a project and feedback, and waits until the delivery's first attempt has failed. Returns
+/// the delivery.
 fn fail_once(api: &Api, webhook: &Value) -> Value {
     api.create_project("Shop");
     api.create_feedback("shop", "Hello");

@@ -41,7 +41,7 @@ fn fail_once(api: &Api, receiver: &Receiver) -> (Value, String) {
 }
 
 #[test]
-fn a_retry_makes_the_next_attempt_now() {
+fn a_retry_starts_the_next_attempt_immediately() {
     let app = app_with_one_hour_retries();
     let receiver = Receiver::queue(vec![Reply::status(500), Reply::status(500)]);
     let api = app.api();

@@ -79,7 +79,7 @@ fn a_query_has_at_most_200_characters_and_16_different_words() {
 }
 
 #[test]
-fn highlights_stay_small_in_a_repetitive_text() {
+fn highlights_stay_small_in_repetitive_text() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");

@@ -29,7 +29,8 @@ fn post(app: &App, visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) {
     assert!(page.response.status < 400, "{:?}", page.response);
 }
 
-/// Returns the id of the user whose "People" entry contains `email`.
+/// Returns the id of the user whose "People" entry contains `email`. Checks that no log line has
+/// this email in an `email` field.
 fn user_id(app: &App, visitor: &mut Visitor, email: &str) -> String {
     let page = visitor.get("/settings/people").expect(200).response.text;
     let start = page

@@ -43,12 +43,12 @@ const EXPECTED_IN_LOG: [&str; 5] = [
 const SENSITIVE_PATH: &str = "/PATH-5f1c/hook?key=QUERY-5f1c#FRAGMENT-5f1c";
 
 #[test]
-fn no_sensitive_data_in_a_json_log_at_level_trace() {
+fn a_json_log_at_level_trace_contains_no_sensitive_data() {
     check_all_output(App::builder().env("MINIBACK_LOG", "trace"));
 }
 
 #[test]
-fn no_sensitive_data_in_a_text_log_at_level_debug() {
+fn a_text_log_at_level_debug_contains_no_sensitive_data() {
     check_all_output(App::builder().text_log().env("MINIBACK_LOG", "debug"));
 }
 
@@ -91,7 +91,7 @@ fn check_all_output(builder: AppBuilder) {
     for word in EXPECTED_IN_LOG {
         assert!(log.contains(word), "{word} isn't in the log: {log}");
     }
-    // These two errors deliberately quote the endpoint's response, to help people fix it.
+    // These two errors deliberately quote the endpoint's response, to help people fix the endpoint.
     let quoting = ["redirects (302)", "Invalid HTTP response"];
     errors.retain(|error| {
         let text = error.as_str().unwrap_or_default();
@@ -242,8 +242,8 @@ fn send_invalid_requests(app: &App, api: &Api) -> Vec<Response> {
     responses
 }
 
-/// Waits until each webhook has a failed attempt. Returns the error of a test event, followed by
-/// the errors of the attempts.
+/// Tests a URL and waits until each webhook has a failed attempt. Returns the error of the test,
+/// followed by the errors of the attempts.
 fn attempt_errors(api: &Api, url: &str) -> Vec<Value> {
     let test = api.post(
         "/api/v1/webhooks/test",
@@ -264,7 +264,8 @@ fn attempt_errors(api: &Api, url: &str) -> Vec<Value> {
     errors
 }
 
-/// Makes writes fail as on a full disk, then waits until they work again.
+/// Makes writes fail as on a full disk, then waits until they work again. Appends the responses
+/// during the failure to `responses`.
 fn fill_disk(app: &App, api: &Api, responses: &mut Vec<Response>) {
     app.limit_file_size(Some(4_096));
     let full = api.post("/api/v1/feedback", feedback());

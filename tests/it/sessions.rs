@@ -307,7 +307,7 @@ fn members_cannot_use_admin_pages_and_forms() {
         bob.get(path).expect(403);
     }
     for form in pages.iter().flat_map(Page::forms) {
-        // Members can use these two forms. All other forms are for admins only.
+        // Members can use these two forms. All other forms on these pages are for admins only.
         if form.has_button("Sign out") || form.has_button("Search") {
             continue;
         }

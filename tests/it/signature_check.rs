@@ -221,7 +221,7 @@ fn unreadable_input_stays_in_the_form_with_the_reason() {
 }
 
 #[test]
-fn detects_a_delivery_of_another_webhook_and_accepts_long_ones() {
+fn detects_deliveries_of_other_webhooks_and_accepts_long_deliveries() {
     let mut fixture = fixture();
     let (headers, receiver) = (fixture.headers(), Receiver::ok());
     let other = fixture.api.create_webhook(&receiver.url("/other"));

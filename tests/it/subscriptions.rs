@@ -1,4 +1,5 @@
-//! Selecting the webhooks that receive an event: by topic, by project, and only if enabled.
+//! Selection of the webhooks that receive an event: by topic and by project. Disabled webhooks
+//! receive no events.
 //!
 //! Deliveries are stored before the request that caused them is acknowledged. So the delivery log
 //! is complete right after the response, and tests don't have to wait to see that nothing is sent.
@@ -197,7 +198,7 @@ fn pages_create_the_same_event_as_the_api() {
 }
 
 #[test]
-fn two_webhooks_with_the_same_url_get_separate_deliveries() {
+fn two_webhooks_with_the_same_url_receive_separate_deliveries() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_webhook(&receiver.url("/"));

@@ -1,5 +1,5 @@
-//! Miniback rejects text in an encoding other than UTF-8. A rejected form is shown again with the
-//! text that is valid.
+//! Miniback rejects text in an encoding other than UTF-8. A rejected form is shown again with all
+//! text that is valid UTF-8.
 
 use serde_json::json;
 
@@ -47,7 +47,7 @@ fn a_form_that_is_not_utf8_is_rejected_and_shown_again() {
 }
 
 #[test]
-fn media_types_are_compared_without_case() {
+fn media_types_are_case_insensitive() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");

@@ -39,8 +39,8 @@ fn app_trusting(files: &[String]) -> App {
         .start()
 }
 
-/// Checks the explanation for a server whose certificate comes from a trusted CA. It must contain
-/// all `parts`. Without `parts`, the certificate must be accepted.
+/// Checks the explanation for a server whose certificate comes from a trusted CA. The explanation
+/// must contain all `parts`. Without `parts`, the certificate must be accepted.
 #[track_caller]
 fn assert_explained(leaf: &LeafCertificate<'_>, parts: &[&str]) {
     let certificates = Certificates::new();
@@ -194,7 +194,7 @@ fn expired_and_future_certificates_show_both_dates() {
         let certificates = Certificates::new();
         certificates.issue(&LeafCertificate::default());
         let (start, end) = dates.split_once(' ').unwrap();
-        // `openssl x509` can only set the end, and only relative to today.
+        // Use `openssl ca`, because `openssl x509` can't set the start date.
         certificates.run_in_shell(&format!(
             "touch index.txt; echo 01 > serial\n\
              printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index.txt\\nserial=serial\\nnew_certs_dir=.\\n\

@@ -70,7 +70,7 @@ fn needs_two_requests_and_no_cookie_under_a_strict_csp() {
         Browser::start(),
     );
     open_widget(&browser, &site);
-    // The dialog shows the other data that is sent.
+    // The dialog shows the email and the page URL that are sent with the message.
     assert_eq!(
         find(&browser, "textbox", "Email (optional)").value(),
         "sam@example.com"
@@ -298,7 +298,7 @@ fn shows_why_feedback_was_rejected_and_keeps_the_message() {
 }
 
 #[test]
-fn uses_custom_texts_and_the_language_of_the_tag_or_the_page() {
+fn uses_custom_text_and_the_language_of_the_tag_or_the_page() {
     let (site, browser) = (Site::with("", ""), Browser::start());
     for (html, attributes, button, send) in [
         ("<html lang=de-AT>", "", "Feedback", "Senden"),

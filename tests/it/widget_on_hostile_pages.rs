@@ -22,7 +22,7 @@ fn enter_sandbox(browser: &Browser) {
 #[test]
 fn a_person_can_send_feedback_on_every_hostile_page() {
     let (site, browser) = (Site::start(), Browser::start());
-    // All tabs are open at the same time, because the widget waits 2 s before it sends.
+    // All tabs are open at the same time, so that the widget's waits of 2 s before sending overlap.
     let tabs = pages().into_iter().map(|page| {
         println!("{page}"); // the last page in the output is the page that failed
         let project = json!({"name": page, "slug": page});

@@ -20,7 +20,8 @@ pub fn form_token_in(script: &str) -> String {
     token.expect("find a form token in the script").to_owned()
 }
 
-fn gzipped(text: &str) -> usize {
+/// Returns the number of bytes of a text that is compressed as well as gzip can.
+pub fn gzipped(text: &str) -> usize {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap().len()

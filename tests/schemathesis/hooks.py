@@ -1,8 +1,8 @@
 """Adapts the requests that schemathesis generates.
 
-In webhook URLs, a closed port on loopback replaces the host and port, so that no request leaves the
-machine, not even a DNS lookup. URLs that Miniback rejects anyway (too long, or not HTTP) stay
-unchanged.
+In webhook URLs, the URL of a closed port on loopback replaces the scheme, host, and port. So no
+request or DNS lookup leaves the machine. URLs that Miniback rejects anyway (too long, or not HTTP)
+stay unchanged.
 
 Random values rarely match existing data. Most valid calls therefore use the project and the
 delivery that the test created, and a valid page URL.
@@ -21,7 +21,8 @@ DELIVERY = os.environ["MINIBACK_TEST_DELIVERY"]
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    # Every call has a valid token in `Authorization`. With a second, random token, it returns 401.
+    # Every call has a valid token in `Authorization`. A call with a second, random token returns
+    # 401.
     for name in [name for name in case.headers or {} if name.lower() == "x-api-key"]:
         del case.headers[name]
     body = case.body

@@ -60,7 +60,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts the process. Unless `listening` is set, the port refuses connections until
+    /// Starts the process. Unless `listening` is true, the port refuses connections until
     /// [`Self::listen`] is called.
     pub fn start(listening: bool) -> Result<Self, Error> {
         let mut helper = Helper::start(ROLE, &listening)?;

@@ -17,7 +17,7 @@ use crate::protocol::{self, Arrival};
 use crate::{Error, process, sample, system};
 
 const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
-/// One in this many deliveries has its signature checked.
+/// The number of deliveries per checked signature.
 const CHECK_INTERVAL: usize = 100;
 
 struct Endpoint {
@@ -169,7 +169,7 @@ impl Receiver {
     }
 }
 
-/// Parses a delivery. Returns the number of its endpoint and its arrival.
+/// Parses a delivery. Returns the number of the endpoint, and the arrival.
 fn parse_delivery(message: &Message<'_>, at: u64) -> Option<(usize, Arrival)> {
     let path = message.head.strip_prefix(b"POST /w/")?;
     let end = path.iter().position(|byte| *byte == b' ')?;

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS feedback (
   created_at TEXT NOT NULL, changed_at TEXT NOT NULL
 );
 """
-# Events can arrive in any order. An older event must not overwrite the status of a newer one.
+# Events can arrive in any order. An older event must not overwrite a newer status.
 STORE = """
 INSERT INTO feedback VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE

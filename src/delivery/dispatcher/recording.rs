@@ -49,7 +49,8 @@ impl Dispatcher {
             // Any other error may be temporary. Keep the attempts, because their deliveries are
             // still due in the database.
             Err(error) => {
-                // If the database was moved or replaced, the store has logged how to fix it.
+                // If the database was moved or replaced, the store has logged how to fix this
+                // problem.
                 if !self.is_recording_stalled && !matches!(error, StoreError::DatabaseReplaced) {
                     tracing::error!(%error, "recording attempts failed; sending paused");
                 }

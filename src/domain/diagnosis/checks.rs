@@ -71,8 +71,8 @@ pub(super) fn check_signature(
     }
 }
 
-/// Compares `webhook-timestamp` with the endpoint's clock or, if that time is unknown, with the
-/// times of the attempts. Returns `None` if there is no timestamp.
+/// Compares `webhook-timestamp` with the endpoint's clock or, if the time on that clock is unknown,
+/// with the times of the attempts. Returns `None` if there is no timestamp.
 pub(super) fn check_clock(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,

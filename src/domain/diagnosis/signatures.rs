@@ -40,8 +40,8 @@ pub(super) struct ReceivedSignatures<'a> {
 }
 
 impl<'a> ReceivedSignatures<'a> {
-    /// The headers that identify and sign a delivery. The `webhook-…` headers require a secret in
-    /// the format of Standard Webhooks.
+    /// The headers that contain the event, id, timestamps, and signatures of a delivery. The
+    /// `webhook-…` headers require a secret in the format of Standard Webhooks.
     const HEADER_NAMES: [&'static str; 7] = [
         "X-Miniback-Signature",
         "X-Miniback-Timestamp",

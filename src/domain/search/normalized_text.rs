@@ -79,7 +79,8 @@ impl NormalizedText {
         }
     }
 
-    /// Returns whether a word shorter than an n-gram can match at this position.
+    /// Returns whether a word with fewer than [`NGRAM_CHARS`] characters can match at this
+    /// position.
     pub(super) fn is_word_start(&self, at: usize) -> bool {
         let current = self.chars[at];
         let previous = at.checked_sub(1).map(|previous| self.chars[previous]);
@@ -129,7 +130,7 @@ fn fold_punctuation(c: char) -> Option<char> {
     }
 }
 
-/// Returns whether the letter's script is written without spaces between words: Thai, Lao, Burmese,
+/// Returns whether the letter's writing system has no spaces between words: Thai, Lao, Burmese,
 /// Khmer, Chinese, and Japanese. Also returns true for Korean, where a syllable can be a word.
 fn is_unspaced_script(letter: char) -> bool {
     matches!(letter, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'

@@ -52,8 +52,8 @@ impl<K: PartialEq> Reservations<K> {
     }
 
     /// Returns the time that the client must wait: at least `wait`, and at least until `interval`
-    /// has passed after the due time of the last reservation. Adds a reservation for this time,
-    /// unless the project already has the maximum number.
+    /// after the due time of the last reservation. Adds a reservation for this time, unless the
+    /// project already has the maximum number.
     pub(super) fn add(
         &mut self,
         project: &ProjectId,

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
+use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use schema::FieldDoc;
 
@@ -121,7 +122,7 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, PageError> {
     let own_origin = context.trusted_proxies().own_origin(&context.request);
     let base_url = context.app.urls.absolute_url(&own_origin, "");
-    let (layout, _) = context.build_layout("API reference", None);
+    let (layout, _) = context.build_layout("API reference", NavSection::HelpTopic);
     let page = ApiReferencePage {
         layout,
         reference: reference.contents(),

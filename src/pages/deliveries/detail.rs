@@ -15,7 +15,7 @@ use crate::pages::deliveries::row::{DeliveryRow, failure_label, max_attempts_for
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::layout::{Layout, render};
-use crate::pages::framework::navigation::NavSection;
+use crate::pages::framework::navigation::{Ancestor, NavSection};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::held_until;
 use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt};
@@ -111,7 +111,14 @@ pub async fn show(
         .webhook(detail.summary.webhook.clone())
         .await?;
     let now = context.app.clock.now();
-    let (layout, _) = context.build_layout("Delivery", NavSection::Notifications);
+    let (mut layout, _) = context.build_layout("Delivery", NavSection::Notifications);
+    layout.breadcrumb = vec![Ancestor::notifications()];
+    if let Some(webhook) = &webhook {
+        let deliveries = Ancestor::deliveries(&webhook.id);
+        layout
+            .breadcrumb
+            .extend([Ancestor::webhook(webhook), deliveries]);
+    }
     let url = webhook
         .as_ref()
         .map(|webhook| webhook.url.as_str().to_owned())

@@ -17,7 +17,7 @@ use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
 use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
-use super::framework::navigation::NavSection;
+use super::framework::navigation::{Ancestor, NavSection};
 use super::framework::page_error::PageError;
 use super::webhooks::row::{TestReportView, held_until};
 use crate::domain::delivery::DeliveryState;
@@ -152,7 +152,8 @@ pub(super) async fn show(
         .unwrap_or_default();
     let now = context.app.clock.now();
     let max_attempts = context.app.delivery.max_attempts(webhook.retries);
-    let (layout, flash) = context.build_layout("Deliveries", NavSection::Notifications);
+    let (mut layout, flash) = context.build_layout("Deliveries", NavSection::Notifications);
+    layout.breadcrumb = vec![Ancestor::notifications(), Ancestor::webhook(&webhook)];
     let test_report = flash
         .test
         .filter(|(tested, _)| *tested == webhook.id)

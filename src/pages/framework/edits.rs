@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::server::form_data::FormData;
 
 /// The prefix of the hidden fields that contain the loaded values.
-pub const LOADED_PREFIX: &str = "loaded.";
+pub const LOADED_FIELD_PREFIX: &str = "loaded.";
 
 /// A field of an edit form: its name and label.
 pub type EditField = (&'static str, &'static str);
@@ -118,13 +118,13 @@ fn is_canonically_equivalent(one: &str, other: &str) -> bool {
 pub fn loaded_values(fields: &[EditField], value: impl Fn(&str) -> String) -> Vec<LoadedValue> {
     fields
         .iter()
-        .map(|(name, _)| (format!("{LOADED_PREFIX}{name}"), value(name)))
+        .map(|(name, _)| (format!("{LOADED_FIELD_PREFIX}{name}"), value(name)))
         .collect()
 }
 
 /// Returns the value that a field was loaded with, if the form contains it.
 pub fn read_loaded_value<'a>(form: &'a FormData, name: &str) -> Option<&'a str> {
-    let name = format!("{LOADED_PREFIX}{name}");
+    let name = format!("{LOADED_FIELD_PREFIX}{name}");
     let mut fields = form.iter().filter(|(n, _)| *n == name);
     fields.next().map(|(_, value)| value.as_str())
 }

@@ -16,8 +16,8 @@ use super::page_error::PageError;
 use crate::domain::id::UserId;
 use crate::store::StoreError;
 
-/// The size at which a chunk ends: the number of bytes of text in its items. Escaping makes a chunk
-/// larger, but rarely larger than 256 KiB.
+/// A chunk ends when the text of its items reaches this number of bytes. Escaping can make the
+/// chunk larger, but rarely larger than 256 KiB.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 /// Maximum number of exports of a session at a time.
 const EXPORTS_PER_SESSION: usize = 2;

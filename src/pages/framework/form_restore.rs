@@ -13,7 +13,7 @@ use askama::filters::{Escaper, Html};
 use lol_html::html_content::{ContentType, Element};
 use lol_html::{HandlerResult, RewriteStrSettings, element, rewrite_str};
 
-use super::edits::{FieldConflict, LOADED_PREFIX};
+use super::edits::{FieldConflict, LOADED_FIELD_PREFIX};
 
 /// Hidden fields that are filled in, because they identify a submission. Loaded values are filled
 /// in too. Other hidden fields keep the values of the page.
@@ -67,7 +67,7 @@ impl FormRestoration<'_> {
         let state = Rc::new(RewriterState::default());
         let settings = RewriteStrSettings::new()
             .append_element_content_handler(element!("form", |form| {
-                self.enter_form(form, &state)
+                self.on_form_start(form, &state)
             }))
             .append_element_content_handler(element!("input", |input| {
                 self.fill_input(input, &state)
@@ -76,7 +76,7 @@ impl FormRestoration<'_> {
                 self.fill_textarea(area, &state)
             }))
             .append_element_content_handler(element!("select", |select| {
-                self.enter_select(select, &state)
+                self.on_select_start(select, &state)
             }))
             .append_element_content_handler(element!("option", |option| {
                 self.fill_option(option, &state)
@@ -94,7 +94,11 @@ impl FormRestoration<'_> {
         }
     }
 
-    fn enter_form(&self, form: &mut Element<'_, '_>, state: &Rc<RewriterState>) -> HandlerResult {
+    fn on_form_start(
+        &self,
+        form: &mut Element<'_, '_>,
+        state: &Rc<RewriterState>,
+    ) -> HandlerResult {
         let action = form.get_attribute("action").unwrap_or_default();
         if state.was_found.get() || action != escape_html(self.action) {
             return Ok(());
@@ -162,7 +166,7 @@ impl FormRestoration<'_> {
             }
             Some("hidden")
                 if !RESTORED_HIDDEN_FIELDS.contains(&name.as_str())
-                    && !name.starts_with(LOADED_PREFIX) => {}
+                    && !name.starts_with(LOADED_FIELD_PREFIX) => {}
             _ => {
                 if let Some(value) = values.first() {
                     input.set_attribute("value", &escape_html(value))?;
@@ -183,7 +187,7 @@ impl FormRestoration<'_> {
         Ok(())
     }
 
-    fn enter_select(
+    fn on_select_start(
         &self,
         select: &mut Element<'_, '_>,
         state: &Rc<RewriterState>,

@@ -9,7 +9,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
 use super::context::RequestContext;
-use super::edits::{FieldConflict, LOADED_PREFIX};
+use super::edits::{FieldConflict, LOADED_FIELD_PREFIX};
 use super::form_page::FormPage;
 use super::form_restore::{FormNotice, FormRestoration, restore_form_in_response};
 use super::page_error::PageError;
@@ -109,7 +109,7 @@ impl InterruptedForm {
 /// Returns the text that the person typed, without passwords, secrets, and unchanged fields.
 pub fn entered_texts(fields: &[(String, String)]) -> Vec<EnteredText> {
     let is_loaded = |name: &str, value: &str| {
-        let loaded = format!("{LOADED_PREFIX}{name}");
+        let loaded = format!("{LOADED_FIELD_PREFIX}{name}");
         fields.iter().any(|(n, v)| *n == loaded && v == value)
     };
     let typed = fields.iter().filter(|(name, value)| {
@@ -201,12 +201,12 @@ pub async fn respond_with_form(
 
 fn changed_fields(form: &FormData) -> Vec<&str> {
     let is_loaded = |name: &str| {
-        let loaded = form.get(&format!("{LOADED_PREFIX}{name}"));
+        let loaded = form.get(&format!("{LOADED_FIELD_PREFIX}{name}"));
         super::edits::is_equal_to_loaded(form.get_all(name), loaded)
     };
     let mut names: Vec<&str> = form
         .iter()
-        .map(|(name, _)| name.strip_prefix(LOADED_PREFIX).unwrap_or(name))
+        .map(|(name, _)| name.strip_prefix(LOADED_FIELD_PREFIX).unwrap_or(name))
         .collect();
     names.retain(|name| !name.contains('.') && !is_loaded(name));
     names

@@ -9,7 +9,7 @@ use askama::Template;
 use super::flash::FlashMessage;
 use super::format::{DisplayTime, mailto_url};
 use super::interrupted_form::EnteredText;
-use super::navigation::{NavLink, NavSection, sidebar_links, top_bar_links};
+use super::navigation::{Ancestor, NavLink, NavSection, sidebar_links, top_bar_links};
 use super::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User};
@@ -25,6 +25,8 @@ pub struct Layout {
     pub title: String,
     /// `None` if the page isn't in the navigation.
     section: Option<NavSection>,
+    /// The pages above this page, from the top.
+    pub breadcrumb: Vec<Ancestor>,
     pub user: Option<LayoutUser>,
     pub messages: Vec<FlashMessage>,
     /// A database problem to show to the user.
@@ -51,6 +53,7 @@ impl Layout {
             urls: urls.clone(),
             title: title.to_owned(),
             section,
+            breadcrumb: Vec::new(),
             user: user.map(|user| LayoutUser {
                 email: user.email.clone(),
                 is_admin: user.role == Role::Admin,

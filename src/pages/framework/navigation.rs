@@ -1,4 +1,7 @@
-//! The links of the top bar and of the settings sidebar.
+//! The links of the top bar, of the settings sidebar, and of the breadcrumb.
+
+use crate::domain::id::WebhookId;
+use crate::domain::webhook::Webhook;
 
 /// A navigation link and the pages that belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,6 +10,8 @@ pub enum NavSection {
     /// The link to the settings. Each settings page belongs to one of the sections below.
     Settings,
     Help,
+    /// A page below "Help".
+    HelpTopic,
     Notifications,
     Projects,
     ApiTokens,
@@ -21,12 +26,40 @@ const TOP_BAR_SECTIONS: [NavSection; 3] = [Feedback, Settings, Help];
 const SIDEBAR_SECTIONS: [NavSection; 6] =
     [Notifications, Projects, ApiTokens, People, Privacy, Account];
 
+/// A page above the current page, as a link of the breadcrumb.
+pub struct Ancestor {
+    pub label: String,
+    pub path: String,
+}
+
+impl Ancestor {
+    fn new(label: &str, path: String) -> Self {
+        let label = label.to_owned();
+        Self { label, path }
+    }
+
+    pub fn notifications() -> Self {
+        Self::new("Notifications", "/settings/notifications".into())
+    }
+
+    /// The page of a webhook.
+    pub fn webhook(webhook: &Webhook) -> Self {
+        let path = format!("/settings/notifications/{}", webhook.id);
+        Self::new(webhook.title(), path)
+    }
+
+    pub fn deliveries(webhook: &WebhookId) -> Self {
+        let path = format!("/settings/notifications/{webhook}/deliveries");
+        Self::new("Deliveries", path)
+    }
+}
+
 /// A navigation link as a page shows it.
 pub struct NavLink {
     pub label: &'static str,
     pub path: &'static str,
-    /// The value of `aria-current`: `page` for the page's own section, `true` for "Settings" on
-    /// settings pages.
+    /// The value of `aria-current`: `page` for the page's own section, `true` for "Settings" and
+    /// "Help" on the pages below them.
     pub aria_current: Option<&'static str>,
 }
 
@@ -35,7 +68,7 @@ impl NavSection {
         match self {
             Feedback => ("Feedback", "/feedback"),
             Settings => ("Settings", "/settings"),
-            Help => ("Help", "/docs/webhooks"),
+            Help | HelpTopic => ("Help", "/docs/webhooks"),
             Notifications => ("Notifications", "/settings/notifications"),
             Projects => ("Projects", "/settings/projects"),
             ApiTokens => ("API tokens", "/settings/tokens"),
@@ -52,6 +85,7 @@ impl NavSection {
             Some(section) if self == Settings && SIDEBAR_SECTIONS.contains(&section) => {
                 Some("true")
             }
+            Some(HelpTopic) if self == Help => Some("true"),
             _ => None,
         };
         NavLink {

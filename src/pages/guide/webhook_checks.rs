@@ -15,7 +15,7 @@ use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::DisplayTime;
 use crate::store::{DeliverySummary, LoggedAttempt};
 
-/// Checks one webhook. Contains the data for the checks.
+/// Checks one webhook, based on the data in these fields.
 pub(super) struct WebhookChecker<'a> {
     pub(super) webhook: &'a Webhook,
     /// The last deliveries, newest first.

@@ -39,7 +39,9 @@ struct SignInPage {
     problem: Option<String>,
     /// Whether to explain how to create the first account.
     has_no_users: bool,
-    /// The form that the end of a session interrupted.
+    /// Whether the person has just pressed "Sign out everywhere".
+    is_signed_out_everywhere: bool,
+    /// The form that wasn't processed because the session had ended.
     interrupted: Option<InterruptedForm>,
 }
 
@@ -58,6 +60,7 @@ impl SignInPage {
             next: next.to_owned(),
             problem,
             has_no_users,
+            is_signed_out_everywhere: context.query_param("signed-out").is_some(),
             interrupted: None,
         })
     }

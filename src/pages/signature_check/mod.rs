@@ -13,7 +13,7 @@ use super::deliveries::row::response_summary;
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
 use super::framework::layout::{Layout, render};
-use super::framework::navigation::NavSection;
+use super::framework::navigation::{Ancestor, NavSection};
 use super::framework::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::diagnosis::{self, Check, CheckResult, Diagnosis, DiagnosisInput, SentDelivery};
@@ -294,7 +294,8 @@ async fn render_page(
     form: SignatureCheckForm,
     result: Option<DiagnosisView>,
 ) -> Result<HttpResponse, PageError> {
-    let (layout, _) = context.build_layout("Check a signature", NavSection::Notifications);
+    let (mut layout, _) = context.build_layout("Check a signature", NavSection::Notifications);
+    layout.breadcrumb = vec![Ancestor::notifications(), Ancestor::webhook(&webhook)];
     let page = SignatureCheckPage {
         layout,
         deliveries: load_delivery_options(context, &webhook).await?,

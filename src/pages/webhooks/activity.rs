@@ -138,7 +138,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
     }
     // The notice below the state says until when.
     if held_until(webhook, now).is_some() {
-        return state("wait", "wait", "Held");
+        return state("wait", "hold", "Held");
     }
     if let Some(since) = webhook.failing_since {
         return StateLabel {

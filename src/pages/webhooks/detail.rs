@@ -13,7 +13,7 @@ use super::statistics::{Period, StatisticsView};
 use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
-use crate::pages::framework::navigation::NavSection;
+use crate::pages::framework::navigation::{Ancestor, NavSection};
 use crate::pages::framework::page_error::PageError;
 
 #[derive(Template)]
@@ -64,7 +64,8 @@ pub async fn show(
         .await?;
     let totals = store.delivery_totals(webhook.id.clone()).await?;
     let activity = WebhookActivity::load(&context, &webhook, totals.unwrap_or_default()).await?;
-    let (layout, flash) = context.build_layout("Webhook", NavSection::Notifications);
+    let (mut layout, flash) = context.build_layout("Webhook", NavSection::Notifications);
+    layout.breadcrumb = vec![Ancestor::notifications()];
     let test_report = flash
         .test
         .filter(|(tested, _)| *tested == webhook.id)

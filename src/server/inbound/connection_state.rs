@@ -44,7 +44,7 @@ enum WaitReason {
 }
 
 impl WaitReason {
-    /// Returns how an evicted connection ends.
+    /// Returns the action that ends an evicted connection that waits for this reason.
     fn connection_end(self) -> ConnectionEnd {
         match self {
             Self::Request => ConnectionEnd::Close,
@@ -106,8 +106,8 @@ impl ConnectionState {
         self.enter_phase(ConnectionPhase::Aborted);
     }
 
-    /// Returns whether the response is incomplete. Without chunked encoding, the client can detect
-    /// this only if the server resets the connection.
+    /// Returns whether the response is incomplete. If the response has neither a length nor chunked
+    /// encoding, the client can detect this only if the server resets the connection.
     pub fn is_response_incomplete(&self) -> bool {
         matches!(
             self.phase.get(),
@@ -235,7 +235,7 @@ impl Connections {
 
     /// Adds a connection. At the eviction threshold, ends the connection that has waited longest
     /// for a request. If no connection waits for a request, ends the connection that has waited
-    /// longest for its client to send a body or to read a response.
+    /// longest for its client to send a body or read a response.
     pub fn add(&self) -> Rc<ConnectionState> {
         let mut open = self.open.borrow_mut();
         if open.len() == open.capacity() || open.len() >= self.eviction_threshold {

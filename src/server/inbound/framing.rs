@@ -22,7 +22,8 @@ use super::{UNREAD_BODY_MAX_BYTES, UNREAD_BODY_TIMEOUT};
 
 /// Middleware that adapts every response to its connection. It must be the outermost middleware.
 ///
-/// - HTTP/1.0 has no chunked encoding, so the end of the connection marks the end of a stream.
+/// - HTTP/1.0 has no chunked encoding, so the end of the connection marks the end of a streamed
+///   response.
 /// - A request to change the protocol is ignored. The connection can't be used again, because the
 ///   client may already be sending bytes of the other protocol.
 /// - If part of the request's body hasn't arrived when the response starts, the response announces

@@ -23,7 +23,7 @@ use connection_state::Connections;
 
 /// The maximum time that a connection waits for the next request. Common proxies keep idle
 /// connections for up to 2 minutes, and the proxy must close them first. If the server closes a
-/// connection just when a proxy sends a request, the request gets no response.
+/// connection just when a proxy sends a request, the proxy receives no response.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(130);
 /// Maximum time for the head of a request to arrive. The time starts with the first byte of the
 /// head or, for the first request, with the connection.

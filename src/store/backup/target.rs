@@ -67,7 +67,7 @@ pub enum TargetError {
     Changed(PathBuf),
 }
 
-/// A checked target: a new name, or a plain file that a backup can replace.
+/// A checked target: a new path, or a regular file that a backup can replace.
 pub(super) struct BackupTarget<'a> {
     /// The path as given, for messages.
     path: &'a Path,
@@ -108,8 +108,8 @@ impl<'a> BackupTarget<'a> {
         Ok(target)
     }
 
-    /// Checks that the target is a new name or a plain file. Fails if it belongs to a database that
-    /// isn't a backup.
+    /// Checks that the target is a new path or a regular file. Fails if it belongs to a database
+    /// that isn't a backup.
     fn check_replaceable(&self) -> Result<(), TargetError> {
         let path = || self.path.to_owned();
         let stat = self.stat(&self.name)?;
@@ -267,8 +267,8 @@ impl PartialBackup<'_> {
         self.file.sync_all().map_err(io_error)?;
         let own = rustix::fs::fstat(&self.file).map_err(|error| io_error(error.into()))?;
         let at_path = target.stat(&self.name)?;
-        // The file is empty if another directory has replaced the open directory and SQLite has
-        // written to it. Another program may also have replaced the file.
+        // If the open directory was replaced, SQLite has written to a file in the new directory,
+        // and this file is empty. Another program may also have replaced the file.
         if own.st_size == 0 || at_path.as_ref().map(file_id) != Some(file_id(&own)) {
             return Err(TargetError::Changed(target.path.to_owned()));
         }

@@ -65,7 +65,7 @@ impl ClockJumpFollower {
                 );
                 clock.distrust_system_clock();
                 // An endpoint may have recovered during the downtime, so delay its alert.
-                if let Err(error) = move_failing_since(connection, read_at, away.millis()) {
+                if let Err(error) = shift_failing_since(connection, read_at, away.millis()) {
                     // The disk may be full, for example. The server can start anyway.
                     tracing::warn!(%error, "recording the downtime failed");
                 }
@@ -92,8 +92,8 @@ impl ClockJumpFollower {
         let Some(jump) = self.clock.pending_jump() else {
             return false;
         };
-        let move_deadlines = || self.move_deadlines(connection, jump);
-        if let Err(error) = self.clock.follow_jump(jump, move_deadlines) {
+        let shift_deadlines = || self.shift_deadlines(connection, jump);
+        if let Err(error) = self.clock.follow_jump(jump, shift_deadlines) {
             if !std::mem::replace(&mut self.has_failed, true) {
                 tracing::error!(%error, "following a jump of the system clock failed");
             }
@@ -109,11 +109,11 @@ impl ClockJumpFollower {
         true
     }
 
-    fn move_deadlines(&self, connection: &Connection, jump: ClockJump) -> Result<(), StoreError> {
+    fn shift_deadlines(&self, connection: &Connection, jump: ClockJump) -> Result<(), StoreError> {
         sql::execute(connection, "BEGIN IMMEDIATE", [])?;
         // Store the new time too, so that a start after a crash doesn't move the deadlines again.
         let reading = "UPDATE clock_readings SET read_at = ?1";
-        let result = move_deadlines(connection, jump, self.clock.is_trusted())
+        let result = shift_deadlines(connection, jump, self.clock.is_trusted())
             .and_then(|()| sql::execute(connection, reading, [jump.to]))
             .and_then(|_| sql::execute(connection, "COMMIT", []).map(|_| ()));
         if result.is_err() && !connection.is_autocommit() {
@@ -158,7 +158,7 @@ impl ClockJumpFollower {
 /// If the clock was set back, rows that were due stay due. Expired rows stay expired if the clock
 /// was trusted before the jump (`was_trusted`). Otherwise, the time before the jump was probably
 /// wrong, and rows that expire after `jump.to` are valid again.
-fn move_deadlines(
+fn shift_deadlines(
     connection: &Connection,
     jump: ClockJump,
     was_trusted: bool,
@@ -185,15 +185,19 @@ fn move_deadlines(
     let overlaps =
         "UPDATE webhooks SET overlap_ends_at = overlap_ends_at + ?2 WHERE overlap_ends_at > ?1";
     sql::execute(connection, overlaps, params![after, by])?;
-    move_failing_since(connection, after, by)?;
+    shift_failing_since(connection, after, by)?;
     let links = "UPDATE one_time_links SET created_at = created_at + ?2,
         expires_at = expires_at + ?2 WHERE expires_at > ?1";
     sql::execute(connection, links, params![after, by])?;
-    sessions::move_active_sessions(connection, after, by)?;
-    idempotency::move_valid_keys(connection, after, by)
+    sessions::shift_active_sessions(connection, after, by)?;
+    idempotency::shift_valid_keys(connection, after, by)
 }
 
-fn move_failing_since(connection: &Connection, time: Timestamp, by: i64) -> Result<(), StoreError> {
+fn shift_failing_since(
+    connection: &Connection,
+    time: Timestamp,
+    by: i64,
+) -> Result<(), StoreError> {
     let statement =
         "UPDATE webhooks SET failing_since = failing_since + ?2 WHERE failing_since > ?1";
     let values = params![time.minus(FAILING_SINCE_AGE_MAX), by];

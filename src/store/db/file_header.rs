@@ -12,7 +12,7 @@ use super::open::{APPLICATION_ID, io_error};
 /// Checks that `path` is a database that this version can open. Returns its schema version, or
 /// `None` if the database hasn't been created yet.
 pub(super) fn check_header(path: &Path) -> Result<Option<u32>, OpenError> {
-    files::check_plain_file(path)?;
+    files::check_regular_file(path)?;
     files::ensure_no_wal_beside_link(path)?;
     match read_schema_version(path)? {
         Some(found) if found > SCHEMA_VERSION => Err(OpenError::NewerSchema {

@@ -94,9 +94,9 @@ pub(super) fn open_without_following_links(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Checks that `path` is a plain file, a symbolic link to a plain file, or a new name. Opening a
-/// named pipe would block.
-pub(super) fn check_plain_file(path: &Path) -> Result<(), OpenError> {
+/// Checks that `path` is a regular file, a symbolic link to a regular file, or a new path. Opening
+/// a named pipe would block.
+pub(super) fn check_regular_file(path: &Path) -> Result<(), OpenError> {
     let kind = match std::fs::metadata(path).map(|metadata| metadata.file_type()) {
         Ok(kind) if kind.is_file() => return Ok(()),
         Ok(kind) if kind.is_dir() => "a directory",

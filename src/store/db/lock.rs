@@ -38,7 +38,7 @@ struct HeldLocks {
 pub fn lock_data_directory(dir: &Path) -> Result<DirectoryLock, OpenError> {
     let path = dir.join(LOCK_FILE_NAME);
     let fail = io_error(&path);
-    files::check_plain_file(&path)?;
+    files::check_regular_file(&path)?;
     let mut file = open_lock_file(&path).map_err(fail)?;
     match file.try_lock() {
         Ok(()) => {}
@@ -176,7 +176,7 @@ pub struct LockHolder {
 /// Returns the server that holds the lock on `dir`, or `None` if `dir` isn't locked.
 pub fn lock_holder(dir: &Path) -> Option<LockHolder> {
     let path = dir.join(LOCK_FILE_NAME);
-    files::check_plain_file(&path).ok()?;
+    files::check_regular_file(&path).ok()?;
     let mut file = File::open(&path).ok()?;
     if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
         return None;

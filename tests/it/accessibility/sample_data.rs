@@ -33,7 +33,7 @@ fn token_of(link: &str) -> String {
     link.split_once("token=").unwrap().1.to_owned()
 }
 
-/// Returns the last id before `marker` in an `id` attribute, if the id begins with `prefix` and an
+/// Returns the value of the last `id` attribute before `marker` that begins with `prefix` and an
 /// underscore.
 fn id_before(html: &str, prefix: &str, marker: &str) -> String {
     let end = html.find(marker).unwrap();
@@ -234,7 +234,7 @@ impl SampleData {
     }
 
     /// Replaces random ids and tokens in a path with fixed names. The ids of deliveries, of the API
-    /// token, and of the first project remain.
+    /// token, and of the first project stay unchanged.
     pub fn stable_name(&self, path: &str) -> String {
         let [works, fails, held] = &self.webhooks;
         let names = [

@@ -88,8 +88,8 @@ pub fn check_feedback(api: &Api, acknowledged: &[AcknowledgedChange]) -> Result<
     }
 }
 
-/// Checks that all acknowledged events arrive within 60 s, and that each delivery always has the
-/// same body and timestamp.
+/// Checks that all acknowledged events arrive within 60 s, and that all requests of a delivery have
+/// the same body and timestamp.
 pub fn check_arrival(
     api: &Api,
     endpoint: &Endpoint,
@@ -106,7 +106,7 @@ pub fn check_arrival(
     drained.ok_or("deliveries are still pending")??;
     let received = endpoint.receiver.received();
     if let Some(changed) = altered_delivery(&received) {
-        return Err(format!("the body of delivery {changed} changed"));
+        return Err(format!("the requests of delivery {changed} differ"));
     }
     match missing_changes(&received, acknowledged).as_slice() {
         [] => Ok(()),

@@ -40,7 +40,7 @@ impl Api {
         self.send_json("POST", path, &[], &body)
     }
 
-    /// Sends a `POST` without a body.
+    /// Sends a `POST` with an empty body.
     #[track_caller]
     pub fn post_empty(&self, path: &str) -> Response {
         self.send("POST", path, &[], Some(b""))
@@ -88,7 +88,7 @@ impl Api {
             .json()
     }
 
-    /// Creates feedback in a project, identified by its slug or id.
+    /// Creates feedback in the project with this slug or id.
     #[track_caller]
     pub fn create_feedback(&self, project: &str, message: &str) -> Value {
         let body = json!({"project": project, "message": message});

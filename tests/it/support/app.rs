@@ -31,7 +31,7 @@ pub struct AppBuilder {
 }
 
 impl AppBuilder {
-    /// Logs text instead of JSON.
+    /// Makes the program log text instead of JSON.
     pub fn text_log(mut self) -> Self {
         self.log_format = "text";
         self
@@ -65,7 +65,7 @@ impl AppBuilder {
         self
     }
 
-    /// Starts the program without the variables that create the first user.
+    /// Omits the environment variables that create the first user.
     pub fn without_admin(mut self) -> Self {
         self.admin = false;
         self

@@ -18,7 +18,7 @@ pub fn duration(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).expect("a positive duration"))
 }
 
-/// A jump of the system clock.
+/// A jump of the system clock by `by` milliseconds. A negative `by` sets the clock back.
 #[derive(Clone, Copy, Debug)]
 pub struct Jump {
     pub by: i64,
@@ -52,7 +52,7 @@ impl Jump {
         }
     }
 
-    /// Returns whether the program can't tell the jump from passed time.
+    /// Returns whether the program can't tell the jump from elapsed time.
     pub fn looks_like_elapsed_time(self) -> bool {
         self.is_across_restart && self.by > 0
     }

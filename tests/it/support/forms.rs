@@ -19,7 +19,7 @@ pub struct Form {
 
 #[derive(Clone, Debug)]
 struct Field {
-    /// The `type` of an input; otherwise the element's name.
+    /// The `type` of an input, or the name of another element.
     kind: String,
     name: String,
     label: String,

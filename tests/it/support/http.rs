@@ -122,7 +122,8 @@ pub fn try_send(
     })
 }
 
-/// Sends requests over a keep-alive connection. It can't be created inside an actix runtime.
+/// A client that keeps its connection open between requests. The client can't be created inside an
+/// actix runtime.
 pub struct KeepAliveClient {
     client: awc::Client,
     runtime: actix_rt::Runtime,

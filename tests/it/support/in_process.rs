@@ -82,7 +82,7 @@ impl InProcess {
         super::app::database(self.data.path())
     }
 
-    /// Moves the clock forward. All work that becomes due then starts.
+    /// Moves the clock forward, which starts all work that becomes due.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
@@ -90,11 +90,11 @@ impl InProcess {
     /// Sets the wall clock, but not the monotonic clock.
     pub fn set_clock(&self, time: Timestamp) {
         self.clock.set_wall_clock(time);
-        // Before each write, the writer follows a jump of the clock.
+        // The writer adopts the new time before its next write.
         self.wait_for_commit();
     }
 
-    /// Returns after a transaction has been committed.
+    /// Waits until the writer has committed a new transaction.
     pub fn wait_for_commit(&self) {
         Api::new(&self.url, None).get("/healthz").expect(200);
     }

@@ -1,4 +1,4 @@
-// Node loads this file before an example receiver. It rejects DNS lookups of other hosts than
+// Node loads this file before an example receiver. All DNS lookups fail, except lookups of
 // localhost, so that nothing connects to the internet. (`next dev` would look up its latest version
 // in the package registry.)
 const dns = require("node:dns");

@@ -1,5 +1,5 @@
-//! A visitor whose browser doesn't run JavaScript. It stores cookies and sends the same headers as
-//! a browser, but follows redirects only on request.
+//! A visitor whose browser doesn't run JavaScript. The visitor stores cookies and sends the same
+//! headers as a browser, but follows redirects only on request.
 
 use std::collections::BTreeMap;
 
@@ -226,7 +226,8 @@ impl Page {
         }
     }
 
-    /// Returns the names and values of all attributes that contain a URL.
+    /// Returns the names and values of all attributes that contain a URL: `href`, `src`, `action`,
+    /// and `formaction`.
     pub fn urls(&self) -> Vec<(String, String)> {
         let html = Html::parse_document(&self.response.text);
         let mut found = Vec::new();
@@ -239,7 +240,7 @@ impl Page {
         found
     }
 
-    /// Returns the absolute path and query of the link with this text.
+    /// Returns the absolute path and query of the link with this text or `aria-label`.
     pub fn link(&self, text: &str) -> Option<String> {
         let html = Html::parse_document(&self.response.text);
         let links = selector("a[href]");

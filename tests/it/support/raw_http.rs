@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::app::App;
 
 /// The time limit for a single read or write.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const IO_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct RawConnection {
     reader: BufReader<TcpStream>,
@@ -49,8 +49,8 @@ impl RawConnection {
     #[track_caller]
     pub fn open_to_port(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
-        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
-        stream.set_write_timeout(Some(READ_TIMEOUT)).unwrap();
+        stream.set_read_timeout(Some(IO_TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(IO_TIMEOUT)).unwrap();
         Self {
             reader: BufReader::new(stream),
         }
@@ -73,7 +73,10 @@ impl RawConnection {
             let mut line = String::new();
             let read = self.reader.read_line(&mut line).expect("read a head");
             assert!(read > 0, "the connection ended in a head: {head:?}");
-            match line.strip_suffix("\r\n").expect("a line ends with CRLF") {
+            match line
+                .strip_suffix("\r\n")
+                .expect("find CRLF at the end of a line")
+            {
                 "" => break,
                 line => head.push(line.to_lowercase()),
             }

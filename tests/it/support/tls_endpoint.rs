@@ -94,7 +94,10 @@ impl Certificates {
     }
 
     pub fn file(&self, file: &str) -> String {
-        self.path(file).to_str().expect("a UTF-8 path").to_owned()
+        self.path(file)
+            .to_str()
+            .expect("read the path as UTF-8")
+            .to_owned()
     }
 
     /// Starts `openssl s_server` with the certificate `name` and additional arguments. The first

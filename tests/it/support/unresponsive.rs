@@ -64,7 +64,9 @@ fn tcp_socket() -> Socket {
 
 fn start_connecting(to: &SockAddr) -> Socket {
     let socket = tcp_socket();
-    socket.set_nonblocking(true).expect("make it non-blocking");
+    socket
+        .set_nonblocking(true)
+        .expect("make the socket non-blocking");
     let _ = socket.connect(to);
     socket
 }

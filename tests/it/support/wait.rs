@@ -1,5 +1,5 @@
-//! Waits for conditions. Only tests of slow or idle connections, and receivers with delayed
-//! replies, call `sleep`.
+//! Waits for conditions. Besides [`poll`], only tests of slow or idle connections, and receivers
+//! with delayed replies, call `sleep`.
 
 use std::time::{Duration, Instant};
 

@@ -108,8 +108,9 @@ impl ClientTable {
         !candidates.is_empty()
     }
 
-    /// Returns the clients of the largest level 1 network within the largest level 0 network.
-    /// Ignores known clients. Returns an empty list if each level 0 network has only one client.
+    /// Finds the IPv4 /16 or IPv6 /32 with the most clients, and within it the /24 or /48 with the
+    /// most clients. Returns the clients of this smaller network. Ignores known clients. Returns an
+    /// empty list if each of the larger networks has only one client.
     fn clients_of_largest_network(&self) -> Vec<(Client, Duration)> {
         let mut candidates = self.matching_clients(|client, _| !client.is_known());
         for level in 0..Client::NETWORK_LEVELS {

@@ -1,5 +1,6 @@
-//! Runs axe-core on a page and checks that the page isn't wider than the window. Each check runs in
-//! light and dark mode, at desktop and phone width.
+//! Runs axe-core on a page, and checks that the page isn't wider than the window and that its text
+//! has the sizes of the type scale. Each check runs in light and dark mode, at desktop and phone
+//! width. The width is also checked at 320 px, the width of a desktop window at a zoom of 400 %.
 //!
 //! If `MINIBACK_SCREENSHOTS` is set to a directory, a screenshot of each check is saved there.
 
@@ -16,6 +17,8 @@ const AXE: &str = concat!(
     "/target/axe/node_modules/axe-core/axe.min.js"
 );
 const SIZES: [(u32, u32); 2] = [(1280, 900), (360, 780)];
+/// The narrowest window in which a page must fit (WCAG 2.2, 1.4.10).
+const NARROWEST: (u32, u32) = (320, 256);
 const SCHEMES: [&str; 2] = ["light", "dark"];
 
 /// The axe rules that depend on colors.
@@ -32,9 +35,26 @@ const CHECK_SCRIPT: &str = "return (async () => {
     const { violations } = await axe.run(document, options);
     const messages = violations.flatMap((rule) => rule.nodes.map((node) =>
         `${rule.id} at ${node.target.flat().join(' ')}: ${node.failureSummary}`));
-    const excess = document.documentElement.scrollWidth - innerWidth;
-    return excess > 0 ? [`${excess} px too wide`, ...messages] : messages;
+    return [...measure(), ...messages];
 })();";
+
+/// The script that measures the width of the page and, on Miniback's pages, the sizes of the text.
+const MEASURE_SCRIPT: &str = "const measure = () => {
+    const found = new Set();
+    const excess = document.documentElement.scrollWidth - innerWidth;
+    if (excess > 0) found.add(`${excess} px too wide`);
+    if (!document.querySelector('link[href*=\"/style.css\"]')) return [...found];
+    for (const element of document.querySelectorAll('body *')) {
+        const nodes = [...element.childNodes];
+        const hasText = nodes.some((node) => node.nodeType === 3 && node.data.trim());
+        if (!hasText && !element.matches('input, textarea, select')) continue;
+        const size = getComputedStyle(element).fontSize;
+        if (!['12px', '13px', '15px', '17px', '22px'].includes(size)) {
+            found.add(`text of ${size} at ${element.localName}.${element.className}`);
+        }
+    }
+    return [...found];
+};";
 
 /// A browser that checks pages and collects the problems it finds.
 pub struct AccessibilityChecker {
@@ -85,23 +105,32 @@ impl AccessibilityChecker {
                 // Run all rules once per size, because schemes differ only in their colors.
                 let run_all = (scheme == SCHEMES[0]) == ((width, height) == SIZES[0]);
                 let rules = if run_all { "null" } else { COLOR_RULES };
-                let messages = self.browser.script(&CHECK_SCRIPT.replace("RULES", rules));
-                let messages = messages.as_array().cloned().unwrap_or_default();
                 let variant = format!("{state}, {scheme}, {width} px");
-                self.problems.extend(
-                    messages
-                        .iter()
-                        .filter_map(|message| message.as_str())
-                        .map(|message| format!("{variant}: {message}")),
-                );
-                self.checks += 1;
-                if let Some(directory) = &self.screenshots {
-                    self.take_screenshot(directory, &variant);
-                }
+                self.run(&variant, &CHECK_SCRIPT.replace("RULES", rules));
             }
         }
+        let (width, height) = NARROWEST;
+        self.browser.resize(width, height);
+        self.run(&format!("{state}, {width} px"), "return measure();");
         let (width, height) = SIZES[0];
         self.browser.resize(width, height);
+    }
+
+    /// Runs a script that returns a list of problems, and takes a screenshot.
+    #[track_caller]
+    fn run(&mut self, variant: &str, script: &str) {
+        let messages = self.browser.script(&format!("{MEASURE_SCRIPT} {script}"));
+        let messages = messages.as_array().cloned().unwrap_or_default();
+        self.problems.extend(
+            messages
+                .iter()
+                .filter_map(|message| message.as_str())
+                .map(|message| format!("{variant}: {message}")),
+        );
+        self.checks += 1;
+        if let Some(directory) = &self.screenshots {
+            self.take_screenshot(directory, variant);
+        }
     }
 
     fn take_screenshot(&self, directory: &Path, variant: &str) {

@@ -26,7 +26,7 @@ impl Browser {
         self.run("close a tab", self.client.close_window());
     }
 
-    /// Makes all steps apply to the page's first frame, until another page is opened.
+    /// Makes all further steps apply to the page's first frame, until another page is opened.
     #[track_caller]
     pub fn enter_frame(&self) {
         self.run("enter a frame", self.client.enter_frame(0));

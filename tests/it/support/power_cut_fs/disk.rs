@@ -207,7 +207,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Returns the paths of all files and directories.
+    /// Returns the paths and inode numbers of all files and directories.
     pub fn paths(&self) -> BTreeMap<PathBuf, u64> {
         paths(&self.inodes)
     }

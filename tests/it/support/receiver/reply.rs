@@ -26,7 +26,7 @@ impl Gate {
     }
 }
 
-/// The reply to a request.
+/// The reaction of a receiver to a request: a response, a delay, or a failure.
 pub enum Reply {
     /// Sends a complete response and keeps the connection open.
     Response {
