@@ -71,7 +71,7 @@ fn shows_success_rate_response_times_and_retention_without_tests() {
 }
 
 #[test]
-fn retries_count_as_attempts_and_unreachable_endpoints_have_no_response_time() {
+fn retries_are_counted_and_refused_connections_have_no_response_time() {
     let app = App::builder().option("--retry-delays", "1ms,1ms").start();
     let api = app.api();
     let closed = crate::support::receiver::closed_socket_address();

@@ -215,7 +215,7 @@ pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse,
     Ok(context.redirect(PATH))
 }
 
-/// Redirects to a webhook's row in the same list. The row is open if it was open in the form's page.
+/// Redirects to a webhook's row in the same list, open if it was open on the form's page.
 fn redirect_to_row(
     context: &RequestContext,
     fields: &IdempotentForm,
