@@ -42,7 +42,7 @@ function findCounterpart(old) {
   if (old.matches("form")) {
     return findBy([...document.forms], (form) => form.getAttribute("action"));
   }
-  if (old.matches("a")) return findBy([...document.links], (link) => link.getAttribute("href"));
+  if (old.matches("a")) return findBy(all("[data-region] a"), (link) => link.getAttribute("href"));
   if (old.matches("summary")) {
     return findCounterpart(old.parentElement)?.querySelector("summary");
   }

@@ -23,7 +23,7 @@ setInterval(() => {
 
 // Shows times in the browser's time zone and format. The title contains the time in UTC.
 const formatter = (options) =>
-  new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", ...options });
+  new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit", ...options });
 const day = { day: "numeric", month: "short" };
 const second = { second: "2-digit" };
 const timeOnly = formatter(), timeWithSeconds = formatter(second), dayAndTime = formatter(day);

@@ -176,6 +176,89 @@ fn the_focus_follows_cancel_create_and_delete() {
 }
 
 #[test]
+fn the_focus_returns_to_the_opener_after_cancel() {
+    let app = App::start();
+    let api = app.api();
+    app.add_user("bob@example.com", "member");
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "message");
+    let webhook = api.create_webhook("http://localhost:9/");
+    let browser = browser(true);
+    app.sign_in(&browser);
+    let rotate = format!("/settings/notifications?open={}", text(&webhook, "id"));
+    let item = format!("/feedback/{}", text(&feedback, "id"));
+    for (path, role, opener) in [
+        ("/settings/projects", "link", "New project"),
+        ("/settings/projects", "button", "Delete project"),
+        ("/settings/tokens", "button", "Revoke"),
+        ("/settings/people", "link", "Invite"),
+        ("/settings/people", "button", "Change role"),
+        ("/settings/people", "button", "Remove"),
+        ("/settings/notifications", "link", "Add Webhook"),
+        (&rotate, "button", "Rotate"),
+        ("/feedback", "link", "Delete feedback"),
+        (&item, "link", "Delete feedback"),
+    ] {
+        browser.open(&format!("{}{path}", app.url));
+        browser.find(role, opener).press();
+        browser.find("link", "Cancel").press();
+        browser.wait_until(&format!("{opener:?} on {path} has the focus"), || {
+            let name = browser.script(
+                "const e = document.activeElement; return e.ariaLabel ?? e.textContent.trim()",
+            );
+            (name == opener).then_some(())
+        });
+    }
+}
+
+#[test]
+fn the_focus_moves_to_the_next_row_after_a_deletion() {
+    let app = App::start();
+    let api = app.api();
+    for name in ["a", "b"] {
+        app.add_user(&format!("{name}@example.org"), "member");
+        api.create_project(name);
+        api.create_feedback(name, &format!("feedback {name}"));
+    }
+    let browser = browser(true);
+    app.sign_in(&browser);
+    for (path, row, ask, confirm, next) in [
+        (
+            "/feedback",
+            "feedback b",
+            "Delete feedback",
+            "Delete",
+            "feedback a",
+        ),
+        (
+            "/settings/people",
+            "a@example.org",
+            "Remove",
+            "Remove",
+            "b@example.org",
+        ),
+    ] {
+        browser.open(&format!("{}{path}", app.url));
+        browser.script(&format!(
+            "const rows = [...document.querySelectorAll('main article')];
+             const row = rows.find((row) => row.textContent.includes('{row}'));
+             const name = (control) => control.ariaLabel ?? control.textContent.trim();
+             [...row.querySelectorAll('a, button')].find((c) => name(c) === '{ask}').click()"
+        ));
+        browser.wait_for_text("This can’t be undone.");
+        let forms = browser.all("button", confirm);
+        let in_panel = "return document.querySelector('.panel.danger .primary').click()";
+        assert!(!forms.is_empty());
+        browser.script(in_panel);
+        browser.wait_until(&format!("{next:?} has the focus"), || {
+            let row = browser
+                .script("return document.activeElement.closest('main article')?.textContent ?? ''");
+            row.as_str()?.contains(next).then_some(())
+        });
+    }
+}
+
+#[test]
 fn a_test_replaces_the_previous_result_at_once() {
     let gate = Gate::new();
     let receiver = Receiver::script({

@@ -40,6 +40,7 @@ mod double_submit;
 mod edit_conflicts;
 mod email_spellings;
 mod endpoint_code;
+mod error_pages;
 mod error_wording;
 mod every_route;
 mod example_integrations;

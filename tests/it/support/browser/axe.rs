@@ -45,9 +45,12 @@ const MEASURE_SCRIPT: &str = "const measure = () => {
     if (excess > 0) found.add(`${excess} px too wide`);
     if (!document.querySelector('link[href*=\"/style.css\"]')) return [...found];
     for (const element of document.querySelectorAll('body *')) {
+        if (element.closest('.visually-hidden')) continue;
         const nodes = [...element.childNodes];
         const hasText = nodes.some((node) => node.nodeType === 3 && node.data.trim());
-        if (!hasText && !element.matches('input, textarea, select')) continue;
+        const isField = element.matches(
+            'textarea, select, input:not([type=checkbox], [type=radio], [type=hidden])');
+        if (!hasText && !isField) continue;
         const size = getComputedStyle(element).fontSize;
         if (!['12px', '13px', '15px', '17px', '22px'].includes(size)) {
             found.add(`text of ${size} at ${element.localName}.${element.className}`);
