@@ -1,8 +1,15 @@
 // Sends a form only if the server responds. Without this check, a lost connection would replace the
-// page with an error page, and the typed text would be lost.
+// page with an error page, and the typed text would be lost. A public form is also sent no earlier
+// than 2 s after it was loaded, because the server rejects a newer form token.
 
 const form = document.querySelector("main form[method=post]");
+const tokenIsValid = form?.elements.stamp && new Promise((resolve) => setTimeout(resolve, 2100));
 let isChecking = false;
+
+function setBusy(isBusy) {
+  isChecking = isBusy;
+  form.querySelector("button").setAttribute("aria-busy", isBusy);
+}
 
 async function isServerReachable() {
   try {
@@ -28,10 +35,12 @@ function showFailure() {
 form?.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (isChecking) return;
-  isChecking = true;
-  event.submitter?.setAttribute("aria-busy", "true");
-  if (await isServerReachable()) HTMLFormElement.prototype.submit.call(form);
-  else showFailure();
-  event.submitter?.removeAttribute("aria-busy");
-  isChecking = false;
+  setBusy(true);
+  if (await isServerReachable()) {
+    await tokenIsValid;
+    return HTMLFormElement.prototype.submit.call(form);
+  }
+  showFailure();
+  setBusy(false);
 });
+addEventListener("pageshow", () => form && setBusy(false)); // after Back, the form can be sent again

@@ -13,7 +13,7 @@
   window[registry] = mount;
 
   // ---- Settings: the attributes of the script tag ----
-  let tag, project, server, texts = {}, userEmail;
+  let tag, project, server, texts = {}, prefilled;
   // The parameter `project` in the script's URL is for loaders that drop attributes.
   const projectOf = (script) => script?.dataset?.project || new URLSearchParams(script?.src?.split("?")[1]).get("project");
   // Finds the tag if the browser doesn't identify the running tag, or if that tag has been
@@ -115,16 +115,18 @@
   };
   // A popover is in the top layer, where no other element covers, clips, or moves it.
   const launcher = create("button", { type: "button", className: "launcher", popover: "manual", ariaHasPopup: "dialog" });
-  const title = create("h2"), closeButton = create("button", { type: "button", textContent: "×" });
+  const title = create("h2"), question = create("p", { id: "q" }), closeButton = create("button", { type: "button", textContent: "×" });
   const message = create("textarea", { id: "m", rows: 5, required: true, maxLength: 10000 });
   const email = create("input", { id: "e", type: "email", maxLength: 254, autocomplete: "email" });
   const messageLabel = create("label", { htmlFor: "m" }), emailLabel = create("span"), optional = create("small");
   const pageLabel = create("bdi"), pageUrl = create("bdi"), page = create("p", { className: "page" }, pageLabel, " ", pageUrl);
-  const sendButton = create("button", { type: "button" }), status = create("p", { className: "said", role: "status", dir: "auto" });
+  const sendButton = create("button", { type: "button" }), status = create("p", { role: "status", dir: "auto" });
   // Not a <form>: a page in a sandbox can't submit forms.
-  const form = create("section", {}, messageLabel, message, create("label", { htmlFor: "e" }, emailLabel, " ", optional), email, page, sendButton);
+  const form = create("section", {}, question, messageLabel, message, create("label", { htmlFor: "e" }, emailLabel, " ", optional), email, page, sendButton);
   const dialog = create("dialog", {}, create("header", {}, title, closeButton), form, status);
   const frame = create("iframe", { hidden: true });
+  message.setAttribute("aria-describedby", "q");
+  const labels = { label: title, question, message: messageLabel, email: emailLabel, optional, page: pageLabel, send: sendButton };
   const host = create("miniback-widget"), root = host.attachShadow({ mode: "open" });
   const stylesheet = new CSSStyleSheet();
   root.adoptedStyleSheets = [stylesheet];
@@ -138,17 +140,16 @@
     host.lang = translations[requested] ? requested : "en";
     host.dir = getComputedStyle(body ?? documentElement).direction;
     // A `data-` attribute with a text's name replaces that text.
-    "@NAMES@".split(" ").forEach((name, index) => { texts[name] = data[name] ?? translations[host.lang][index]; });
-    launcher.textContent = title.textContent = dialog.ariaLabel = texts.label;
-    messageLabel.textContent = texts.message;
-    emailLabel.textContent = texts.email;
-    optional.textContent = texts.optional;
-    pageLabel.textContent = texts.page;
-    sendButton.textContent = texts.send;
+    "@NAMES@".split(" ").forEach((name, index) => {
+      texts[name] = data[name] ?? translations[host.lang].split("|")[index];
+      if (labels[name]) labels[name].textContent = texts[name];
+    });
+    launcher.textContent = dialog.ariaLabel = texts.label;
+    message.placeholder = texts.placeholder;
     closeButton.ariaLabel = texts.close;
     launcher.hidden = data.position == "none";
-    if (email.value == userEmail) email.value = data.userEmail ?? "";
-    userEmail = data.userEmail ?? "";
+    if (email.value == prefilled) email.value = data.userEmail ?? "";
+    prefilled = data.userEmail ?? "";
 
     let color = "#1f5fd0", luminance = 0;
     if (data.color) {
@@ -159,13 +160,13 @@
     }
     // Relative luminance as in WCAG. Above 0.179, black text has more contrast than white text, and
     // the contrast is at least 4.5:1 either way.
-    [0.2126, 0.7152, 0.0722].forEach((weight, index) => {
+    [.2126, .7152, .0722].forEach((weight, index) => {
       const channel = parseInt(color.slice(2 * index + 1, 2 * index + 3), 16) / 255;
-      luminance += weight * (channel > 0.04045 ? ((channel + 0.055) / 1.055) ** 2.4 : channel / 12.92);
+      luminance += weight * (channel > .04045 ? ((channel + .055) / 1.055) ** 2.4 : channel / 12.92);
     });
     const left = data.position == "bottom-left", dark = ":host{--page:#1c1c1a;--ink:#eeede8;--soft:#a9a79e;--edge:#7d7b73;color-scheme:dark!important}";
     stylesheet.replaceSync(`
-    :host{all:initial!important;position:fixed!important;z-index:2147483647!important;--page:#fff;--ink:#1c1b18;--soft:#5d5b54;--edge:#8b8980;--on:${luminance > 0.179 ? "#000" : "#fff"};color-scheme:light!important}
+    :host{all:initial!important;position:fixed!important;z-index:2147483647!important;--page:#fff;--ink:#1c1b18;--soft:#5d5b54;--edge:#8b8980;--on:${luminance > .179 ? "#000" : "#fff"};color-scheme:light!important}
     ${data.theme == "dark" ? dark : data.theme == "light" ? "" : `@media(prefers-color-scheme:dark){${dark}}`}
     *{box-sizing:border-box;margin:0;font:inherit;color:inherit}
     [hidden]{display:none!important}
@@ -175,23 +176,26 @@
     textarea:focus-visible,input:focus-visible{outline-offset:-1px}
     .launcher{display:block;position:fixed;inset:auto auto max(20px,env(safe-area-inset-bottom)) 20px;${left ? "" : "left:auto;right:20px;"}box-shadow:0 2px 12px #0005}
     .launcher:has(+dialog[open]){visibility:hidden}
-    .launcher:focus-visible{outline:2px solid var(--on);outline-offset:-6px}
+    .launcher:focus-visible{outline-color:var(--on);outline-offset:-6px}
     dialog{width:min(25em,100% - 32px);max-width:none;max-height:calc(100% - 32px);margin:auto ${left ? "auto 20px 20px" : "20px 20px auto"};padding:1.25em;border:1px solid var(--edge);border-radius:14px;background:var(--page);color:var(--ink);box-shadow:0 8px 40px #0006;overflow-wrap:anywhere}
-    ::backdrop{background:#0006}
+    ::backdrop{background:#0002}
+    ::placeholder{color:var(--soft);opacity:1}
     header,section{display:grid;gap:.4em;grid-template-columns:minmax(0,1fr)}
     header{grid-template-columns:1fr auto;align-items:center;margin-block:-.6em .4em;margin-inline-end:-.6em}
-    h2{font-size:1.2em;font-weight:650}
-    label{font-weight:550;margin-top:.4em}
-    small,.page{color:var(--soft);font-weight:400;font-size:.85em}
-    .page{margin-top:.4em}
-    textarea,input{width:100%;min-height:44px;padding:.6em .75em;border:1px solid var(--edge);border-radius:8px;background:none}
-    textarea{resize:vertical;display:block}
+    #q{font-size:1.2em;font-weight:600}
+    label{font-weight:600}
+    label,.page{margin-top:.4em}
+    small,.page,h2{color:var(--soft);font-weight:400;font-size:.85em}
+    textarea,input{width:100%;min-height:44px;padding:.6em;border:1px solid var(--edge);border-radius:8px;background:0}
+    textarea{resize:vertical}
     section button{justify-self:end;margin-top:.6em}
     [aria-busy=true]{opacity:.6;cursor:progress}
-    header button{width:44px;padding:0;background:none;color:var(--soft);font-size:1.5em;line-height:1}
-    .said{padding-top:.6em}
-    .said:empty{padding:0}
-    @media(max-width:30em){dialog{margin:12px auto auto;width:calc(100% - 24px)}}
+    header button{width:44px;padding:0;background:0;color:var(--soft);font-size:1.5em;line-height:1}
+    dialog>p{padding-top:.6em}
+    p:empty{padding:0}
+    .done{text-align:center}
+    .done:before{content:"✓"/"";display:block;width:44px;line-height:44px;margin:auto;border-radius:99px;background:${color};color:var(--on);font-size:1.5em}
+    @media(max-width:30em){dialog{margin:16px auto auto}}
     @media print{.launcher{display:none}}`);
   }
 
@@ -219,7 +223,7 @@
       message.focus();
     }
     // `document.open()` removes all listeners, so add them each time.
-    for (const type of ["click", "keydown", "keyup", "keypress", "focusin", "pointerdown", "mousedown", "touchstart"])
+    for (const type of "click keydown keyup keypress focusin pointerdown mousedown touchstart".split(" "))
       addEventListener(type, onEvent, true);
     addEventListener("online", flush);
     observer.observe(document, { childList: true });
@@ -235,21 +239,28 @@
     opener = trigger ?? document.activeElement;
     const draft = read(draftKey());
     message.value = draft?.message ?? "";
-    email.value = draft?.email ?? userEmail;
+    email.value = draft?.email ?? prefilled;
     // Omit a URL that the server would reject: not http(s), or too long.
     const { href } = location;
     pageUrl.textContent = /^http/.test(href) && href.length < 2049 ? href : "";
     page.hidden = !pageUrl.textContent;
     form.hidden = false;
+    status.className = "";
     status.textContent = "";
     onInput();
     dialog.showModal();
     message.focus();
   }
+  // After success, the dialog closes by itself, unless the person presses a key or a button.
+  let closing;
+  const closeSoon = () => {
+    clearTimeout(closing);
+    closing = setTimeout(() => form.hidden && dialog.close(), 6000);
+  };
   dialog.onclose = () => dialog.open || opener?.focus({ preventScroll: true });
   function onInput() {
     message.dir = message.value && "auto"; // an empty message has the page's direction
-    write(draftKey(), { message: message.value, email: email.value == userEmail ? undefined : email.value });
+    write(draftKey(), { message: message.value, email: email.value == prefilled ? undefined : email.value });
   }
   form.oninput = onInput;
 
@@ -265,6 +276,7 @@
       return open(trigger);
     }
     if (type == "click" || target != launcher) event.stopImmediatePropagation();
+    if (/down/.test(type)) status.onpointermove = clearTimeout(closing);
     if (type == "click") {
       if (target == launcher) open(launcher);
       if (target == closeButton) dialog.close();
@@ -298,6 +310,11 @@
       message.value = "";
       form.hidden = true;
       status.textContent = retryAfter ? `${texts.failed} ${texts.later}` : texts.thanks;
+      if (!retryAfter) {
+        status.className = "done";
+        // Reading the message with the pointer restarts the time.
+        if (!matchMedia("(prefers-reduced-motion:reduce)").matches) (status.onpointermove = closeSoon)();
+      }
       return closeButton.focus();
     }
     forget(key);

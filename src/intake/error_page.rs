@@ -2,11 +2,13 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderValue, VARY};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use askama::Template;
 
+use super::translations::Translations;
 use crate::server::AppState;
 use crate::server::form_data::FormError;
 use crate::server::html;
@@ -21,6 +23,9 @@ pub(super) enum IntakeError {
     /// The form came from another origin. The string is the message for the person.
     #[error("{0}")]
     CrossOrigin(String),
+    /// No project has the slug in the URL. The page is in the person's language.
+    #[error("{}", .0.not_found)]
+    FormNotFound(&'static Translations),
     #[error("This page accepts only {0} requests.")]
     MethodNotAllowed(String),
     #[error(transparent)]
@@ -34,6 +39,7 @@ pub(super) enum IntakeError {
 impl IntakeError {
     fn title(&self) -> &'static str {
         match self {
+            Self::FormNotFound(strings) => &strings.not_found_title,
             Self::CrossOrigin(_) => "Request blocked",
             Self::MethodNotAllowed(_) => "Method not allowed",
             Self::Form(error) => error.title(),
@@ -46,6 +52,7 @@ impl ResponseError for IntakeError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
+            Self::FormNotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Form(error) => error.status_code(),
             Self::Store(error) => error.http_status(),
@@ -62,6 +69,7 @@ impl ResponseError for IntakeError {
 #[derive(Template)]
 #[template(path = "form_error.html")]
 struct ErrorPage {
+    lang: &'static str,
     stylesheet: String,
     icon: String,
     status: u16,
@@ -120,7 +128,12 @@ fn render_error_page(error: &IntakeError, app: &AppState, request: &HttpRequest)
             .map(|id| id.0.clone());
         tracing::error!(?error, "form request failed");
     }
+    let translations = match error {
+        IntakeError::FormNotFound(translations) => Some(translations),
+        _ => None,
+    };
     let page = ErrorPage {
+        lang: translations.map_or("en", |translations| &translations.lang),
         stylesheet: html::asset_path(&app.urls, "style.css"),
         icon: html::asset_path(&app.urls, "favicon.svg"),
         status: status.as_u16(),
@@ -134,6 +147,19 @@ fn render_error_page(error: &IntakeError, app: &AppState, request: &HttpRequest)
         IntakeError::Form(FormError::UnsupportedEncoding) => (None, true),
         _ => (None, false),
     };
+    if let Some(translations) = translations {
+        set_language_headers(&mut response, translations);
+    }
     html::add_error_headers(response.headers_mut(), status, allow, is_compressed);
     response
+}
+
+/// Declares the language of a page, which depends on `Accept-Language`.
+pub(super) fn set_language_headers(
+    response: &mut HttpResponse,
+    translations: &'static Translations,
+) {
+    let language = HeaderValue::from_static(&translations.lang);
+    response.headers_mut().insert(CONTENT_LANGUAGE, language);
+    response.headers_mut().insert(VARY, ACCEPT_LANGUAGE.into());
 }

@@ -5,13 +5,11 @@
 //! `Accept-Language`.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderValue, LOCATION, RETRY_AFTER, VARY,
-};
+use actix_web::http::header::{ACCEPT_LANGUAGE, LOCATION, RETRY_AFTER};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use askama::Template;
 
-use super::error_page::IntakeError;
+use super::error_page::{IntakeError, set_language_headers};
 use super::translations::Translations;
 use super::{Intake, PROJECT_SLUG_FIELD, RawSubmission, SubmissionError, SubmissionSource};
 use crate::clock::Clock;
@@ -29,14 +27,34 @@ const STORE_ERROR_RETRY_AFTER_SECONDS: u64 = 5;
 struct FormPage {
     urls: Urls,
     strings: &'static Translations,
-    /// `None` if no project has the slug in the URL.
-    project: Option<Project>,
+    project: Project,
     state: FormState,
     form: FormFields,
-    /// An error that doesn't belong to a field.
-    error: Option<String>,
+    notice: Option<FormNotice>,
     message_error: Option<String>,
     email_error: Option<String>,
+}
+
+/// A message that doesn't belong to a field.
+struct FormNotice {
+    css_class: &'static str,
+    text: String,
+}
+
+impl FormNotice {
+    /// Asks the person to wait, which isn't an error.
+    fn wait(text: &str) -> Option<Self> {
+        Self::with_class("", text)
+    }
+
+    fn error(text: &str) -> Option<Self> {
+        Self::with_class("bad", text)
+    }
+
+    fn with_class(css_class: &'static str, text: &str) -> Option<Self> {
+        let text = text.to_owned();
+        Some(Self { css_class, text })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,15 +82,18 @@ impl FormPage {
         slug: &str,
     ) -> Result<Self, IntakeError> {
         let project = app.store.project(slug.to_owned()).await?;
-        let project = project.filter(|project| project.slug == slug);
         let accept_language = request
             .headers()
             .get(ACCEPT_LANGUAGE)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        let state = match &project {
-            Some(project) if project.status == ProjectStatus::Paused => FormState::Paused,
-            _ => FormState::Open,
+        let strings = Translations::for_accept_language(accept_language);
+        let project = project
+            .filter(|project| project.slug == slug)
+            .ok_or(IntakeError::FormNotFound(strings))?;
+        let state = match project.status {
+            ProjectStatus::Paused => FormState::Paused,
+            ProjectStatus::Active => FormState::Open,
         };
         let form = FormFields {
             stamp: intake.form_tokens.issue_token(app.clock.now()),
@@ -81,11 +102,11 @@ impl FormPage {
         };
         Ok(Self {
             urls: app.urls.clone(),
-            strings: Translations::for_accept_language(accept_language),
+            strings,
             project,
             state,
             form,
-            error: None,
+            notice: None,
             message_error: None,
             email_error: None,
         })
@@ -104,18 +125,12 @@ impl FormPage {
     }
 
     fn form_path(&self) -> String {
-        let slug = self.project.as_ref().map_or("", |project| &project.slug);
-        self.urls.path(&format!("/f/{slug}"))
+        self.urls.path(&format!("/f/{}", self.project.slug))
     }
 
     fn render_response(&self, status: StatusCode) -> Result<HttpResponse, IntakeError> {
         let mut response = html::render(status, self)?;
-        let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_LANGUAGE,
-            HeaderValue::from_static(&self.strings.lang),
-        );
-        headers.insert(VARY, ACCEPT_LANGUAGE.into());
+        set_language_headers(&mut response, self.strings);
         Ok(response)
     }
 
@@ -129,7 +144,7 @@ impl FormPage {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             SubmissionError::RateLimited(exceeded) => {
-                self.error = Some(self.strings.too_many.to_string());
+                self.notice = FormNotice::wait(&self.strings.too_many);
                 retry_after = Some(exceeded.wait_seconds());
                 StatusCode::TOO_MANY_REQUESTS
             }
@@ -137,7 +152,7 @@ impl FormPage {
                 if error.http_status() == StatusCode::INTERNAL_SERVER_ERROR {
                     tracing::error!(?error, "form request failed");
                 }
-                self.error = Some(self.strings.failed.to_string());
+                self.notice = FormNotice::error(&self.strings.failed);
                 retry_after = Some(STORE_ERROR_RETRY_AFTER_SECONDS);
                 error.http_status()
             }
@@ -158,7 +173,7 @@ impl FormPage {
         self.message_error = message_for("message");
         self.email_error = message_for("email");
         if errors.message_for("stamp").is_some() {
-            self.error = Some(self.strings.too_fast.to_string());
+            self.notice = FormNotice::wait(&self.strings.too_fast);
         }
     }
 
@@ -219,9 +234,6 @@ pub(super) async fn show(
     slug: web::Path<String>,
 ) -> Result<HttpResponse, IntakeError> {
     let mut page = FormPage::load(&app, &intake, &request, &slug).await?;
-    if page.project.is_none() {
-        return page.render_response(StatusCode::NOT_FOUND);
-    }
     if has_query_parameter(&request, "sent") {
         page.state = FormState::Sent;
     }
@@ -246,17 +258,14 @@ pub(super) async fn submit(
         Err(error) => {
             // If the fields could be read, show them again.
             let data = request.extensions().get::<FormData>().cloned();
-            let data = data.filter(|_| page.project.is_some()).ok_or(error)?;
+            let data = data.ok_or(error)?;
             page.restore_input(&intake, &data, &app.clock);
-            page.error = Some(error.to_string());
+            page.notice = FormNotice::error(&error.to_string());
             return page.render_response(error.status_code());
         }
     };
-    let Some(project) = &page.project else {
-        return page.render_response(StatusCode::NOT_FOUND);
-    };
     let source = SubmissionSource::from_request(&app, &request);
-    let submission = submission_from_form(project, &data);
+    let submission = submission_from_form(&page.project, &data);
     let error = match intake.submit(&app, submission, source).await {
         Ok(_) | Err(SubmissionError::IdempotentFeedbackDeleted) => {
             return Ok(HttpResponse::SeeOther()
@@ -270,8 +279,7 @@ pub(super) async fn submit(
         && errors.message_for(PROJECT_SLUG_FIELD).is_some()
     {
         // The project was deleted in the meantime.
-        page.project = None;
-        return page.render_response(StatusCode::NOT_FOUND);
+        return Err(IntakeError::FormNotFound(page.strings));
     }
     page.error_response(&error)
 }

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The strings in one language.
-#[derive(Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Translations {
     /// The language tag.
     pub lang: String,
     pub(super) label: String,
+    pub(super) question: String,
+    pub(super) placeholder: String,
     pub(super) message: String,
     pub(super) email: String,
     pub(super) optional: String,
@@ -34,9 +36,21 @@ pub struct Translations {
 
 /// The names of the widget's strings, in the order in which its script contains them. A site can
 /// replace a string with the `data-` attribute of the same name.
-pub(super) const WIDGET_STRING_NAMES: [&str; 12] = [
-    "label", "message", "email", "optional", "send", "close", "page", "thanks", "later", "paused",
-    "failed", "instead",
+pub(super) const WIDGET_STRING_NAMES: [&str; 14] = [
+    "label",
+    "message",
+    "email",
+    "optional",
+    "send",
+    "close",
+    "page",
+    "thanks",
+    "later",
+    "paused",
+    "failed",
+    "instead",
+    "question",
+    "placeholder",
 ];
 
 /// The strings in all languages, English first.
@@ -74,14 +88,13 @@ impl Translations {
     }
 }
 
-/// Returns the widget's strings as its script reads them: an array for each language.
+/// Returns the widget's strings as its script reads them: one text for each language, with `|`
+/// between the strings.
 pub(super) fn widget_strings() -> Value {
     let in_language = |translations: &Translations| {
         let all = serde_json::to_value(translations).unwrap_or_default();
-        WIDGET_STRING_NAMES
-            .iter()
-            .map(|name| all[name].clone())
-            .collect()
+        let strings = WIDGET_STRING_NAMES.map(|name| all[name].as_str().unwrap_or_default());
+        Value::from(strings.join("|"))
     };
     let languages: Map<String, Value> = ALL
         .iter()
@@ -124,13 +137,11 @@ mod tests {
         }
         let widget = widget_strings();
         for language in languages {
-            assert_eq!(
-                widget[language].as_array().unwrap().len(),
-                WIDGET_STRING_NAMES.len()
-            );
+            let strings = widget[language].as_str().unwrap().split('|');
+            assert_eq!(strings.count(), WIDGET_STRING_NAMES.len());
         }
         assert_eq!(
-            widget["de"][4],
+            widget["de"].as_str().unwrap().split('|').nth(4).unwrap(),
             Translations::for_language_tag("de").unwrap().send,
             "in the order of their names"
         );

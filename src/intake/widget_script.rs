@@ -25,7 +25,7 @@ const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
 /// The minified script, with placeholders for the form token and Miniback's own URL.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
-    minify(SCRIPT_SOURCE)
+    shorten_names(&minify(SCRIPT_SOURCE))
         .replace("\"@STRINGS@\"", &widget_strings().to_string())
         .replace("@NAMES@", &WIDGET_STRING_NAMES.join(" "))
 });
@@ -36,7 +36,87 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     hex::encode(&hash[..6])
 });
 
-/// Removes comments, indentation, and unnecessary spaces and line breaks.
+/// Variables that get names of one letter in the minified script, from the most to the least used.
+/// The script has no property, string, or style with the same name.
+const SHORTENED_NAMES: [&str; 52] = [
+    "create",
+    "retryAfter",
+    "problem",
+    "texts",
+    "draftKey",
+    "response",
+    "sendButton",
+    "mount",
+    "closeButton",
+    "element",
+    "pageUrl",
+    "prefilled",
+    "server",
+    "blocked",
+    "channel",
+    "closing",
+    "flush",
+    "flushing",
+    "observer",
+    "projectOf",
+    "read",
+    "realm",
+    "registry",
+    "resolve",
+    "start",
+    "candidate",
+    "emailLabel",
+    "forget",
+    "found",
+    "labels",
+    "luminance",
+    "memory",
+    "messageLabel",
+    "onInput",
+    "opener",
+    "pageLabel",
+    "reject",
+    "requested",
+    "stylesheet",
+    "timer",
+    "translations",
+    "children",
+    "closeSoon",
+    "findTag",
+    "isStored",
+    "milliseconds",
+    "onEvent",
+    "onViolation",
+    "payload",
+    "properties",
+    "removals",
+    "tokenIsValid",
+];
+
+/// Replaces the [`SHORTENED_NAMES`] in the minified script with `a` to `z` and `A` to `Z`.
+fn shorten_names(script: &str) -> String {
+    let mut shortened = String::new();
+    // Each part is a word and the character after it.
+    for part in script.split_inclusive(|c| !is_word(c)) {
+        let name = part.trim_end_matches(|c| !is_word(c));
+        let is_name = |(long, _): &(&str, char)| *long == name;
+        let letters = ('a'..='z').chain('A'..='Z');
+        match SHORTENED_NAMES.into_iter().zip(letters).find(is_name) {
+            Some((_, letter)) => {
+                shortened.push(letter);
+                shortened.push_str(&part[name.len()..]);
+            }
+            None => shortened.push_str(part),
+        }
+    }
+    shortened
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || "_$".contains(c)
+}
+
+/// Removes comments, indentation, unnecessary spaces and line breaks, and semicolons before `}`.
 ///
 /// This function supports only [`SCRIPT_SOURCE`], which has a semicolon after each statement, no
 /// block comments, and no spaces in regular expressions. In a template, only line breaks and
@@ -47,7 +127,6 @@ fn minify(source: &str) -> String {
         .map(|line| line.split(" // ").next().unwrap_or_default().trim())
         .filter(|line| !line.is_empty() && !line.starts_with("//"));
     let text: Vec<char> = lines.flat_map(|line| line.chars().chain(['\n'])).collect();
-    let is_word = |c: char| c.is_alphanumeric() || "_$".contains(c);
     let mut minified = String::new();
     // The quote that ends the current string or template.
     let mut quote = None;
@@ -64,6 +143,9 @@ fn minify(source: &str) -> String {
             quote = quote.xor(Some(c));
         }
         if is_needed {
+            if c == '}' && before == ';' {
+                minified.pop();
+            }
             minified.push(c);
         }
     }
@@ -184,9 +266,32 @@ mod tests {
                 "const a={b:\"c: d\"};return a.b in a;",
             ),
             ("if (a)\n  b = `c ${d}\n  e`;\n", "if(a)\nb=`c ${d}e`;"),
+            ("try { a(); } catch {}\n", "try{a()}catch{}"),
         ] {
             assert_eq!(minify(source).trim_end(), minified);
         }
+    }
+
+    #[test]
+    fn only_variables_get_short_names() {
+        let minified = minify(SCRIPT_SOURCE);
+        for name in SHORTENED_NAMES {
+            let mut uses = 0;
+            for (start, _) in minified.match_indices(name) {
+                let (before, after) = (&minified[..start], &minified[start + name.len()..]);
+                if before.ends_with(is_word) || after.starts_with(is_word) {
+                    continue;
+                }
+                let is_property = before.ends_with('.') && !before.ends_with("...");
+                let is_other = is_property || before.ends_with(['"', '-']);
+                assert!(!is_other, "{name} is also a property, string, or style");
+                uses += 1;
+            }
+            assert!(uses > 1, "{name} is used {uses} times");
+        }
+        let (first, second) = (SHORTENED_NAMES[0], SHORTENED_NAMES[1]);
+        let script = format!("const{{{second},c}}=d;{first}({second}.c)");
+        assert_eq!(shorten_names(&script), "const{b,c}=d;a(b.c)");
     }
 
     #[test]

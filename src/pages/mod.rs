@@ -10,6 +10,7 @@ mod api_tokens;
 mod deliveries;
 #[cfg(debug_assertions)]
 mod design;
+mod docs;
 mod examples;
 mod feedback;
 mod framework;

@@ -11,7 +11,7 @@ use super::framework::form_page::FormPage;
 use super::framework::live_updates;
 use super::framework::page_error::PageError;
 use super::sign_in::{one_time_links, setup};
-use super::{api_reference, feedback, guide, redirects, sign_in, static_files};
+use super::{api_reference, docs, feedback, guide, redirects, sign_in, static_files};
 use crate::server::permissions::Permission::{self, Member, Public};
 use crate::server::routing::{MethodRoute, PathRoutes, Routes, get, path_routes, post};
 
@@ -106,6 +106,7 @@ fn add_public_routes(routes: Routes) -> Routes {
             "/sign-in",
             [get(Public, setup::sign_in_with_link)],
         ))
+        .service(page_routes("/docs", [get(Public, docs::show)]))
         .service(page_routes("/docs/api", [get(Public, api_reference::show)]))
         .service(page_routes("/docs/webhooks", [get(Public, guide::show)]))
 }

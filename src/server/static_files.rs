@@ -44,7 +44,7 @@ const SCRIPT: &str = concat!(
     "})();\n",
 );
 
-static STATIC_FILES: LazyLock<[StaticFile; 5]> = LazyLock::new(|| {
+static STATIC_FILES: LazyLock<[StaticFile; 6]> = LazyLock::new(|| {
     let script = "text/javascript; charset=utf-8";
     let file = |name, content_type, content| StaticFile {
         name,
@@ -53,6 +53,7 @@ static STATIC_FILES: LazyLock<[StaticFile; 5]> = LazyLock::new(|| {
     };
     let feedback = include_str!("../../static/feedback.js");
     let connection_check = include_str!("../../static/connection_check.js");
+    let docs = include_str!("../../static/docs.js");
     let icon = include_str!("../../static/favicon.svg");
     [
         file(
@@ -67,6 +68,7 @@ static STATIC_FILES: LazyLock<[StaticFile; 5]> = LazyLock::new(|| {
             script,
             strip_script(connection_check),
         ),
+        file("docs.js", script, strip_script(docs)),
         file("favicon.svg", "image/svg+xml", icon.to_owned()),
     ]
 });

@@ -12,6 +12,7 @@ use miniback::{intake, pages};
 
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::browser::axe::AccessibilityChecker;
+use crate::support::browser::widget::{THANKS, wait_for_status};
 use crate::support::receiver::{Receiver, Reply};
 use sample_data::{MEMBER, SampleData};
 
@@ -128,7 +129,28 @@ fn check_other_actions(checker: &mut AccessibilityChecker, data: &SampleData) {
     checker.check("the list of keyboard shortcuts");
 }
 
-/// Checks the widget on another website, closed and open.
+/// Checks the guide's troubleshooting and an open call of the API reference, as an admin.
+fn check_documentation(checker: &mut AccessibilityChecker, data: &SampleData) {
+    let fails = &data.webhooks[1];
+    let path = format!("/docs/webhooks?webhook={fails}#troubleshooting");
+    open(checker, data, &path);
+    let open_all = format!(
+        "document.querySelectorAll('#{fails} details').forEach((details) => details.open = true)"
+    );
+    checker.browser.script(&open_all);
+    checker.check("troubleshooting of a failing webhook");
+    open(checker, data, "/docs/api");
+    checker
+        .browser
+        .find("searchbox", "Filter calls")
+        .fill("rotate");
+    checker.browser.wait_for_text("2 of");
+    let open_first = "document.querySelector('.call:not([hidden]) details').open = true";
+    checker.browser.script(open_first);
+    checker.check("a filtered API reference");
+}
+
+/// Checks the widget on another website: closed, open, and after success.
 fn check_widget(checker: &mut AccessibilityChecker, data: &SampleData) {
     let page = format!(
         "<!doctype html><html lang=en><title>A shop</title>\
@@ -147,6 +169,13 @@ fn check_widget(checker: &mut AccessibilityChecker, data: &SampleData) {
     checker.browser.find_in_shadow(host, role, name).press();
     checker.browser.find_in_shadow(host, "textbox", "Message");
     checker.check("the open widget");
+    // The check has set `prefers-reduced-motion`, so the dialog stays open.
+    let message = checker.browser.find_in_shadow(host, "textbox", "Message");
+    message.fill("Larger buttons");
+    let send = checker.browser.find_in_shadow(host, "button", "Send");
+    send.press();
+    wait_for_status(&checker.browser, THANKS);
+    checker.check("the widget after success");
 }
 
 fn sign_in(checker: &AccessibilityChecker, app: &App, email: &str, password: &str) {
@@ -234,11 +263,17 @@ fn every_page_is_accessible_and_fits_the_window() {
     check_all_pages(&mut checker, &data, false);
     check_webhook_actions(&mut checker, &data);
     check_other_actions(&mut checker, &data);
+    check_documentation(&mut checker, &data);
     check_widget(&mut checker, &data);
     let paused = json!({"status": "PAUSED"});
     data.api.patch("/api/v1/projects/shop", paused).expect(200);
     open(&checker, &data, "/f/shop");
     checker.check("the form of a paused project");
+    data.api
+        .patch("/api/v1/projects/shop", json!({"status": "ACTIVE"}))
+        .expect(200);
+    open(&checker, &data, "/f/shop?sent");
+    checker.check("the public form after success");
 
     println!("{} checks", checker.checks);
     let problems = &checker.problems;

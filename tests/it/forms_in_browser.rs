@@ -76,6 +76,26 @@ fn the_public_form_keeps_its_text_without_a_connection() {
 }
 
 #[test]
+fn the_public_form_accepts_a_person_who_is_fast() {
+    let app = App::start();
+    app.api().create_project("Shop");
+    let browser = browser(true);
+    browser.open(&format!("{}/f/shop", app.url));
+    browser.find("heading", "What could be better?");
+    browser.script(
+        "document.getElementById('message').value = 'Fast';
+         document.querySelector('main form').requestSubmit();",
+    );
+    let is_busy = "return document.querySelector('main form button').ariaBusy";
+    assert_eq!(browser.script(is_busy), "true");
+    browser.wait_for_text("Thank you.");
+    let stored = app.api().get("/api/v1/feedback").json();
+    assert_eq!(stored["data"][0]["message"], "Fast");
+    browser.find("link", "Send more feedback").press();
+    assert_eq!(browser.find("textbox", "Message").value(), "");
+}
+
+#[test]
 fn the_sign_in_form_keeps_its_input_without_a_connection() {
     let app = App::start();
     let browser = browser(true);

@@ -92,7 +92,7 @@ fn payload_examples_have_the_members_of_real_payloads() {
     for sent in receiver.wait_for(3) {
         let sent = sent.json();
         let event = text(&sent, "event");
-        let shown = page.text_of(&format!("[aria-labelledby='{event}']"));
+        let shown = page.text_of(&format!("[aria-label='Example of {event}']"));
         let shown: Value = serde_json::from_str(&shown).expect(event);
         assert_eq!(member_names(&shown), member_names(&sent), "{event}");
     }
@@ -100,7 +100,7 @@ fn payload_examples_have_the_members_of_real_payloads() {
 
 #[test]
 fn code_examples_match_the_example_files() {
-    let page = App::start().visitor().get(GUIDE).expect(200);
+    let app = App::start();
     for (anchor, path) in [
         ("express", "express/server.mjs"),
         ("flask", "flask/app.py"),
@@ -114,6 +114,8 @@ fn code_examples_match_the_example_files() {
         ("sms", "sms/app.py"),
         ("ticket", "ticket/server.mjs"),
     ] {
+        let path_and_query = format!("{GUIDE}?language={anchor}");
+        let page = app.visitor().get(&path_and_query).expect(200);
         let shown = page.text_of(&format!("#{anchor}-code"));
         assert_eq!(
             shown.trim_end(),
@@ -195,6 +197,10 @@ fn every_page_links_to_the_guide() {
         let page = admin.get(page).expect(200);
         assert_eq!(page.link("API reference"), Some("/docs/api".to_owned()));
     }
+    for page in [GUIDE, "/docs/api"] {
+        let page = admin.get(page).expect(200);
+        assert_eq!(page.link("All topics"), Some("/docs".to_owned()));
+    }
 }
 
 #[test]
@@ -205,7 +211,7 @@ fn expanded_code_fits_on_a_phone_without_scripts() {
         width: 360,
         height: 780,
     });
-    browser.open(&format!("{}{GUIDE}", app.url));
+    browser.open(&format!("{}{GUIDE}?language=go", app.url));
     browser.script("document.querySelectorAll('details').forEach(details => details.open = true)");
     browser.wait_for_text("hmac.Equal");
     let excess = browser.script("return document.documentElement.scrollWidth - window.innerWidth");

@@ -59,12 +59,13 @@ fn the_checklist_of_a_working_webhook_shows_no_problems() {
     let mut admin = app.signed_in();
     let before = problems(&mut admin, &webhook);
     let names: Vec<&str> = before.iter().map(|(name, _)| name.as_str()).collect();
+    // Problems are first, then the check that "Test" answers, then the collapsed checks.
     let expected = [
+        "The project is selected",
+        "The feedback was received",
         "The endpoint can be reached",
         "The endpoint responds in time",
-        "The project is selected",
         "The project isn’t paused",
-        "The feedback was received",
         "Last error",
     ];
     assert_eq!(names, expected, "unexpected problems of a new webhook");
@@ -140,8 +141,8 @@ fn the_checklist_finds_what_prevents_deliveries() {
 
     api.delete(path).expect(204);
     let page = admin.get(GUIDE).expect(200);
-    let deleted = checklist(&page, &webhook);
-    assert!(deleted[5].2.contains("were deleted"), "{:?}", deleted[5]);
+    let first = checklist(&page, &webhook).remove(0);
+    assert!(first.2.contains("were deleted"), "{first:?}");
 }
 
 #[test]
@@ -165,9 +166,19 @@ fn the_checklist_explains_the_errors_of_an_endpoint() {
         assert_finding(&mut admin, webhook, name, finding, text);
     }
 
+    // Only the problems are visible. The page lists the webhooks with problems first.
+    let page = admin.get(GUIDE).expect(200);
+    let html = Html::parse_document(&page.response.text);
+    let id = text(&rejecting, "id");
+    let visible = selector(&format!("#{id} > .checklist h4"));
+    let visible: Vec<String> = html.select(&visible).map(text_of).collect();
+    assert_eq!(visible, [last_error]);
+    let folded = page.text_of(&format!("#{id} > .disclosure > summary"));
+    assert_eq!(folded, "8 checks passed");
+    assert!(page.response.text.contains(&format!("id=\"{id}\" open")));
+
     // After a later success, the last error is no longer a problem.
     receiver.set_script(|_| Reply::status(204));
-    let id = text(&rejecting, "id");
     api.post_empty(&format!("/api/v1/webhooks/{id}/test"))
         .expect(200);
     let recovered = "No failures since then.";

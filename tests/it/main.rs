@@ -36,6 +36,8 @@ mod delivery_pages;
 mod delivery_totals;
 mod demo;
 mod disk_space;
+mod docs;
+mod docs_in_browser;
 mod double_submit;
 mod edit_conflicts;
 mod email_spellings;

@@ -3,7 +3,9 @@
 use crate::support::app::{ADMIN, App};
 use crate::support::pages::Page;
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 10] = [
+    "/docs",
+    "/docs/api",
     "/docs/webhooks",
     "/feedback",
     "/settings/account",

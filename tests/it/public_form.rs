@@ -45,6 +45,8 @@ fn submits_feedback_once_without_scripts() {
         .fill("Email", " sam@example.com ")
         .press("Send");
     let thanks = sam.submit_and_follow(&form).expect(200);
+    let another = thanks.link("Send more feedback");
+    assert_eq!(another.as_deref(), Some("/f/shop"));
     assert!(thanks.text().contains("Thank you"), "{}", thanks.text());
     assert!(sam.cookies.is_empty());
     // Submitting the same form again doesn't create more feedback.
@@ -69,6 +71,9 @@ fn a_form_submitted_too_fast_keeps_its_text_and_works_later() {
     let rejected = sam.submit(&form).expect(422);
     let returned = rejected.form_with("Send");
     assert_eq!(returned.value("Message").trim(), "Fast");
+    // The person did nothing wrong, so the notice isn't an error.
+    let notice = rejected.text_of(".notice:not(.bad, .warn)[role=alert]");
+    assert_eq!(notice, "Wait a moment, then try again.");
     app.advance(Duration::from_secs(2));
     sam.submit(&returned.press("Send")).expect(303);
     assert_eq!(stored_feedback(&api).len(), 1);
@@ -158,6 +163,11 @@ fn uses_the_language_of_the_browser() {
         );
         page.form_with(send);
     }
+    let headers = [("Accept-Language", "fr")];
+    let missing = sam.fetch("GET", "/f/nothing", &headers, None).expect(404);
+    assert_eq!(missing.response.header("content-language"), Some("fr"));
+    assert_eq!(missing.text_of("h1"), "Page introuvable");
+    assert!(missing.response.text.contains("<html lang=\"fr\">"));
 }
 
 #[test]

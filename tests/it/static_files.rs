@@ -40,7 +40,7 @@ fn the_stylesheet_is_less_than_10_1_kb_gzipped() {
 #[test]
 fn each_script_is_less_than_10_kb_gzipped() {
     let app = App::start();
-    for name in ["app.js", "feedback.js", "connection_check.js"] {
+    for name in ["app.js", "feedback.js", "connection_check.js", "docs.js"] {
         let script = get(&app, name);
         let size = gzipped(&script);
         assert!(size < 10_000, "{name}: {size} bytes");

@@ -1,6 +1,8 @@
 //! The widget in a real browser, on a page of another origin. The page's Content Security Policy
 //! allows only Miniback's script and requests.
 
+mod result;
+
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, text};

@@ -13,6 +13,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde_json::Value;
 
+use super::docs::sidebar::{DocsPage, DocsSidebar};
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
@@ -111,6 +112,7 @@ struct SchemaDoc {
 #[template(path = "api_reference.html")]
 struct ApiReferencePage<'a> {
     layout: Layout,
+    sidebar: DocsSidebar,
     reference: &'a ReferenceContents,
     /// The public URL of this installation.
     base_url: String,
@@ -123,9 +125,14 @@ pub(super) async fn show(
     let own_origin = context.trusted_proxies().own_origin(&context.request);
     let base_url = context.app.urls.absolute_url(&own_origin, "");
     let (layout, _) = context.build_layout("API reference", NavSection::HelpTopic);
+    let reference = reference.contents();
+    let groups = reference.groups.iter();
+    let sections = groups.map(|group| (group.anchor.as_str(), group.name.as_str()));
+    let sections = sections.chain([("overview", "Overview"), ("schemas", "Schemas")]);
     let page = ApiReferencePage {
         layout,
-        reference: reference.contents(),
+        sidebar: DocsSidebar::new(DocsPage::Api, sections),
+        reference,
         base_url,
     };
     render(StatusCode::OK, &page)

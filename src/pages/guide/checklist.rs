@@ -11,10 +11,15 @@ pub(super) struct ChecklistItem {
     /// `None` in the general checklist.
     pub(super) status: Option<CheckStatus>,
     pub(super) text: String,
-    /// A command that tests the connection.
-    pub(super) curl: Option<String>,
+    /// A command that tests the connection, with the id of its element on the page.
+    pub(super) curl: Option<CurlCommand>,
     /// The path and label of a link to a page with details or settings.
     pub(super) link: Option<(String, &'static str)>,
+}
+
+pub(super) struct CurlCommand {
+    pub(super) id: String,
+    pub(super) text: String,
 }
 
 /// The result of a check, shown as an icon with a label.
@@ -89,13 +94,17 @@ pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
         })
         .collect();
     if let Some(first) = items.first_mut() {
-        first.curl = Some(curl_test_command("https://api.myapp.com/webhooks/miniback"));
+        let url = "https://api.myapp.com/webhooks/miniback";
+        first.curl = Some(curl_test_command("example", url));
     }
     items
 }
 
 /// Returns a command that sends an unsigned request, to see whether the endpoint responds.
-pub(super) fn curl_test_command(url: &str) -> String {
+pub(super) fn curl_test_command(webhook: &str, url: &str) -> CurlCommand {
     let quoted = url.replace('\'', r"'\''");
-    format!("curl -i -X POST -H 'Content-Type: application/json' -d '{{}}' '{quoted}'")
+    CurlCommand {
+        id: format!("{webhook}-curl"),
+        text: format!("curl -i -X POST -H 'Content-Type: application/json' -d '{{}}' '{quoted}'"),
+    }
 }

@@ -13,21 +13,57 @@ const DELIVERIES_CHECKED: usize = 20;
 /// A webhook with its checklist.
 pub(super) struct DiagnosedWebhook {
     pub(super) webhook: Webhook,
-    pub(super) items: Vec<ChecklistItem>,
-    /// Whether the checklist is expanded. It is expanded only if the page shows a single webhook.
+    /// The items with something to do: the problems, then checks that need a test first.
+    pub(super) open_items: Vec<ChecklistItem>,
+    /// All other items, which the page shows collapsed.
+    pub(super) other_items: Vec<ChecklistItem>,
+    /// Whether the checklist is expanded.
     pub(super) is_open: bool,
 }
 
 impl DiagnosedWebhook {
+    fn new(webhook: Webhook, items: Vec<ChecklistItem>) -> Self {
+        let is_open = |item: &ChecklistItem| match item.status {
+            Some(CheckStatus::Problem) => true,
+            Some(CheckStatus::Unknown) => item.link.is_some(),
+            _ => false,
+        };
+        let (mut open_items, other_items): (Vec<_>, Vec<_>) = items.into_iter().partition(is_open);
+        // The sort is stable.
+        open_items.sort_by_key(|item| item.status != Some(CheckStatus::Problem));
+        Self {
+            webhook,
+            open_items,
+            other_items,
+            is_open: false,
+        }
+    }
+
     /// Number of items that need attention.
     pub(super) fn issue_count(&self) -> usize {
-        let is_problem = |item: &&ChecklistItem| item.status == Some(CheckStatus::Problem);
-        self.items.iter().filter(is_problem).count()
+        count_items(&self.open_items, CheckStatus::Problem)
+    }
+
+    /// The title of the collapsed items, such as `8 checks passed`.
+    pub(super) fn other_items_title(&self) -> String {
+        let passed = match count_items(&self.other_items, CheckStatus::Ok) {
+            1 => "1 check passed".to_owned(),
+            count => format!("{count} checks passed"),
+        };
+        match count_items(&self.other_items, CheckStatus::Unknown) {
+            0 => passed,
+            unknown => format!("{passed}, {unknown} unknown"),
+        }
     }
 }
 
+fn count_items(items: &[ChecklistItem], status: CheckStatus) -> usize {
+    let has_status = |item: &&ChecklistItem| item.status == Some(status);
+    items.iter().filter(has_status).count()
+}
+
 /// Diagnoses all webhooks or, with `?webhook=ID`, only that webhook. Returns an empty list if the
-/// id is unknown.
+/// id is unknown. Webhooks with problems are first, and the first one of them is expanded.
 pub(super) async fn diagnose_webhooks(
     context: &RequestContext,
 ) -> Result<Vec<DiagnosedWebhook>, PageError> {
@@ -67,11 +103,12 @@ pub(super) async fn diagnose_webhooks(
             timeout: context.app.delivery.timeout(),
             now: context.app.clock.now(),
         };
-        diagnosed.push(DiagnosedWebhook {
-            items: checker.run_all_checks(),
-            webhook,
-            is_open: is_single,
-        });
+        let items = checker.run_all_checks();
+        diagnosed.push(DiagnosedWebhook::new(webhook, items));
+    }
+    diagnosed.sort_by_key(|webhook| webhook.issue_count() == 0);
+    if let Some(first) = diagnosed.first_mut() {
+        first.is_open = is_single || first.issue_count() > 0;
     }
     Ok(diagnosed)
 }

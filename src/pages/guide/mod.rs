@@ -5,6 +5,7 @@
 
 mod checklist;
 mod diagnostics;
+mod language;
 mod links;
 mod payloads;
 mod webhook_checks;
@@ -15,6 +16,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
+use super::docs::sidebar::{DocsPage, DocsSidebar};
 use super::examples::{Example, GuideSection};
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
@@ -30,9 +32,12 @@ use payloads::ExamplePayload;
 #[template(path = "guide.html")]
 struct GuidePage {
     layout: Layout,
+    sidebar: DocsSidebar,
     payloads: Vec<ExamplePayload>,
     /// The examples of "Verify the signature", each with its introduction.
     verify_examples: Vec<(&'static Example, &'static str)>,
+    /// The example in the chosen language, which the page shows.
+    selected: (&'static Example, &'static str),
     /// The examples of "Common uses", each with its introduction.
     use_examples: Vec<(&'static Example, &'static str)>,
     /// The time limit for an endpoint's response.
@@ -48,26 +53,22 @@ struct GuidePage {
     is_single: bool,
 }
 
-impl GuidePage {
-    /// Anchors and titles of the sections, in order.
-    fn table_of_contents(&self) -> [(&'static str, &'static str); 13] {
-        [
-            ("start", "Quick start"),
-            ("payloads", "Events"),
-            ("headers", "Headers"),
-            ("verify", "Verify the signature"),
-            ("replay", "Replay protection"),
-            ("duplicates", "Duplicates and order"),
-            ("response-time", "Respond quickly"),
-            ("retries", "Retries"),
-            ("retry-after", "Retry-After"),
-            ("rotation", "Rotate the secret"),
-            ("testing", "Test your endpoint"),
-            ("uses", "Common uses"),
-            ("troubleshooting", "Troubleshooting"),
-        ]
-    }
-}
+/// Anchors and titles of the sections, in order.
+const SECTIONS: [(&str, &str); 13] = [
+    ("start", "Quick start"),
+    ("payloads", "Events"),
+    ("verify", "Verify the signature"),
+    ("testing", "Test your endpoint"),
+    ("response-time", "Respond quickly"),
+    ("retries", "Retries"),
+    ("duplicates", "Duplicates and order"),
+    ("rotation", "Rotate the secret"),
+    ("uses", "Common uses"),
+    ("headers", "Headers"),
+    ("replay", "Replay protection"),
+    ("retry-after", "Retry-After"),
+    ("troubleshooting", "Troubleshooting"),
+];
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let (layout, _) = context.build_layout("Webhooks", NavSection::Help);
@@ -78,9 +79,19 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     } else {
         None
     };
+    let verify_examples: Vec<_> = Example::for_guide_section(GuideSection::Verify).collect();
+    let chosen = language::chosen_language(&context);
+    let is_chosen =
+        |entry: &&(&'static Example, &'static str)| Some(entry.0.key) == chosen.as_deref();
+    let first = verify_examples.first();
+    let Some(selected) = verify_examples.iter().find(is_chosen).or(first).copied() else {
+        return Err(PageError::Internal("the guide has no examples".into()));
+    };
     let page = GuidePage {
+        sidebar: DocsSidebar::new(DocsPage::Webhooks, SECTIONS),
         payloads: payloads::example_payloads(),
-        verify_examples: Example::for_guide_section(GuideSection::Verify).collect(),
+        verify_examples,
+        selected,
         use_examples: Example::for_guide_section(GuideSection::CommonUses).collect(),
         timeout: format_duration(timeout),
         standard_delays: join_delays(&delivery.retry_delays(RetryPolicy::Standard)),
@@ -90,7 +101,9 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         is_single: context.query_param("webhook").is_some(),
         layout,
     };
-    render(StatusCode::OK, &page)
+    let mut response = render(StatusCode::OK, &page)?;
+    language::remember_language(&context, &mut response, selected.0.key);
+    Ok(response)
 }
 
 /// Joins delays, such as `1 s, 5 s, and 15 s`. Returns an empty string if there are no delays.

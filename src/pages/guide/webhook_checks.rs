@@ -55,7 +55,8 @@ impl WebhookChecker<'_> {
             })
             .collect();
         if let Some(first) = items.first_mut() {
-            first.curl = Some(curl_test_command(self.webhook.url.as_str()));
+            let Webhook { id, url, .. } = self.webhook;
+            first.curl = Some(curl_test_command(id.as_str(), url.as_str()));
         }
         items
     }

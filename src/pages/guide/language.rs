@@ -1,0 +1,37 @@
+//! The language of the code in the guide. The URL (`?language=KEY`) determines it, and a cookie
+//! remembers the last choice. The cookie contains nothing else.
+
+use actix_web::HttpResponse;
+use actix_web::cookie::time::Duration as CookieDuration;
+
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::session;
+use crate::server::cookies;
+
+const COOKIE_NAME: &str = "miniback_language";
+const MAX_AGE_DAYS: i64 = 365;
+
+/// Returns the key of the example that the URL or, without one, the cookie contains. The key can be
+/// unknown.
+pub(super) fn chosen_language(context: &RequestContext) -> Option<String> {
+    let remembered = || {
+        let headers = context.request.headers();
+        let mut values = cookies::cookie_values(headers, COOKIE_NAME);
+        values.next().map(str::to_owned)
+    };
+    context.query_param("language").or_else(remembered)
+}
+
+/// Adds the cookie to the response if the URL contains the language `key`.
+pub(super) fn remember_language(
+    context: &RequestContext,
+    response: &mut HttpResponse,
+    key: &'static str,
+) {
+    if context.query_param("language").as_deref() != Some(key) {
+        return;
+    }
+    let mut cookie = session::build_cookie(context, COOKIE_NAME.to_owned(), key.to_owned());
+    cookie.set_max_age(CookieDuration::days(MAX_AGE_DAYS));
+    session::set_cookie(response, &cookie);
+}

@@ -1,0 +1,103 @@
+//! The widget's question, and its dialog after the feedback was sent. The tests control the timer
+//! that closes the dialog, because the widget calls the page's `setTimeout`.
+
+use serde_json::{Value, json};
+
+use super::{Site, open_widget};
+use crate::support::browser::Browser;
+use crate::support::browser::shadow::key;
+use crate::support::browser::widget::{THANKS, eval_in_widget, find, wait_for_status};
+
+/// Keeps the timers of 6 s, after which the dialog closes, in `window.timers`.
+const CATCH_TIMERS: &str = "
+    const { setTimeout: set, clearTimeout: clear } = window;
+    window.timers = [];
+    window.setTimeout = (run, delay) => delay == 6000 ? -timers.push(run) : set(run, delay);
+    window.clearTimeout = (id) => { if (id < 0) delete timers[-id - 1]; else clear(id); };";
+
+fn pending_timers(browser: &Browser) -> Value {
+    browser.script("return timers.filter(Boolean).length")
+}
+
+fn is_open(browser: &Browser) -> Value {
+    eval_in_widget(browser, "root.querySelector('dialog').open")
+}
+
+fn send(browser: &Browser, site: &Site) {
+    open_widget(browser, site);
+    browser.script(CATCH_TIMERS);
+    find(browser, "textbox", "Message").fill("Larger buttons");
+    find(browser, "button", "Send").press();
+    wait_for_status(browser, THANKS);
+}
+
+#[test]
+fn asks_a_question_and_leaves_the_page_visible() {
+    let (site, browser) = (Site::with("", ""), Browser::start());
+    open_widget(&browser, &site);
+    let message = find(&browser, "textbox", "Message");
+    let placeholder = message.attribute("placeholder");
+    assert_eq!(placeholder.as_deref(), Some("A problem or an idea"));
+    let question = eval_in_widget(
+        &browser,
+        "root.getElementById(root.activeElement.getAttribute('aria-describedby')).innerText",
+    );
+    assert_eq!(question, "What could be better?");
+    let backdrop = "getComputedStyle(root.querySelector('dialog'), '::backdrop').backgroundColor";
+    let backdrop = eval_in_widget(&browser, backdrop);
+    let opacity = backdrop.as_str().and_then(|color| {
+        let (_, alpha) = color.trim_end_matches(')').rsplit_once(' ')?;
+        alpha.parse::<f32>().ok()
+    });
+    assert!(opacity.is_some_and(|alpha| alpha < 0.2), "{backdrop}");
+
+    site.show("<html lang=de>", "data-placeholder=Ideen", "");
+    open_widget(&browser, &site);
+    let placeholder = find(&browser, "textbox", "Nachricht").attribute("placeholder");
+    assert_eq!(placeholder.as_deref(), Some("Ideen"));
+    let question = eval_in_widget(&browser, "root.getElementById('q').textContent");
+    assert_eq!(question, "Was können wir verbessern?");
+}
+
+#[test]
+fn closes_by_itself_after_success_and_returns_the_focus() {
+    let (site, browser) = (Site::with("", ""), Browser::start());
+    send(&browser, &site);
+    let mark = "getComputedStyle(root.querySelector('[role=status]'), '::before').content";
+    let mark = eval_in_widget(&browser, mark);
+    assert!(mark.as_str().unwrap_or_default().contains('✓'), "{mark}");
+    // Moving the pointer over the message restarts the time.
+    let move_pointer =
+        "root.querySelector('[role=status]').dispatchEvent(new Event('pointermove'))";
+    eval_in_widget(&browser, move_pointer);
+    assert_eq!(browser.script("return timers.length"), 2);
+    assert_eq!(pending_timers(&browser), 1);
+    browser.script("timers.filter(Boolean).forEach((run) => run())");
+    assert_eq!(is_open(&browser), false);
+    browser.wait_until("the button has the focus", || {
+        let focus = eval_in_widget(&browser, "root.activeElement?.className");
+        (focus == "launcher").then_some(())
+    });
+
+    // The old timer doesn't close a dialog that was opened again.
+    find(&browser, "button", "Feedback").press();
+    browser.script("timers.filter(Boolean).forEach((run) => run())");
+    assert_eq!(is_open(&browser), true);
+    assert_eq!(find(&browser, "textbox", "Message").value(), "");
+}
+
+#[test]
+fn stays_open_after_success_for_keyboards_and_reduced_motion() {
+    let (site, browser) = (Site::with("", ""), Browser::start());
+    send(&browser, &site);
+    assert_eq!(pending_timers(&browser), 1);
+    browser.press_keys(&[key::TAB]);
+    assert_eq!(pending_timers(&browser), 0);
+    find(&browser, "button", "Close").press();
+
+    let reduced = json!({"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]});
+    browser.devtools("Emulation.setEmulatedMedia", reduced);
+    send(&browser, &site);
+    assert_eq!(pending_timers(&browser), 0);
+    assert_eq!(is_open(&browser), true);
+}
