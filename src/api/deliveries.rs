@@ -135,9 +135,9 @@ impl<'a> DeliveryView<'a> {
         for (attempt, logged) in view.attempts.iter_mut().zip(&detail.summary.attempts) {
             attempt.response = Some(ResponseView::new(logged));
         }
-        view.request = Some(detail.request.as_ref().map(|request| RequestView {
-            headers: headers_to_json(&request.headers),
-            body: String::from_utf8_lossy(&request.body).into_owned(),
+        view.request = Some(detail.request().map(|request| RequestView {
+            headers: headers_to_json(request.headers),
+            body: String::from_utf8_lossy(request.body).into_owned(),
         }));
         view
     }

@@ -8,10 +8,11 @@ use super::Store;
 use super::db::error::StoreError;
 use super::db::page::{Page, PageRequest};
 use super::db::sql::{self, Json};
+use super::delivery_search::{EventSubject, event_subject};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, AttemptTimings, DeliveryState};
 use crate::domain::event::EventType;
-use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
+use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId};
 use crate::domain::webhook::RetryPolicy;
 
 /// Filters a webhook's deliveries; `None` matches all.
@@ -29,6 +30,8 @@ pub struct DeliverySummary {
     pub event: EventType,
     pub state: DeliveryState,
     pub created_at: Timestamp,
+    /// The time when the delivery was delivered, failed, or canceled; `None` while it is pending.
+    pub finished_at: Option<Timestamp>,
     /// The time of the next attempt; `None` unless the delivery is pending.
     pub next_attempt_at: Option<Timestamp>,
     /// The number of attempts since the delivery was created or last redelivered.
@@ -63,18 +66,33 @@ pub struct LoggedAttempt {
     pub timings: AttemptTimings,
 }
 
-/// A delivery with its last request. `request` is `None` if the delivery hasn't been attempted, or
-/// if its feedback has been deleted.
+/// A delivery with its attempts, its body, and the headers of its last request.
 #[derive(Clone, Debug)]
 pub struct DeliveryDetail {
     pub summary: DeliverySummary,
-    pub request: Option<LoggedRequest>,
+    pub subject: EventSubject,
+    /// `None` if the feedback has been deleted.
+    pub body: Option<Vec<u8>>,
+    /// `None` if the delivery hasn't been attempted, or if the feedback has been deleted.
+    pub request_headers: Option<Vec<(String, String)>>,
 }
 
-#[derive(Clone, Debug)]
-pub struct LoggedRequest {
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+/// The last request of a delivery.
+#[derive(Clone, Copy, Debug)]
+pub struct LoggedRequest<'a> {
+    pub headers: &'a [(String, String)],
+    pub body: &'a [u8],
+}
+
+impl DeliveryDetail {
+    /// Returns the last request. Returns `None` if the delivery hasn't been attempted, or if the
+    /// feedback has been deleted.
+    pub fn request(&self) -> Option<LoggedRequest<'_>> {
+        Some(LoggedRequest {
+            headers: self.request_headers.as_deref()?,
+            body: self.body.as_deref()?,
+        })
+    }
 }
 
 /// The data of an attempt to be recorded.
@@ -99,7 +117,7 @@ impl AttemptRecord {
 /// Columns for [`attempts`] that include the responses, which can be long.
 pub(super) const FULL_RESPONSE_COLUMNS: &str = "response_headers, response_body";
 /// Columns for [`attempts`] that leave the responses out.
-const NO_RESPONSE_COLUMNS: &str = "NULL AS response_headers, NULL AS response_body";
+pub(super) const NO_RESPONSE_COLUMNS: &str = "NULL AS response_headers, NULL AS response_body";
 
 /// Selects deliveries. `next_attempt_at` isn't before the end of a hold, unless a person requested
 /// a retry. `CROSS` fixes the order of the tables, so that rows are read in the order of the index.
@@ -174,9 +192,10 @@ impl Store {
                     Ok((
                         delivery_from_row(row)?,
                         row.get::<_, Option<Vec<u8>>>("body")?,
+                        row.get::<_, EventId>("event_id")?,
                     ))
                 })?;
-                let Some((mut summary, body)) = found else {
+                let Some((mut summary, body, event)) = found else {
                     return Ok(None);
                 };
                 summary.attempts = attempts(c, &id, FULL_RESPONSE_COLUMNS)?;
@@ -184,10 +203,12 @@ impl Store {
                     WHERE delivery_id = ?1 ORDER BY number DESC LIMIT 1";
                 let headers: Option<Json<_>> =
                     sql::query_optional(c, headers, [id], |row| row.get(0))?.flatten();
-                let request = headers
-                    .zip(body)
-                    .map(|(Json(headers), body)| LoggedRequest { headers, body });
-                Ok(Some(DeliveryDetail { summary, request }))
+                Ok(Some(DeliveryDetail {
+                    summary,
+                    subject: event_subject(c, &event)?,
+                    body,
+                    request_headers: headers.map(|Json(headers)| headers),
+                }))
             })
             .await
     }
@@ -330,13 +351,14 @@ pub(super) fn attempts(
     })
 }
 
-fn delivery_from_row(row: &Row<'_>) -> rusqlite::Result<DeliverySummary> {
+pub(super) fn delivery_from_row(row: &Row<'_>) -> rusqlite::Result<DeliverySummary> {
     Ok(DeliverySummary {
         id: row.get("id")?,
         webhook: row.get("webhook_id")?,
         event: row.get("type")?,
         state: row.get("state")?,
         created_at: row.get("created_at")?,
+        finished_at: row.get("finished_at")?,
         next_attempt_at: row.get("next_attempt_at")?,
         round_attempts: row.get("round_attempts")?,
         attempts: Vec::new(),

@@ -4,6 +4,7 @@
 //! deletes deliveries but doesn't reduce the totals.
 
 use std::collections::HashMap;
+use std::iter::Sum;
 
 use rusqlite::{Connection, Row};
 
@@ -29,6 +30,18 @@ impl DeliveryTotals {
     pub fn unexplained_events(&self) -> i64 {
         let states = self.delivered + self.pending + self.failed + self.canceled;
         self.events.cast_signed() - states.cast_signed()
+    }
+}
+
+impl Sum for DeliveryTotals {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, totals| Self {
+            events: sum.events + totals.events,
+            delivered: sum.delivered + totals.delivered,
+            pending: sum.pending + totals.pending,
+            failed: sum.failed + totals.failed,
+            canceled: sum.canceled + totals.canceled,
+        })
     }
 }
 

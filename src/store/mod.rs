@@ -12,10 +12,13 @@ mod attempts;
 mod backup;
 mod db;
 mod deliveries;
+mod delivery_search;
 mod delivery_totals;
 mod erasure;
 mod events;
 mod feedback;
+mod feedback_counts;
+mod feedback_filter;
 mod idempotency;
 mod metrics;
 mod one_time_links;
@@ -54,9 +57,15 @@ pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliverySummary, FeedbackDelivery,
     LoggedAttempt, LoggedRequest,
 };
+pub use delivery_search::{
+    DELIVERY_COUNT_MAX, DeliverySearch, DeliverySearchPage, EventSubject, FoundDelivery,
+    StateCounts,
+};
 pub use delivery_totals::DeliveryTotals;
 pub use erasure::ErasureCounts;
-pub use feedback::{CreateFeedbackError, CreatedFeedback, StatusCounts};
+pub use feedback::{CreateFeedbackError, CreatedFeedback};
+pub use feedback_counts::StatusCounts;
+pub use feedback_filter::{FILTERED_COUNT_MAX, FeedbackFilter, FeedbackOrder};
 pub use idempotency::IdempotencyKey;
 pub use metrics::{Metrics, WebhookMetrics};
 pub use one_time_links::{LinkError, LinkPurpose, OneTimeLink};
@@ -67,8 +76,8 @@ pub use outbox::{
 pub use precondition::{ChangeError, Precondition};
 pub use privacy::{PersonalDelivery, PersonalFeedback};
 pub use projects::{CreateProjectError, ProjectPatch};
-pub use redelivery::{PendingDeliveryError, RedeliverError};
-pub use search::{FeedbackFilter, SEARCH_COUNT_MAX};
+pub use redelivery::{PendingDeliveryError, RecentFailures, RedeliverError};
+pub use search::SEARCH_COUNT_MAX;
 pub use secrets::RotateSecretError;
 pub use sessions::{NewSession, Session, SessionRecord};
 pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};

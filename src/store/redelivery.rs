@@ -56,7 +56,58 @@ pub enum PendingDeliveryError {
     Store(#[from] StoreError),
 }
 
+/// A webhook's deliveries that failed recently and can be redelivered.
+#[derive(Clone, Debug)]
+pub struct RecentFailures {
+    pub webhook: WebhookId,
+    pub url: String,
+    /// Empty if there is none.
+    pub description: String,
+    pub enabled: bool,
+    /// The times of the failures, newest first.
+    pub failed_at: Vec<Timestamp>,
+    /// Whether there may be more, older failures.
+    pub is_capped: bool,
+}
+
+/// Maximum number of failures that [`Store::recent_failures`] reads for all webhooks together.
+const RECENT_FAILURES_MAX: usize = 10_000;
+/// Maximum number of failures that [`Store::recent_failures`] reads for one webhook.
+const RECENT_FAILURES_PER_WEBHOOK_MAX: usize = 1000;
+
 impl Store {
+    /// Returns the deliveries that [`redeliver_since`](Self::redeliver_since) can redeliver, of one
+    /// webhook or of all webhooks. Omits webhooks without such deliveries, and deleted webhooks.
+    pub async fn recent_failures(
+        &self,
+        webhook: Option<WebhookId>,
+        since: Timestamp,
+    ) -> Result<Vec<RecentFailures>, StoreError> {
+        self.reader
+            .read(move |c| {
+                let webhooks = "SELECT id, url, description, enabled FROM webhooks
+                    WHERE deleted_at IS NULL AND id = coalesce(?1, id) ORDER BY id";
+                let mut found = sql::query_all(c, webhooks, [webhook], |row| {
+                    Ok(RecentFailures {
+                        webhook: row.get("id")?,
+                        url: row.get("url")?,
+                        description: row.get("description")?,
+                        enabled: row.get("enabled")?,
+                        failed_at: Vec::new(),
+                        is_capped: false,
+                    })
+                })?;
+                let limit =
+                    (RECENT_FAILURES_MAX / found.len().max(1)).min(RECENT_FAILURES_PER_WEBHOOK_MAX);
+                for failures in &mut found {
+                    read_recent_failures(c, failures, since, limit)?;
+                }
+                found.retain(|failures| !failures.failed_at.is_empty());
+                Ok(found)
+            })
+            .await
+    }
+
     /// Makes a finished delivery pending and due now.
     pub async fn redeliver(&self, id: DeliveryId) -> Result<(), RedeliverError> {
         self.writer
@@ -153,6 +204,30 @@ impl Store {
             })
             .await
     }
+}
+
+fn read_recent_failures(
+    connection: &Connection,
+    failures: &mut RecentFailures,
+    since: Timestamp,
+    limit: usize,
+) -> Result<(), StoreError> {
+    let statement = "SELECT finished_at, type <> 'test' AND body IS NOT NULL
+        FROM deliveries INDEXED BY deliveries_unsuccessful_since
+        CROSS JOIN events ON events.id = event_id
+        WHERE webhook_id = ?1 AND state = 'failed' AND finished_at >= ?2
+        ORDER BY finished_at DESC LIMIT ?3";
+    let row_limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows: Vec<(Timestamp, bool)> = sql::query_all(
+        connection,
+        statement,
+        params![failures.webhook, since, row_limit],
+        |row| row.try_into(),
+    )?;
+    failures.is_capped = rows.len() == limit;
+    let can_redeliver = rows.into_iter().filter(|(_, can_redeliver)| *can_redeliver);
+    failures.failed_at = can_redeliver.map(|(failed_at, _)| failed_at).collect();
+    Ok(())
 }
 
 /// Returns the webhook of a delivery. Fails if the delivery isn't pending.

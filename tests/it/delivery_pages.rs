@@ -1,5 +1,7 @@
 //! The pages of a webhook's deliveries: the list, a single delivery, and redelivery.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::api::{attempts, text};
@@ -93,11 +95,23 @@ fn redelivers_one_delivery_and_then_all_failed_deliveries() {
     admin.submit_and_follow(&redeliver).expect(200);
     let redelivered = api.wait_for_state(text(&first, "id"), "delivered");
     assert_eq!(attempts(&redelivered).len(), 2);
-    // “Redeliver failed” skips the first delivery, which has succeeded by now.
-    let redeliver_failed = admin
-        .get(&list)
-        .form_with("Redeliver failed")
-        .press("Redeliver failed");
+    // The first delivery has succeeded by now.
+    let page = admin.get(&list);
+    assert!(
+        page.text().contains("1 failed in the last hour"),
+        "{}",
+        page.text()
+    );
+    let ask = page.form_with("Redeliver").press("Redeliver");
+    let question = admin.submit(&ask).expect(200);
+    assert!(
+        question
+            .text()
+            .contains("Redeliver 1 delivery that failed in the last hour?"),
+        "{}",
+        question.text()
+    );
+    let redeliver_failed = question.form_with("Redeliver").press("Redeliver");
     let page = admin.submit_and_follow(&redeliver_failed);
     assert!(
         page.text().contains("1 delivery queued."),
@@ -105,12 +119,9 @@ fn redelivers_one_delivery_and_then_all_failed_deliveries() {
         page.text()
     );
     api.wait_for_state(text(&second, "id"), "delivered");
-    assert!(
-        admin
-            .submit_and_follow(&redeliver_failed)
-            .text()
-            .contains("No failed deliveries in that period.")
-    );
+    let page = admin.get(&list);
+    assert!(!page.text().contains("failed in"), "{}", page.text());
+    assert!(page.forms_with("Redeliver").is_empty());
 }
 
 #[test]
@@ -150,7 +161,7 @@ fn shows_the_next_attempt_and_the_maximum_number_of_attempts() {
         "{}",
         page.text()
     );
-    assert!(admin.get(&list).text().contains("2 of 4"));
+    assert!(admin.get(&list).text().contains("Attempt 3 of 4"));
     api.patch_webhook(&webhook, json!({"retries": "patient"}));
     assert!(
         admin
@@ -164,7 +175,7 @@ fn shows_the_next_attempt_and_the_maximum_number_of_attempts() {
         admin
             .get(&format!("{list}/{id}"))
             .text()
-            .contains("Canceled because the webhook was disabled")
+            .contains("because the webhook was disabled")
     );
     api.patch_webhook(&webhook, json!({"enabled": true}));
     api.post_empty(&format!("/api/v1/deliveries/{id}/redeliver"))
@@ -172,8 +183,77 @@ fn shows_the_next_attempt_and_the_maximum_number_of_attempts() {
     api.wait_for_state(&id, "delivered");
     let page = admin.get(&format!("{list}/{id}"));
     assert!(
-        page.text().contains("Delivered at") && page.text().contains("after 3 attempts"),
+        page.text().contains("Delivered at") && page.text().contains("on attempt 3 (redelivered)"),
         "{}",
         page.text()
     );
+}
+
+#[test]
+fn opens_only_the_last_attempt_and_formats_json() {
+    let app = App::builder().option("--retry-delays", "10ms").start();
+    let receiver = Receiver::script(|_| {
+        Reply::body(500, "{\"error\":\"unavailable\"}").delayed(Duration::from_millis(30))
+    });
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let failed = api.deliver_one(&webhook, "failed");
+    let list = deliveries_path(&webhook);
+    let page = app
+        .signed_in()
+        .get(&format!("{list}/{}", text(&failed, "id")))
+        .expect(200);
+    let open = page.text_of("details.attempt[open]");
+    assert!(open.contains("Attempt 2: 500"), "{open}");
+    assert!(open.contains("\"error\": \"unavailable\""), "{open}");
+    assert!(open.contains("Limit 5 s"), "{open}");
+    let closed = page.text_of("details.attempt:not([open])");
+    assert!(closed.contains("Attempt 1: 500"), "{closed}");
+    let summary = page.text_of("#summary");
+    assert!(
+        summary.contains("The endpoint responded with 500"),
+        "{summary}"
+    );
+    let order = ["id=\"summary\"", "id=\"request\"", "id=\"attempts\""];
+    let positions = order.map(|id| page.response.text.find(id).unwrap());
+    assert!(positions.is_sorted(), "{positions:?}");
+    let feedback = page.link("One message").unwrap();
+    assert!(feedback.starts_with("/feedback/fb_"), "{feedback}");
+}
+
+#[test]
+fn says_why_a_delivery_has_no_request() {
+    let app = App::builder().option("--retry-delays", "1h").start();
+    let receiver = Receiver::script(|_| Reply::status(503).header("Retry-After", "3600"));
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "The first message");
+    api.wait_for_attempts(text(&api.only_delivery(&webhook), "id"), 1);
+    let feedback = api.create_feedback("shop", "The held message");
+    let list = deliveries_path(&webhook);
+    let mut admin = app.signed_in();
+    let held = format!("{list}/{}", text(&api.deliveries(&webhook)[0], "id"));
+    let sent = format!("{list}/{}", text(&api.deliveries(&webhook)[1], "id"));
+
+    let page = admin.get(&held).expect(200);
+    assert!(page.text().contains("Not sent yet."), "{}", page.text());
+    let body = page.text_of("[aria-label='Request body']");
+    assert!(body.contains("\"message\": \"The held message\""), "{body}");
+    assert_eq!(page.link("Newer delivery"), None);
+    assert_eq!(page.link("Older delivery"), Some(sent.clone()));
+    assert_eq!(admin.get(&sent).link("Newer delivery"), Some(held.clone()));
+
+    api.delete(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
+        .expect(204);
+    let page = admin.get(&held).expect(200);
+    for expected in [
+        "Deleted feedback",
+        "Canceled at",
+        "because the feedback was deleted",
+        "Nothing was sent.",
+    ] {
+        assert!(page.text().contains(expected), "{}", page.text());
+    }
+    assert!(!page.text().contains("The held message"));
 }

@@ -1,219 +1,317 @@
-//! The list of a webhook's deliveries, newest first, with filters and "Redeliver failed".
+//! The lists of deliveries, newest first: of one webhook, and of all webhooks. Filters and the
+//! search by id are query parameters.
 
 pub mod actions;
+mod attempt;
 pub mod detail;
+mod empty_state;
+mod failures;
+mod query;
 pub mod row;
 pub mod totals;
 
-use std::time::Duration;
+pub(super) use failures::{redeliver_all_failed, redeliver_failed};
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use self::row::DeliveryRow;
+use self::empty_state::EmptyState;
+use self::failures::FailuresView;
+use self::query::{DeliveryListQuery, Period, SearchedId};
+use self::row::{ListedDelivery, delivery_path, webhook_label};
 use self::totals::DeliveryTotalsView;
 use super::framework::context::RequestContext;
-use super::framework::format::DisplayTime;
-use super::framework::idempotent_form::IdempotentForm;
+use super::framework::format::{DisplayTime, group_digits};
 use super::framework::layout::{Layout, render};
 use super::framework::navigation::{Ancestor, NavSection};
 use super::framework::page_error::PageError;
 use super::webhooks::row::{TestReportView, held_until};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::id::{WebhookId, parse_ulid};
-use crate::domain::webhook::Webhook;
-use crate::store::{DeliveryFilter, PageRequest, RedeliverError};
+use crate::domain::id::WebhookId;
+use crate::domain::webhook::{WEBHOOKS_MAX, Webhook};
+use crate::store::{
+    DELIVERY_COUNT_MAX, DeliverySearchPage, DeliveryTotals, PageRequest, StateCounts,
+};
 
+const ALL_DELIVERIES_PATH: &str = "/settings/notifications/deliveries";
 /// Number of deliveries per page.
 const PAGE_SIZE: usize = 50;
-/// The periods for "Redeliver failed", each as a number of hours and a label.
-const REDELIVERY_PERIODS: [(u64, &str); 4] = [
-    (1, "the last hour"),
-    (24, "the last day"),
-    (24 * 7, "the last week"),
-    (24 * 30, "the last 30 days"),
-];
 
 #[derive(Template)]
 #[template(path = "deliveries.html")]
 struct DeliveriesPage {
     layout: Layout,
-    webhook: Webhook,
-    filter: DeliveryFilter,
+    /// `None` in the list of all webhooks' deliveries.
+    webhook: Option<Webhook>,
+    query: DeliveryListQuery,
+    /// The options of the webhook filter: id and label. Empty in the list of one webhook.
+    webhooks: Vec<(WebhookId, String)>,
+    counts: Option<StateCounts>,
     totals: DeliveryTotalsView,
     held_until: Option<DisplayTime>,
     /// The result of a test that was just sent from this page.
     test_report: Option<TestReportView>,
-    rows: Vec<DeliveryRow>,
+    failures: Option<FailuresView>,
+    rows: Vec<ListedDelivery>,
     /// The cursor of the "Older" link.
     older: Option<String>,
+    empty: EmptyState,
+}
+
+/// An option of a filter.
+struct FilterOption {
+    value: String,
+    label: String,
+    is_selected: bool,
+}
+
+impl FilterOption {
+    fn new(value: &str, label: String, is_selected: bool) -> Self {
+        Self {
+            value: value.to_owned(),
+            label,
+            is_selected,
+        }
+    }
 }
 
 impl DeliveriesPage {
-    /// Returns the value and label of each state, and whether the list shows only this state.
-    fn state_options(&self) -> Vec<(&'static str, &'static str, bool)> {
-        let label = |state| match state {
-            DeliveryState::Pending => "Pending",
-            DeliveryState::Delivered => "Delivered",
-            DeliveryState::Failed => "Failed",
-            DeliveryState::Canceled => "Canceled",
+    fn state_options(&self) -> Vec<FilterOption> {
+        let option = |state: DeliveryState| {
+            let (name, count) = match state {
+                DeliveryState::Pending => ("Pending", self.counts.and_then(|all| all.pending)),
+                DeliveryState::Delivered => ("Delivered", None),
+                DeliveryState::Failed => ("Failed", self.counts.map(|all| all.failed)),
+                DeliveryState::Canceled => ("Canceled", self.counts.map(|all| all.canceled)),
+            };
+            let is_capped = state != DeliveryState::Pending && count >= Some(DELIVERY_COUNT_MAX);
+            let label = match count {
+                None => name.to_owned(),
+                Some(count) if is_capped => format!("{name} ({}+)", group_digits(count)),
+                Some(count) => format!("{name} ({})", group_digits(count)),
+            };
+            FilterOption::new(state.as_str(), label, self.query.state == Some(state))
         };
-        DeliveryState::ALL
-            .map(|state| {
-                (
-                    state.as_str(),
-                    label(state),
-                    self.filter.state == Some(state),
-                )
+        DeliveryState::ALL.map(option).into()
+    }
+
+    fn event_options(&self) -> Vec<FilterOption> {
+        EventType::all()
+            .map(|event| {
+                let is_selected = self.query.event == Some(event);
+                FilterOption::new(event.as_str(), event.as_str().to_owned(), is_selected)
+            })
+            .collect()
+    }
+
+    fn period_options(&self) -> Vec<FilterOption> {
+        Period::ALL
+            .map(|period| {
+                let is_selected = self.query.period == Some(period);
+                FilterOption::new(period.key, period.label.to_owned(), is_selected)
             })
             .into()
     }
 
-    fn event_options(&self) -> Vec<(&'static str, bool)> {
-        EventType::all()
-            .map(|event| (event.as_str(), self.filter.event == Some(event)))
-            .collect()
+    fn webhook_options(&self) -> Vec<FilterOption> {
+        let option = |(id, label): &(WebhookId, String)| {
+            let is_selected = self.query.webhook.as_ref() == Some(id);
+            FilterOption::new(id.as_str(), label.clone(), is_selected)
+        };
+        self.webhooks.iter().map(option).collect()
+    }
+
+    /// The name of the live updates that the page subscribes to.
+    fn live_name(&self) -> String {
+        match &self.webhook {
+            Some(webhook) => format!("deliveries:{}", webhook.id),
+            None => "deliveries".to_owned(),
+        }
     }
 
     fn path(&self) -> String {
-        format!("/settings/notifications/{}/deliveries", self.webhook.id)
+        list_path(self.webhook.as_ref())
     }
 
-    fn test_path(&self) -> String {
-        format!("/settings/notifications/{}/test", self.webhook.id)
+    /// Returns the path of the first page with the same filters.
+    fn newest_page_path(&self) -> String {
+        with_query(&self.path(), &self.query.query_string(None))
     }
 
-    fn signature_check_path(&self) -> String {
-        format!(
-            "/settings/notifications/{}/signature-check",
-            self.webhook.id
-        )
+    fn older_page_path(&self) -> Option<String> {
+        let before = self.older.as_deref()?;
+        let query = self.query.query_string(Some(("before", before)));
+        Some(with_query(&self.path(), &query))
     }
 
-    fn older_page_path(&self, before: &str) -> String {
-        let state = self.filter.state.map(DeliveryState::as_str);
-        let event = self.filter.event.map(EventType::as_str);
-        let pairs = [("state", state), ("event", event), ("before", Some(before))];
-        let pairs: Vec<_> = pairs
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect();
-        format!(
-            "{}?{}",
-            self.path(),
-            serde_urlencoded::to_string(pairs).unwrap_or_default()
-        )
+    fn recover_path(&self) -> String {
+        match &self.webhook {
+            Some(webhook) => format!("/settings/notifications/{}/recover", webhook.id),
+            None => "/settings/notifications/recover".to_owned(),
+        }
     }
 
-    fn is_filtered(&self) -> bool {
-        self.filter.state.is_some() || self.filter.event.is_some()
+    /// The path of a page or form of the webhook.
+    fn webhook_path(&self, webhook: &Webhook, action: &str) -> String {
+        format!("/settings/notifications/{}/{action}", webhook.id)
     }
 
-    fn redelivery_periods(&self) -> [(u64, &'static str); 4] {
-        REDELIVERY_PERIODS
+    /// The page of the feedback that was searched for.
+    fn feedback_path(&self) -> Option<String> {
+        match self.query.searched_id() {
+            SearchedId::Feedback(id) => Some(format!("/feedback/{id}")),
+            _ => None,
+        }
     }
 }
 
+fn list_path(webhook: Option<&Webhook>) -> String {
+    match webhook {
+        Some(webhook) => format!("/settings/notifications/{}/deliveries", webhook.id),
+        None => ALL_DELIVERIES_PATH.to_owned(),
+    }
+}
+
+fn with_query(path: &str, query: &str) -> String {
+    match query {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
+}
+
+/// Shows the deliveries of one webhook.
 pub(super) async fn show(
     context: RequestContext,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context.webhook(id.into_inner()).await?;
-    let parameter = |name| context.query_param(name).filter(|value| !value.is_empty());
-    let filter = DeliveryFilter {
-        state: parameter("state")
-            .map(|text| DeliveryState::parse(&text).ok_or(PageError::NotFound))
-            .transpose()?,
-        event: parameter("event")
-            .map(|text| EventType::parse(&text).ok_or(PageError::NotFound))
-            .transpose()?,
-    };
-    let before =
-        parameter("before").filter(|id| id.starts_with("dlv_") && parse_ulid(id).is_some());
-    let found = context
-        .app
-        .store
-        .deliveries(
-            webhook.id.clone(),
-            filter,
-            PageRequest {
-                limit: PAGE_SIZE,
-                before,
-            },
-        )
-        .await?;
-    let totals = context
-        .app
-        .store
-        .delivery_totals(webhook.id.clone())
-        .await?
-        .unwrap_or_default();
-    let now = context.app.clock.now();
-    let max_attempts = context.app.delivery.max_attempts(webhook.retries);
-    let (mut layout, flash) = context.build_layout("Deliveries", NavSection::Notifications);
-    layout.breadcrumb = vec![Ancestor::notifications(), Ancestor::webhook(&webhook)];
-    let test_report = flash
-        .test
-        .filter(|(tested, _)| *tested == webhook.id)
-        .map(|(_, report)| TestReportView::new(&report));
-    let rows = found
-        .items
-        .iter()
-        .map(|delivery| DeliveryRow::new(delivery, max_attempts, now))
-        .collect();
-    render(
-        StatusCode::OK,
-        &DeliveriesPage {
-            layout,
-            totals: DeliveryTotalsView::new(&webhook.id, totals),
-            held_until: held_until(&webhook, now),
-            test_report,
-            webhook,
-            filter,
-            rows,
-            older: found.next_cursor,
-        },
-    )
+    show_list(context, Some(webhook)).await
 }
 
-/// Redelivers the deliveries that failed in the selected period, except tests and deliveries of
-/// deleted feedback.
-pub(super) async fn redeliver_failed(
+/// Shows the deliveries of all webhooks.
+pub(super) async fn show_all(context: RequestContext) -> Result<HttpResponse, PageError> {
+    show_list(context, None).await
+}
+
+async fn show_list(
     context: RequestContext,
-    id: web::Path<String>,
-    fields: IdempotentForm,
+    webhook: Option<Webhook>,
 ) -> Result<HttpResponse, PageError> {
-    let id = WebhookId::new(id.into_inner());
-    let hours: u64 = fields
-        .get("hours")
-        .parse()
-        .map_err(|_| PageError::InvalidForm)?;
-    let since = context
-        .app
-        .clock
-        .now()
-        .minus(Duration::from_secs(hours.min(24 * 366) * 3600));
-    let message = match context
-        .app
-        .store
-        .redeliver_since(id.clone(), since, false, true)
-        .await
+    let mut query = DeliveryListQuery::parse(&context)?;
+    if webhook.is_some() {
+        query.webhook = None;
+    }
+    let store = &context.app.store;
+    let now = context.app.clock.now();
+    if let SearchedId::Delivery(id) = query.searched_id()
+        && let Some(webhook) = store.webhook_of_delivery(id.clone()).await?
     {
-        Ok(0) => "No failed deliveries in that period.".to_owned(),
-        Ok(1) => "1 delivery queued.".to_owned(),
-        Ok(count) => format!("{count} deliveries queued."),
-        Err(RedeliverError::Store(error)) => return Err(error.into()),
-        Err(error @ RedeliverError::Disabled) => error.to_string(),
-        Err(
-            RedeliverError::UnknownWebhook
-            | RedeliverError::WebhookDeleted
-            | RedeliverError::UnknownDelivery
-            | RedeliverError::Pending
-            | RedeliverError::FeedbackDeleted,
-        ) => return Err(PageError::ItemNotFound),
+        return Ok(context.redirect(&delivery_path(&webhook, &id)));
+    }
+    let search = query.to_search(webhook.as_ref().map(|webhook| &webhook.id), now);
+    let found = match query.searched_id() {
+        SearchedId::Delivery(_) | SearchedId::Invalid => no_deliveries(),
+        SearchedId::None | SearchedId::Feedback(_) => {
+            let page = PageRequest {
+                limit: PAGE_SIZE,
+                before: query.before.clone(),
+            };
+            store.search_deliveries(search.clone(), page).await?
+        }
     };
-    context.add_flash_message(message);
-    Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))
+    let webhooks = match webhook {
+        Some(_) => Vec::new(),
+        None => all_webhooks(&context).await?,
+    };
+    let totals = load_totals(&context, search.webhook.as_ref()).await?;
+    let totals_path = match &search.webhook {
+        Some(id) => format!("/settings/notifications/{id}/deliveries"),
+        None => ALL_DELIVERIES_PATH.to_owned(),
+    };
+    let failures = FailuresView::load(&context, search.webhook.clone(), query.redeliver).await?;
+    let counts = store.count_deliveries(search).await?;
+    let title = match webhook {
+        Some(_) => "Deliveries",
+        None => "All deliveries",
+    };
+    let (mut layout, flash) = context.build_layout(title, NavSection::Notifications);
+    layout.breadcrumb = vec![Ancestor::notifications()];
+    layout
+        .breadcrumb
+        .extend(webhook.as_ref().map(Ancestor::webhook));
+    let test_report = flash
+        .test
+        .filter(|(tested, _)| {
+            webhook
+                .as_ref()
+                .is_some_and(|webhook| webhook.id == *tested)
+        })
+        .map(|(_, report)| TestReportView::new(&report));
+    let page = DeliveriesPage {
+        layout,
+        totals: DeliveryTotalsView::new(&totals_path, totals),
+        held_until: webhook
+            .as_ref()
+            .and_then(|webhook| held_until(webhook, now)),
+        test_report,
+        failures,
+        rows: found
+            .items
+            .iter()
+            .map(|found| {
+                let max_attempts = context.app.delivery.max_attempts(found.retries);
+                ListedDelivery::new(found, max_attempts, now)
+            })
+            .collect(),
+        empty: EmptyState::new(
+            &query,
+            found.next_cursor.is_some(),
+            webhook.is_some() || !webhooks.is_empty(),
+        ),
+        older: found.next_cursor,
+        webhook,
+        query,
+        webhooks,
+        counts,
+    };
+    render(StatusCode::OK, &page)
+}
+
+fn no_deliveries() -> DeliverySearchPage {
+    DeliverySearchPage {
+        items: Vec::new(),
+        next_cursor: None,
+    }
+}
+
+/// Returns the id and the label of each webhook, oldest first.
+async fn all_webhooks(context: &RequestContext) -> Result<Vec<(WebhookId, String)>, PageError> {
+    let page = PageRequest {
+        limit: WEBHOOKS_MAX,
+        before: None,
+    };
+    let mut webhooks = context.app.store.webhooks(page).await?.items;
+    webhooks.reverse();
+    let option = |webhook: Webhook| {
+        let label = webhook_label(&webhook.description, webhook.url.as_str());
+        (webhook.id, label)
+    };
+    Ok(webhooks.into_iter().map(option).collect())
+}
+
+/// Returns the totals of a webhook, or the sums of all webhooks' totals.
+async fn load_totals(
+    context: &RequestContext,
+    webhook: Option<&WebhookId>,
+) -> Result<DeliveryTotals, PageError> {
+    let store = &context.app.store;
+    Ok(match webhook {
+        Some(webhook) => store
+            .delivery_totals(webhook.clone())
+            .await?
+            .unwrap_or_default(),
+        None => store.all_delivery_totals().await?.into_values().sum(),
+    })
 }

@@ -4,8 +4,12 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::explanation::{format_duration, status_text};
+use crate::domain::id::{DeliveryId, WebhookId};
 use crate::pages::framework::format::{DisplayTime, time_until};
-use crate::store::{DeliverySummary, LoggedAttempt};
+use crate::store::{DeliverySummary, EventSubject, FoundDelivery, LoggedAttempt};
+
+/// Maximum length of a delivery's title, in characters.
+const TITLE_CHARS_MAX: usize = 100;
 
 /// The state of a webhook or delivery, shown as an icon with text and an optional time.
 pub struct StateLabel {
@@ -28,8 +32,8 @@ pub struct DeliveryRow {
     pub id: String,
     pub state: StateLabel,
     pub event: &'static str,
-    /// The number of attempts, such as `1`. A pending delivery that was never redelivered shows the
-    /// maximum too: `1 of 4`.
+    /// The number of attempts, such as `2`. A pending delivery shows its next or current attempt:
+    /// `Attempt 3 of 4`.
     pub attempts: String,
     pub response: String,
     pub created_at: DisplayTime,
@@ -37,11 +41,21 @@ pub struct DeliveryRow {
 
 /// Returns the maximum number of attempts before a delivery fails: 1 for a test, otherwise
 /// `webhook_max`. A redelivery restarts the count.
-pub fn max_attempts_for(delivery: &DeliverySummary, webhook_max: usize) -> usize {
+fn max_attempts_for(delivery: &DeliverySummary, webhook_max: usize) -> usize {
     match delivery.event {
         EventType::Test => 1,
         EventType::Topic(_) => webhook_max,
     }
+}
+
+/// Returns the number of a pending delivery's next or current attempt, and the number of the last
+/// attempt before the delivery fails. `webhook_max` is the maximum for the webhook's retry policy.
+/// After a redelivery, numbers continue.
+pub fn next_attempt(delivery: &DeliverySummary, webhook_max: usize) -> (usize, usize) {
+    let made = delivery.attempts.len();
+    let before_round = made.saturating_sub(delivery.round_attempts);
+    let max = before_round + max_attempts_for(delivery, webhook_max);
+    (made + 1, max.max(made + 1))
 }
 
 impl DeliveryRow {
@@ -76,14 +90,12 @@ impl DeliveryRow {
                 detail: String::new(),
             },
             event: delivery.event.as_str(),
-            attempts: match delivery.attempts.len() {
-                count
-                    if delivery.state == DeliveryState::Pending
-                        && count == delivery.round_attempts =>
-                {
-                    format!("{count} of {}", max_attempts_for(delivery, max_attempts))
+            attempts: match delivery.state {
+                DeliveryState::Pending => {
+                    let (number, max) = next_attempt(delivery, max_attempts);
+                    format!("Attempt {number} of {max}")
                 }
-                count => count.to_string(),
+                _ => delivery.attempts.len().to_string(),
             },
             response,
             created_at: DisplayTime::new(delivery.created_at, now),
@@ -101,6 +113,81 @@ pub fn response_summary(attempt: &LoggedAttempt) -> String {
             "{} after {duration}",
             failure_label(attempt).unwrap_or_default()
         ),
+    }
+}
+
+/// One delivery in a list of deliveries.
+pub struct ListedDelivery {
+    pub row: DeliveryRow,
+    pub path: String,
+    /// The start of the message, or `Test event`, or `Deleted feedback`.
+    pub title: String,
+    /// Whether `title` is the text of a person.
+    pub is_message: bool,
+    /// Empty without feedback.
+    pub project: String,
+    /// The webhook's description or URL; empty in the list of one webhook.
+    pub webhook: String,
+    /// The attempts as a phrase, such as `2 attempts`.
+    pub attempts: String,
+}
+
+impl ListedDelivery {
+    pub fn new(found: &FoundDelivery, max_attempts: usize, now: Timestamp) -> Self {
+        let summary = &found.summary;
+        let row = DeliveryRow::new(summary, max_attempts, now);
+        let attempts = match (summary.state, summary.attempts.len()) {
+            (DeliveryState::Pending, _) => row.attempts.clone(),
+            (_, 0) => "No attempts".to_owned(),
+            (_, 1) => "1 attempt".to_owned(),
+            (_, count) => format!("{count} attempts"),
+        };
+        let (title, project) = subject_label(&found.subject);
+        Self {
+            path: delivery_path(&summary.webhook, &summary.id),
+            title,
+            is_message: matches!(found.subject, EventSubject::Feedback { .. }),
+            project,
+            webhook: webhook_label(&found.description, &found.url),
+            attempts,
+            row,
+        }
+    }
+}
+
+/// Returns the path of a delivery's page.
+pub fn delivery_path(webhook: &WebhookId, delivery: &DeliveryId) -> String {
+    format!("/settings/notifications/{webhook}/deliveries/{delivery}")
+}
+
+/// Returns the words that identify an event's subject, and its project. The project is empty
+/// without feedback.
+pub fn subject_label(subject: &EventSubject) -> (String, String) {
+    match subject {
+        EventSubject::Test => ("Test event".to_owned(), String::new()),
+        EventSubject::DeletedFeedback => ("Deleted feedback".to_owned(), String::new()),
+        EventSubject::Feedback {
+            message, project, ..
+        } => (first_words(message), project.clone()),
+    }
+}
+
+/// Returns the words that identify a webhook: its description or, without one, its URL without
+/// `https://`. A deleted webhook has neither.
+pub fn webhook_label(description: &str, url: &str) -> String {
+    match (description.trim(), url) {
+        ("", "") => "Deleted webhook".to_owned(),
+        ("", url) => url.strip_prefix("https://").unwrap_or(url).to_owned(),
+        (description, _) => description.to_owned(),
+    }
+}
+
+/// Returns the start of a text on one line, with `…` if it was cut.
+fn first_words(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(TITLE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", words[..end].trim_end()),
+        None => words,
     }
 }
 

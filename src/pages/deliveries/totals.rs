@@ -1,7 +1,6 @@
 //! The delivery totals of a webhook, formatted for pages.
 
 use crate::domain::delivery::DeliveryState;
-use crate::domain::id::WebhookId;
 use crate::pages::framework::format::group_digits;
 use crate::store::DeliveryTotals;
 
@@ -26,7 +25,8 @@ pub struct StateTotal {
 }
 
 impl DeliveryTotalsView {
-    pub fn new(webhook: &WebhookId, totals: DeliveryTotals) -> Self {
+    /// `list_path` is the path of the delivery list, without a query.
+    pub fn new(list_path: &str, totals: DeliveryTotals) -> Self {
         let states = [
             (DeliveryState::Delivered, totals.delivered),
             (DeliveryState::Pending, totals.pending),
@@ -48,7 +48,7 @@ impl DeliveryTotalsView {
                 })
                 .collect(),
             unexplained: Some(totals.unexplained_events()).filter(|n| *n != 0),
-            list_path: format!("/settings/notifications/{webhook}/deliveries"),
+            list_path: list_path.to_owned(),
         }
     }
 }

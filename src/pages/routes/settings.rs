@@ -29,6 +29,21 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                     .with_action("/settings/notifications"),
             ),
         )
+        // Before the routes of one webhook, because `deliveries` isn't a webhook's id.
+        .service(page_routes(
+            "/settings/notifications/deliveries",
+            [get(Admin, deliveries::show_all)],
+        ))
+        .service(
+            page_routes(
+                "/settings/notifications/recover",
+                [post(Admin, deliveries::redeliver_all_failed)],
+            )
+            .with_app_data(FormPage::new(
+                "/settings/notifications/deliveries?webhook={webhook}&redeliver={period}",
+                deliveries::show_all,
+            )),
+        )
         .service(
             page_routes(
                 "/settings/notifications/{id}/enabled",
@@ -121,7 +136,7 @@ pub(super) fn add_delivery_routes(routes: Routes) -> Routes {
                 [post(Admin, deliveries::redeliver_failed)],
             )
             .with_app_data(FormPage::new(
-                "/settings/notifications/{id}/deliveries",
+                "/settings/notifications/{id}/deliveries?redeliver={period}",
                 deliveries::show,
             )),
         )

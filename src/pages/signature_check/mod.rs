@@ -22,7 +22,7 @@ use crate::domain::verification::ReceivedRequest;
 use crate::domain::webhook::Webhook;
 use crate::server::form_data::RaisedLimitFormData;
 use crate::server::tokens;
-use crate::store::{DeliveryDetail, DeliveryFilter, LoggedRequest, PageRequest};
+use crate::store::{DeliveryDetail, DeliveryFilter, PageRequest};
 use request_parser::{BodyEncoding, PastedHeaders};
 
 /// Number of deliveries in the list "Compare with a delivery".
@@ -149,21 +149,20 @@ pub(super) async fn show(
     let mut form = SignatureCheckForm::default();
     if let Some(id) = context.query_param("delivery") {
         let delivery = context.app.store.delivery(DeliveryId::new(id)).await?;
-        let request = delivery
-            .filter(|delivery| delivery.summary.webhook == webhook.id)
-            .and_then(|delivery| delivery.request);
-        form.headers = request.map_or_else(String::new, |request| format_headers(&request));
+        let delivery = delivery.filter(|delivery| delivery.summary.webhook == webhook.id);
+        let request = delivery.as_ref().and_then(DeliveryDetail::request);
+        form.headers = request.map_or_else(String::new, |request| format_headers(request.headers));
     }
     render_page(&context, StatusCode::OK, webhook, form, None).await
 }
 
-/// Formats the headers of a logged request that identify and sign it, as lines `Name: value`.
-fn format_headers(request: &LoggedRequest) -> String {
+/// Formats the headers that identify and sign a logged request, as lines `Name: value`.
+fn format_headers(headers: &[(String, String)]) -> String {
     let is_relevant = |name: &str| {
         let name = name.to_ascii_lowercase();
         name.starts_with("x-miniback-") || name.starts_with("webhook-")
     };
-    let relevant = request.headers.iter().filter(|(name, _)| is_relevant(name));
+    let relevant = headers.iter().filter(|(name, _)| is_relevant(name));
     relevant
         .map(|(name, value)| format!("{name}: {value}\n"))
         .collect()
@@ -206,7 +205,7 @@ async fn diagnose_request(
         .flat_map(|summary| &summary.attempts)
         .map(|attempt| attempt.started_at.seconds())
         .collect();
-    let sent = logged.as_ref().and_then(|logged| logged.request.as_ref());
+    let sent = logged.as_ref().and_then(DeliveryDetail::request);
     let input = DiagnosisInput {
         received: ReceivedRequest {
             header: &|name| pasted.headers.get(name),
@@ -214,7 +213,7 @@ async fn diagnose_request(
         },
         secrets: &secrets,
         sent: sent.map(|request| SentDelivery {
-            body: &request.body,
+            body: request.body,
             attempts: &attempts,
         }),
         endpoint_secret,

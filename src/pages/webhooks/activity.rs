@@ -70,7 +70,10 @@ impl WebhookActivity {
             held_until: held_until(webhook, now),
             problem: is_failing(webhook).then(|| WebhookProblem::new(webhook, &deliveries)),
             sparkline: Sparkline::new(&deliveries, now),
-            totals: DeliveryTotalsView::new(&webhook.id, totals),
+            totals: DeliveryTotalsView::new(
+                &format!("{}/{}/deliveries", super::PATH, webhook.id),
+                totals,
+            ),
             recent: deliveries
                 .iter()
                 .take(RECENT_DELIVERIES_SHOWN)

@@ -121,6 +121,7 @@ mod tests {
             state,
             created_at: at,
             next_attempt_at: None,
+            finished_at: None,
             round_attempts: 1,
             attempts: millis.map(attempt).into_iter().collect(),
         }

@@ -83,6 +83,8 @@ CREATE TABLE feedback (
 ) STRICT;
 CREATE INDEX feedback_by_email ON feedback (normalized_email, id)
 WHERE normalized_email IS NOT NULL;
+-- Lists of feedback with an email read only this index until they have a full page.
+CREATE INDEX feedback_with_email ON feedback (id, project_id, status) WHERE email IS NOT NULL;
 CREATE INDEX feedback_by_project ON feedback (project_id, id);
 CREATE INDEX feedback_by_status ON feedback (status, id);
 CREATE INDEX feedback_by_project_and_status ON feedback (project_id, status, id);
@@ -199,9 +201,14 @@ CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at, id) WHERE state =
 CREATE INDEX deliveries_retry_requested ON deliveries (webhook_id, due_at, id)
 WHERE state = 'pending' AND retry_requested = 1;
 CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, id);
--- Finds the few unsuccessful deliveries among many. Pending deliveries aren't included, because
--- SQLite would have to add each of them to a second index and remove it again.
+-- These indexes find the few unsuccessful deliveries among many: of a webhook, of all webhooks, and
+-- of a webhook since a time. Pending deliveries aren't included, because SQLite would have to add
+-- each of them to a second index and remove it again.
 CREATE INDEX deliveries_unsuccessful ON deliveries (webhook_id, state, id)
+WHERE state = 'failed' OR state = 'canceled';
+CREATE INDEX deliveries_unsuccessful_by_state ON deliveries (state, id)
+WHERE state = 'failed' OR state = 'canceled';
+CREATE INDEX deliveries_unsuccessful_since ON deliveries (webhook_id, state, finished_at)
 WHERE state = 'failed' OR state = 'canceled';
 CREATE INDEX deliveries_by_event ON deliveries (event_id);
 CREATE INDEX deliveries_by_finished_at ON deliveries (finished_at) WHERE finished_at IS NOT NULL;

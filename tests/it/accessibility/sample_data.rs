@@ -154,6 +154,13 @@ impl SampleData {
         let [works, fails, held] = &self.webhooks;
         let deliveries = |id: &str| format!("/settings/notifications/{id}/deliveries");
         match route {
+            "/settings/notifications/deliveries" => {
+                return vec![
+                    route.into(),
+                    format!("{route}?redeliver=1h&from=2020-01-01"),
+                    format!("{route}?q=nothing"),
+                ];
+            }
             "/f/{slug}" => return vec!["/f/shop".into(), "/f/nothing".into()],
             "/settings/notifications/{id}" => {
                 let pages = self.webhooks.iter();
@@ -163,7 +170,7 @@ impl SampleData {
             }
             "/settings/notifications/{id}/deliveries" => {
                 return vec![
-                    format!("{}?state=failed", deliveries(fails)),
+                    format!("{}?state=failed&redeliver=1h", deliveries(fails)),
                     deliveries(held),
                     format!(
                         "{}?state=canceled&event=feedback.updated",
@@ -208,9 +215,11 @@ impl SampleData {
                 format!("?before={}", self.feedback),
                 "?q=button&status=REVIEWED&project=shop".into(),
                 "?q=nothing+of+this".into(),
+                "?received=range&from=2026-01-01&email=1&sort=oldest".into(),
+                "?from=2026-02-01&to=2026-01-01".into(),
                 "?project=documentation-of-the-shop".into(),
             ],
-            "/feedback/{id}" => vec![String::new(), "?delete".into()],
+            "/feedback/{id}" => vec![String::new(), "?delete&project=shop".into()],
             "/settings/notifications" => vec![
                 String::new(),
                 format!("?add&open={fails}&reveal={held}&rotate={works}"),

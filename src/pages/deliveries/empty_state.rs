@@ -1,0 +1,110 @@
+//! The text of an empty list, which depends on why the list is empty.
+
+use super::query::{DeliveryListQuery, SearchedId};
+use crate::domain::delivery::DeliveryState;
+
+pub struct EmptyState {
+    pub title: &'static str,
+    pub text: &'static str,
+    pub action: EmptyStateAction,
+}
+
+/// What the button of an empty list does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyStateAction {
+    None,
+    AddWebhook,
+    ClearFilters,
+    /// Continues a search that stopped before it read the whole log.
+    SearchOlder,
+}
+
+impl EmptyStateAction {
+    pub fn adds_webhook(self) -> bool {
+        self == Self::AddWebhook
+    }
+
+    pub fn clears_filters(self) -> bool {
+        self == Self::ClearFilters
+    }
+
+    pub fn searches_older(self) -> bool {
+        self == Self::SearchOlder
+    }
+}
+
+impl EmptyState {
+    /// `has_more` says whether the search can be continued.
+    pub fn new(query: &DeliveryListQuery, has_more: bool, has_webhooks: bool) -> Self {
+        let state = |title, text, action| Self {
+            title,
+            text,
+            action,
+        };
+        let clear = EmptyStateAction::ClearFilters;
+        let is_only_state = query.state.is_some()
+            && !DeliveryListQuery {
+                state: None,
+                ..query.clone()
+            }
+            .is_filtered();
+        match query.searched_id() {
+            _ if has_more => state(
+                "No matches so far",
+                "The newest deliveries don’t match these filters. Older ones may match.",
+                EmptyStateAction::SearchOlder,
+            ),
+            SearchedId::Invalid => state(
+                "Not an ID",
+                "Enter a complete delivery ID (dlv_…) or feedback ID (fb_…).",
+                clear,
+            ),
+            SearchedId::Delivery(_) => state(
+                "Delivery not found",
+                "No delivery has this ID. It may have been deleted after the retention period.",
+                clear,
+            ),
+            _ if query.has_reversed_dates() => state(
+                "No matches",
+                "The first date is after the last date.",
+                clear,
+            ),
+            SearchedId::Feedback(_) => state(
+                "No deliveries found",
+                "No delivery of feedback with this ID matches these filters.",
+                clear,
+            ),
+            SearchedId::None if query.before.is_some() => state(
+                "No older deliveries",
+                "This is the end of the list.",
+                EmptyStateAction::None,
+            ),
+            SearchedId::None if is_only_state => match query.state {
+                Some(DeliveryState::Failed) => state(
+                    "No failed deliveries",
+                    "Deliveries that failed after their last retry appear here.",
+                    clear,
+                ),
+                Some(DeliveryState::Pending) => state(
+                    "No pending deliveries",
+                    "Nothing is waiting to be sent.",
+                    clear,
+                ),
+                _ => state("No matches", "No deliveries match these filters.", clear),
+            },
+            SearchedId::None if query.is_filtered() => {
+                state("No matches", "No deliveries match these filters.", clear)
+            }
+            SearchedId::None if !has_webhooks => state(
+                "No webhooks yet",
+                "Add a webhook to send events to your own systems. Its deliveries appear here.",
+                EmptyStateAction::AddWebhook,
+            ),
+            SearchedId::None => state(
+                "No deliveries yet",
+                "Deliveries appear here after a test or new feedback.",
+                EmptyStateAction::None,
+            ),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! "Redeliver" above a list: redelivers all deliveries that failed in a period.
+
+use std::collections::BTreeSet;
+
+use actix_web::{HttpResponse, web};
+
+use super::query::Period;
+use super::row::webhook_label;
+use crate::clock::Timestamp;
+use crate::domain::id::WebhookId;
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::format::group_digits;
+use crate::pages::framework::idempotent_form::IdempotentForm;
+use crate::pages::framework::page_error::PageError;
+use crate::store::{RecentFailures, RedeliverError};
+
+/// The deliveries that failed recently and can be redelivered.
+pub struct FailuresView {
+    /// The periods with failures, shortest first. A period with the same failures as a shorter
+    /// period is omitted.
+    pub periods: Vec<PeriodFailures>,
+    /// The number of failed deliveries of disabled webhooks, in words; empty if there are none.
+    pub disabled: String,
+    /// The period to be confirmed.
+    pub confirmation: Option<RedeliverConfirmation>,
+}
+
+/// The failures in one period.
+pub struct PeriodFailures {
+    pub period: Period,
+    /// `8` or `1,000+`.
+    pub count: String,
+    /// `8 deliveries`.
+    pub deliveries: String,
+    /// `1 webhook`.
+    pub webhooks: String,
+}
+
+/// The question before deliveries are redelivered.
+pub struct RedeliverConfirmation {
+    pub failures: PeriodFailures,
+    /// The start of the period when the question was rendered, so that the answer covers the
+    /// deliveries in the question.
+    pub since: Timestamp,
+    /// Each webhook with its number of deliveries.
+    pub webhooks: Vec<(String, String)>,
+}
+
+impl FailuresView {
+    /// Loads the failures of a webhook or of all webhooks. Returns `None` if nothing failed in the
+    /// longest period.
+    pub async fn load(
+        context: &RequestContext,
+        webhook: Option<WebhookId>,
+        confirm: Option<Period>,
+    ) -> Result<Option<Self>, PageError> {
+        let now = context.app.clock.now();
+        let [.., longest] = Period::ALL;
+        let failures = context
+            .app
+            .store
+            .recent_failures(webhook, longest.start(now));
+        let (enabled, disabled): (Vec<_>, Vec<_>) = failures
+            .await?
+            .into_iter()
+            .partition(|failures| failures.enabled);
+        if enabled.is_empty() && disabled.is_empty() {
+            return Ok(None);
+        }
+        let mut periods: Vec<(u64, PeriodFailures)> = Vec::new();
+        for period in Period::ALL {
+            let (count, failures) = PeriodFailures::new(&enabled, period, now);
+            if count > periods.last().map_or(0, |(count, _)| *count) {
+                periods.push((count, failures));
+            }
+        }
+        let confirmation = confirm.map(|period| RedeliverConfirmation {
+            failures: PeriodFailures::new(&enabled, period, now).1,
+            since: period.start(now),
+            webhooks: count_by_webhook(&enabled, period.start(now))
+                .map(|(failures, count, is_capped)| {
+                    let label = webhook_label(&failures.description, &failures.url);
+                    (label, format_count(count, is_capped))
+                })
+                .collect(),
+        });
+        let (count, is_capped) = sum_counts(&disabled, longest.start(now));
+        Ok(Some(Self {
+            periods: periods.into_iter().map(|(_, failures)| failures).collect(),
+            disabled: match count {
+                0 => String::new(),
+                _ => format_deliveries(count, is_capped),
+            },
+            confirmation: confirmation.filter(|asked| !asked.webhooks.is_empty()),
+        }))
+    }
+
+    /// Returns the shortest period with failures.
+    pub fn latest(&self) -> Option<&PeriodFailures> {
+        self.periods.first()
+    }
+}
+
+impl PeriodFailures {
+    /// Returns the failures in a period, and their number.
+    fn new(failures: &[RecentFailures], period: Period, now: Timestamp) -> (u64, Self) {
+        let since = period.start(now);
+        let (count, is_capped) = sum_counts(failures, since);
+        let view = Self {
+            period,
+            count: format_count(count, is_capped),
+            deliveries: format_deliveries(count, is_capped),
+            webhooks: match count_by_webhook(failures, since).count() {
+                1 => "1 webhook".to_owned(),
+                count => format!("{count} webhooks"),
+            },
+        };
+        (count, view)
+    }
+}
+
+/// Returns the webhooks with failures since a time, each with their number, and whether there may
+/// be more.
+fn count_by_webhook(
+    failures: &[RecentFailures],
+    since: Timestamp,
+) -> impl Iterator<Item = (&RecentFailures, u64, bool)> {
+    failures.iter().filter_map(move |failures| {
+        let count = failures.failed_at.iter().take_while(|at| **at >= since);
+        let count = count.count();
+        let is_capped = failures.is_capped && count == failures.failed_at.len();
+        (count > 0).then_some((failures, count as u64, is_capped))
+    })
+}
+
+fn sum_counts(failures: &[RecentFailures], since: Timestamp) -> (u64, bool) {
+    let counts = count_by_webhook(failures, since);
+    counts.fold((0, false), |(sum, any_capped), (_, count, is_capped)| {
+        (sum + count, any_capped || is_capped)
+    })
+}
+
+fn format_count(count: u64, is_capped: bool) -> String {
+    let plus = if is_capped { "+" } else { "" };
+    format!("{}{plus}", group_digits(count))
+}
+
+fn format_deliveries(count: u64, is_capped: bool) -> String {
+    match (count, is_capped) {
+        (1, false) => "1 delivery".to_owned(),
+        _ => format!("{} deliveries", format_count(count, is_capped)),
+    }
+}
+
+/// Redelivers the deliveries of one webhook that failed since the time in the form, except tests
+/// and deliveries of deleted feedback.
+pub async fn redeliver_failed(
+    context: RequestContext,
+    id: web::Path<String>,
+    fields: IdempotentForm,
+) -> Result<HttpResponse, PageError> {
+    let id = WebhookId::new(id.into_inner());
+    let since = parse_since(&fields)?;
+    let message = match redeliver(&context, &id, since).await? {
+        Ok(count) => format_result(count, 1),
+        Err(reason) => reason,
+    };
+    context.add_flash_message(message);
+    Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))
+}
+
+/// Like [`redeliver_failed`], for all enabled webhooks or the webhook in the form.
+pub async fn redeliver_all_failed(
+    context: RequestContext,
+    fields: IdempotentForm,
+) -> Result<HttpResponse, PageError> {
+    let since = parse_since(&fields)?;
+    let only = Some(fields.get("webhook")).filter(|id| !id.is_empty());
+    let failures = context
+        .app
+        .store
+        .recent_failures(only.map(WebhookId::new), since);
+    let (mut total, mut webhooks, mut problems) = (0, 0, BTreeSet::new());
+    for failures in failures.await?.iter().filter(|failures| failures.enabled) {
+        match redeliver(&context, &failures.webhook, since).await? {
+            Ok(0) => {}
+            Ok(count) => {
+                total += count;
+                webhooks += 1;
+            }
+            // The webhook was disabled just now.
+            Err(reason) => {
+                problems.insert(reason);
+            }
+        }
+    }
+    let result = format_result(total, webhooks);
+    let sentences: Vec<String> = [result].into_iter().chain(problems).collect();
+    context.add_flash_message(sentences.join(" "));
+    let query = match only {
+        Some(id) => format!("?webhook={}", WebhookId::new(id)),
+        None => String::new(),
+    };
+    Ok(context.redirect(&format!("/settings/notifications/deliveries{query}")))
+}
+
+fn parse_since(fields: &IdempotentForm) -> Result<Timestamp, PageError> {
+    Timestamp::parse(fields.get("since")).ok_or(PageError::InvalidForm)
+}
+
+/// Returns the number of redelivered deliveries, or the reason that the webhook can't receive any.
+async fn redeliver(
+    context: &RequestContext,
+    webhook: &WebhookId,
+    since: Timestamp,
+) -> Result<Result<usize, String>, PageError> {
+    let store = &context.app.store;
+    match store
+        .redeliver_since(webhook.clone(), since, false, true)
+        .await
+    {
+        Ok(count) => Ok(Ok(count)),
+        Err(RedeliverError::Store(error)) => Err(error.into()),
+        Err(error @ RedeliverError::Disabled) => Ok(Err(error.to_string())),
+        Err(
+            RedeliverError::UnknownWebhook
+            | RedeliverError::WebhookDeleted
+            | RedeliverError::UnknownDelivery
+            | RedeliverError::Pending
+            | RedeliverError::FeedbackDeleted,
+        ) => Err(PageError::ItemNotFound),
+    }
+}
+
+fn format_result(count: usize, webhooks: usize) -> String {
+    match (count, webhooks) {
+        (0, _) => "No failed deliveries in that period.".to_owned(),
+        (count, 0..=1) => format!("{} queued.", format_deliveries(count as u64, false)),
+        (count, webhooks) => {
+            let deliveries = format_deliveries(count as u64, false);
+            format!("{deliveries} to {webhooks} webhooks queued.")
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The query parameters of a delivery list: filters, search by id, and cursor.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::event::EventType;
+use crate::domain::id::{DeliveryId, FeedbackId, WebhookId, parse_ulid};
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::page_error::PageError;
+use crate::store::DeliverySearch;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A period that ends now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// The value in URLs.
+    pub key: &'static str,
+    /// The option of the filter, such as `Last hour`.
+    pub label: &'static str,
+    /// The period in a sentence, such as `the last hour`.
+    pub phrase: &'static str,
+    hours: u64,
+}
+
+impl Period {
+    /// The periods, shortest first.
+    pub const ALL: [Self; 4] = [
+        Self::new("1h", "Last hour", "the last hour", 1),
+        Self::new("24h", "Last 24 hours", "the last 24 hours", 24),
+        Self::new("7d", "Last 7 days", "the last 7 days", 24 * 7),
+        Self::new("30d", "Last 30 days", "the last 30 days", 24 * 30),
+    ];
+
+    const fn new(key: &'static str, label: &'static str, phrase: &'static str, hours: u64) -> Self {
+        Self {
+            key,
+            label,
+            phrase,
+            hours,
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|period| period.key == text)
+    }
+
+    pub fn start(self, now: Timestamp) -> Timestamp {
+        now.minus(Duration::from_secs(self.hours * 3600))
+    }
+}
+
+/// The text of the search field, which must be an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SearchedId {
+    None,
+    Delivery(DeliveryId),
+    Feedback(FeedbackId),
+    Invalid,
+}
+
+#[derive(Clone, Debug)]
+pub struct DeliveryListQuery {
+    /// Only in the list of all webhooks' deliveries.
+    pub webhook: Option<WebhookId>,
+    pub state: Option<DeliveryState>,
+    pub event: Option<EventType>,
+    pub period: Option<Period>,
+    /// A date such as `2026-11-28`, or an empty string. Days begin at midnight UTC.
+    pub from: String,
+    pub to: String,
+    /// The text of the search field.
+    pub text: String,
+    pub before: Option<String>,
+    /// The period whose failed deliveries are to be redelivered after a confirmation.
+    pub redeliver: Option<Period>,
+}
+
+impl DeliveryListQuery {
+    /// Parses the parameters. Fails with [`PageError::NotFound`] if a filter is invalid.
+    pub fn parse(context: &RequestContext) -> Result<Self, PageError> {
+        let parameter = |name| context.query_param(name).filter(|value| !value.is_empty());
+        let date = |name| match parameter(name) {
+            Some(text) if parse_day(&text).is_none() => Err(PageError::NotFound),
+            text => Ok(text.unwrap_or_default()),
+        };
+        Ok(Self {
+            webhook: parameter("webhook").map(WebhookId::new),
+            state: parse_parameter(parameter("state"), DeliveryState::parse)?,
+            event: parse_parameter(parameter("event"), EventType::parse)?,
+            period: parse_parameter(parameter("period"), Period::parse)?,
+            from: date("from")?,
+            to: date("to")?,
+            text: parameter("q").unwrap_or_default().trim().to_owned(),
+            before: parameter("before").filter(|id| is_id(id, "dlv_")),
+            redeliver: parse_parameter(parameter("redeliver"), Period::parse)?,
+        })
+    }
+
+    pub fn searched_id(&self) -> SearchedId {
+        match self.text.as_str() {
+            "" => SearchedId::None,
+            id if is_id(id, "dlv_") => SearchedId::Delivery(DeliveryId::new(id)),
+            id if is_id(id, "fb_") => SearchedId::Feedback(FeedbackId::new(id)),
+            _ => SearchedId::Invalid,
+        }
+    }
+
+    /// Converts the filters to a search. `webhook` replaces the webhook of the query.
+    pub fn to_search(&self, webhook: Option<&WebhookId>, now: Timestamp) -> DeliverySearch {
+        let period_start = self.period.map(|period| period.start(now));
+        let feedback = match self.searched_id() {
+            SearchedId::Feedback(id) => Some(id),
+            _ => None,
+        };
+        DeliverySearch {
+            webhook: webhook.or(self.webhook.as_ref()).cloned(),
+            feedback,
+            state: self.state,
+            event: self.event,
+            created_from: period_start.max(parse_day(&self.from)),
+            created_until: parse_day(&self.to).map(|day| day.plus(DAY)),
+        }
+    }
+
+    /// Returns whether the first date is after the last date.
+    pub fn has_reversed_dates(&self) -> bool {
+        !self.to.is_empty() && self.from > self.to
+    }
+
+    /// Returns whether the list is limited by a date in a field of its own.
+    pub fn has_dates(&self) -> bool {
+        !self.from.is_empty() || !self.to.is_empty()
+    }
+
+    /// Returns whether a filter or a search limits the list.
+    pub fn is_filtered(&self) -> bool {
+        self.webhook.is_some()
+            || self.state.is_some()
+            || self.event.is_some()
+            || self.period.is_some()
+            || self.has_dates()
+            || !self.text.is_empty()
+    }
+
+    /// Returns the names and values of the filters.
+    pub fn filter_pairs(&self) -> Vec<(&'static str, &str)> {
+        let non_empty = |text| Some(text).filter(|text: &&str| !text.is_empty());
+        let pairs = [
+            ("webhook", self.webhook.as_ref().map(WebhookId::as_str)),
+            ("state", self.state.map(DeliveryState::as_str)),
+            ("event", self.event.map(EventType::as_str)),
+            ("period", self.period.map(|period| period.key)),
+            ("from", non_empty(self.from.as_str())),
+            ("to", non_empty(self.to.as_str())),
+            ("q", non_empty(self.text.as_str())),
+        ];
+        pairs
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+
+    /// Returns the filters as a query string, with an optional extra pair.
+    pub fn query_string(&self, extra: Option<(&str, &str)>) -> String {
+        let pairs: Vec<(&str, &str)> = self.filter_pairs().into_iter().chain(extra).collect();
+        serde_urlencoded::to_string(pairs).unwrap_or_default()
+    }
+}
+
+fn parse_parameter<T>(
+    text: Option<String>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, PageError> {
+    let parse = |text: String| parse(&text).ok_or(PageError::NotFound);
+    text.map(parse).transpose()
+}
+
+fn is_id(text: &str, prefix: &str) -> bool {
+    text.starts_with(prefix) && parse_ulid(text).is_some()
+}
+
+/// Parses a date such as `2026-11-28`. Returns its first moment in UTC.
+fn parse_day(date: &str) -> Option<Timestamp> {
+    let is_shaped = date.len() == 10 && date.is_ascii();
+    is_shaped
+        .then(|| Timestamp::parse(&format!("{date}T00:00:00Z")))
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_days() {
+        let day = parse_day("2026-11-28").unwrap();
+        assert_eq!(day.to_string(), "2026-11-28T00:00:00.000Z");
+        for text in [
+            "",
+            "2026-11-31",
+            "28.11.2026",
+            "2026-11-28T00",
+            "2026-11-2é",
+        ] {
+            assert_eq!(parse_day(text), None, "{text}");
+        }
+    }
+}

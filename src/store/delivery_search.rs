@@ -1,0 +1,362 @@
+//! Searches the delivery log for pages: by state, event, time, webhook, and feedback.
+//!
+//! A search reads at most [`SCANNED_ROWS_MAX`] rows, even if the log contains millions of
+//! deliveries. If they don't fill the page, the cursor of the page continues the search.
+
+use rusqlite::{Connection, params};
+
+use super::Store;
+use super::db::error::StoreError;
+use super::db::page::PageRequest;
+use super::db::sql;
+use super::deliveries::{self, DeliverySummary, NO_RESPONSE_COLUMNS};
+use crate::clock::Timestamp;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::event::EventType;
+use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId, lowest_id_at};
+use crate::domain::webhook::RetryPolicy;
+
+/// Maximum number of rows that are read for one page. They take about 50 ms.
+const SCANNED_ROWS_MAX: usize = 20_000;
+/// Maximum number of pending deliveries that are sorted to list the newest first. If there are
+/// more, the newest deliveries of all states are searched instead.
+const SORTED_PENDING_MAX: i64 = 10_000;
+/// [`StateCounts`] stop counting at this number.
+pub const DELIVERY_COUNT_MAX: u64 = 1000;
+/// Maximum length of the start of a message, in characters.
+const MESSAGE_START_CHARS: i64 = 200;
+
+/// The criteria of a search; `None` matches all.
+#[derive(Clone, Debug, Default)]
+pub struct DeliverySearch {
+    pub webhook: Option<WebhookId>,
+    pub feedback: Option<FeedbackId>,
+    pub state: Option<DeliveryState>,
+    pub event: Option<EventType>,
+    /// Inclusive.
+    pub created_from: Option<Timestamp>,
+    /// Exclusive.
+    pub created_until: Option<Timestamp>,
+}
+
+/// A page of a search, newest first.
+#[derive(Clone, Debug)]
+pub struct DeliverySearchPage {
+    pub items: Vec<FoundDelivery>,
+    /// The cursor of the next page; `None` on the last page. If the search stopped at the maximum
+    /// number of rows, the page isn't full, and the cursor continues the search.
+    pub next_cursor: Option<String>,
+}
+
+/// A delivery with the data that a list shows.
+#[derive(Clone, Debug)]
+pub struct FoundDelivery {
+    pub summary: DeliverySummary,
+    pub subject: EventSubject,
+    /// The webhook's description; empty if there is none.
+    pub description: String,
+    /// The webhook's URL; empty if the webhook has been deleted.
+    pub url: String,
+    pub retries: RetryPolicy,
+}
+
+/// The subject of a delivery's event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventSubject {
+    Test,
+    Feedback {
+        id: FeedbackId,
+        /// The start of the message.
+        message: String,
+        project: String,
+    },
+    DeletedFeedback,
+}
+
+/// The number of deliveries that match a search, by state.
+#[derive(Clone, Copy, Debug)]
+pub struct StateCounts {
+    /// `None` if the search is limited to a period.
+    pub pending: Option<u64>,
+    /// At most [`DELIVERY_COUNT_MAX`].
+    pub failed: u64,
+    /// At most [`DELIVERY_COUNT_MAX`].
+    pub canceled: u64,
+}
+
+#[derive(Default)]
+struct Matches {
+    ids: Vec<DeliveryId>,
+    next_cursor: Option<String>,
+}
+
+impl DeliverySearch {
+    /// Returns the lowest id in the period.
+    fn id_lower_bound(&self) -> String {
+        self.created_from
+            .map(lowest_id_at::<DeliveryId>)
+            .unwrap_or_default()
+    }
+
+    /// Returns the exclusive upper bound for ids. `~` sorts after every id.
+    fn id_upper_bound(&self) -> String {
+        self.created_until
+            .map_or_else(|| "~".to_owned(), lowest_id_at::<DeliveryId>)
+    }
+}
+
+impl Store {
+    pub async fn search_deliveries(
+        &self,
+        search: DeliverySearch,
+        page: PageRequest,
+    ) -> Result<DeliverySearchPage, StoreError> {
+        self.reader
+            .read(move |c| {
+                let found = find_matches(c, &search, &page)?;
+                let mut items = Vec::with_capacity(found.ids.len());
+                for id in &found.ids {
+                    items.extend(read_found_delivery(c, id)?);
+                }
+                Ok(DeliverySearchPage {
+                    items,
+                    next_cursor: found.next_cursor,
+                })
+            })
+            .await
+    }
+
+    /// Counts the deliveries of a search, without its state. Returns `None` if an index can't
+    /// count them: in a search for an event type or for feedback.
+    pub async fn count_deliveries(
+        &self,
+        search: DeliverySearch,
+    ) -> Result<Option<StateCounts>, StoreError> {
+        if search.event.is_some() || search.feedback.is_some() {
+            return Ok(None);
+        }
+        self.reader
+            .read(move |c| {
+                let is_period = search.created_from.is_some() || search.created_until.is_some();
+                let pending = match is_period {
+                    true => None,
+                    false => Some(count_pending(c, search.webhook.as_ref())?.cast_unsigned()),
+                };
+                Ok(Some(StateCounts {
+                    pending,
+                    failed: count_unsuccessful(c, &search, DeliveryState::Failed)?,
+                    canceled: count_unsuccessful(c, &search, DeliveryState::Canceled)?,
+                }))
+            })
+            .await
+    }
+
+    /// Returns the webhook of a delivery; `None` if there is no such delivery.
+    pub async fn webhook_of_delivery(
+        &self,
+        id: DeliveryId,
+    ) -> Result<Option<WebhookId>, StoreError> {
+        self.reader
+            .read(move |c| {
+                let statement = "SELECT webhook_id FROM deliveries WHERE id = ?1";
+                sql::query_optional(c, statement, [id], |row| row.get(0))
+            })
+            .await
+    }
+
+    /// Returns the webhook's next newer and next older delivery.
+    pub async fn adjacent_deliveries(
+        &self,
+        webhook: WebhookId,
+        id: DeliveryId,
+    ) -> Result<(Option<DeliveryId>, Option<DeliveryId>), StoreError> {
+        self.reader
+            .read(move |c| {
+                let find = |comparison: &str| {
+                    let statement = format!(
+                        "SELECT id FROM deliveries INDEXED BY deliveries_by_webhook
+                         WHERE webhook_id = ?1 AND id {comparison} LIMIT 1"
+                    );
+                    sql::query_optional(c, &statement, params![webhook, id], |row| row.get(0))
+                };
+                Ok((find("> ?2 ORDER BY id")?, find("< ?2 ORDER BY id DESC")?))
+            })
+            .await
+    }
+}
+
+/// Returns the statement that selects the rows to search, newest first. `?1` is the webhook or the
+/// feedback; ids are less than `?2` and at least `?3`.
+fn select_candidates(
+    connection: &Connection,
+    search: &DeliverySearch,
+) -> Result<String, StoreError> {
+    if search.feedback.is_some() {
+        return Ok("/* may sort the deliveries of one feedback item */
+             SELECT deliveries.id, state, type, webhook_id
+             FROM events CROSS JOIN deliveries ON event_id = events.id
+             WHERE feedback_id = ?1 AND deliveries.id < ?2 AND deliveries.id >= ?3
+             ORDER BY deliveries.id DESC"
+            .to_owned());
+    }
+    let webhook = search.webhook.as_ref();
+    let (mut exemption, mut state) = ("", String::new());
+    let index = match (search.state, webhook) {
+        (Some(found @ (DeliveryState::Failed | DeliveryState::Canceled)), _) => {
+            // Use a literal instead of a parameter, so that SQLite can use the partial index.
+            state = format!("state = '{}' AND ", found.as_str());
+            unsuccessful_index(webhook)
+        }
+        (Some(DeliveryState::Pending), _)
+            if count_pending(connection, webhook)? <= SORTED_PENDING_MAX =>
+        {
+            exemption = "/* may sort a limited number of pending deliveries */ ";
+            state = "state = 'pending' AND ".to_owned();
+            "INDEXED BY deliveries_due"
+        }
+        (_, Some(_)) => "INDEXED BY deliveries_by_webhook",
+        (_, None) => "",
+    };
+    let (event, join) = match search.event {
+        Some(_) => ("type", "CROSS JOIN events ON events.id = event_id"),
+        None => ("NULL", ""),
+    };
+    let webhook = webhook.map_or("", |_| "webhook_id = ?1 AND ");
+    Ok(format!(
+        "{exemption}SELECT deliveries.id, state, {event}, webhook_id FROM deliveries {index} {join}
+         WHERE {webhook}{state}deliveries.id < ?2 AND deliveries.id >= ?3
+         ORDER BY deliveries.id DESC"
+    ))
+}
+
+/// Returns the index of failed and canceled deliveries, of one webhook or of all webhooks.
+fn unsuccessful_index(webhook: Option<&WebhookId>) -> &'static str {
+    match webhook {
+        Some(_) => "INDEXED BY deliveries_unsuccessful",
+        None => "INDEXED BY deliveries_unsuccessful_by_state",
+    }
+}
+
+fn find_matches(
+    connection: &Connection,
+    search: &DeliverySearch,
+    page: &PageRequest,
+) -> Result<Matches, StoreError> {
+    let mut statement = sql::prepare(connection, &select_candidates(connection, search)?)?;
+    let subject = match &search.feedback {
+        Some(feedback) => Some(feedback.as_str()),
+        None => search.webhook.as_ref().map(WebhookId::as_str),
+    };
+    let (period_end, cursor) = (search.id_upper_bound(), page.id_upper_bound());
+    let upper_bound = period_end.as_str().min(cursor);
+    let mut rows = statement.query(params![subject, upper_bound, search.id_lower_bound()])?;
+    let mut found = Matches::default();
+    let mut scanned = 0;
+    while let Some(row) = rows.next()? {
+        let state = |state| Ok::<_, rusqlite::Error>(row.get::<_, DeliveryState>(1)? == state);
+        let event = |event| Ok::<_, rusqlite::Error>(row.get::<_, EventType>(2)? == event);
+        let webhook =
+            |webhook: &WebhookId| Ok::<_, rusqlite::Error>(row.get::<_, WebhookId>(3)? == *webhook);
+        // Otherwise, the statement selects the webhook.
+        let wanted_webhook = search.feedback.as_ref().and(search.webhook.as_ref());
+        let is_match = search.state.map_or(Ok(true), state)?
+            && search.event.map_or(Ok(true), event)?
+            && wanted_webhook.map_or(Ok(true), webhook)?;
+        if is_match && found.ids.len() == page.limit {
+            found.next_cursor = found.ids.last().map(ToString::to_string);
+            break;
+        }
+        scanned += 1;
+        if scanned == SCANNED_ROWS_MAX {
+            found.next_cursor = Some(row.get(0)?);
+        }
+        if is_match {
+            found.ids.push(row.get(0)?);
+        }
+        if found.next_cursor.is_some() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn count_pending(connection: &Connection, webhook: Option<&WebhookId>) -> Result<i64, StoreError> {
+    let statement = "SELECT coalesce(sum(pending), 0) FROM delivery_totals
+        WHERE webhook_id = coalesce(?1, webhook_id)";
+    sql::query_value(connection, statement, [webhook])
+}
+
+fn count_unsuccessful(
+    connection: &Connection,
+    search: &DeliverySearch,
+    state: DeliveryState,
+) -> Result<u64, StoreError> {
+    let webhook = search.webhook.as_ref();
+    let statement = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM deliveries {index}
+         WHERE {webhook}state = '{state}' AND id < ?2 AND id >= ?3 LIMIT ?4)",
+        index = unsuccessful_index(webhook),
+        webhook = webhook.map_or("", |_| "webhook_id = ?1 AND "),
+        state = state.as_str(),
+    );
+    let values = params![
+        webhook,
+        search.id_upper_bound(),
+        search.id_lower_bound(),
+        DELIVERY_COUNT_MAX.cast_signed()
+    ];
+    sql::query_value(connection, &statement, values)
+}
+
+fn read_found_delivery(
+    connection: &Connection,
+    id: &DeliveryId,
+) -> Result<Option<FoundDelivery>, StoreError> {
+    let statement = "SELECT deliveries.*, type, url, description, retry_policy,
+        max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
+        FROM deliveries CROSS JOIN events ON events.id = event_id
+        CROSS JOIN webhooks ON webhooks.id = webhook_id
+        WHERE deliveries.id = ?1";
+    let found = sql::query_optional(connection, statement, [id], |row| {
+        let found = FoundDelivery {
+            summary: deliveries::delivery_from_row(row)?,
+            subject: EventSubject::DeletedFeedback,
+            description: row.get("description")?,
+            url: row.get("url")?,
+            retries: row.get("retry_policy")?,
+        };
+        Ok((found, row.get::<_, EventId>("event_id")?))
+    })?;
+    let Some((mut found, event)) = found else {
+        return Ok(None);
+    };
+    found.subject = event_subject(connection, &event)?;
+    found.summary.attempts = deliveries::attempts(connection, id, NO_RESPONSE_COLUMNS)?;
+    Ok(Some(found))
+}
+
+/// Returns the subject of an event.
+pub(super) fn event_subject(
+    connection: &Connection,
+    event: &EventId,
+) -> Result<EventSubject, StoreError> {
+    let statement = "SELECT type, feedback.id, substr(message, 1, ?2), name FROM events
+        LEFT JOIN feedback ON feedback.id = feedback_id
+        LEFT JOIN projects ON projects.id = project_id
+        WHERE events.id = ?1";
+    let values = params![event, MESSAGE_START_CHARS];
+    let subject = sql::query_optional(connection, statement, values, |row| {
+        if row.get::<_, EventType>(0)? == EventType::Test {
+            return Ok(EventSubject::Test);
+        }
+        let Some(id) = row.get(1)? else {
+            return Ok(EventSubject::DeletedFeedback);
+        };
+        Ok(EventSubject::Feedback {
+            id,
+            message: row.get(2)?,
+            project: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
+        })
+    })?;
+    Ok(subject.unwrap_or(EventSubject::DeletedFeedback))
+}
