@@ -1,7 +1,7 @@
-// Keyboard shortcuts, bulk selection, and live updates of the feedback list. The page works without
-// this file. Most shortcuts click a control of the page, so the shortcut and the control have the
-// same effect. Users can disable the shortcuts in the dialog that `?` and "Shortcuts" open. The
-// browser stores this setting.
+// Keyboard shortcuts, bulk selection, filters, and live updates of the feedback list. The page
+// works without this file. Most shortcuts click a control of the page, so the shortcut and the
+// control have the same effect. Users can disable the shortcuts in the dialog that `?` and
+// "Shortcuts" open. The browser stores this setting.
 "use strict";
 (() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
@@ -22,12 +22,14 @@
   }
   function focusItem(item) {
     if (!item) return;
-    const control = item.querySelector(".message[href]") ?? item.querySelector(".segmented button");
+    const control = item.querySelector(".message[href], .toggle, .segmented button");
     control.focus({ preventScroll: true });
     item.scrollIntoView({ block: "nearest" });
     remember();
   }
   function moveFocus(by) {
+    const neighbor = byId(by > 0 ? "next" : "previous"); // on the page of one item
+    if (neighbor) return neighbor.click();
     const list = items(), at = list.indexOf(currentItem());
     const start = last.id ? Math.min(last.index, list.length - 1) : 0;
     focusItem(at < 0 ? list[start] : list[at + by]);
@@ -96,6 +98,23 @@
     if (target.matches("#select-all, .item-select input")) updateSelection();
   });
 
+  // ---- Filters: the URL contains only the active filters, and the offsets of the browser's time
+  // zone from UTC at the start and the end of the period ----
+  addEventListener("formdata", ({ target, formData }) => {
+    if (target.id !== "filters") return;
+    for (const [name, value] of [...formData]) if (!value) formData.delete(name);
+    const period = formData.get("received");
+    if (!period) return;
+    const start = new Date(), days = { today: 0, "7d": 6, "30d": 29 }[period] ?? 0;
+    start.setDate(start.getDate() - days);
+    start.setHours(0, 0, 0, 0);
+    const midnight = (name, time) =>
+      (formData.has(name) ? new Date(`${formData.get(name)}T${time}`) : undefined);
+    const times = [midnight("from", "00:00") ?? start, midnight("to", "24:00") ?? new Date()];
+    const offsets = times.map((time) => -time.getTimezoneOffset());
+    if (!offsets.some(Number.isNaN)) formData.set("tz", [...new Set(offsets)].join());
+  });
+
   // ---- Live updates: new items appear in the list, or as a link "3 new" if the user is busy ----
   // Ids sort by creation time.
   const newestId = () => items().reduce((id, item) => (item.id > id ? item.id : id), "");
@@ -104,6 +123,8 @@
     || checkboxes().some((checkbox) => checkbox.checked) || document.querySelector("article.open");
   document.addEventListener("miniback:refreshed", ({ detail: page }) => {
     isLive = true;
+    document.title = page.title;
+    if (byId("sort")?.value) return; // oldest first: new items are at the end of the list
     const list = page.getElementById("list");
     const pageItems = [...page.querySelectorAll("article.item")];
     const newItems = pageItems.filter((item) => item.id > knownId);
@@ -121,6 +142,15 @@
     pill.append(link);
     list.before(pill);
   });
+  // A hidden tab has no live updates. Only the number in its title is updated.
+  setInterval(async () => {
+    if (!document.hidden || !byId("list")) return;
+    const refreshed = { headers: { "Miniback-Refresh": "hidden" } };
+    const response = await fetch(location.href, refreshed).catch(() => undefined);
+    if (!response?.ok || response.redirected) return;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    document.title = page.title;
+  }, 60000);
   let scrollToTop = false;
   addEventListener("click", ({ target }) => {
     if (target.closest("#new-items a")) scrollToTop = true;

@@ -224,6 +224,7 @@ pub(super) async fn list(
         project,
         status,
         search,
+        ..FeedbackFilter::default()
     };
     let store = app.store.clone();
     let read = async move {

@@ -1,5 +1,4 @@
-//! Creates feedback together with the deliveries of its event. Also lists, counts, and deletes
-//! feedback.
+//! Creates feedback together with the deliveries of its event. Also lists and deletes feedback.
 
 use rusqlite::{Connection, Row, params};
 
@@ -7,15 +6,15 @@ use super::db::error::StoreError;
 use super::db::page::{Page, PageRequest};
 use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
+use super::feedback_filter::FeedbackFilter;
 use super::idempotency::{self, IdempotencyKey};
 use super::precondition::{ChangeError, Precondition};
-use super::search::{self, FeedbackFilter};
-use super::{Store, erasure, events, projects};
+use super::{Store, erasure, events, projects, search};
 use crate::clock::Timestamp;
 use crate::domain::email::normalize_email;
 use crate::domain::event;
 use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
-use crate::domain::id::{FeedbackId, ProjectId};
+use crate::domain::id::FeedbackId;
 use crate::domain::project::ProjectStatus;
 use crate::domain::webhook::Topic;
 
@@ -41,14 +40,6 @@ pub struct CreatedFeedback {
     pub response: String,
     /// Whether this is the response to an earlier request with the same idempotency key.
     pub replayed: bool,
-}
-
-/// The number of feedback items with each status.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StatusCounts {
-    pub new: u64,
-    pub reviewed: u64,
-    pub resolved: u64,
 }
 
 const FEEDBACK_COLUMNS: &str = "feedback.*, projects.name AS project_name, slug AS project_slug";
@@ -109,7 +100,7 @@ impl Store {
         self.reader.read(move |c| find_feedback(c, &id)).await
     }
 
-    /// Returns a page of the feedback that matches the filter, newest first.
+    /// Returns a page of the feedback that matches the filter, in the order of the filter.
     pub async fn feedback_list(
         &self,
         filter: FeedbackFilter,
@@ -128,29 +119,6 @@ impl Store {
     ) -> Result<Page<Feedback>, StoreError> {
         self.reader
             .read_slow(move |c| read_batch(c, &filter, &page, max_bytes))
-            .await
-    }
-
-    /// Counts feedback by status, filtered by project and search. The filter's status is ignored.
-    /// With a search, each count stops at [`SEARCH_COUNT_MAX`](super::SEARCH_COUNT_MAX).
-    pub async fn count_feedback(&self, filter: FeedbackFilter) -> Result<StatusCounts, StoreError> {
-        self.reader
-            .read_slow(move |c| {
-                let mut counts = StatusCounts::default();
-                for status in FeedbackStatus::ALL {
-                    *counts.count_mut(status) = match &filter.search {
-                        Some(query) => {
-                            let filter = FeedbackFilter {
-                                status: Some(status),
-                                ..filter.clone()
-                            };
-                            search::count_matches(c, query, &filter)?
-                        }
-                        None => count_with_status(c, filter.project.as_ref(), status)?,
-                    };
-                }
-                Ok(counts)
-            })
             .await
     }
 
@@ -186,16 +154,6 @@ impl Store {
     }
 }
 
-impl StatusCounts {
-    pub(super) fn count_mut(&mut self, status: FeedbackStatus) -> &mut u64 {
-        match status {
-            FeedbackStatus::New => &mut self.new,
-            FeedbackStatus::Reviewed => &mut self.reviewed,
-            FeedbackStatus::Resolved => &mut self.resolved,
-        }
-    }
-}
-
 /// Returns a statement that reads feedback. `CROSS` fixes the order of the tables, so that rows are
 /// read in the order of the index.
 pub(super) fn select_statement(condition: &str) -> String {
@@ -206,10 +164,13 @@ pub(super) fn select_statement(condition: &str) -> String {
 }
 
 pub(super) fn list_statement(filter: &FeedbackFilter) -> String {
-    let conditions = filter.sql_conditions();
-    select_statement(&format!(
-        "{conditions} feedback.id < ?3 ORDER BY feedback.id DESC LIMIT ?4"
-    ))
+    let (source, conditions) = (filter.source(), filter.sql_conditions());
+    let order = filter.order.sql();
+    format!(
+        "SELECT {FEEDBACK_COLUMNS} FROM {source} CROSS JOIN projects ON projects.id = project_id
+         WHERE {conditions} feedback.id > ?3 AND feedback.id < ?4
+         ORDER BY feedback.id {order} LIMIT ?5"
+    )
 }
 
 fn read_batch(
@@ -240,10 +201,12 @@ fn read_batch(
             on_match,
         )?;
     } else {
+        let ids = filter.id_range(page.before.as_deref());
         let values = params![
             filter.project,
             filter.status,
-            page.id_upper_bound(),
+            ids.lower_bound(),
+            ids.upper_bound(),
             page.row_limit()
         ];
         let mut statement = sql::prepare(connection, &list_statement(filter))?;
@@ -256,16 +219,6 @@ fn read_batch(
         batch.next_cursor = batch.items.last().map(|last| last.id.as_str().to_owned());
     }
     Ok(batch)
-}
-
-fn count_with_status(
-    connection: &Connection,
-    project: Option<&ProjectId>,
-    status: FeedbackStatus,
-) -> Result<u64, StoreError> {
-    let statement = "SELECT coalesce(sum(count), 0) FROM feedback_counts
-        WHERE status = ?1 AND project_id = coalesce(?2, project_id)";
-    sql::query_value(connection, statement, params![status, project])
 }
 
 pub(super) fn find_feedback(

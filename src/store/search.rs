@@ -1,5 +1,4 @@
-//! Feedback filters and the full-text search: an n-gram index (FTS5), plus a scan of feedback that
-//! isn't indexed yet.
+//! The full-text search: an n-gram index (FTS5), plus a scan of feedback that isn't indexed yet.
 //!
 //! Indexing costs ten times as much as storing feedback, so it is deferred and done in batches
 //! ([`Store::index_batch`]). Searches scan rows that aren't indexed yet. Triggers update the index
@@ -12,6 +11,7 @@ use rusqlite::{Connection, Row, params};
 use super::Store;
 use super::db::error::StoreError;
 use super::db::sql;
+use super::feedback_filter::{FeedbackFilter, FeedbackOrder, IdRange};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::ProjectId;
 use crate::domain::search::{self, Ngram, SearchQuery};
@@ -21,24 +21,6 @@ use crate::domain::search::{self, Ngram, SearchQuery};
 const INDEX_BATCH_SIZE: i64 = 50;
 /// Maximum number of matches that are counted.
 pub const SEARCH_COUNT_MAX: u64 = 500;
-
-/// Filters feedback; `None` matches all.
-#[derive(Clone, Debug, Default)]
-pub struct FeedbackFilter {
-    pub project: Option<ProjectId>,
-    pub status: Option<FeedbackStatus>,
-    pub search: Option<SearchQuery>,
-}
-
-impl FeedbackFilter {
-    /// Returns SQL conditions for the project (`?1`) and the status (`?2`), each followed by `AND`.
-    /// Bind both values, even if the filter doesn't contain both conditions.
-    pub(super) fn sql_conditions(&self) -> String {
-        let project = self.project.as_ref().map_or("", |_| "project_id = ?1 AND ");
-        let status = self.status.map_or("", |_| "feedback.status = ?2 AND ");
-        format!("{project}{status}")
-    }
-}
 
 impl Store {
     /// Returns the number of feedback items that aren't indexed yet. The number can include deleted
@@ -78,26 +60,32 @@ impl Store {
     }
 }
 
-/// Calls `on_match` for each match of `query` and `filter`, newest first, until it returns `false`.
+/// Calls `on_match` for each match of `query` and `filter`, in the order of the filter, until it
+/// returns `false`.
 ///
-/// `before` limits the matches to older ids. `columns` are columns of `feedback` and `projects`;
+/// The matches start after the id `cursor`. `columns` are columns of `feedback` and `projects`;
 /// they must include `message`, `email`, and `url`.
 pub(super) fn for_each_match(
     connection: &Connection,
     query: &SearchQuery,
     filter: &FeedbackFilter,
-    before: Option<&str>,
+    cursor: Option<&str>,
     columns: &str,
     mut on_match: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
-    let Some(last) = newest_number_before(connection, before)? else {
+    let Some((first, last)) = number_range(connection, &filter.id_range(cursor))? else {
         return Ok(());
     };
     let unindexed = unindexed_statement(columns, filter);
-    let unindexed_values = params![filter.project, filter.status, last];
-    let indexed = indexed_statement(columns);
-    let indexed_values = params![fts_match_expression(query, filter), last];
-    for (statement, values) in [(unindexed, unindexed_values), (indexed, indexed_values)] {
+    let unindexed_values = params![filter.project, filter.status, first, last];
+    let indexed = indexed_statement(columns, filter);
+    let indexed_values = params![fts_match_expression(query, filter), first, last];
+    // Feedback that isn't indexed yet is newer than all indexed feedback.
+    let mut statements = [(unindexed, unindexed_values), (indexed, indexed_values)];
+    if filter.order == FeedbackOrder::OldestFirst {
+        statements.reverse();
+    }
+    for (statement, values) in statements {
         let mut statement = sql::prepare(connection, &statement)?;
         let mut rows = statement.query(values)?;
         while let Some(row) = rows.next()? {
@@ -112,25 +100,28 @@ pub(super) fn for_each_match(
     Ok(())
 }
 
-/// Returns a statement that reads feedback that isn't indexed yet, newest first. `NOT INDEXED`
-/// makes SQLite read the rows in the order of `number`, so that it doesn't have to sort them.
+/// Returns a statement that reads feedback that isn't indexed yet. `NOT INDEXED` makes SQLite read
+/// the rows in the order of `number`, so that it doesn't have to sort them.
 fn unindexed_statement(columns: &str, filter: &FeedbackFilter) -> String {
-    let conditions = filter.sql_conditions();
+    let (conditions, order) = (filter.sql_conditions(), filter.order.sql());
     format!(
         "SELECT {columns} FROM feedback NOT INDEXED
          CROSS JOIN projects ON projects.id = project_id
-         WHERE {conditions} number > (SELECT indexed_until FROM feedback_index_state)
-         AND number <= ?3 ORDER BY number DESC"
+         WHERE {conditions}
+         number >= max(?3, (SELECT indexed_until + 1 FROM feedback_index_state))
+         AND number <= ?4 ORDER BY number {order}"
     )
 }
 
-fn indexed_statement(columns: &str) -> String {
+fn indexed_statement(columns: &str, filter: &FeedbackFilter) -> String {
+    let (email_condition, order) = (filter.email_condition(), filter.order.sql());
     format!(
         "SELECT {columns} FROM feedback_search
          CROSS JOIN feedback ON number = feedback_search.rowid
          CROSS JOIN projects ON projects.id = project_id
-         WHERE feedback_search MATCH ?1 AND feedback_search.rowid <= ?2
-         ORDER BY feedback_search.rowid DESC"
+         WHERE {email_condition} feedback_search MATCH ?1
+         AND feedback_search.rowid >= ?2 AND feedback_search.rowid <= ?3
+         ORDER BY feedback_search.rowid {order}"
     )
 }
 
@@ -149,17 +140,18 @@ pub(super) fn count_matches(
     Ok(count)
 }
 
-/// Returns the `number` of the newest feedback before an id. Numbers ascend like ids. Without an
-/// id, returns `i64::MAX`.
-fn newest_number_before(
-    connection: &Connection,
-    before: Option<&str>,
-) -> Result<Option<i64>, StoreError> {
-    let Some(id) = before else {
-        return Ok(Some(i64::MAX));
+/// Returns the first and the last `number` of feedback with ids in a range, or `None` if there is
+/// no such feedback. Numbers ascend like ids.
+fn number_range(connection: &Connection, ids: &IdRange) -> Result<Option<(i64, i64)>, StoreError> {
+    let find = |statement, id: &Option<String>, unlimited| match id {
+        None => Ok(Some(unlimited)),
+        Some(id) => sql::query_optional(connection, statement, [id], |row| row.get(0)),
     };
-    let statement = "SELECT number FROM feedback WHERE id < ?1 ORDER BY id DESC LIMIT 1";
-    sql::query_optional(connection, statement, [id], |row| row.get(0))
+    let first = "SELECT number FROM feedback WHERE id > ?1 ORDER BY id LIMIT 1";
+    let last = "SELECT number FROM feedback WHERE id < ?1 ORDER BY id DESC LIMIT 1";
+    let first = find(first, &ids.lower, 0)?;
+    let last = find(last, &ids.upper, i64::MAX)?;
+    Ok(first.zip(last))
 }
 
 /// Returns the FTS5 expression for a query and a filter. User input can't change the syntax,

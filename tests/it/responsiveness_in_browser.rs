@@ -106,7 +106,7 @@ fn closing_an_item_removes_it_from_the_url() {
     let browser = sign_in(&app, "/feedback");
     let id = text(&feedback, "id").to_owned();
     browser.find("link", "message").press();
-    browser.find("region", "History");
+    browser.find("link", "Close");
     assert!(browser.url().contains(&id));
     browser.script("document.querySelector('[aria-expanded=true]').click()");
     browser.wait_until("the URL doesn't contain the item", || {
@@ -114,7 +114,7 @@ fn closing_an_item_removes_it_from_the_url() {
     });
     // Going back opens the item again.
     browser.script("history.back()");
-    browser.find("region", "History");
+    browser.find("link", "Close");
 }
 
 #[test]

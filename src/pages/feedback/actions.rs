@@ -3,8 +3,7 @@
 use actix_web::{HttpResponse, web};
 
 use super::PATH;
-use super::is_feedback_id;
-use super::parse_feedback_ids;
+use super::query::{is_feedback_id, parse_feedback_ids};
 use crate::domain::feedback::{Actor, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::pages::framework::context::RequestContext;
@@ -16,9 +15,10 @@ use crate::store::{AppliedStatusChange, StatusChange};
 /// Returns the path to redirect to after a form is processed: the list, or the item's own page.
 fn redirect_path(fields: &IdempotentForm) -> String {
     let item = fields.get("return_to_item");
-    if is_feedback_id(item) {
-        return format!("{PATH}/{item}");
-    }
+    let path = match is_feedback_id(item) {
+        true => format!("{PATH}/{item}"),
+        false => PATH.to_owned(),
+    };
     // Accept only a query string, so the redirect can't lead to another site.
     let query: String = fields
         .get("back")
@@ -26,8 +26,8 @@ fn redirect_path(fields: &IdempotentForm) -> String {
         .filter(|c| c.is_ascii_graphic())
         .collect();
     match query.as_str() {
-        "" => PATH.to_owned(),
-        query => format!("{PATH}?{query}"),
+        "" => path,
+        query => format!("{path}?{query}"),
     }
 }
 

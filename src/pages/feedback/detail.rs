@@ -1,21 +1,32 @@
-//! The page of one feedback item, at a permanent URL.
+//! The page of one feedback item, at a permanent URL. The query string contains the filters and the
+//! order of the list that the page was opened from.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::item::{FeedbackDetails, FeedbackItemView};
+use super::PATH;
+use super::item::{FeedbackItemView, item_path};
+use super::item_details::FeedbackDetails;
+use super::query::FeedbackListQuery;
+use crate::domain::feedback::Feedback;
 use crate::domain::id::FeedbackId;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::navigation::NavSection;
 use crate::pages::framework::page_error::PageError;
+use crate::store::{FeedbackFilter, FeedbackOrder, PageRequest};
 
 #[derive(Template)]
 #[template(path = "feedback_detail.html")]
 struct FeedbackDetailPage {
     layout: Layout,
     item: FeedbackItemView,
+    list_path: String,
+    /// The path of the previous item in the list.
+    previous: Option<String>,
+    /// The path of the next item in the list.
+    next: Option<String>,
 }
 
 pub async fn show(
@@ -28,9 +39,49 @@ pub async fn show(
         .feedback(FeedbackId::new(id.into_inner()))
         .await?
         .ok_or(PageError::ItemNotFound)?;
+    let query = FeedbackListQuery::parse(&context).await?;
     let details = FeedbackDetails::load(&context, &feedback).await?;
+    let previous = find_neighbor(&context, &feedback, &query, query.order.reversed()).await?;
+    let next = find_neighbor(&context, &feedback, &query, query.order).await?;
     let (layout, _) = context.build_layout("Feedback details", NavSection::Feedback);
     let is_confirming_delete = context.query_param("delete").is_some();
-    let item = FeedbackItemView::for_page(feedback, &layout, details, is_confirming_delete);
-    render(StatusCode::OK, &FeedbackDetailPage { layout, item })
+    let item = FeedbackItemView::for_page(feedback, &layout, &query, details, is_confirming_delete);
+    let list_path = match item.back.as_str() {
+        "" => PATH.to_owned(),
+        query => format!("{PATH}?{query}"),
+    };
+    let page = FeedbackDetailPage {
+        list_path: layout.path(list_path),
+        previous: previous.map(|path| layout.path(path)),
+        next: next.map(|path| layout.path(path)),
+        layout,
+        item,
+    };
+    render(StatusCode::OK, &page)
+}
+
+/// Returns the path of the item that follows `feedback` in the list with this order.
+async fn find_neighbor(
+    context: &RequestContext,
+    feedback: &Feedback,
+    query: &FeedbackListQuery,
+    order: FeedbackOrder,
+) -> Result<Option<String>, PageError> {
+    if query.problem().is_some() {
+        return Ok(None);
+    }
+    let filter = FeedbackFilter {
+        order,
+        ..query.to_feedback_filter()
+    };
+    let request = PageRequest {
+        limit: 1,
+        before: Some(feedback.id.to_string()),
+    };
+    let store = context.app.store.clone();
+    let user = context.user()?.id.clone();
+    let read = async move { store.feedback_list(filter, request).await };
+    let list = context.app.long_reads.run(&user, read).await?;
+    let neighbor = list.items.first();
+    Ok(neighbor.map(|neighbor| item_path(neighbor.id.as_str(), query, None)))
 }

@@ -4,8 +4,8 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::FeedbackListQuery;
 use super::csv_cells::{BYTE_ORDER_MARK, write_row};
+use super::query::FeedbackListQuery;
 use crate::domain::feedback::Feedback;
 use crate::domain::id::UserId;
 use crate::pages::framework::context::RequestContext;
@@ -49,11 +49,11 @@ enum ExportPosition {
 
 async fn export(context: RequestContext, format: ExportFormat) -> Result<HttpResponse, PageError> {
     let query = FeedbackListQuery::parse(&context).await?;
-    if let Some(problem) = query.problem {
+    if let Some(message) = query.problem() {
         return Err(PageError::Specific {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             title: "Invalid search",
-            message: problem.message(),
+            message,
         });
     }
     let date = context.app.clock.now().to_jiff().strftime("%F").to_string();

@@ -1,28 +1,21 @@
 //! The view of one feedback item: collapsed or expanded in the list, or on its own page.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
-
-use super::FeedbackListQuery;
 use super::PATH;
-use crate::domain::account::Role;
+use super::item_details::FeedbackDetails;
+use super::query::FeedbackListQuery;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
 use crate::domain::search::SearchQuery;
-use crate::pages::deliveries::row::DeliveryRow;
-use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::format::{DisplayTime, mailto_url};
+use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::layout::Layout;
-use crate::pages::framework::page_error::PageError;
-use crate::store::{FeedbackDelivery, StatusHistoryEntry};
 
-/// The maximum length of a message in the list, in characters. An expanded item shows the whole
-/// message.
-const EXCERPT_CHARS: usize = 400;
+/// The maximum length of a message in the list, in characters. The list shows one line, and an
+/// expanded item shows the whole message.
+const EXCERPT_CHARS: usize = 200;
 /// If at least this number of characters precedes the first match, the excerpt starts near the
 /// match.
-const MATCH_OFFSET_MAX: usize = 150;
+const MATCH_OFFSET_MAX: usize = 30;
 /// The maximum number of characters before the match in an excerpt that starts near the match.
-const CHARS_BEFORE_MATCH: usize = 60;
+const CHARS_BEFORE_MATCH: usize = 15;
 
 /// A segment of text: a match of the search, or text outside the matches.
 pub(super) struct TextSegment {
@@ -33,10 +26,11 @@ pub(super) struct TextSegment {
 pub(super) struct FeedbackItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
+    /// The page that the feedback is about or, if there is none or only the email matches the
+    /// search, the email. Shown while the item is collapsed.
+    pub(super) hint: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
-    /// The page that the feedback is about: its path and query or, for a home page, its host and
-    /// port.
-    pub(super) page: Vec<TextSegment>,
+    pub(super) url: Vec<TextSegment>,
     pub(super) at: DisplayTime,
     pub(super) details: Option<FeedbackDetails>,
     /// Whether the item is on its own page instead of in the list.
@@ -46,83 +40,14 @@ pub(super) struct FeedbackItemView {
     pub(super) is_confirming_delete: bool,
     /// The path of the link that expands or collapses the item.
     pub(super) path: String,
+    /// The path of the item's own page.
+    pub(super) page_path: String,
     /// The path of the page that asks for confirmation of the deletion.
     pub(super) delete_path: String,
     /// The path of the page without this confirmation.
     pub(super) cancel_path: String,
     /// The query string of the list to return to.
     pub(super) back: String,
-}
-
-/// The data that an item shows only if it is expanded or on its own page.
-pub(super) struct FeedbackDetails {
-    pub(super) received: String,
-    pub(super) reply_url: Option<String>,
-    pub(super) metadata: Vec<(String, String)>,
-    pub(super) history: Vec<StatusChangeView>,
-    /// The deliveries of the feedback; `None` if the user isn't an admin.
-    pub(super) deliveries: Option<Vec<FeedbackDeliveryView>>,
-}
-
-pub(super) struct StatusChangeView {
-    pub(super) previous: FeedbackStatus,
-    pub(super) status: FeedbackStatus,
-    pub(super) email: String,
-    pub(super) token: Option<String>,
-    pub(super) at: DisplayTime,
-}
-
-pub(super) struct FeedbackDeliveryView {
-    pub(super) row: DeliveryRow,
-    pub(super) path: String,
-    /// The webhook's URL; empty if the webhook was deleted.
-    pub(super) url: String,
-}
-
-impl FeedbackDetails {
-    pub(super) async fn load(
-        context: &RequestContext,
-        feedback: &Feedback,
-    ) -> Result<Self, PageError> {
-        let store = &context.app.store;
-        let now = context.app.clock.now();
-        let is_admin = context.user()?.role == Role::Admin;
-        let deliveries = match is_admin {
-            true => Some(store.deliveries_of_feedback(feedback.id.clone()).await?),
-            false => None,
-        };
-        let history = store.status_history(feedback.id.clone()).await?;
-        let at = DisplayTime::new(feedback.created_at, now);
-        let entry = |entry: StatusHistoryEntry| StatusChangeView {
-            previous: entry.previous,
-            status: entry.status,
-            email: entry.by.email,
-            token: entry.by.token,
-            at: DisplayTime::new(entry.changed_at, now),
-        };
-        let delivery = |delivery: FeedbackDelivery| FeedbackDeliveryView {
-            row: DeliveryRow::new(
-                &delivery.summary,
-                context.app.delivery.max_attempts(delivery.retries),
-                now,
-            ),
-            path: context.app.urls.path(&format!(
-                "/settings/notifications/{}/deliveries/{}",
-                delivery.summary.webhook, delivery.summary.id
-            )),
-            url: delivery.url,
-        };
-        Ok(Self {
-            received: at.exact,
-            reply_url: feedback
-                .email
-                .as_deref()
-                .map(|to| reply_mailto_url(to, feedback)),
-            metadata: metadata_entries(feedback),
-            history: history.into_iter().map(entry).collect(),
-            deliveries: deliveries.map(|all| all.into_iter().map(delivery).collect()),
-        })
-    }
 }
 
 impl FeedbackItemView {
@@ -132,64 +57,70 @@ impl FeedbackItemView {
         query: &FeedbackListQuery,
         details: Option<FeedbackDetails>,
     ) -> Self {
-        let search = query.search.as_ref();
         let id = feedback.id.as_str();
         let path_with = |extra| layout.path(format!("{PATH}?{}#{id}", query.query_string(extra)));
-        let path = path_with((details.is_none()).then_some(("open", id)));
         Self {
-            message: match details {
-                Some(_) => highlight_matches(&feedback.message, search),
-                None => message_excerpt(&feedback.message, search),
-            },
-            email: highlight_matches(feedback.email.as_deref().unwrap_or_default(), search),
-            page: highlight_matches(
-                &feedback
-                    .url
-                    .as_deref()
-                    .map(format_page_url)
-                    .unwrap_or_default(),
-                search,
-            ),
-            at: layout.display_time(&feedback.created_at),
-            is_own_page: false,
             is_selected: query.all_selected
                 || (query.delete.len() > 1 && query.delete.contains(&feedback.id)),
             is_confirming_delete: query.delete == [feedback.id.clone()],
+            path: path_with(details.is_none().then_some(("open", id))),
             delete_path: path_with(Some(("delete", id))),
             cancel_path: path_with(None),
             back: query.query_string(None),
-            path,
-            details,
-            feedback,
+            ..Self::new(feedback, layout, query, details)
         }
     }
 
     pub(super) fn for_page(
         feedback: Feedback,
         layout: &Layout,
+        query: &FeedbackListQuery,
         details: FeedbackDetails,
         is_confirming_delete: bool,
     ) -> Self {
-        let path = layout.path(format!("{PATH}/{}", feedback.id));
+        let path_with = |extra| layout.path(item_path(feedback.id.as_str(), query, extra));
         Self {
-            message: highlight_matches(&feedback.message, None),
-            email: highlight_matches(feedback.email.as_deref().unwrap_or_default(), None),
-            page: highlight_matches(
-                &feedback
-                    .url
-                    .as_deref()
-                    .map(format_page_url)
-                    .unwrap_or_default(),
-                None,
-            ),
-            at: layout.display_time(&feedback.created_at),
-            details: Some(details),
             is_own_page: true,
-            is_selected: false,
             is_confirming_delete,
-            delete_path: format!("{path}?delete"),
-            cancel_path: path.clone(),
-            path,
+            delete_path: path_with(Some(("delete", "1"))),
+            cancel_path: path_with(None),
+            back: query.query_string_for(query.status, None, None),
+            ..Self::new(feedback, layout, query, Some(details))
+        }
+    }
+
+    fn new(
+        feedback: Feedback,
+        layout: &Layout,
+        query: &FeedbackListQuery,
+        details: Option<FeedbackDetails>,
+    ) -> Self {
+        let search = query.search.as_ref();
+        let email = highlight_matches(feedback.email.as_deref().unwrap_or_default(), search);
+        let page = feedback.url.as_deref().map(format_page_url);
+        let page = highlight_matches(&page.unwrap_or_default(), search);
+        let has_match = |segments: &[TextSegment]| segments.iter().any(|text| text.is_match);
+        let hint = match page.is_empty() || (has_match(&email) && !has_match(&page)) {
+            true => email,
+            false => page,
+        };
+        Self {
+            message: match details {
+                Some(_) => highlight_matches(&feedback.message, search),
+                None => message_excerpt(&feedback.message, search),
+            },
+            hint,
+            email: highlight_matches(feedback.email.as_deref().unwrap_or_default(), search),
+            url: highlight_matches(feedback.url.as_deref().unwrap_or_default(), search),
+            at: layout.display_time(&feedback.created_at),
+            details,
+            is_own_page: false,
+            is_selected: false,
+            is_confirming_delete: false,
+            path: String::new(),
+            page_path: layout.path(item_path(feedback.id.as_str(), query, None)),
+            delete_path: String::new(),
+            cancel_path: String::new(),
             back: String::new(),
             feedback,
         }
@@ -200,31 +131,17 @@ impl FeedbackItemView {
     }
 }
 
-/// Returns a `mailto:` URL for a reply that quotes the first 1,000 characters of the message.
-fn reply_mailto_url(to: &str, feedback: &Feedback) -> String {
-    let quoted_text: String = feedback.message.chars().take(1000).collect();
-    let quoted: String = quoted_text
-        .lines()
-        .map(|line| format!("> {line}\r\n"))
-        .collect();
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    format!(
-        "{}?subject={}&body={}",
-        mailto_url(to),
-        encoded(&format!("Your feedback on {}", feedback.project.name)),
-        encoded(&format!("\r\n\r\n{quoted}"))
-    )
-}
-
-/// Returns the names and values of the metadata. Values other than strings are JSON.
-fn metadata_entries(feedback: &Feedback) -> Vec<(String, String)> {
-    let shown = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let all = feedback.metadata.iter().flatten();
-    all.map(|(name, value)| (name.clone(), shown(value)))
-        .collect()
+/// Returns the path of an item's own page. Its query string contains the filters and the order of
+/// the list, for the links to the previous and the next item.
+pub(super) fn item_path(
+    id: &str,
+    query: &FeedbackListQuery,
+    extra: Option<(&str, &str)>,
+) -> String {
+    match query.query_string_for(query.status, None, extra).as_str() {
+        "" => format!("{PATH}/{id}"),
+        query => format!("{PATH}/{id}?{query}"),
+    }
 }
 
 /// Returns the decoded path, query, and fragment of a URL or, for a site's home page, its host and

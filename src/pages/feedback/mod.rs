@@ -1,4 +1,4 @@
-//! The feedback list, filtered by project, status, and search, and the page of one item.
+//! The feedback list with its filters, and the page of one item.
 //!
 //! Filters and open items are query parameters (`?status=`, `?q=`, `?open=ID`, `?delete=ID,ID`).
 //! Every state of the list can therefore be reloaded and linked to, and works without JavaScript.
@@ -8,6 +8,9 @@ pub mod csv_cells;
 mod detail;
 mod export;
 mod item;
+mod item_details;
+mod query;
+mod received;
 
 pub(super) use actions::{
     delete, request_delete_confirmation, set_status, set_statuses, undo_status_changes,
@@ -25,34 +28,18 @@ use super::framework::layout::Layout;
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::feedback::FeedbackStatus;
-use crate::domain::id::{FeedbackId, parse_ulid};
+use crate::domain::id::FeedbackId;
 use crate::domain::project::Project;
-use crate::domain::search::{SearchError, SearchQuery};
 use crate::server::html;
 use crate::server::long_reads::run_blocking;
-use crate::store::{FeedbackFilter, Page, PageRequest, SEARCH_COUNT_MAX, StatusCounts};
-use item::{FeedbackDetails, FeedbackItemView};
+use crate::store::{FeedbackFilter, Page, PageRequest, StatusCounts};
+use item::FeedbackItemView;
+use item_details::FeedbackDetails;
+use query::FeedbackListQuery;
 
 const PATH: &str = "/feedback";
 /// The maximum number of items on a page.
 const PAGE_SIZE: usize = 25;
-
-/// The query parameters of the list.
-#[derive(Clone, Default)]
-struct FeedbackListQuery {
-    project: Option<Project>,
-    status: Option<FeedbackStatus>,
-    /// The search text as entered.
-    text: String,
-    search: Option<SearchQuery>,
-    /// The reason the search text is invalid. If the text is invalid, the list is empty.
-    problem: Option<SearchError>,
-    before: Option<String>,
-    open: Option<String>,
-    /// Ids of the items whose deletion needs confirmation.
-    delete: Vec<FeedbackId>,
-    all_selected: bool,
-}
 
 #[derive(Template)]
 #[template(path = "feedback.html")]
@@ -61,139 +48,82 @@ struct FeedbackPage {
     query: FeedbackListQuery,
     projects: Vec<Project>,
     items: Vec<FeedbackItemView>,
+    /// The counts of the items that match the filters, except for the status.
     counts: StatusCounts,
-    /// The cursor of the "Older" link.
-    older: Option<String>,
+    /// The limit of each count.
+    count_max: Option<u64>,
+    /// Whether any project has feedback. Otherwise, there is nothing to filter or export.
+    has_feedback: bool,
+    /// The cursor of the next page.
+    next: Option<String>,
     /// The absolute URL of the widget's script.
     widget_url: String,
 }
 
-/// A tab above the list.
-struct StatusTab {
+/// An option of the "Status" list.
+struct StatusOption {
     label: &'static str,
     count: String,
-    path: String,
-    is_current: bool,
-}
-
-impl FeedbackListQuery {
-    async fn parse(context: &RequestContext) -> Result<Self, PageError> {
-        let param = |name| context.query_param(name).filter(|value| !value.is_empty());
-        let project = match param("project") {
-            Some(name) => Some(
-                context
-                    .app
-                    .store
-                    .project(name)
-                    .await?
-                    .ok_or(PageError::ItemNotFound)?,
-            ),
-            None => None,
-        };
-        let text = param("q").unwrap_or_default();
-        let (search, problem) = match SearchQuery::parse(&text) {
-            Ok(search) => (search, None),
-            Err(problem) => (None, Some(problem)),
-        };
-        Ok(Self {
-            project,
-            status: param("status")
-                .map(|text| text.parse())
-                .transpose()
-                .map_err(|_| PageError::NotFound)?,
-            text,
-            search,
-            problem,
-            before: param("before").filter(|id| is_feedback_id(id)),
-            open: param("open").filter(|id| is_feedback_id(id)),
-            delete: parse_feedback_ids(param("delete").unwrap_or_default().split(',')),
-            all_selected: context.query_param("select").is_some(),
-        })
-    }
-
-    fn to_feedback_filter(&self) -> FeedbackFilter {
-        FeedbackFilter {
-            project: self.project.as_ref().map(|project| project.id.clone()),
-            status: self.status,
-            search: self.search.clone(),
-        }
-    }
-
-    /// Returns a query string with the project and search of this list, and with the given status,
-    /// cursor, and extra pair, such as `open=ID`.
-    fn query_string_for(
-        &self,
-        status: Option<FeedbackStatus>,
-        before: Option<&str>,
-        extra: Option<(&str, &str)>,
-    ) -> String {
-        let project = self.project.as_ref().map(|project| project.slug.as_str());
-        let text = Some(self.text.as_str()).filter(|text| !text.is_empty());
-        let pairs = [
-            ("project", project),
-            ("status", status.map(FeedbackStatus::as_str)),
-            ("q", text),
-            ("before", before),
-        ];
-        let pairs: Vec<_> = pairs
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .chain(extra)
-            .collect();
-        serde_urlencoded::to_string(pairs).unwrap_or_default()
-    }
-
-    /// Returns the query string of this list, with an optional extra pair.
-    fn query_string(&self, extra: Option<(&str, &str)>) -> String {
-        self.query_string_for(self.status, self.before.as_deref(), extra)
-    }
-
-    fn is_filtered(&self) -> bool {
-        self.status.is_some() || !self.text.is_empty()
-    }
-}
-
-fn is_feedback_id(text: &str) -> bool {
-    text.starts_with("fb_") && parse_ulid(text).is_some()
-}
-
-/// Returns the first [`PAGE_SIZE`] valid feedback ids in `texts`.
-fn parse_feedback_ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<FeedbackId> {
-    texts
-        .filter(|id| is_feedback_id(id))
-        .take(PAGE_SIZE)
-        .map(FeedbackId::new)
-        .collect()
+    value: &'static str,
+    is_selected: bool,
 }
 
 impl FeedbackPage {
-    fn status_tabs(&self) -> Vec<StatusTab> {
+    fn status_options(&self) -> Vec<StatusOption> {
+        let option = |label, status: Option<FeedbackStatus>| StatusOption {
+            label,
+            count: self.count(status),
+            value: status.map_or("", FeedbackStatus::as_str),
+            is_selected: self.query.status == status,
+        };
+        let with_status = FeedbackStatus::ALL.map(|status| option(status.label(), Some(status)));
+        let all = option("Any status", None);
+        std::iter::once(all).chain(with_status).collect()
+    }
+
+    /// Returns the number of items with a status, or with any status. A number that isn't exact
+    /// ends with `+`.
+    fn count(&self, status: Option<FeedbackStatus>) -> String {
         let StatusCounts {
             new,
             reviewed,
             resolved,
         } = self.counts;
-        let is_search = !self.query.text.is_empty();
-        let tab = |label, counts: &[u64], status| {
-            // Searches stop counting at `SEARCH_COUNT_MAX`.
-            let is_capped = is_search && counts.iter().any(|count| *count >= SEARCH_COUNT_MAX);
-            let sum: u64 = counts.iter().sum();
-            StatusTab {
-                label,
-                count: match is_capped {
-                    true => format!("{}+", group_digits(sum)),
-                    false => group_digits(sum),
-                },
-                path: self.list_path(&self.query.query_string_for(status, None, None)),
-                is_current: self.query.status == status,
-            }
+        let counts = match status {
+            None => vec![new, reviewed, resolved],
+            Some(FeedbackStatus::New) => vec![new],
+            Some(FeedbackStatus::Reviewed) => vec![reviewed],
+            Some(FeedbackStatus::Resolved) => vec![resolved],
         };
-        vec![
-            tab("All", &[new, reviewed, resolved], None),
-            tab("New", &[new], Some(FeedbackStatus::New)),
-            tab("Reviewed", &[reviewed], Some(FeedbackStatus::Reviewed)),
-            tab("Resolved", &[resolved], Some(FeedbackStatus::Resolved)),
-        ]
+        let is_capped = |max| counts.iter().any(|count| *count >= max);
+        let plus = if self.count_max.is_some_and(is_capped) {
+            "+"
+        } else {
+            ""
+        };
+        format!("{}{plus}", group_digits(counts.iter().sum()))
+    }
+
+    /// Returns the number of listed items on all pages, such as `13 items`.
+    fn list_count(&self) -> String {
+        match self.count(self.query.status).as_str() {
+            "1" => "1 item".to_owned(),
+            count => format!("{count} items"),
+        }
+    }
+
+    /// Returns the path of the list of new items and their number, if the list contains new items
+    /// and other items.
+    fn new_items_link(&self) -> Option<(String, String)> {
+        let StatusCounts {
+            new,
+            reviewed,
+            resolved,
+        } = self.counts;
+        let is_mixed = self.query.status.is_none() && new > 0 && reviewed + resolved > 0;
+        let new = Some(FeedbackStatus::New);
+        let path = || self.list_path(&self.query.query_string_for(new, None, None));
+        is_mixed.then(|| (path(), self.count(new)))
     }
 
     fn list_path(&self, query: &str) -> String {
@@ -212,20 +142,18 @@ impl FeedbackPage {
         self.query.query_string(None)
     }
 
-    fn older_page_path(&self) -> Option<String> {
-        let before = self.older.as_deref()?;
-        Some(
-            self.list_path(
-                &self
-                    .query
-                    .query_string_for(self.query.status, Some(before), None),
-            ),
-        )
+    fn page_path(&self, cursor: Option<&str>) -> String {
+        self.list_path(&self.query.query_string_for(self.query.status, cursor, None))
     }
 
-    fn newest_page_path(&self) -> Option<String> {
-        self.query.before.as_ref()?;
-        Some(self.list_path(&self.query.query_string_for(self.query.status, None, None)))
+    fn next_page_path(&self) -> Option<String> {
+        let cursor = self.next.as_deref()?;
+        Some(self.page_path(Some(cursor)))
+    }
+
+    fn first_page_path(&self) -> Option<String> {
+        self.query.cursor.as_ref()?;
+        Some(self.page_path(None))
     }
 
     fn export_path(&self, format: &str) -> String {
@@ -244,21 +172,21 @@ impl FeedbackPage {
             .is_some_and(|query| query.id == project.id)
     }
 
-    fn is_selected_status(&self, status: &FeedbackStatus) -> bool {
-        self.query.status == Some(*status)
-    }
-
-    /// Returns the project whose snippet an empty list shows: the selected project or, if none is
-    /// selected, the first project. Returns `None` if there is feedback or search text.
+    /// Returns the project whose snippet an empty list shows: the selected project or, if there is
+    /// no feedback at all, the first project.
     fn snippet_project(&self) -> Option<&Project> {
         let StatusCounts {
             new,
             reviewed,
             resolved,
         } = self.counts;
-        let is_empty = new + reviewed + resolved == 0 && self.query.text.is_empty();
-        let project = self.query.project.as_ref().or(self.projects.first());
-        project.filter(|_| is_empty)
+        match (&self.query.project, self.has_feedback) {
+            (Some(project), false) => Some(project),
+            (None, false) => self.projects.first(),
+            (project, true) => project
+                .as_ref()
+                .filter(|_| new + reviewed + resolved == 0 && !self.query.has_other_filters()),
+        }
     }
 
     /// Returns the ids for the delete confirmation above the list. If only one item is to be
@@ -273,7 +201,7 @@ impl FeedbackPage {
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let query = FeedbackListQuery::parse(&context).await?;
-    let status = match query.problem {
+    let status = match query.problem() {
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
         None => StatusCode::OK,
     };
@@ -294,16 +222,18 @@ async fn render_page(
 ) -> Result<String, PageError> {
     let store = &context.app.store;
     let filter = query.to_feedback_filter();
+    let count_max = filter.count_max();
     let request = PageRequest {
         limit: PAGE_SIZE,
-        before: query.before.clone(),
+        before: query.cursor.clone(),
     };
     let projects = store.projects_by_name().await?;
-    let list = match query.problem {
+    let list = match query.problem() {
         Some(_) => Page::default(),
         None => store.feedback_list(filter.clone(), request).await?,
     };
     let counts = store.count_feedback(filter).await?;
+    let total = store.count_feedback(FeedbackFilter::default()).await?;
     let mut items = Vec::with_capacity(list.items.len());
     for feedback in list.items {
         let details = match query.open.as_deref() == Some(feedback.id.as_str()) {
@@ -312,10 +242,14 @@ async fn render_page(
         };
         items.push((feedback, details));
     }
-    let (layout, _) = context.build_layout("Feedback", NavSection::Feedback);
+    let title = match total.new {
+        0 => "Feedback".to_owned(),
+        count => format!("({}) Feedback", group_digits(count)),
+    };
+    let (layout, _) = context.build_layout(&title, NavSection::Feedback);
     let own_origin = context.trusted_proxies().own_origin(&context.request);
     let widget_url = context.app.urls.absolute_url(&own_origin, "/widget.js");
-    let older = list.next_cursor;
+    let next = list.next_cursor;
     let rendered = run_blocking(move || {
         let view =
             |(feedback, details)| FeedbackItemView::for_list(feedback, &layout, &query, details);
@@ -327,7 +261,9 @@ async fn render_page(
             projects,
             items,
             counts,
-            older,
+            count_max,
+            has_feedback: total.new + total.reviewed + total.resolved > 0,
+            next,
         };
         page.render()
     });

@@ -133,6 +133,7 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     };
     let allowed = is_allowed(permission, session.user.role, Scope::Full);
     if session.needs_touch
+        && !context.is_from_hidden_page()
         && let Err(error) = context.app.store.touch_session(session.token_hash).await
     {
         // This error doesn't make the request fail. The next request tries again to record the last

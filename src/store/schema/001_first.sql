@@ -83,6 +83,8 @@ CREATE TABLE feedback (
 ) STRICT;
 CREATE INDEX feedback_by_email ON feedback (normalized_email, id)
 WHERE normalized_email IS NOT NULL;
+-- Lists of feedback with an email read only this index until they have a full page.
+CREATE INDEX feedback_with_email ON feedback (id, project_id, status) WHERE email IS NOT NULL;
 CREATE INDEX feedback_by_project ON feedback (project_id, id);
 CREATE INDEX feedback_by_status ON feedback (status, id);
 CREATE INDEX feedback_by_project_and_status ON feedback (project_id, status, id);

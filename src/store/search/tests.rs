@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::domain::feedback::{Actor, Feedback, NewFeedback};
 use crate::domain::id::FeedbackId;
-use crate::store::{PageRequest, StatusChange};
+use crate::store::{FeedbackOrder, PageRequest, StatusChange};
 
 mod consistency;
 mod query_plans;
@@ -15,14 +15,15 @@ mod query_plans;
 struct Fixture {
     store: Store,
     projects: Vec<ProjectId>,
+    clock: ManualClock,
     _directory: TempDir,
 }
 
 impl Fixture {
     async fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let clock = Clock::manual(&ManualClock::starting_at(Timestamp::from_millis(1_000_000)));
-        let store = Store::open(directory.path(), None, clock).unwrap();
+        let clock = ManualClock::starting_at(Timestamp::from_millis(1_000_000));
+        let store = Store::open(directory.path(), None, Clock::manual(&clock)).unwrap();
         let mut projects = Vec::new();
         for name in ["Shop", "Docs"] {
             let project = store.create_project(name.into(), None).await.unwrap();
@@ -31,6 +32,7 @@ impl Fixture {
         Self {
             store,
             projects,
+            clock,
             _directory: directory,
         }
     }
@@ -191,28 +193,31 @@ async fn pages_span_unindexed_and_indexed_feedback() {
         }
     }
     assert_eq!(fixture.store.count_unindexed().await.unwrap(), 70);
-    let filter = FeedbackFilter {
-        search: SearchQuery::parse("button").unwrap(),
-        ..FeedbackFilter::default()
-    };
-    let mut before = None;
-    let mut found = Vec::new();
-    loop {
-        let request = PageRequest { limit: 17, before };
-        let page = fixture
-            .store
-            .feedback_list(filter.clone(), request)
-            .await
-            .unwrap();
-        found.extend(page.items.into_iter().map(|feedback| feedback.message));
-        match page.next_cursor {
-            Some(cursor) => before = Some(cursor),
-            None => break,
+    let expected: Vec<String> = (0..120).map(|number| format!("button {number}")).collect();
+    for order in [FeedbackOrder::NewestFirst, FeedbackOrder::OldestFirst] {
+        let filter = FeedbackFilter {
+            search: SearchQuery::parse("button").unwrap(),
+            order,
+            ..FeedbackFilter::default()
+        };
+        let mut before = None;
+        let mut found = Vec::new();
+        loop {
+            let request = PageRequest { limit: 17, before };
+            let page = fixture
+                .store
+                .feedback_list(filter.clone(), request)
+                .await
+                .unwrap();
+            found.extend(page.items.into_iter().map(|feedback| feedback.message));
+            match page.next_cursor {
+                Some(cursor) => before = Some(cursor),
+                None => break,
+            }
         }
+        if order == FeedbackOrder::NewestFirst {
+            found.reverse();
+        }
+        assert_eq!(found, expected, "{order:?}");
     }
-    let expected: Vec<String> = (0..120)
-        .rev()
-        .map(|number| format!("button {number}"))
-        .collect();
-    assert_eq!(found, expected);
 }

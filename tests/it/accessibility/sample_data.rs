@@ -209,9 +209,11 @@ impl SampleData {
                 format!("?before={}", self.feedback),
                 "?q=button&status=REVIEWED&project=shop".into(),
                 "?q=nothing+of+this".into(),
+                "?received=range&from=2026-01-01&email=1&sort=oldest".into(),
+                "?from=2026-02-01&to=2026-01-01".into(),
                 "?project=documentation-of-the-shop".into(),
             ],
-            "/feedback/{id}" => vec![String::new(), "?delete".into()],
+            "/feedback/{id}" => vec![String::new(), "?delete&project=shop".into()],
             "/settings/notifications" => vec![
                 String::new(),
                 format!("?add&open={fails}&reveal={held}&rotate={works}"),

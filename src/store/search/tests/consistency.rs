@@ -1,5 +1,7 @@
 //! Compares lists, searches, and counts with a scan of all rows after random changes.
 
+use std::time::Duration;
+
 use super::*;
 use crate::store::Precondition;
 
@@ -22,6 +24,7 @@ async fn lists_searches_and_counts_match_a_full_scan() {
     let words = ["button", "page", "load", "写真", "für", "ui", "submit", "a"];
     let mut ids: Vec<FeedbackId> = Vec::new();
     for round in 0..240 {
+        fixture.clock.advance(Duration::from_secs(1));
         match random(10) {
             0..5 => {
                 let message: Vec<&str> = (0..=random(4))
@@ -101,35 +104,36 @@ async fn assert_matches_full_scan(fixture: &Fixture) {
         "example.com/1",
         "absent",
     ] {
+        let search = SearchQuery::parse(text).unwrap();
         for project in [None, Some(&fixture.projects[0]), Some(&fixture.projects[1])] {
-            assert_search_matches_full_scan(fixture, &all, text, project).await;
+            let filter = FeedbackFilter {
+                project: project.cloned(),
+                search: search.clone(),
+                ..FeedbackFilter::default()
+            };
+            let start = Timestamp::from_millis(1_030_000);
+            let of_period = FeedbackFilter {
+                received_from: Some(start),
+                received_until: Some(start.plus(Duration::from_secs(120))),
+                order: FeedbackOrder::OldestFirst,
+                ..filter.clone()
+            };
+            let with_email = FeedbackFilter {
+                has_email: true,
+                ..filter.clone()
+            };
+            for filter in [filter, of_period, with_email] {
+                assert_list_matches_full_scan(fixture, &all, filter).await;
+            }
         }
     }
 }
 
-async fn assert_search_matches_full_scan(
+async fn assert_list_matches_full_scan(
     fixture: &Fixture,
     all: &[Feedback],
-    text: &str,
-    project: Option<&ProjectId>,
+    mut filter: FeedbackFilter,
 ) {
-    let query = SearchQuery::parse(text).unwrap();
-    let is_match = |feedback: &&Feedback, status: Option<FeedbackStatus>| {
-        let texts = [
-            Some(&feedback.message),
-            feedback.email.as_ref(),
-            feedback.url.as_ref(),
-        ];
-        let texts: Vec<&str> = texts.into_iter().flatten().map(String::as_str).collect();
-        project.is_none_or(|project| feedback.project.id == *project)
-            && status.is_none_or(|status| feedback.status == status)
-            && query.as_ref().is_none_or(|query| query.matches(&texts))
-    };
-    let mut filter = FeedbackFilter {
-        project: project.cloned(),
-        status: None,
-        search: query.clone(),
-    };
     let mut counts = fixture.store.count_feedback(filter.clone()).await.unwrap();
     for status in [
         None,
@@ -140,14 +144,36 @@ async fn assert_search_matches_full_scan(
         filter.status = status;
         let found = fixture.list_feedback(&filter).await;
         let found: Vec<_> = found.into_iter().map(|feedback| feedback.id).collect();
-        let expected: Vec<_> = all
+        let mut expected: Vec<_> = all
             .iter()
-            .filter(|feedback| is_match(feedback, status))
+            .filter(|feedback| is_match(feedback, &filter))
             .map(|feedback| feedback.id.clone())
             .collect();
-        assert_eq!(found, expected, "{text:?} {project:?} {status:?}");
+        if filter.order == FeedbackOrder::OldestFirst {
+            expected.reverse();
+        }
+        assert_eq!(found, expected, "{filter:?}");
         if let Some(status) = status {
             assert_eq!(*counts.count_mut(status), expected.len() as u64);
         }
     }
+}
+
+fn is_match(feedback: &Feedback, filter: &FeedbackFilter) -> bool {
+    let texts = [
+        Some(&feedback.message),
+        feedback.email.as_ref(),
+        feedback.url.as_ref(),
+    ];
+    let texts: Vec<&str> = texts.into_iter().flatten().map(String::as_str).collect();
+    let (project, search) = (filter.project.as_ref(), filter.search.as_ref());
+    let received_at = feedback.created_at;
+    project.is_none_or(|project| feedback.project.id == *project)
+        && filter.status.is_none_or(|status| feedback.status == status)
+        && filter.received_from.is_none_or(|from| received_at >= from)
+        && filter
+            .received_until
+            .is_none_or(|until| received_at < until)
+        && (feedback.email.is_some() || !filter.has_email)
+        && search.is_none_or(|search| search.matches(&texts))
 }

@@ -4,6 +4,7 @@ use rusqlite::params_from_iter;
 
 use super::*;
 use crate::store::feedback::list_statement;
+use crate::store::feedback_counts::count_statement;
 
 fn explain_query_plan(connection: &Connection, statement: &str) -> rusqlite::Result<String> {
     let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}"))?;
@@ -15,19 +16,28 @@ fn explain_query_plan(connection: &Connection, statement: &str) -> rusqlite::Res
 #[tokio::test]
 async fn no_list_scans_or_sorts_all_rows() {
     let fixture = Fixture::new().await;
-    let mut statements = vec![indexed_statement("feedback.*")];
+    let mut statements = vec![];
     for project in [None, Some(ProjectId::new("prj_x"))] {
         for status in [None, Some(FeedbackStatus::New)] {
-            let filter = FeedbackFilter {
-                project: project.clone(),
-                status,
-                search: None,
-            };
-            statements.push(list_statement(&filter));
-            statements.push(unindexed_statement("feedback.*", &filter));
+            for (has_email, order) in [
+                (false, FeedbackOrder::NewestFirst),
+                (true, FeedbackOrder::OldestFirst),
+            ] {
+                let filter = FeedbackFilter {
+                    project: project.clone(),
+                    status,
+                    has_email,
+                    order,
+                    ..FeedbackFilter::default()
+                };
+                statements.push(list_statement(&filter));
+                statements.push(count_statement(&filter));
+                statements.push(unindexed_statement("feedback.*", &filter));
+                statements.push(indexed_statement("feedback.*", &filter));
+            }
         }
     }
-    assert_eq!(statements.len(), 9);
+    assert_eq!(statements.len(), 32);
     for statement in statements {
         let plan = fixture
             .read({

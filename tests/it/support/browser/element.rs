@@ -38,6 +38,14 @@ impl<'a> PageElement<'a> {
         value.unwrap_or_default()
     }
 
+    /// Returns the upper and the lower edge, in CSS pixels from the top of the page.
+    #[track_caller]
+    pub fn vertical_edges(&self) -> (f64, f64) {
+        let rectangle = self.element.rectangle();
+        let (_, top, _, height) = self.browser.run("read the position", rectangle);
+        (top, top + height)
+    }
+
     #[track_caller]
     pub fn is_checked(&self) -> bool {
         self.browser

@@ -1,0 +1,133 @@
+//! Filters and orders of feedback lists, and their SQL conditions.
+//!
+//! Ids contain the time at which they were created, so a period is a range of ids. A list with a
+//! period therefore reads only rows of that period, in the order of the same indexes as other
+//! lists.
+
+use super::search::SEARCH_COUNT_MAX;
+use crate::clock::Timestamp;
+use crate::domain::feedback::FeedbackStatus;
+use crate::domain::id::{FeedbackId, ProjectId, lowest_id_at};
+use crate::domain::search::SearchQuery;
+
+/// Maximum number of items that are counted for each status, if the filter has a period or
+/// requires an email.
+pub const FILTERED_COUNT_MAX: u64 = 10_000;
+
+/// Filters feedback, and sets the order of the list. By default, all feedback, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct FeedbackFilter {
+    pub project: Option<ProjectId>,
+    pub status: Option<FeedbackStatus>,
+    pub search: Option<SearchQuery>,
+    /// The start of the period in which the feedback was received.
+    pub received_from: Option<Timestamp>,
+    /// The end of the period, exclusive.
+    pub received_until: Option<Timestamp>,
+    /// Whether the feedback must have an email.
+    pub has_email: bool,
+    pub order: FeedbackOrder,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeedbackOrder {
+    #[default]
+    NewestFirst,
+    OldestFirst,
+}
+
+impl FeedbackOrder {
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::NewestFirst => Self::OldestFirst,
+            Self::OldestFirst => Self::NewestFirst,
+        }
+    }
+
+    pub(super) const fn sql(self) -> &'static str {
+        match self {
+            Self::NewestFirst => "DESC",
+            Self::OldestFirst => "ASC",
+        }
+    }
+}
+
+/// The ids of a part of a list. Both ids are exclusive.
+#[derive(Debug)]
+pub(super) struct IdRange {
+    pub(super) lower: Option<String>,
+    pub(super) upper: Option<String>,
+}
+
+impl FeedbackFilter {
+    /// Returns the highest number up to which the items of each status are counted. `None` means
+    /// that all are counted.
+    pub fn count_max(&self) -> Option<u64> {
+        if self.search.is_some() {
+            return Some(SEARCH_COUNT_MAX);
+        }
+        self.needs_index_count().then_some(FILTERED_COUNT_MAX)
+    }
+
+    /// Returns whether `feedback_counts` doesn't contain the numbers for this filter.
+    pub(super) fn needs_index_count(&self) -> bool {
+        self.has_email || self.received_from.is_some() || self.received_until.is_some()
+    }
+
+    /// Returns SQL conditions for the project (`?1`), the status (`?2`), and the email, each
+    /// followed by `AND`. Bind both values, even if the filter doesn't contain both conditions.
+    pub(super) fn sql_conditions(&self) -> String {
+        let project = self.project.as_ref().map_or("", |_| "project_id = ?1 AND ");
+        let status = self.status.map_or("", |_| "feedback.status = ?2 AND ");
+        format!("{project}{status}{}", self.email_condition())
+    }
+
+    pub(super) fn email_condition(&self) -> &'static str {
+        match self.has_email {
+            true => "feedback.email IS NOT NULL AND ",
+            false => "",
+        }
+    }
+
+    /// Returns the table and the index to read. SQLite would choose an index by project or status,
+    /// and read every row without an email.
+    pub(super) fn source(&self) -> &'static str {
+        match self.has_email {
+            true => "feedback INDEXED BY feedback_with_email",
+            false => "feedback",
+        }
+    }
+
+    /// Returns the ids of the period that follow the cursor in the order of the list.
+    pub(super) fn id_range(&self, cursor: Option<&str>) -> IdRange {
+        // An id isn't lower than the lowest possible id of its millisecond. Without its last
+        // character, that id is lower than every id of the millisecond.
+        let start_of = |time: &Timestamp| {
+            let mut id = lowest_id_at::<FeedbackId>(*time);
+            id.pop();
+            id
+        };
+        let mut lower = self.received_from.as_ref().map(start_of);
+        let mut upper = self.received_until.as_ref().map(start_of);
+        let cursor = cursor.map(str::to_owned);
+        match self.order {
+            FeedbackOrder::NewestFirst => {
+                upper = upper.into_iter().chain(cursor).min();
+            }
+            FeedbackOrder::OldestFirst => lower = lower.max(cursor),
+        }
+        IdRange { lower, upper }
+    }
+}
+
+impl IdRange {
+    /// Returns the lower bound for SQL.
+    pub(super) fn lower_bound(&self) -> &str {
+        self.lower.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the upper bound for SQL. `~` sorts after every id.
+    pub(super) fn upper_bound(&self) -> &str {
+        self.upper.as_deref().unwrap_or("~")
+    }
+}
