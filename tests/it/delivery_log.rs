@@ -137,7 +137,10 @@ fn filters_by_state_event_webhook_and_time() {
         (&format!("webhook={}", id_of(&log.works)), 3),
         (&format!("webhook={}&state=failed", id_of(&log.fails)), 2),
         ("period=1h", 5),
+        ("period=1h&from=2030-01-01", 5),
         ("from=2020-01-01", 5),
+        ("period=range&from=2030-01-01", 0),
+        ("period=&from=2030-01-01", 5),
         ("to=2020-01-01", 0),
         ("from=2020-01-01&to=2020-02-01", 0),
     ] {
