@@ -96,6 +96,9 @@ pub struct User {
 #[derive(Clone, Debug)]
 pub struct ApiToken {
     pub id: TokenId,
+    /// The first 8 hexadecimal digits of the SHA-256 of the bearer token. It distinguishes tokens
+    /// with the same name, and doesn't help to guess a token.
+    pub fingerprint: String,
     pub name: String,
     pub scope: Scope,
     pub user: User,

@@ -29,9 +29,15 @@ const PATH: &str = "/settings/tokens";
 struct TokensPage {
     layout: Layout,
     add: Option<NewTokenForm>,
-    /// The name and the value of a token that was just created.
-    created: Option<(String, String)>,
+    created: Option<CreatedToken>,
     rows: Vec<TokenRow>,
+}
+
+/// A token that was just created.
+struct CreatedToken {
+    name: String,
+    token: String,
+    fingerprint: String,
 }
 
 struct NewTokenForm {
@@ -55,8 +61,8 @@ impl TokenRow {
 
 /// Each scope with its label and description.
 const SCOPE_OPTIONS: [(Scope, &str, &str); 3] = [
-    (Scope::Full, "Full", "All your permissions"),
     (Scope::Submit, "Submit", "Submit feedback only"),
+    (Scope::Full, "Full", "All your permissions"),
     (Scope::Metrics, "Metrics", "Read metrics only"),
 ];
 
@@ -79,12 +85,20 @@ impl TokensPage {
         let created = match context
             .take_one_time_value(|value| matches!(value, OneTimeValue::Token { .. }))
         {
-            Some(OneTimeValue::Token { name, token }) => Some((name, token)),
+            Some(OneTimeValue::Token {
+                name,
+                token,
+                fingerprint,
+            }) => Some(CreatedToken {
+                name,
+                token,
+                fingerprint,
+            }),
             _ => None,
         };
         let blank = || NewTokenForm {
             name: FormField::default(),
-            scope: Scope::Full,
+            scope: Scope::Submit,
             scope_error: None,
         };
         let add = add.or_else(|| context.query_param("add").map(|_| blank()));
@@ -116,7 +130,7 @@ pub(super) async fn create(
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let scope = fields.get("scope").parse::<Scope>();
-    let selected_scope = *scope.as_ref().unwrap_or(&Scope::Full);
+    let selected_scope = *scope.as_ref().unwrap_or(&Scope::Submit);
     let (name, scope) = match check_all_fields((
         check_field("name", project::check_name(fields.get("name"))),
         check_field("scope", scope),
@@ -143,9 +157,12 @@ pub(super) async fn create(
     {
         Ok(created) => {
             set_event_subject(&context.request, created.id);
-            context.update_flash(|flash| {
-                flash.one_time_value = Some(OneTimeValue::Token { name, token })
-            });
+            let value = OneTimeValue::Token {
+                name,
+                token,
+                fingerprint: created.fingerprint,
+            };
+            context.update_flash(|flash| flash.one_time_value = Some(value));
             Ok(context.redirect(PATH))
         }
         Err(UserError::Store(error)) => Err(error.into()),

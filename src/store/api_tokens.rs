@@ -17,7 +17,7 @@ use crate::domain::id::TokenId;
 const LAST_USED_RESOLUTION: Duration = Duration::from_secs(60);
 
 const SELECT_API_TOKENS: &str =
-    "SELECT users.*, api_tokens.id AS token_id, api_tokens.name AS token_name,
+    "SELECT users.*, api_tokens.id AS token_id, token_hash, api_tokens.name AS token_name,
     scope, creators.email AS creator, api_tokens.created_at AS token_created_at, last_used_at
     FROM api_tokens JOIN users ON users.id = api_tokens.user_id
     LEFT JOIN users AS creators ON creators.id = created_by";
@@ -54,6 +54,7 @@ impl Store {
                 )?;
                 Ok(ApiToken {
                     id,
+                    fingerprint: fingerprint(&token_hash),
                     name,
                     scope,
                     user,
@@ -123,9 +124,15 @@ impl Store {
     }
 }
 
+/// Returns the part of a token's hash that pages show.
+fn fingerprint(token_hash: &[u8; 32]) -> String {
+    hex::encode(&token_hash[..4])
+}
+
 fn token_from_row(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
     Ok(ApiToken {
         id: row.get("token_id")?,
+        fingerprint: fingerprint(&row.get::<_, [u8; 32]>("token_hash")?),
         name: row.get("token_name")?,
         scope: row.get("scope")?,
         user: users::user_from_row(row)?,

@@ -20,6 +20,12 @@ fn with_scope(form: Form, scope: &str) -> Form {
         .fold(form, |form, label| form.set_checked(label, *label == scope))
 }
 
+/// Returns the first 8 hexadecimal digits of a token's SHA-256.
+fn fingerprint_of(token: &str) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
+    hex::encode(&hash.as_ref()[..4])
+}
+
 /// Creates a token. Returns the page that shows it, and the token.
 #[track_caller]
 fn create_token(admin: &mut Visitor, name: &str, scope: &str) -> (Page, String) {
@@ -83,6 +89,37 @@ fn the_list_shows_owner_creator_and_last_use() {
             .text()
             .contains("Created on the command line")
     );
+}
+
+#[test]
+fn tokens_with_one_name_have_different_fingerprints() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    let fingerprints = ["Full", "Submit"].map(|scope| {
+        let (page, token) = create_token(&mut ada, "Deploy", scope);
+        let fingerprint = fingerprint_of(&token);
+        // The panel of the new token and its row show the fingerprint.
+        let shown = page.text().matches(&fingerprint).count();
+        assert_eq!(shown, 2, "{fingerprint}: {}", page.text());
+        fingerprint
+    });
+    assert_ne!(fingerprints[0], fingerprints[1]);
+    let text = ada.get(TOKENS).text();
+    assert!(
+        fingerprints.iter().all(|each| text.contains(each)),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_new_token_can_only_submit_feedback_by_default() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    let press = add_form(&mut ada).fill("Name", "Deploy").press("Create");
+    let page = ada.submit_and_follow(&press).expect(200);
+    let token = page.field_value("Token “ Deploy ”");
+    let api = app.api_with(&token);
+    api.get("/api/v1/projects").expect(403);
 }
 
 #[test]
@@ -159,7 +196,11 @@ fn invalid_token_forms_show_an_error_at_the_field() {
         assert_eq!(selected.count(), 1, "the form lost the selected scope");
     }
     let mut form = add_form(&mut ada).fill("Name", "Deploy").press("Create");
-    for (_, value) in form.fields.iter_mut().filter(|(_, value)| value == "full") {
+    for (_, value) in form
+        .fields
+        .iter_mut()
+        .filter(|(_, value)| value == "submit")
+    {
         *value = "everything".to_owned();
     }
     let page = ada.submit(&form).expect(422);

@@ -52,6 +52,7 @@ pub enum OneTimeValue {
     Token {
         name: String,
         token: String,
+        fingerprint: String,
     },
     Invitation {
         email: String,
@@ -192,6 +193,7 @@ mod tests {
         let one_time_value = OneTimeValue::Token {
             name: "deploy".into(),
             token: "mb_1".into(),
+            fingerprint: "00000000".into(),
         };
         flashes.update_flash([1; 32], |flash| flash.one_time_value = Some(one_time_value));
         assert!(flashes.take_flash([1; 32]).one_time_value.is_none());
