@@ -23,6 +23,7 @@ use crate::config::{FirstUser, ServeOptions};
 use crate::delivery::tls::TlsConfigError;
 use crate::delivery::{self, AlertEndpoint, DeliverySettings, DispatcherHandle, tls};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
+use crate::domain::id::UserId;
 use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
@@ -35,7 +36,7 @@ use crate::server::versions::VersionHasher;
 use crate::server::{
     AppState, request_id, request_origin, security_events, security_headers, tokens,
 };
-use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
+use crate::store::{self, OpenError, Store, StoreError, UserError};
 use crate::{api, io_errors, pages, random};
 
 /// The lifetime of a setup link.
@@ -355,12 +356,7 @@ async fn create_first_user_or_setup_link(
     }
     let token = tokens::random_token();
     store
-        .create_link(
-            LinkPurpose::Setup,
-            None,
-            tokens::sha256(&token),
-            SETUP_LINK_LIFETIME,
-        )
+        .create_setup_link(tokens::sha256(&token), SETUP_LINK_LIFETIME)
         .await?;
     Ok(Some(
         urls.absolute_url(url, &format!("/setup?token={token}")),
@@ -368,6 +364,12 @@ async fn create_first_user_or_setup_link(
 }
 
 impl RunningServer {
+    /// Lets browsers on this computer sign in as `user` with a link, as long as the server runs.
+    /// `token_hash` is the SHA-256 of the token in the link.
+    pub fn set_demo_sign_in_link(&self, user: UserId, token_hash: [u8; 32]) {
+        self.pages.demo_sign_in_link.set(user, token_hash);
+    }
+
     /// Stops accepting requests, waits for requests and deliveries in flight (at most `--timeout` +
     /// 1 s), and closes the database.
     pub async fn stop(self) {

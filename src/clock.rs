@@ -170,7 +170,7 @@ impl Clock {
         Self::new(ClockSource::System)
     }
 
-    /// Returns a clock that moves only when a test moves `clock`.
+    /// Returns a clock that moves only when `clock` is moved.
     pub fn manual(clock: &ManualClock) -> Self {
         Self::new(ClockSource::Manual(clock.clone()))
     }

@@ -3,7 +3,8 @@
 //! A line identifies a webhook by id and host, never by path. The log contains no secret, token,
 //! password, email, or feedback message. The one-time setup URL is the only exception.
 //!
-//! Security events, the setup URL, and the ready message are logged at every level.
+//! Security events, the setup URL, and the ready message are logged at every level, but the demo
+//! doesn't log them by default.
 
 mod line_limits;
 mod line_writer;
@@ -32,6 +33,16 @@ pub fn start(format: LogFormat, level: LevelFilter) {
         .with_target(security_events::LOG_TARGET, level.max(LevelFilter::INFO))
         .with_target(STARTUP_LOG_TARGET, level.max(LevelFilter::INFO))
         .with_default(level.min(LevelFilter::WARN));
+    start_with_filter(format, level, filter);
+}
+
+/// Starts logging warnings and errors for the whole process, and nothing else.
+pub fn start_warnings_only(format: LogFormat) {
+    let filter = Targets::new().with_default(LevelFilter::WARN);
+    start_with_filter(format, LevelFilter::WARN, filter);
+}
+
+fn start_with_filter(format: LogFormat, level: LevelFilter, filter: Targets) {
     let layer = match format {
         LogFormat::Text => fmt::layer()
             .with_target(false)

@@ -2,33 +2,36 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::time::Duration;
 
 use super::serve::{into_command_error, shutdown_signal};
 use super::{CommandError, print};
 use crate::app::{self, RunningServer};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Command, DemoOptions, FirstUser, ServeOptions};
-use crate::demo::{self, ApiClient, DemoServer, receiver, samples, site};
+use crate::demo::history::{self, SampleWebhooks};
+use crate::demo::{ApiClient, DemoServer, receiver, samples, site};
 use crate::domain::account::Scope;
 use crate::domain::secret::Secret;
 use crate::logging;
 use crate::random;
 use crate::server::tokens;
-use crate::store::LinkPurpose;
 
 /// The preferred ports of Miniback, the site, and the receiver. If a port is in use, a free port is
 /// used instead.
 const PREFERRED_PORTS: [u16; 3] = [8080, 8081, 8082];
 const DEMO_USER_EMAIL: &str = "ada@example.com";
-const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
     let level = options
         .log
-        .read_log_level()
+        .read_given_log_level()
         .map_err(CommandError::usage_error)?;
-    logging::start(options.log.format_or_default(), level);
+    let format = options.log.format_or_default();
+    match level {
+        Some(level) => logging::start(format, level),
+        // By default, the demo prints nothing but its URLs.
+        None => logging::start_warnings_only(format),
+    }
     let directory = tempfile::Builder::new()
         .prefix("miniback-demo-")
         .tempdir()
@@ -53,21 +56,31 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
 }
 
 async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
+    let cannot_listen = CommandError::io_error("the demo can’t listen");
     let [miniback_listener, site_listener, receiver_listener] = bind_listeners()?;
-    let running = start_miniback(directory, miniback_listener).await?;
+    let url = |listener: &TcpListener| Ok(format!("http://{}", listener.local_addr()?));
+    let new_secret = || Secret::from_random(random::bytes()).as_str().to_owned();
+    let site_url = url(&site_listener).map_err(&cannot_listen)?;
+    let webhooks = SampleWebhooks {
+        receiver_url: url(&receiver_listener).map_err(&cannot_listen)?,
+        secret: new_secret(),
+        tickets_secret: new_secret(),
+    };
+    let token = tokens::random_api_token();
+    let past_listeners = [&miniback_listener, &receiver_listener].map(TcpListener::try_clone);
+    let [past_miniback, past_receiver] = past_listeners;
+    let past_listeners = [
+        past_miniback.map_err(&cannot_listen)?,
+        past_receiver.map_err(&cannot_listen)?,
+    ];
+    create_past(directory, past_listeners, &webhooks, &token).await?;
+
+    let running = start_miniback(directory, miniback_listener, None, Clock::system()).await?;
     actix_web::rt::spawn(logging::report_suppressed_lines());
-    let api = ApiClient::new(running.url.clone(), &create_token(&running).await?);
-    let secret = Secret::from_random(random::bytes()).as_str().to_owned();
-    let site_url = format!(
-        "http://{}",
-        site_listener
-            .local_addr()
-            .map_err(CommandError::io_error("the demo can’t listen"))?
-    );
-    let receiver = receiver::start(receiver_listener, secret.clone(), &site_url)
-        .map_err(CommandError::io_error("the demo can’t listen"))?;
-    let endpoint = receiver::endpoint_url(&receiver.url);
-    demo::create_samples(&api, &endpoint, &secret)
+    let receiver =
+        receiver::start(receiver_listener, webhooks.secret, &site_url).map_err(&cannot_listen)?;
+    let api = ApiClient::new(running.url.clone(), &token);
+    history::create_latest_feedback(&api)
         .await
         .map_err(CommandError::new)?;
     let site = site::start(
@@ -76,28 +89,54 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
         samples::SITE_PROJECT_SLUG.to_owned(),
         receiver.url.clone(),
     )
-    .map_err(CommandError::io_error("the demo can’t listen"))?;
+    .map_err(&cannot_listen)?;
     let shutdown_signal = shutdown_signal()?;
     print_instructions(&create_sign_in_link(&running).await?, &site, &receiver);
     shutdown_signal.await;
     // Stop Miniback before the receiver, so that no delivery fails during shutdown.
-    site.stop()
-        .await
-        .map_err(CommandError::io_error("stopping the demo failed"))?;
+    let cannot_stop = CommandError::io_error("stopping the demo failed");
+    site.stop().await.map_err(&cannot_stop)?;
     running.stop().await;
-    receiver
+    receiver.stop().await.map_err(&cannot_stop)
+}
+
+/// Runs Miniback with a clock that moves through the last days, and creates the sample data and an
+/// API token. The listeners are those of Miniback and of the receiver.
+async fn create_past(
+    directory: &Path,
+    [miniback_listener, receiver_listener]: [TcpListener; 2],
+    webhooks: &SampleWebhooks,
+    token: &str,
+) -> Result<(), CommandError> {
+    let end: Timestamp = Clock::system().now();
+    let clock = history::history_clock(end);
+    let user = FirstUser {
+        email: DEMO_USER_EMAIL.into(),
+        password: tokens::random_token(),
+        password_variable: "MINIBACK_ADMIN_PASSWORD",
+    };
+    let manual = Clock::manual(&clock);
+    let running = start_miniback(directory, miniback_listener, Some(user), manual).await?;
+    create_token(&running, token).await?;
+    let api = ApiClient::new(running.url.clone(), token);
+    let endpoints = history::start_history_endpoints(receiver_listener, clock.clone(), end)
+        .map_err(CommandError::io_error("the demo can’t listen"))?;
+    history::create_history(&api, &clock, end, webhooks)
+        .await
+        .map_err(CommandError::new)?;
+    running.stop().await;
+    endpoints
         .stop()
         .await
-        .map_err(CommandError::io_error("stopping the demo failed"))
+        .map_err(CommandError::io_error("starting the demo failed"))
 }
 
 fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
     print(&format!(
         "{sign_in}\n{}\n{}\n\n\
-         Open the first URL to sign in to Miniback, on this machine only.\n\
-         Open the second URL, a sample site, to send feedback and see its delivery arrive.\n\
-         Change a status in Miniback, or press Test under Settings → Notifications.\n\
-         The third URL, a receiver, shows each delivery.\n\n\
+         1. Miniback, signed in. Works in any browser on this computer until the demo stops.\n\
+         2. A sample site with the widget. Send feedback, and see its delivery arrive.\n\
+         3. A receiver, which verifies and shows each delivery.\n\n\
          Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
     ));
@@ -116,14 +155,11 @@ fn bind_listeners() -> Result<[TcpListener; 3], CommandError> {
 async fn start_miniback(
     directory: &Path,
     listener: TcpListener,
+    user: Option<FirstUser>,
+    clock: Clock,
 ) -> Result<RunningServer, CommandError> {
     let options = serve_options(directory)?;
-    let user = FirstUser {
-        email: DEMO_USER_EMAIL.into(),
-        password: tokens::random_token(),
-        password_variable: "MINIBACK_ADMIN_PASSWORD",
-    };
-    app::start(&options, Some(listener), Some(user), Clock::system())
+    app::start(&options, Some(listener), user, clock)
         .await
         .map_err(into_command_error)
 }
@@ -154,23 +190,17 @@ fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
     }
 }
 
-async fn create_token(running: &RunningServer) -> Result<String, CommandError> {
-    let token = tokens::random_api_token();
-    let hash = tokens::sha256(&token);
+async fn create_token(running: &RunningServer, token: &str) -> Result<(), CommandError> {
+    let (email, name) = (DEMO_USER_EMAIL.into(), "Demo".into());
     let store = &running.state.store;
     store
-        .create_token(
-            DEMO_USER_EMAIL.into(),
-            "Demo".into(),
-            Scope::Full,
-            hash,
-            None,
-        )
+        .create_token(email, name, Scope::Full, tokens::sha256(token), None)
         .await
         .map_err(CommandError::new)?;
-    Ok(token)
+    Ok(())
 }
 
+/// Returns the URL that signs in a browser on this computer as the demo's user.
 async fn create_sign_in_link(running: &RunningServer) -> Result<String, CommandError> {
     let store = &running.state.store;
     let (user, _) = store
@@ -179,14 +209,6 @@ async fn create_sign_in_link(running: &RunningServer) -> Result<String, CommandE
         .map_err(CommandError::new)?
         .ok_or_else(|| CommandError::new("the demo’s user no longer exists"))?;
     let token = tokens::random_token();
-    store
-        .create_link(
-            LinkPurpose::SignIn,
-            Some(user.id),
-            tokens::sha256(&token),
-            SIGN_IN_LINK_LIFETIME,
-        )
-        .await
-        .map_err(CommandError::new)?;
+    running.set_demo_sign_in_link(user.id, tokens::sha256(&token));
     Ok(format!("{}/sign-in?token={token}", running.url))
 }

@@ -1,4 +1,4 @@
-//! A clock that a test moves.
+//! A clock that its owner moves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use super::Timestamp;
 
-/// A clock for tests. It changes only when a test advances or sets it. Clones share the same time.
+/// A clock for tests and the demo's history. It changes only when its owner advances or sets it.
+/// Clones share the same time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<watch::Sender<ManualTimes>>);
 
@@ -46,7 +47,7 @@ impl ManualClock {
         self.0.borrow().monotonic
     }
 
-    /// Waits until `condition` is true. Checks the condition whenever a test moves the clock.
+    /// Waits until `condition` is true. Checks it whenever the clock is moved.
     pub(super) async fn wait_for(&self, condition: impl Fn() -> bool) {
         let mut times = self.0.subscribe();
         // The times aren't borrowed here, because `condition` borrows them too.

@@ -248,19 +248,26 @@ pub enum LogFormat {
 }
 
 impl LogOptions {
-    /// Reads the log level from `MINIBACK_LOG`.
+    /// Reads the log level from `MINIBACK_LOG`; `info` if the variable isn't set.
     pub fn read_log_level(&self) -> Result<LevelFilter, String> {
+        Ok(self.read_given_log_level()?.unwrap_or(LevelFilter::INFO))
+    }
+
+    /// Reads the log level from `MINIBACK_LOG`; `None` if the variable isn't set.
+    pub fn read_given_log_level(&self) -> Result<Option<LevelFilter>, String> {
         let level = std::env::var("MINIBACK_LOG").unwrap_or_default();
-        match level.as_str() {
+        let level = match level.as_str() {
+            "" => return Ok(None),
             "error" => Ok(LevelFilter::ERROR),
             "warn" => Ok(LevelFilter::WARN),
-            "info" | "" => Ok(LevelFilter::INFO),
+            "info" => Ok(LevelFilter::INFO),
             "debug" => Ok(LevelFilter::DEBUG),
             "trace" => Ok(LevelFilter::TRACE),
             other => Err(format!(
                 "MINIBACK_LOG: “{other}” isn’t a log level; use error, warn, info, or debug"
             )),
-        }
+        };
+        level.map(Some)
     }
 
     pub fn format_or_default(&self) -> LogFormat {

@@ -1,4 +1,4 @@
-//! A client for Miniback's API with the four calls that the demo needs.
+//! A client for Miniback's API with the calls that the demo needs.
 //!
 //! It uses only the public API and runs within an actix runtime.
 
@@ -10,6 +10,8 @@ use awc::http::header::AUTHORIZATION;
 use awc::{Client, Connector};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
 
 /// A client that calls one installation with an API token. It doesn't implement `Debug`, so the
 /// token can't be logged.
@@ -63,6 +65,7 @@ pub struct FeedbackRequest<'a> {
 pub struct WebhookRequest<'a> {
     pub url: &'a str,
     pub description: &'a str,
+    pub topics: &'a [&'a str],
     pub secret: &'a str,
 }
 
@@ -77,6 +80,18 @@ pub struct IdResponse {
     pub id: String,
 }
 
+/// The pending deliveries of a webhook.
+#[derive(Debug, Deserialize)]
+struct DeliveryList {
+    data: Vec<PendingDelivery>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PendingDelivery {
+    next_attempt_at: Option<String>,
+}
+
 /// A problem in the format of RFC 9457. Only its detail is read.
 #[derive(Default, Deserialize)]
 struct ErrorBody {
@@ -86,8 +101,8 @@ struct ErrorBody {
 
 impl ApiClient {
     pub fn new(base: impl Into<String>, token: &str) -> Self {
-        // Don't reuse a connection that was idle for 3 s, because the server may have closed it.
-        let connector = Connector::new().conn_keep_alive(Duration::from_secs(3));
+        // Don’t reuse connections: Miniback closes idle ones when the history’s clock moves.
+        let connector = Connector::new().conn_keep_alive(Duration::ZERO);
         let client = Client::builder()
             .connector(connector)
             .disable_redirects()
@@ -104,14 +119,16 @@ impl ApiClient {
         &self,
         project: &ProjectRequest<'_>,
     ) -> Result<IdResponse, ApiError> {
-        self.send(Method::POST, "/api/v1/projects", project).await
+        self.send_json(Method::POST, "/api/v1/projects", project)
+            .await
     }
 
     pub async fn create_feedback(
         &self,
         feedback: &FeedbackRequest<'_>,
     ) -> Result<IdResponse, ApiError> {
-        self.send(Method::POST, "/api/v1/feedback", feedback).await
+        self.send_json(Method::POST, "/api/v1/feedback", feedback)
+            .await
     }
 
     pub async fn set_status(
@@ -120,7 +137,7 @@ impl ApiClient {
         status: &str,
     ) -> Result<IdResponse, ApiError> {
         let path = format!("/api/v1/feedback/{feedback_id}");
-        self.send(Method::PATCH, &path, &StatusRequest { status })
+        self.send_json(Method::PATCH, &path, &StatusRequest { status })
             .await
     }
 
@@ -128,18 +145,43 @@ impl ApiClient {
         &self,
         webhook: &WebhookRequest<'_>,
     ) -> Result<IdResponse, ApiError> {
-        self.send(Method::POST, "/api/v1/webhooks", webhook).await
+        self.send_json(Method::POST, "/api/v1/webhooks", webhook)
+            .await
+    }
+
+    /// Returns the time of the next attempt of a webhook's deliveries, or `None` if no delivery is
+    /// pending.
+    pub async fn next_attempt_at(&self, webhook_id: &str) -> Result<Option<Timestamp>, ApiError> {
+        let path = format!("/api/v1/webhooks/{webhook_id}/deliveries?state=pending");
+        let list: DeliveryList = self.send(Method::GET, &path, None::<&()>).await?;
+        let times = list
+            .data
+            .iter()
+            .filter_map(|delivery| Timestamp::parse(delivery.next_attempt_at.as_deref()?));
+        Ok(times.min())
+    }
+
+    async fn send_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        self.send(method, path, Some(body)).await
     }
 
     async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
-        body: &impl Serialize,
+        body: Option<&impl Serialize>,
     ) -> Result<T, ApiError> {
         let call = format!("{method} {path}");
         let request = self.client.request(method, format!("{}{path}", self.base));
-        let response = request.send_json(body).await;
+        let response = match body {
+            Some(body) => request.send_json(body).await,
+            None => request.send().await,
+        };
         let mut response = response.map_err(|source| ApiError::Unreachable {
             base: self.base.clone(),
             source,

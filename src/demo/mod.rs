@@ -1,13 +1,15 @@
 //! The sample site, the receiver, and the sample data of `miniback demo`.
 //!
 //! [`site`] is a website with the widget. [`receiver`] is an endpoint that verifies and shows
-//! deliveries. [`samples`] fills an empty installation through the API. This module uses Miniback
+//! deliveries. [`history`] fills an empty installation through the API. This module uses Miniback
 //! only through its public interface, as a customer's code would.
 //!
-//! Start order: bind both listeners, start the receiver, create the samples, start the site. The
-//! listeners are bound first, because each server needs the other server's URL.
+//! Start order: bind all listeners, create the history, start the receiver, create one more
+//! feedback item, start the site. The listeners are bound first, because each server needs the
+//! other servers' URLs.
 
 pub mod api;
+pub mod history;
 mod inbox;
 pub mod receiver;
 pub mod samples;
@@ -15,7 +17,6 @@ mod server;
 pub mod site;
 
 pub use api::{ApiClient, ApiError};
-pub use samples::{DemoError, SampleCounts, create_samples};
 pub use server::DemoServer;
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ use crate::clock::Clock;
 
 const PAGE_SCRIPT: &str = include_str!("../../static/demo_receiver.js");
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
+/// The endpoint of a ticket system that is always down.
+pub const TICKETS_PATH: &str = "/webhooks/tickets";
 /// The maximum size of a request body. It is larger than an event with the longest message.
 const BODY_MAX_BYTES: usize = 256 * 1024;
 /// The time between heartbeats of an event stream without events.
@@ -43,7 +45,7 @@ struct ReceiverState {
 /// Starts the receiver on `listener`. Must be called within a tokio runtime. Only pages at
 /// `site_url` can embed the receiver in a frame.
 ///
-/// The receiver expects deliveries at [`endpoint_url`], signed with `secret`.
+/// The receiver expects deliveries at [`ENDPOINT_PATH`], signed with `secret`.
 pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
     let policy = format!(
@@ -71,6 +73,7 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
                 static_file_route("text/javascript; charset=utf-8", PAGE_SCRIPT),
             )
             .route(ENDPOINT_PATH, web::post().to(receive_delivery))
+            .route(TICKETS_PATH, web::post().to(reject_delivery))
             .route("/", web::get().to(show_page))
             .route("/events", web::get().to(stream_received_requests))
             .route("/received.json", web::get().to(list_requests))
@@ -82,11 +85,6 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
     .listen(listener)?
     .run();
     Ok(DemoServer::spawn(url, server, stopping))
-}
-
-/// Returns the webhook URL of a receiver at `url`.
-pub fn endpoint_url(url: &str) -> String {
-    format!("{url}{ENDPOINT_PATH}")
 }
 
 async fn receive_delivery(
@@ -117,6 +115,12 @@ async fn receive_delivery(
     } else {
         HttpResponse::Unauthorized().body("The signature doesn't match this endpoint's secret.\n")
     }
+}
+
+/// Responds as a ticket system that is down. Without `Retry-After`, so that "Retry now" fails again
+/// in the usual way.
+async fn reject_delivery() -> HttpResponse {
+    HttpResponse::ServiceUnavailable().body("Down for maintenance\n")
 }
 
 /// Returns whether `signature` is the hexadecimal HMAC-SHA256 of the raw body, keyed by the secret.

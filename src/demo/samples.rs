@@ -1,25 +1,25 @@
-//! Sample data of the demo, sent through the API by [`create_samples`].
-
-use super::api::{ApiClient, ApiError, FeedbackRequest, ProjectRequest, WebhookRequest};
+//! The demo's sample projects and feedback.
 
 /// The slug of the sample site's project.
 pub const SITE_PROJECT_SLUG: &str = "fernweh";
 
-struct SampleProject {
-    name: &'static str,
-    slug: &'static str,
+pub(super) struct SampleProject {
+    pub name: &'static str,
+    pub slug: &'static str,
 }
 
-struct SampleFeedback {
-    project: &'static str,
-    message: &'static str,
-    email: Option<&'static str>,
-    url: Option<&'static str>,
-    /// The statuses to set after creation, in order.
-    later_statuses: &'static [&'static str],
+pub(super) struct SampleFeedback {
+    /// How many minutes before the start of the demo the feedback is created.
+    pub minutes_ago: u64,
+    pub project: &'static str,
+    pub message: &'static str,
+    pub email: Option<&'static str>,
+    pub url: Option<&'static str>,
+    /// The later statuses, in order, and how many minutes before the start they are set.
+    pub later_statuses: &'static [(u64, &'static str)],
 }
 
-const SAMPLE_PROJECTS: [SampleProject; 2] = [
+pub(super) const SAMPLE_PROJECTS: [SampleProject; 2] = [
     SampleProject {
         name: "Fernweh",
         slug: SITE_PROJECT_SLUG,
@@ -30,39 +30,44 @@ const SAMPLE_PROJECTS: [SampleProject; 2] = [
     },
 ];
 
-/// The sample feedback that is created before the webhook, oldest first.
-const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
+/// The sample feedback of the last four days, oldest first.
+pub(super) const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
     SampleFeedback {
+        minutes_ago: 5700,
         project: SITE_PROJECT_SLUG,
         message: "The map opens on the wrong continent when location services are off.",
         email: None,
         url: Some("https://fernweh.example/map"),
-        later_statuses: &["REVIEWED", "RESOLVED"],
+        later_statuses: &[(5600, "REVIEWED"), (4200, "RESOLVED")],
     },
     SampleFeedback {
+        minutes_ago: 5400,
         project: "larder",
         message: "Scaling a recipe from 4 to 3 people gives me “0.75 eggs”. Funny, but \
                   please round it.",
         email: Some("jonas@example.org"),
         url: Some("https://larder.example/recipes/plum-cake"),
-        later_statuses: &["RESOLVED"],
+        later_statuses: &[(4100, "RESOLVED")],
     },
     SampleFeedback {
+        minutes_ago: 4900,
         project: SITE_PROJECT_SLUG,
         message: "I love the offline mode. I wrote for a whole week on a boat without a \
                   signal, and nothing was lost.",
         email: Some("ines@example.com"),
         url: None,
-        later_statuses: &["REVIEWED"],
+        later_statuses: &[(4300, "REVIEWED")],
     },
     SampleFeedback {
+        minutes_ago: 4500,
         project: "larder",
         message: "The barcode scanner reads my oat milk as dog food. Every time.",
         email: None,
         url: Some("https://larder.example/scan"),
-        later_statuses: &["REVIEWED"],
+        later_statuses: &[(4290, "REVIEWED")],
     },
     SampleFeedback {
+        minutes_ago: 4000,
         project: SITE_PROJECT_SLUG,
         message: "写真を日付順に並べ替えたいです。今はアップロード順だけなので、長い旅行だと探すのが大変です。",
         email: Some("haruka@example.jp"),
@@ -70,13 +75,15 @@ const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
         later_statuses: &[],
     },
     SampleFeedback {
+        minutes_ago: 3700,
         project: SITE_PROJECT_SLUG,
         message: "Typo on the pricing page: “per moth”.",
         email: None,
         url: Some("https://fernweh.example/pricing"),
-        later_statuses: &["RESOLVED"],
+        later_statuses: &[(3650, "RESOLVED")],
     },
     SampleFeedback {
+        minutes_ago: 2900,
         project: "larder",
         message: "Could the shopping list be shared? My partner and I both buy butter. We \
                   have so much butter.",
@@ -85,6 +92,7 @@ const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
         later_statuses: &[],
     },
     SampleFeedback {
+        minutes_ago: 2600,
         project: SITE_PROJECT_SLUG,
         message: "I exported our Iceland trip as a PDF to have it printed for my parents, who \
                   don’t use a computer. It came out beautifully, apart from two problems.\n\n\
@@ -99,9 +107,10 @@ const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
                   is the first app that could replace it.",
         email: Some("r.lindqvist@example.se"),
         url: Some("https://fernweh.example/journal/iceland/export"),
-        later_statuses: &["REVIEWED"],
+        later_statuses: &[(1500, "REVIEWED")],
     },
     SampleFeedback {
+        minutes_ago: 2100,
         project: SITE_PROJECT_SLUG,
         message: "The submit button is not working on my phone (older Android, Firefox). \
                   It does nothing, no error either.",
@@ -110,13 +119,15 @@ const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
         later_statuses: &[],
     },
     SampleFeedback {
+        minutes_ago: 1700,
         project: "larder",
         message: "Dark mode please 🙏",
         email: None,
         url: Some("https://larder.example/"),
-        later_statuses: &["REVIEWED", "NEW"],
+        later_statuses: &[(1490, "REVIEWED"), (1480, "NEW")],
     },
     SampleFeedback {
+        minutes_ago: 1200,
         project: "larder",
         message: "“Use soon” reminded me of the spinach a day before it went bad. First \
                   time in my life that spinach made it onto a plate.",
@@ -125,6 +136,7 @@ const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
         later_statuses: &[],
     },
     SampleFeedback {
+        minutes_ago: 700,
         project: SITE_PROJECT_SLUG,
         message: "Pasting a link as <a href=\"…\"> shows the tag in the entry. A simple \
                   link button would be enough.",
@@ -133,6 +145,7 @@ const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
         later_statuses: &[],
     },
     SampleFeedback {
+        minutes_ago: 20,
         project: SITE_PROJECT_SLUG,
         message: "Could a stop on the route have a time as well as a date? We took three \
                   ferries in one day.",
@@ -142,82 +155,12 @@ const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
     },
 ];
 
-/// Feedback created after the webhook, so that the receiver has a delivery to show.
-const DELIVERED_SAMPLE_FEEDBACK: SampleFeedback = SampleFeedback {
+/// Feedback created when the receiver runs, so that the receiver has a delivery to show.
+pub(super) const DELIVERED_SAMPLE_FEEDBACK: SampleFeedback = SampleFeedback {
+    minutes_ago: 0,
     project: SITE_PROJECT_SLUG,
     message: "The new route view is a joy. I can see the whole summer in one line.",
     email: Some("ada@example.com"),
     url: Some("https://fernweh.example/journal/summer"),
     later_statuses: &[],
 };
-
-/// The numbers of created projects and feedback items.
-#[derive(Debug)]
-pub struct SampleCounts {
-    pub projects: usize,
-    pub feedback: usize,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("Creating the demo’s {subject} failed. {source}")]
-pub struct DemoError {
-    subject: &'static str,
-    source: ApiError,
-}
-
-fn to_demo_error(subject: &'static str) -> impl Fn(ApiError) -> DemoError {
-    move |source| DemoError { subject, source }
-}
-
-/// Creates the sample projects and feedback in an empty installation, and a webhook to `endpoint`
-/// with `secret`.
-///
-/// The webhook is created after the samples, so that no sample is sent to it. Then one more
-/// feedback item is created and sent.
-pub async fn create_samples(
-    api: &ApiClient,
-    endpoint: &str,
-    secret: &str,
-) -> Result<SampleCounts, DemoError> {
-    for SampleProject { name, slug } in SAMPLE_PROJECTS {
-        api.create_project(&ProjectRequest { name, slug })
-            .await
-            .map_err(to_demo_error("sample projects"))?;
-    }
-    for sample in &SAMPLE_FEEDBACK {
-        create_sample_feedback(api, sample).await?;
-    }
-    let webhook = WebhookRequest {
-        url: endpoint,
-        description: "The demo’s receiver",
-        secret,
-    };
-    api.create_webhook(&webhook)
-        .await
-        .map_err(to_demo_error("webhook to the receiver"))?;
-    create_sample_feedback(api, &DELIVERED_SAMPLE_FEEDBACK).await?;
-    Ok(SampleCounts {
-        projects: SAMPLE_PROJECTS.len(),
-        feedback: SAMPLE_FEEDBACK.len() + 1,
-    })
-}
-
-async fn create_sample_feedback(api: &ApiClient, sample: &SampleFeedback) -> Result<(), DemoError> {
-    let feedback = FeedbackRequest {
-        project: sample.project,
-        message: sample.message,
-        email: sample.email,
-        url: sample.url,
-    };
-    let id = api
-        .create_feedback(&feedback)
-        .await
-        .map_err(to_demo_error("sample feedback"))?
-        .id;
-    for status in sample.later_statuses {
-        api.set_status(&id, status)
-            .await
-            .map_err(to_demo_error("sample statuses"))?;
-    }
-    Ok(())
-}

@@ -40,11 +40,13 @@ use ring::hmac;
 
 use crate::clock::Clock;
 use framework::{event_streams, exports, flash, idempotent_form, session};
+use sign_in::demo_link::DemoSignInLink;
 use sign_in::{password_hashing_limiter, throttle};
 
 /// In-memory state of the pages, such as flash messages. Losing it at a restart is harmless.
 pub struct PageState {
     sign_in_throttle: throttle::SignInThrottle,
+    pub demo_sign_in_link: DemoSignInLink,
     flash: flash::FlashStore,
     password_hashing_limiter: password_hashing_limiter::PasswordHashingLimiter,
     /// The key that signs the cookies of browsers that have signed in before.
@@ -63,6 +65,7 @@ impl PageState {
         let device_key = hmac::Key::new(hmac::HMAC_SHA256, device_key);
         Self {
             sign_in_throttle: throttle::SignInThrottle::new(clock.clone()),
+            demo_sign_in_link: DemoSignInLink::default(),
             flash: flash::FlashStore::new(clock.clone()),
             password_hashing_limiter: password_hashing_limiter::PasswordHashingLimiter::new(),
             cookie_names: session::SessionCookieNames::new(&device_key),

@@ -10,7 +10,7 @@ use super::framework::auth;
 use super::framework::form_page::FormPage;
 use super::framework::live_updates;
 use super::framework::page_error::PageError;
-use super::sign_in::{one_time_links, setup};
+use super::sign_in::{demo_link, one_time_links, setup};
 use super::{api_reference, docs, feedback, guide, redirects, sign_in, static_files};
 use crate::server::permissions::Permission::{self, Member, Public};
 use crate::server::routing::{MethodRoute, PathRoutes, Routes, get, path_routes, post};
@@ -104,7 +104,7 @@ fn add_public_routes(routes: Routes) -> Routes {
         )
         .service(page_routes(
             "/sign-in",
-            [get(Public, setup::sign_in_with_link)],
+            [get(Public, demo_link::sign_in_with_link)],
         ))
         .service(page_routes("/docs", [get(Public, docs::show)]))
         .service(page_routes("/docs/api", [get(Public, api_reference::show)]))

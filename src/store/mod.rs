@@ -68,7 +68,7 @@ pub use feedback_counts::StatusCounts;
 pub use feedback_filter::{FILTERED_COUNT_MAX, FeedbackFilter, FeedbackOrder};
 pub use idempotency::IdempotencyKey;
 pub use metrics::{Metrics, WebhookMetrics};
-pub use one_time_links::{LinkError, LinkPurpose, OneTimeLink};
+pub use one_time_links::{LinkError, LinkPurpose, LinkState, OneTimeLink};
 pub use origins::{AllowOriginResult, OriginStats};
 pub use outbox::{
     DeliveryBatch, DeliveryBatchRequest, DueDelivery, DueDeliveryBatches, EndpointConfig,

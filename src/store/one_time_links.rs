@@ -1,8 +1,9 @@
-//! One-time links: the first user's setup, the demo's sign-in, invitations, and password resets.
+//! One-time links: the first user's setup, invitations, and password resets.
 //!
 //! Only a SHA-256 of each link's token is stored. Viewing a link doesn't consume it. The action of
 //! a link runs in the transaction that consumes the link. Therefore, a link works only once, even
-//! if two requests use it at the same time.
+//! if two requests use it at the same time. Used and expired links are kept for a while, so that
+//! their page can explain why they don't work.
 
 use std::time::Duration;
 
@@ -20,12 +21,13 @@ use crate::domain::account::{Role, User};
 use crate::domain::email::normalize_email;
 use crate::domain::id::{LinkId, UserId};
 
+/// How long a used or expired link is kept after its expiry.
+const EXPIRED_LINK_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkPurpose {
     /// Creates the first user.
     Setup,
-    /// Signs in a browser (used by the demo).
-    SignIn,
     /// Creates an account for an invited person.
     Invitation,
     /// Sets a new password.
@@ -36,12 +38,21 @@ impl ToSql for LinkPurpose {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
             Self::Setup => "setup",
-            Self::SignIn => "sign-in",
             Self::Invitation => "invitation",
             Self::Reset => "reset",
         }
         .into())
     }
+}
+
+/// Whether a link works and, if not, the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    Valid,
+    Used,
+    Expired,
+    /// There is no such link: it was replaced or revoked, or part of its token is missing.
+    Unknown,
 }
 
 /// An invitation or a password reset link, without its token.
@@ -98,21 +109,19 @@ struct NewLink<'a> {
 }
 
 impl Store {
-    /// Creates a setup or sign-in link, and deletes earlier links with this purpose.
-    pub async fn create_link(
+    /// Creates a setup link, and deletes earlier setup links.
+    pub async fn create_setup_link(
         &self,
-        purpose: LinkPurpose,
-        user: Option<UserId>,
         token_hash: [u8; 32],
         valid_for: Duration,
     ) -> Result<(), StoreError> {
         self.writer
             .write(move |tx| {
                 let earlier = "DELETE FROM one_time_links WHERE purpose = ?1";
-                sql::execute(tx, earlier, [purpose])?;
+                sql::execute(tx, earlier, [LinkPurpose::Setup])?;
                 let link = NewLink {
-                    purpose,
-                    user: user.as_ref(),
+                    purpose: LinkPurpose::Setup,
+                    user: None,
                     invited: None,
                     created_by: None,
                     token_hash,
@@ -166,8 +175,7 @@ impl Store {
             .write(move |tx| {
                 ensure_is_admin(tx, &created_by)?;
                 let user = users::require_user_by_id(tx, &user)?;
-                let earlier = "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
-                sql::execute(tx, earlier, [&user.id])?;
+                users::delete_reset_link(tx, &user.id)?;
                 let link = NewLink {
                     purpose: LinkPurpose::Reset,
                     user: Some(&user.id),
@@ -188,7 +196,7 @@ impl Store {
             .read(move |c| {
                 let statement = format!(
                     "{SELECT_LINKS} WHERE purpose IN ('invitation', 'reset') AND expires_at > ?1
-                     ORDER BY links.id"
+                     AND used_at IS NULL ORDER BY links.id"
                 );
                 sql::query_all(c, &statement, [now], link_from_row)
             })
@@ -206,15 +214,26 @@ impl Store {
             .await
     }
 
-    /// Returns whether a link is valid, without consuming it.
-    pub async fn is_link_valid(
+    /// Returns whether a link works, without consuming it.
+    pub async fn link_state(
         &self,
         purpose: LinkPurpose,
         token_hash: [u8; 32],
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<LinkState, StoreError> {
         self.reader
-            .read(move |c| Ok(find_link_user(c, purpose, token_hash, now)?.is_some()))
+            .read(move |c| {
+                let statement = "SELECT used_at IS NOT NULL, expires_at <= ?3 FROM one_time_links
+                    WHERE token_hash = ?1 AND purpose = ?2";
+                let values = params![token_hash, purpose, now];
+                let found = sql::query_optional(c, statement, values, |row| row.try_into())?;
+                Ok::<_, StoreError>(match found {
+                    Some((true, _)) => LinkState::Used,
+                    Some((false, true)) => LinkState::Expired,
+                    Some((false, false)) => LinkState::Valid,
+                    None => LinkState::Unknown,
+                })
+            })
             .await
     }
 
@@ -244,21 +263,6 @@ impl Store {
                 let user = users::insert_first_user(tx, &email, &password_hash)?;
                 sessions::insert_session(tx, &user.id, &session)?;
                 Ok(user)
-            })
-            .await
-    }
-
-    /// Consumes a sign-in link: starts a session for its user.
-    pub async fn sign_in_with_link(
-        &self,
-        link_hash: [u8; 32],
-        session: NewSession,
-    ) -> Result<(), LinkError> {
-        self.writer
-            .write(move |tx| {
-                let user =
-                    consume_link(tx, LinkPurpose::SignIn, link_hash)?.ok_or(LinkError::Invalid)?;
-                Ok(sessions::insert_session(tx, &user, &session)?)
             })
             .await
     }
@@ -314,9 +318,9 @@ fn ensure_is_admin(connection: &Connection, user: &UserId) -> Result<(), LinkErr
 }
 
 fn insert_link(tx: &mut WriteTx<'_>, link: &NewLink<'_>) -> Result<(), StoreError> {
-    // Delete expired links whenever a link is created.
+    // Delete old links whenever a link is created.
     let expired = "DELETE FROM one_time_links WHERE expires_at <= ?1";
-    sql::execute(tx, expired, [tx.expiry_cutoff(Duration::ZERO)])?;
+    sql::execute(tx, expired, [tx.expiry_cutoff(EXPIRED_LINK_RETENTION)])?;
     let id: LinkId = tx.next_id();
     sql::execute(
         tx,
@@ -348,7 +352,7 @@ fn find_link_user(
     now: Timestamp,
 ) -> Result<Option<Option<UserId>>, StoreError> {
     let statement = "SELECT user_id FROM one_time_links
-        WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3";
+        WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3 AND used_at IS NULL";
     let values = params![token_hash, purpose, now];
     sql::query_optional(connection, statement, values, |row| row.get(0))
 }
@@ -359,21 +363,25 @@ fn find_valid_link(
     token_hash: [u8; 32],
     now: Timestamp,
 ) -> Result<Option<OneTimeLink>, StoreError> {
-    let statement =
-        format!("{SELECT_LINKS} WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3");
+    let statement = format!(
+        "{SELECT_LINKS} WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3
+         AND used_at IS NULL"
+    );
     let values = params![token_hash, purpose, now];
     sql::query_optional(connection, &statement, values, link_from_row)
 }
 
-/// Deletes a link and returns its user. Fails with [`LinkError::Invalid`] if the link isn't valid.
+/// Marks a link as used, removes its personal data, and returns its user. Fails with
+/// [`LinkError::Invalid`] if the link isn't valid.
 fn consume_link(
     tx: &mut WriteTx<'_>,
     purpose: LinkPurpose,
     token_hash: [u8; 32],
 ) -> Result<Option<UserId>, LinkError> {
     let user = find_link_user(tx, purpose, token_hash, tx.now)?.ok_or(LinkError::Invalid)?;
-    let statement = "DELETE FROM one_time_links WHERE token_hash = ?1";
-    sql::execute(tx, statement, [token_hash])?;
+    let statement = "UPDATE one_time_links
+        SET used_at = ?2, email = NULL, normalized_email = NULL, role = NULL WHERE token_hash = ?1";
+    sql::execute(tx, statement, params![token_hash, tx.now])?;
     Ok(user)
 }
 

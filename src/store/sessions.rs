@@ -68,6 +68,20 @@ impl Store {
             .await
     }
 
+    /// Starts a session for a user whose password wasn't verified. Returns `false` if the user
+    /// doesn't exist.
+    pub async fn add_session(&self, user: UserId, new: NewSession) -> Result<bool, StoreError> {
+        self.writer
+            .write(move |tx| {
+                if !sql::exists(tx, "SELECT 1 FROM users WHERE id = ?1", [&user])? {
+                    return Ok(false);
+                }
+                insert_session(tx, &user, &new)?;
+                Ok(true)
+            })
+            .await
+    }
+
     /// Returns the session with this token hash, unless it has expired.
     pub async fn session(
         &self,

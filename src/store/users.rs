@@ -166,9 +166,16 @@ pub(super) fn store_password(
 ) -> Result<(), StoreError> {
     let update = "UPDATE users SET password_hash = ?2 WHERE id = ?1";
     sql::execute(tx, update, params![user, password_hash])?;
-    let reset_link = "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
-    sql::execute(tx, reset_link, [user])?;
+    delete_reset_link(tx, user)?;
     end_sessions_except(tx, user, keep)?;
+    Ok(())
+}
+
+/// Deletes the unused password reset link of a user.
+pub(super) fn delete_reset_link(tx: &WriteTx<'_>, user: &UserId) -> Result<(), StoreError> {
+    let unused = "DELETE FROM one_time_links
+        WHERE purpose = 'reset' AND user_id = ?1 AND used_at IS NULL";
+    sql::execute(tx, unused, [user])?;
     Ok(())
 }
 

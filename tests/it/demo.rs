@@ -130,7 +130,13 @@ fn signs_in_receives_feedback_verifies_webhooks_and_cleans_up() {
             .text
             .contains(&format!("{}/webhooks/miniback", demo.receiver_url))
     );
-    Visitor::new(origin).get(link).expect(410);
+    // The link works in any browser on this computer, but not through a proxy.
+    let mut second_browser = Visitor::new(origin);
+    second_browser.get(link).expect(303);
+    second_browser.get("/feedback").expect(200);
+    let proxied = [("X-Forwarded-For", "192.0.2.1")];
+    http::send("GET", &demo.sign_in_url, &proxied, None).expect(410);
+    Visitor::new(origin).get(&format!("{link}x")).expect(410);
 
     let before = demo.received().len();
     demo.send_as_widget("The checkout is fast now");
@@ -156,7 +162,49 @@ fn signs_in_receives_feedback_verifies_webhooks_and_cleans_up() {
 }
 
 #[test]
-fn the_receiver_and_the_site_reject_requests_for_other_hosts() {
+fn shows_several_days_of_feedback_and_failed_deliveries() {
+    let mut demo = Demo::start(&[]);
+    let (origin, link) = split_origin(&demo.sign_in_url);
+    let mut visitor = Visitor::new(origin);
+    visitor.get(link).expect(303);
+    for status in ["NEW", "REVIEWED", "RESOLVED"] {
+        let page = visitor.get(&format!("/feedback?status={status}"));
+        assert!(page.expect(200).text().contains("days ago"), "{status}");
+    }
+    let page = visitor.get("/settings/notifications").expect(200);
+    let failing = page
+        .urls()
+        .into_iter()
+        .map(|(_, url)| url)
+        .rfind(|url| url.contains("/deliveries"))
+        .expect("find the deliveries of the last webhook");
+    let (deliveries, _) = failing.split_once('?').unwrap_or((failing.as_str(), ""));
+    for (state, expected) in [("failed", "500"), ("pending", "503"), ("delivered", "3")] {
+        let path = format!("{deliveries}?state={state}");
+        let text = visitor.get(&path).expect(200).text();
+        assert!(text.contains(expected), "{state}: {text}");
+        assert!(!text.contains("No deliveries match"), "{state}: {text}");
+    }
+    assert_eq!(demo.received().len(), 1, "the receiver shows the history");
+    assert_eq!(demo.stop(), Some(0));
+}
+
+#[test]
+fn prints_nothing_but_its_urls_and_what_they_are() {
+    let mut command = miniback(["demo"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("start the executable");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let last = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("Ctrl-C")));
+    assert!(last.is_some());
+    signal(child.id(), "INT");
+    let log = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    wait_for_exit(&mut child, "the demo exits");
+    assert_eq!(log, "");
+}
+
+#[test]
+fn the_receiver_and_the_site_answer_only_their_own_host() {
     let mut demo = Demo::start(&[]);
     for url in [&demo.receiver_url, &demo.site_url] {
         for path in ["/", "/received.json", "/webhooks/miniback"] {

@@ -80,10 +80,10 @@ fn start_fake_api(status: u16) -> (ApiClient, RecordedCalls) {
             recorded.push(RecordedCall {
                 name: format!("{} {}", request.method(), request.path()),
                 authorization: header("Authorization").unwrap_or_default(),
-                body: serde_json::from_slice(&body).unwrap(),
+                body: serde_json::from_slice(&body).unwrap_or_default(),
             });
             let body = if status < 300 {
-                json!({"id": format!("id_{}", recorded.len()), "slug": "a"})
+                json!({"id": format!("id_{}", recorded.len()), "slug": "a", "data": []})
             } else {
                 json!({"title": "Rejected", "detail": "Check the fields."})
             };

@@ -28,7 +28,7 @@ async fn send_delivery(
     body: String,
     secret: Option<&str>,
 ) -> u16 {
-    let url = receiver::endpoint_url(&receiver.url);
+    let url = format!("{}{}", receiver.url, receiver::ENDPOINT_PATH);
     let signature = secret.map(|secret| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         hex::encode(hmac::sign(&key, body.as_bytes()))
@@ -93,7 +93,7 @@ async fn verifies_the_signature_of_the_raw_body() {
 async fn rejects_a_signature_that_is_not_valid_hex() {
     let receiver = start_receiver();
     for signature in ["", "zz", "abc", "+f", "é", "00"] {
-        let url = receiver::endpoint_url(&receiver.url);
+        let url = format!("{}{}", receiver.url, receiver::ENDPOINT_PATH);
         let request = http_client()
             .post(url)
             .insert_header(("X-Miniback-Signature", signature));

@@ -1,31 +1,43 @@
-//! Tests of the API calls that create the samples, and of their order.
+//! Tests of the API calls that create the history, and of their order.
 
 use serde_json::json;
 
 use super::{SECRET, start_fake_api};
-use crate::demo::create_samples;
+use crate::clock::Timestamp;
+use crate::demo::history::{SampleWebhooks, create_history, history_clock};
+
+const END: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+fn sample_webhooks() -> SampleWebhooks {
+    SampleWebhooks {
+        receiver_url: "http://127.0.0.1:3000".into(),
+        secret: SECRET.into(),
+        tickets_secret: format!("{SECRET}2"),
+    }
+}
 
 #[actix_web::test]
-async fn creates_the_samples_then_the_webhook_then_one_more_item() {
+async fn creates_projects_and_webhooks_before_four_days_of_feedback() {
     let (api, calls) = start_fake_api(201);
-    let counts = create_samples(&api, "http://127.0.0.1:3000/webhooks/miniback", SECRET)
+    let clock = history_clock(END);
+    let start = clock.wall_clock();
+    create_history(&api, &clock, END, &sample_webhooks())
         .await
         .unwrap();
+    assert_eq!(END.since(start).as_secs(), 4 * 24 * 3600);
+    assert_eq!(clock.wall_clock(), END);
     let calls = calls.lock().unwrap();
     let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
+    let (project, webhook) = ("POST /api/v1/projects", "POST /api/v1/webhooks");
+    assert_eq!(names[..4], [project, project, webhook, webhook]);
     let count = |name: &str| names.iter().filter(|each| **each == name).count();
-    assert_eq!(count("POST /api/v1/projects"), counts.projects);
-    assert_eq!(count("POST /api/v1/feedback"), counts.feedback);
-    assert_eq!(
-        names[names.len() - 2..],
-        ["POST /api/v1/webhooks", "POST /api/v1/feedback"]
-    );
+    assert_eq!(count("POST /api/v1/feedback"), 13);
     assert!(
         calls
             .iter()
             .all(|call| call.authorization == "Bearer mb_token")
     );
-    let webhook = &calls[calls.len() - 2].body;
+    let webhook = &calls[2].body;
     assert_eq!(
         (&webhook["url"], &webhook["secret"]),
         (
@@ -44,7 +56,7 @@ async fn creates_the_samples_then_the_webhook_then_one_more_item() {
 #[actix_web::test]
 async fn explains_why_a_sample_was_rejected() {
     let (api, _) = start_fake_api(409);
-    let error = create_samples(&api, "http://127.0.0.1:3000/", SECRET)
+    let error = create_history(&api, &history_clock(END), END, &sample_webhooks())
         .await
         .unwrap_err();
     assert_eq!(

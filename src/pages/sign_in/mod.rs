@@ -2,7 +2,9 @@
 //!
 //! Text, timing, and throttling of responses are the same whether or not an account exists.
 
+pub mod demo_link;
 pub mod device_cookie;
+mod link_problem;
 pub mod one_time_links;
 pub mod password_check;
 pub mod password_hashing_limiter;
@@ -202,14 +204,6 @@ pub(super) async fn sign_out(context: RequestContext) -> Result<HttpResponse, Pa
     session::clear_session_cookies(&context, &mut response);
     session::remove_signing_in_cookie(&context, &mut response);
     Ok(response)
-}
-
-const fn link_expired_error(message: &'static str) -> PageError {
-    PageError::Specific {
-        status: StatusCode::GONE,
-        title: "This link has expired",
-        message,
-    }
 }
 
 /// Returns `next` if it is a local path, otherwise the start page.

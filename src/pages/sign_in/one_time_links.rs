@@ -7,8 +7,9 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
+use super::device_cookie;
+use super::link_problem::LinkProblem;
 use super::password_check::hash_password;
-use super::{device_cookie, link_expired_error};
 use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::idempotent_form::IdempotentForm;
@@ -18,10 +19,6 @@ use crate::pages::framework::session;
 use crate::server::security_events::set_event_subject;
 use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose, OneTimeLink};
-
-const LINK_EXPIRED: PageError = link_expired_error(
-    "This link was already used or has expired. Ask an admin for a new one, or sign in.",
-);
 
 #[derive(Template)]
 #[template(path = "invitation.html")]
@@ -95,7 +92,9 @@ async fn show_link_form(
     purpose: LinkPurpose,
 ) -> Result<HttpResponse, PageError> {
     let token = context.query_param("token").unwrap_or_default();
-    let link = find_valid_link(context, purpose, &token).await?;
+    let Some(link) = find_valid_link(context, purpose, &token).await? else {
+        return render_link_problem(context, purpose, &token).await;
+    };
     render(
         StatusCode::OK,
         &OneTimeLinkPage::new(context, link, &token, None),
@@ -108,7 +107,9 @@ async fn redeem_link(
     purpose: LinkPurpose,
 ) -> Result<HttpResponse, PageError> {
     let (token, password) = (fields.get("token"), fields.get("password"));
-    let link = find_valid_link(context, purpose, token).await?;
+    let Some(link) = find_valid_link(context, purpose, token).await? else {
+        return render_link_problem(context, purpose, token).await;
+    };
     if let Err(error) = check_password(password, &link.email) {
         let page = OneTimeLinkPage::new(context, link, token, Some(error.to_string()));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
@@ -147,19 +148,31 @@ async fn redeem_link(
             Ok(response)
         }
         Err(LinkError::Store(error)) => Err(error.into()),
-        Err(_) => Err(LINK_EXPIRED),
+        Err(_) => render_link_problem(context, purpose, token).await,
     }
+}
+
+/// Renders the page of a link that doesn't work.
+async fn render_link_problem(
+    context: &RequestContext,
+    purpose: LinkPurpose,
+    token: &str,
+) -> Result<HttpResponse, PageError> {
+    let (store, now) = (&context.app.store, context.app.clock.now());
+    let state = store
+        .link_state(purpose, tokens::sha256(token), now)
+        .await?;
+    LinkProblem::new(purpose, state).render(context)
 }
 
 async fn find_valid_link(
     context: &RequestContext,
     purpose: LinkPurpose,
     token: &str,
-) -> Result<OneTimeLink, PageError> {
+) -> Result<Option<OneTimeLink>, PageError> {
     let now = context.app.clock.now();
     let store = &context.app.store;
-    let link = store
+    Ok(store
         .valid_link(purpose, tokens::sha256(token), now)
-        .await?;
-    link.ok_or(LINK_EXPIRED)
+        .await?)
 }

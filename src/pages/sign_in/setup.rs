@@ -1,11 +1,12 @@
-//! The setup link, which creates the first user, and the sign-in link of the demo.
+//! The setup link, which creates the first user.
 
 use actix_web::HttpResponse;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
 use askama::Template;
 
+use super::device_cookie;
+use super::link_problem::LinkProblem;
 use super::password_check::hash_password;
-use super::{device_cookie, link_expired_error};
 use crate::domain::email::check_email;
 use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::validation::{check_all_fields, check_field};
@@ -17,14 +18,7 @@ use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::security_events::set_event_subject;
 use crate::server::tokens;
-use crate::store::{LinkError, LinkPurpose};
-
-const SETUP_LINK_EXPIRED: PageError =
-    link_expired_error("This setup link has expired. Restart Miniback to get a new one.");
-const ACCOUNT_EXISTS: PageError = link_expired_error("An account already exists. Sign in.");
-const SIGN_IN_LINK_EXPIRED: PageError = link_expired_error(
-    "This link works once, on the computer that runs the demo. Restart the demo to get a new one.",
-);
+use crate::store::{LinkError, LinkPurpose, LinkState};
 
 #[derive(Template)]
 #[template(path = "setup.html")]
@@ -57,7 +51,9 @@ impl SetupPage {
 /// Shows the setup form. Opening the link doesn't use it up.
 pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let token = context.query_param("token").unwrap_or_default();
-    check_setup_link(&context, &token).await?;
+    if let Some(problem) = find_setup_problem(&context, &token).await? {
+        return problem.render(&context);
+    }
     let page = SetupPage::new(&context, &token, FormField::default(), None);
     render(StatusCode::OK, &page)
 }
@@ -71,7 +67,9 @@ pub async fn create_first_user(
         fields.get("email").trim(),
         fields.get("password"),
     );
-    check_setup_link(&context, token).await?;
+    if let Some(problem) = find_setup_problem(&context, token).await? {
+        return problem.render(&context);
+    }
     let checked = check_all_fields((
         check_field("email", check_email(email)),
         check_field("password", check_password(password, email)),
@@ -110,63 +108,24 @@ pub async fn create_first_user(
             Ok(response)
         }
         Err(LinkError::Store(error)) => Err(error.into()),
-        Err(_) => Err(SETUP_LINK_EXPIRED),
+        // Another request has just created the first user.
+        Err(_) => LinkProblem::AlreadySetUp.render(&context),
     }
 }
 
-/// Signs in a browser on this machine with the demo's link, once.
-pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, PageError> {
-    let forwarded = context.request.headers().contains_key("x-forwarded-for");
-    let is_local = context
-        .request
-        .peer_addr()
-        .is_some_and(|peer| peer.ip().is_loopback())
-        && !forwarded;
-    let token = context.query_param("token").unwrap_or_default();
-    if !is_local {
-        return Err(SIGN_IN_LINK_EXPIRED);
-    }
-    // Programs that preview links send `HEAD`, which must not use up the link.
-    if context.request.method() == Method::HEAD {
-        let (hash, now) = (tokens::sha256(token), context.app.clock.now());
-        let purpose = LinkPurpose::SignIn;
-        return match context.app.store.is_link_valid(purpose, hash, now).await? {
-            true => Ok(context.redirect("/feedback")),
-            false => Err(SIGN_IN_LINK_EXPIRED),
-        };
-    }
-    let (cookies, new_session) = session::generate_session(&context);
-    match context
-        .app
-        .store
-        .sign_in_with_link(tokens::sha256(token), new_session)
-        .await
-    {
-        Ok(()) => {
-            let mut response = context.redirect("/feedback");
-            session::set_session_cookies(&mut response, &cookies);
-            Ok(response)
-        }
-        // The browser is signed in, usually because it has already used the link.
-        Err(LinkError::Invalid) if context.session().is_some() => Ok(context.redirect("/feedback")),
-        Err(LinkError::Store(error)) => Err(error.into()),
-        Err(_) => Err(SIGN_IN_LINK_EXPIRED),
-    }
-}
-
-async fn check_setup_link(context: &RequestContext, token: &str) -> Result<(), PageError> {
-    let now = context.app.clock.now();
-    let is_valid = context
-        .app
-        .store
-        .is_link_valid(LinkPurpose::Setup, tokens::sha256(token), now)
-        .await?;
+/// Returns why the setup link doesn't work, or `None` if it works.
+async fn find_setup_problem(
+    context: &RequestContext,
+    token: &str,
+) -> Result<Option<LinkProblem>, PageError> {
+    let (store, now) = (&context.app.store, context.app.clock.now());
     // The link may still be valid, because the first user can also be created on the command line.
-    if context.app.store.has_users().await? {
-        Err(ACCOUNT_EXISTS)
-    } else if is_valid {
-        Ok(())
-    } else {
-        Err(SETUP_LINK_EXPIRED)
+    if store.has_users().await? {
+        return Ok(Some(LinkProblem::AlreadySetUp));
     }
+    let purpose = LinkPurpose::Setup;
+    let state = store
+        .link_state(purpose, tokens::sha256(token), now)
+        .await?;
+    Ok((state != LinkState::Valid).then(|| LinkProblem::new(purpose, state)))
 }

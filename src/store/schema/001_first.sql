@@ -24,15 +24,16 @@ CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE TABLE one_time_links (
     token_hash       BLOB PRIMARY KEY,  -- SHA-256 of the token in the URL
     id               TEXT NOT NULL UNIQUE,
-    purpose          TEXT NOT NULL CHECK (purpose IN ('setup', 'sign-in', 'invitation', 'reset')),
-    user_id          TEXT REFERENCES users ON DELETE CASCADE,  -- for 'sign-in' and 'reset'
+    purpose          TEXT NOT NULL CHECK (purpose IN ('setup', 'invitation', 'reset')),
+    user_id          TEXT REFERENCES users ON DELETE CASCADE,  -- for 'reset'
     email            TEXT,              -- for 'invitation': the invited person
     normalized_email TEXT UNIQUE,       -- for 'invitation': lower case
     role             TEXT CHECK (role IN ('admin', 'member')),  -- for 'invitation'
     -- Links that a deleted admin created are deleted too.
     created_by       TEXT REFERENCES users ON DELETE CASCADE,
     created_at       INTEGER NOT NULL,
-    expires_at       INTEGER NOT NULL
+    expires_at       INTEGER NOT NULL,
+    used_at          INTEGER            -- the row remains, so that the link's page can say so
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX one_time_links_by_user ON one_time_links (user_id);
 CREATE INDEX one_time_links_by_creator ON one_time_links (created_by);
