@@ -25,14 +25,15 @@ pub struct ScriptLoad {
 
 impl ScriptLoads {
     /// Records that the origin of `referrer`, the value of a `Referer` header, loaded the script.
-    pub(super) fn record(&self, referrer: &str, at: Timestamp) {
-        let Some(origin) = parse_origin(referrer) else {
-            return;
-        };
+    /// Returns the origin if it is the first one in this run of the program.
+    pub(super) fn record(&self, referrer: &str, at: Timestamp) -> Option<String> {
+        let origin = parse_origin(referrer)?;
         let mut loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = loads.is_empty().then(|| origin.clone());
         loads.retain(|load| load.origin != origin);
         loads.truncate(STORED_ORIGINS_MAX - 1);
         loads.push_front(ScriptLoad { origin, at });
+        first
     }
 
     /// Returns the last loads of at most `count` origins, newest first.
@@ -50,8 +51,9 @@ mod tests {
     fn lists_each_origin_once_newest_first() {
         let loads = ScriptLoads::default();
         let at = Timestamp::from_millis;
-        loads.record("https://a.example/page?x=1", at(1));
-        loads.record("https://b.example", at(2));
+        let first = loads.record("https://a.example/page?x=1", at(1));
+        assert_eq!(first.as_deref(), Some("https://a.example"));
+        assert_eq!(loads.record("https://b.example", at(2)), None);
         loads.record("https://a.example/", at(3));
         for invalid in ["", "about:blank", "nonsense", "ftp://c.example/"] {
             loads.record(invalid, at(4));

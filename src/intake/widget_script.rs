@@ -160,8 +160,18 @@ pub(super) async fn get(
     let now = app.clock.now();
     let headers = request.headers();
     let referrer = headers.get(REFERER).and_then(|value| value.to_str().ok());
-    if let Some(referrer) = referrer {
-        intake.script_loads.record(referrer, now);
+    let own_origin = app.proxies.own_origin(&request);
+    let first_load = referrer
+        .filter(|referrer| !referrer.starts_with(&format!("{own_origin}/")))
+        .and_then(|referrer| intake.script_loads.record(referrer, now));
+    if let Some(origin) = first_load {
+        let store = app.store.clone();
+        // The script doesn't wait for the commit.
+        actix_web::rt::spawn(async move {
+            if let Err(error) = store.record_first_widget_load(origin).await {
+                tracing::warn!(%error, "recording the first load of the widget failed");
+            }
+        });
     }
     let etag = etag(now);
     let is_match = headers
@@ -188,9 +198,7 @@ pub(super) async fn get(
         return response.finish();
     }
     response.insert_header((CONTENT_TYPE, "text/javascript; charset=utf-8"));
-    let own_url = app
-        .urls
-        .absolute_url(&app.proxies.own_origin(&request), "/");
+    let own_url = app.urls.absolute_url(&own_origin, "/");
     let script = render_script(&intake.form_tokens.issue_token(now), &own_url);
     match accepts_gzip(headers).then(|| gzip(&script)) {
         Some(Ok(compressed)) => response

@@ -11,9 +11,10 @@ use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use super::framework::session;
+use super::getting_started;
 use super::sign_in::password_check::{PasswordCheckResult, verify_password};
 use super::sign_in::throttle::Client;
-use crate::domain::account::User;
+use crate::domain::account::{Role, User};
 use crate::domain::id::SessionId;
 use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::validation::ValidationErrors;
@@ -25,6 +26,8 @@ struct AccountPage {
     layout: Layout,
     email: String,
     role: &'static str,
+    /// Whether the user dismissed a checklist that can be shown again.
+    has_dismissed_checklist: bool,
     sessions: Vec<SessionRow>,
     current_error: Option<String>,
     password_error: Option<String>,
@@ -70,7 +73,11 @@ impl AccountPage {
         Ok(Self {
             layout,
             email: user.email.clone(),
-            role: user.role.as_str(),
+            role: match user.role {
+                Role::Admin => "Admin",
+                Role::Member => "Member",
+            },
+            has_dismissed_checklist: getting_started::can_be_shown_again(context).await?,
             sessions,
             current_error: error("current"),
             password_error: error("password"),

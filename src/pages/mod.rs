@@ -14,6 +14,7 @@ mod docs;
 mod examples;
 mod feedback;
 mod framework;
+mod getting_started;
 mod guide;
 mod people;
 mod privacy;

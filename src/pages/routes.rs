@@ -11,7 +11,9 @@ use super::framework::form_page::FormPage;
 use super::framework::live_updates;
 use super::framework::page_error::PageError;
 use super::sign_in::{demo_link, one_time_links, setup};
-use super::{api_reference, docs, feedback, guide, redirects, sign_in, static_files};
+use super::{
+    api_reference, docs, feedback, getting_started, guide, redirects, sign_in, static_files,
+};
 use crate::server::permissions::Permission::{self, Member, Public};
 use crate::server::routing::{MethodRoute, PathRoutes, Routes, get, path_routes, post};
 
@@ -156,6 +158,13 @@ fn add_feedback_routes(routes: Routes) -> Routes {
                 [post(Member, feedback::set_status)],
             )
             .with_app_data(FormPage::new("/feedback?{back}", feedback::show)),
+        )
+        .service(
+            page_routes(
+                "/getting-started",
+                [post(Member, getting_started::set_visibility)],
+            )
+            .with_app_data(FormPage::new("/feedback", feedback::show)),
         )
         .service(page_routes(
             "/live",

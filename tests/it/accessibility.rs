@@ -117,6 +117,13 @@ fn check_other_actions(checker: &mut AccessibilityChecker, data: &SampleData) {
     checker.check("personal data to be erased");
 
     open(checker, data, "/feedback");
+    press(checker, "Dismiss");
+    checker.browser.wait_for_text("Checklist dismissed.");
+    open(checker, data, "/settings/account");
+    checker.browser.find("button", "Show checklist");
+    checker.check("the account page with a dismissed checklist");
+
+    open(checker, data, "/feedback");
     checker.browser.all("button", "Resolved")[0].press();
     checker.browser.find("button", "Undo");
     checker.check("a changed status");

@@ -201,14 +201,10 @@ fn empty_lists_show_the_next_step() {
     let mut ada = app.signed_in();
     let page = ada.get("/feedback").expect(200);
     assert_eq!(
-        page.link("Create your first project").as_deref(),
+        page.link("Create a project").as_deref(),
         Some("/settings/projects?add")
     );
-    assert!(
-        bob.get("/feedback")
-            .link("Create your first project")
-            .is_none()
-    );
+    assert!(bob.get("/feedback").link("Create a project").is_none());
 
     app.api().create_project("My Shop");
     let page = ada.get("/feedback").expect(200);

@@ -57,6 +57,7 @@ mod feedback_layout;
 mod feedback_list;
 mod forms_in_browser;
 mod fuzz_corpus;
+mod getting_started;
 mod guide;
 mod guide_checklist;
 mod harness;

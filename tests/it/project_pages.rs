@@ -135,7 +135,7 @@ fn a_paused_project_rejects_feedback_until_it_is_resumed() {
 }
 
 #[test]
-fn deletes_a_project_after_its_name_is_typed() {
+fn deletes_a_project_after_its_slug_is_typed() {
     let app = App::without_retries();
     let receiver = Receiver::status(500);
     let api = app.api();
@@ -155,12 +155,12 @@ fn deletes_a_project_after_its_name_is_typed() {
         .press("Delete project");
     let page = ada.submit(&request).expect(200);
     let form = page.form_in("Delete this project?", "Delete");
-    let mismatch = form.clone().fill("Project name", "shop").press("Delete");
+    let mismatch = form.clone().fill("Project slug", "Shop").press("Delete");
     let page = ada.submit(&mismatch).expect(422);
-    assert!(page.text().contains("The name doesn’t match."));
+    assert!(page.text().contains("The slug doesn’t match."));
     assert_eq!(fetch_project(&app, "shop")["status"], "ACTIVE");
 
-    let confirmation = form.fill("Project name", "Shop").press("Delete");
+    let confirmation = form.fill("Project slug", "shop").press("Delete");
     let page = ada.submit_and_follow(&confirmation).expect(200);
     assert!(
         page.text().contains("“Shop” and its feedback were deleted"),

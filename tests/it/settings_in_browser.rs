@@ -137,7 +137,7 @@ fn manage_project(browser: &Browser, api: &Api) {
         .find("article", "Shop")
         .find("button", "Delete project")
         .press();
-    browser.find("textbox", "Project name").fill("Shop");
+    browser.find("textbox", "Project slug").fill("shop");
     browser.find("button", "Delete").press();
     browser.wait_for_text("No projects yet");
 }
@@ -151,6 +151,7 @@ fn manage_tokens_and_projects(options: BrowserOptions) {
     open_settings(&browser, "API tokens");
     browser.find("link", "New token").press();
     browser.find("textbox", "Name").fill("Deploy");
+    browser.find("radio", "Full All your permissions").press();
     browser.find("button", "Create").press();
     let token = browser.find("textbox", "Token “Deploy”").value();
     assert_fits(&browser);

@@ -27,6 +27,7 @@ use super::framework::format::group_digits;
 use super::framework::layout::Layout;
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
+use super::getting_started::Checklist;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::FeedbackId;
 use crate::domain::project::Project;
@@ -46,6 +47,7 @@ const PAGE_SIZE: usize = 25;
 struct FeedbackPage {
     layout: Layout,
     query: FeedbackListQuery,
+    getting_started: Option<Checklist>,
     projects: Vec<Project>,
     items: Vec<FeedbackItemView>,
     /// The counts of the items that match the filters, except for the status.
@@ -234,6 +236,7 @@ async fn render_page(
     };
     let counts = store.count_feedback(filter).await?;
     let total = store.count_feedback(FeedbackFilter::default()).await?;
+    let getting_started = Checklist::load(&context, PATH).await?;
     let mut items = Vec::with_capacity(list.items.len());
     for feedback in list.items {
         let details = match query.open.as_deref() == Some(feedback.id.as_str()) {
@@ -258,6 +261,7 @@ async fn render_page(
             widget_url,
             layout,
             query,
+            getting_started,
             projects,
             items,
             counts,

@@ -20,6 +20,7 @@ use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
+use super::getting_started::Checklist;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
 use crate::domain::validation::{ValidationErrors, check_all_fields, check_field};
@@ -36,6 +37,8 @@ type IdPath = web::Path<String>;
 #[template(path = "projects.html")]
 struct ProjectsPage {
     layout: Layout,
+    /// `None` for members, who see the checklist on the feedback list.
+    getting_started: Option<Checklist>,
     rows: Vec<ProjectRow>,
     add: Option<NewProjectForm>,
     widget: WidgetOrigins,
@@ -66,7 +69,7 @@ struct ProjectRow {
     is_deletion_open: bool,
     name: FormField,
     origins: FormField,
-    typed_name: FormField,
+    typed_slug: FormField,
 }
 
 impl ProjectRow {
@@ -97,7 +100,7 @@ enum RejectedProjectForm {
     },
     Delete {
         id: ProjectId,
-        typed_name: FormField,
+        typed_slug: FormField,
     },
 }
 
@@ -129,7 +132,7 @@ impl ProjectsPage {
                 is_deletion_open: layout.is_admin() && is_requested("delete", &project.id),
                 name: FormField::new(&project.name),
                 origins: FormField::new(&project.allowed_origins.join("\n")),
-                typed_name: FormField::default(),
+                typed_slug: FormField::default(),
                 project,
             })
             .collect();
@@ -143,10 +146,15 @@ impl ProjectsPage {
                 option_value: proxies.trusted_proxy_option_with(peer),
             })
             .collect();
+        let getting_started = match layout.is_admin() {
+            true => Checklist::load(context, PATH).await?,
+            false => None,
+        };
         let is_adding = layout.is_admin() && context.query_param("add").is_some();
         Ok(Self {
             add: is_adding.then(NewProjectForm::default),
             layout,
+            getting_started,
             rows,
             widget,
             untrusted_proxies,
@@ -162,10 +170,10 @@ impl ProjectsPage {
                     (row.name, row.origins) = (name, origins);
                 }
             }
-            RejectedProjectForm::Delete { id, typed_name } => {
+            RejectedProjectForm::Delete { id, typed_slug } => {
                 if let Some(row) = self.find_row_mut(&id) {
                     row.is_deletion_open = true;
-                    row.typed_name = typed_name;
+                    row.typed_slug = typed_slug;
                 }
             }
         }
@@ -300,7 +308,7 @@ pub(super) async fn set_status(
     Ok(context.redirect(&format!("{PATH}#{id}")))
 }
 
-/// Deletes a project if its name was entered correctly.
+/// Deletes a project if its slug was entered correctly.
 pub(super) async fn delete(
     context: RequestContext,
     id: IdPath,
@@ -311,13 +319,13 @@ pub(super) async fn delete(
         // The project has already been deleted, for example by an earlier submission.
         None => return Ok(context.redirect(PATH)),
     };
-    let typed_name = fields.get("typed");
-    if typed_name.trim() != project.name {
+    let typed_slug = fields.get("typed");
+    if typed_slug.trim() != project.slug {
         let rejected = RejectedProjectForm::Delete {
             id: project.id,
-            typed_name: FormField {
-                value: typed_name.to_owned(),
-                error: Some("The name doesn’t match. Nothing was deleted.".into()),
+            typed_slug: FormField {
+                value: typed_slug.to_owned(),
+                error: Some("The slug doesn’t match. Nothing was deleted.".into()),
             },
         };
         return render_rejected_form(&context, rejected).await;

@@ -56,6 +56,8 @@ pub struct ProjectOrigins<'a> {
     form_url: String,
     /// The origin of the latest accepted feedback.
     seen: Option<SeenOrigin>,
+    /// The latest load of the widget's script, by any project's website.
+    load: Option<&'a SeenOrigin>,
     rejected: Vec<RejectedOrigin>,
     allow_url: Option<String>,
 }
@@ -114,6 +116,7 @@ impl WidgetOrigins {
             script_url: &self.script_url,
             form_url: format!("{}{}", self.form_url, project.slug),
             seen,
+            load: self.loads.first(),
             rejected,
             allow_url,
         }

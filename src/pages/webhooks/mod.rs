@@ -34,6 +34,7 @@ use super::framework::form_field::FormField;
 use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
+use super::getting_started::Checklist;
 use crate::domain::explanation::format_duration;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
@@ -53,6 +54,7 @@ const FAILING_PARAM: &str = "failing";
 #[template(path = "webhooks.html")]
 struct WebhooksPage {
     layout: Layout,
+    getting_started: Option<Checklist>,
     add: Option<AddWebhookForm>,
     /// All webhooks or, if `is_failing_only` is set, the failing ones and the requested one.
     rows: Vec<WebhookRow>,
@@ -183,6 +185,7 @@ async fn render_page(
     let retries = |policy| summarize_retry_delays(&context.app.delivery.retry_delays(policy));
     let page = WebhooksPage {
         layout,
+        getting_started: Checklist::load(context, PATH).await?,
         add,
         rows,
         is_failing_only,

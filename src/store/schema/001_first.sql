@@ -8,7 +8,8 @@ CREATE TABLE users (
     password_hash    TEXT NOT NULL,         -- PHC string, Argon2id
     role             TEXT NOT NULL CHECK (role IN ('admin', 'member')),
     created_at       INTEGER NOT NULL,
-    last_seen_at     INTEGER                -- last sign-in or page view, to within 10 minutes
+    last_seen_at     INTEGER,               -- last sign-in or page view, to within 10 minutes
+    checklist_dismissed_at INTEGER          -- NULL: the checklist for new installations is shown
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sessions (
@@ -68,6 +69,13 @@ CREATE TABLE origins (
     rejected_at    INTEGER,           -- time of the last rejected request
     PRIMARY KEY (project_id, origin)
 ) STRICT, WITHOUT ROWID;
+
+-- The first website that loaded the widget's script.
+CREATE TABLE first_widget_load (
+    id        INTEGER PRIMARY KEY CHECK (id = 1),
+    origin    TEXT NOT NULL,
+    loaded_at INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE feedback (
     -- Ascends like the ids. It is the rowid in feedback_search, so it is never reused.

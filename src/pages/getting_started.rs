@@ -1,0 +1,241 @@
+//! The "Getting started" checklist of Feedback, Notifications, and Projects.
+//!
+//! Each step is done if the database says so. The checklist disappears when all steps are done, or
+//! when the user dismisses it. Members see only the step that they can do.
+
+use actix_web::HttpResponse;
+
+use super::framework::context::RequestContext;
+use super::framework::idempotent_form::IdempotentForm;
+use super::framework::page_error::PageError;
+use crate::domain::account::Role;
+use crate::server::tokens;
+use crate::store::SetupProgress;
+
+/// The page that shows all steps at first, and on which the checklist can be dismissed.
+const MAIN_PAGE: &str = "/feedback";
+
+pub struct Checklist {
+    pub steps: Vec<Step>,
+    /// Whether the steps are visible at first. Once there is feedback, only the next step is.
+    pub is_expanded: bool,
+    /// The page that contains the checklist.
+    pub page: &'static str,
+    /// The changes after which the page refreshes (see `framework/live_updates.rs`).
+    pub live: &'static str,
+}
+
+pub struct Step {
+    pub title: &'static str,
+    pub is_done: bool,
+    /// What to do or, if the step is done, what is true.
+    pub text: String,
+    /// The path and the label of the link to do the step; `None` if it is done or not possible yet.
+    pub link: Option<(String, &'static str)>,
+}
+
+impl Step {
+    fn to_do(title: &'static str, text: &str, link: Option<(String, &'static str)>) -> Self {
+        Self {
+            title,
+            is_done: false,
+            text: text.to_owned(),
+            link,
+        }
+    }
+
+    fn done(title: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            title,
+            is_done: true,
+            text: text.into(),
+            link: None,
+        }
+    }
+}
+
+impl Checklist {
+    /// Returns the checklist for the page at `page`. Returns `None` if it is done or dismissed, or
+    /// if the user can't do any step.
+    pub async fn load(
+        context: &RequestContext,
+        page: &'static str,
+    ) -> Result<Option<Self>, PageError> {
+        let progress = load_progress(context).await?;
+        if progress.is_dismissed {
+            return Ok(None);
+        }
+        Ok(Self::new(&progress, context.user()?.role, page))
+    }
+
+    fn new(progress: &SetupProgress, role: Role, page: &'static str) -> Option<Self> {
+        let steps = match role {
+            Role::Admin => vec![
+                project_step(progress),
+                widget_step(progress),
+                webhook_step(progress),
+                delivery_step(progress),
+                people_step(progress),
+            ],
+            Role::Member if progress.project.is_some() => vec![widget_step(progress)],
+            Role::Member => Vec::new(),
+        };
+        let live = match role {
+            Role::Admin if progress.has_webhook && !progress.has_delivered => "feedback deliveries",
+            _ => "feedback",
+        };
+        let is_unfinished = steps.iter().any(|step| !step.is_done);
+        is_unfinished.then_some(Self {
+            steps,
+            is_expanded: page == MAIN_PAGE && !progress.has_feedback,
+            page,
+            live,
+        })
+    }
+
+    pub fn can_be_dismissed(&self) -> bool {
+        self.page == MAIN_PAGE
+    }
+
+    pub fn done_count(&self) -> usize {
+        self.steps.iter().filter(|step| step.is_done).count()
+    }
+
+    /// Returns the first step that the user can do now.
+    pub fn next_step(&self) -> Option<&Step> {
+        self.steps.iter().find(|step| step.link.is_some())
+    }
+
+    /// Returns the link of the next step, for the collapsed checklist. Returns `None` if the page
+    /// itself is the place to do the step.
+    pub fn collapsed_link(&self) -> Option<&(String, &'static str)> {
+        let link = self.next_step()?.link.as_ref()?;
+        (!self.is_expanded && !link.0.starts_with(self.page)).then_some(link)
+    }
+
+    pub fn is_next(&self, step: &Step) -> bool {
+        self.next_step()
+            .is_some_and(|next| std::ptr::eq(next, step))
+    }
+}
+
+/// Returns whether the user dismissed a checklist that still has something to do.
+pub async fn can_be_shown_again(context: &RequestContext) -> Result<bool, PageError> {
+    let progress = load_progress(context).await?;
+    let role = context.user()?.role;
+    Ok(progress.is_dismissed && Checklist::new(&progress, role, MAIN_PAGE).is_some())
+}
+
+async fn load_progress(context: &RequestContext) -> Result<SetupProgress, PageError> {
+    let (store, now) = (&context.app.store, context.app.clock.now());
+    let user = context.user()?.id.clone();
+    Ok(store.setup_progress(user, now).await?)
+}
+
+fn project_step(progress: &SetupProgress) -> Step {
+    const TITLE: &str = "Create a project";
+    match &progress.project {
+        Some((_, name)) => Step::done(TITLE, format!("“{name}” collects feedback.")),
+        None => Step::to_do(
+            TITLE,
+            "A project is the website, app, or product that you want feedback on.",
+            Some(("/settings/projects?add".into(), "Create a project")),
+        ),
+    }
+}
+
+fn widget_step(progress: &SetupProgress) -> Step {
+    const TITLE: &str = "Add the widget to your site";
+    match (&progress.widget_origin, &progress.project) {
+        // A file that a browser opened from its disk has no origin.
+        (Some(origin), _) if origin == "null" => {
+            Step::done(TITLE, "Feedback arrived from a page without an origin.")
+        }
+        (Some(origin), _) => {
+            let site = origin.strip_prefix("https://").unwrap_or(origin);
+            Step::done(TITLE, format!("The widget is on {site}."))
+        }
+        (None, Some((id, _))) => Step::to_do(
+            TITLE,
+            "Paste the snippet into your pages, then open one of them. Miniback notices it.",
+            Some((
+                format!("/settings/projects?open={id}#{id}"),
+                "Get the snippet",
+            )),
+        ),
+        (None, None) => Step::to_do(TITLE, "Your first project has a snippet for this.", None),
+    }
+}
+
+fn webhook_step(progress: &SetupProgress) -> Step {
+    const TITLE: &str = "Set up a webhook";
+    if progress.has_webhook {
+        return Step::done(TITLE, "Miniback sends new feedback to your endpoint.");
+    }
+    let draft = tokens::random_token();
+    Step::to_do(
+        TITLE,
+        "Miniback sends feedback to a URL of yours. To try it without code, run “miniback listen”.",
+        Some((
+            format!("/settings/notifications?add={draft}"),
+            "Set up a webhook",
+        )),
+    )
+}
+
+fn delivery_step(progress: &SetupProgress) -> Step {
+    const TITLE: &str = "Receive the first delivery";
+    if progress.has_delivered {
+        return Step::done(TITLE, "Your endpoint accepted a delivery.");
+    }
+    match (&progress.failed_webhook, progress.has_webhook) {
+        (Some(webhook), _) => Step::to_do(
+            TITLE,
+            "The first delivery failed. Miniback shows what the endpoint responded.",
+            Some((
+                format!("/settings/notifications/{webhook}/deliveries"),
+                "See why it failed",
+            )),
+        ),
+        (None, true) => Step::to_do(
+            TITLE,
+            "Press “Test” at the webhook, or submit feedback on your site.",
+            Some(("/settings/notifications".into(), "Go to webhooks")),
+        ),
+        (None, false) => Step::to_do(TITLE, "Set up a webhook first.", None),
+    }
+}
+
+fn people_step(progress: &SetupProgress) -> Step {
+    const TITLE: &str = "Invite a teammate";
+    match (progress.users, progress.invitations) {
+        (0 | 1, 0) => Step::to_do(
+            TITLE,
+            "You get a link to share. Members read and process feedback.",
+            Some(("/settings/people?add".into(), "Invite a teammate")),
+        ),
+        (0 | 1, 1) => Step::done(TITLE, "1 invitation is open."),
+        (0 | 1, count) => Step::done(TITLE, format!("{count} invitations are open.")),
+        (users, _) => Step::done(TITLE, format!("{users} people have an account.")),
+    }
+}
+
+/// Dismisses the checklist, or shows it again.
+pub(super) async fn set_visibility(
+    context: RequestContext,
+    fields: IdempotentForm,
+) -> Result<HttpResponse, PageError> {
+    let is_dismissed = match fields.get("show") {
+        "false" => true,
+        "true" => false,
+        _ => return Err(PageError::InvalidForm),
+    };
+    let user = context.user()?.id.clone();
+    let store = &context.app.store;
+    store.set_checklist_dismissed(user, is_dismissed).await?;
+    if is_dismissed {
+        let message = "Checklist dismissed. You can show it again under Settings → Account.";
+        context.add_flash_message(message);
+    }
+    Ok(context.redirect(MAIN_PAGE))
+}
