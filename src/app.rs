@@ -147,6 +147,7 @@ pub async fn start(
         proxies: TrustedProxies::new(options.trusted_proxy.0.clone()),
         long_reads: LongReads::default(),
         alerts,
+        delivery_retention: options.retention,
     });
     let pages = web::Data::new(pages::PageState::new(clock, &device_key));
     let timeout = options.delivery.timeout;

@@ -23,7 +23,7 @@ const MEMBER_ORDER: [&str; 13] = [
     "user",
 ];
 /// Number of characters shown before and after the first difference.
-const CONTEXT_CHARS: usize = 16;
+const CONTEXT_CHARS: usize = 28;
 
 /// A change to a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod alert;
+pub mod attempt_statistics;
 pub mod body_change;
 pub mod delivery;
 pub mod diagnosis;

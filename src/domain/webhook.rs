@@ -129,6 +129,16 @@ pub struct Webhook {
     pub created_at: Timestamp,
 }
 
+impl Webhook {
+    /// Returns the description or, if it is empty, the URL.
+    pub fn title(&self) -> &str {
+        match self.description.as_str() {
+            "" => self.url.as_str(),
+            description => description,
+        }
+    }
+}
+
 /// The secrets of a webhook: the current secret and, during the overlap of a rotation, the next
 /// secret.
 #[derive(Clone, Debug)]

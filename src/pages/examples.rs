@@ -51,6 +51,15 @@ enum PathSyntax {
 }
 
 impl Example {
+    /// A name that fits into a row of tabs.
+    pub fn short_name(&self) -> &'static str {
+        match self.key {
+            "standard-webhooks-node" => "Node library",
+            "standard-webhooks-python" => "Python library",
+            _ => self.name,
+        }
+    }
+
     /// Returns the examples of a section of the guide, each with its introduction.
     pub fn for_guide_section(
         wanted: GuideSection,

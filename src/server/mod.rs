@@ -49,6 +49,8 @@ pub struct AppState {
     pub versions: VersionHasher,
     /// The endpoint of alerts about failing webhooks, if `--alert-url` is set.
     pub alerts: Option<delivery::AlertEndpoint>,
+    /// How long finished deliveries are kept.
+    pub delivery_retention: std::time::Duration,
 }
 
 impl AppState {

@@ -23,6 +23,7 @@ const STYLESHEET: &str = concat!(
     include_str!("../../static/style/cards.css"),
     include_str!("../../static/style/feedback.css"),
     include_str!("../../static/style/deliveries.css"),
+    include_str!("../../static/style/webhooks.css"),
     include_str!("../../static/style/auth_and_errors.css"),
     include_str!("../../static/style/media.css"),
     include_str!("../../static/style/docs.css"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
+use super::db::counters::AttemptKey;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
@@ -58,6 +59,7 @@ impl Store {
                 let record = |finished| {
                     let update = record_attempt(tx, finished, &schedule)?;
                     if let Some(update) = update.filter(|_| !finished.is_test) {
+                        count_attempt(tx, finished);
                         update_webhook_health(tx, finished, update.state, &mut healthy)?;
                     }
                     Ok(update)
@@ -239,6 +241,15 @@ fn record_success_if_pending(
         1,
     );
     Ok(true)
+}
+
+/// Adds the attempt to the statistics of its webhook.
+fn count_attempt(tx: &mut WriteTx<'_>, finished: &FinishedAttempt) {
+    let attempt = &finished.attempt;
+    let result = &attempt.result;
+    let response_time = result.response.as_ref().map(|_| result.duration);
+    let key = AttemptKey::new(attempt.started_at, attempt.is_success(), response_time);
+    tx.record_attempt(&finished.webhook, key);
 }
 
 /// Updates the health of the attempt's webhook, and starts or extends a hold if the endpoint

@@ -7,6 +7,7 @@
 
 mod alerts;
 mod api_tokens;
+mod attempt_statistics;
 mod attempts;
 mod backup;
 mod db;

@@ -180,6 +180,8 @@ impl Store {
                     params![id, tx.now],
                 )?;
                 cancel_pending_deliveries(tx, &id)?;
+                let statistics = "DELETE FROM attempt_statistics WHERE webhook_id = ?1";
+                sql::execute(tx, statistics, [&id])?;
                 tx.publish_change(ChangeKind::Deliveries(id));
                 Ok(deleted > 0)
             })

@@ -36,8 +36,8 @@ function localizeTimes() {
     const at = new Date(time.dateTime);
     const isToday = at.toDateString() === new Date().toDateString();
     const format = clock === undefined ? exact
-      : clock ? timeWithSeconds : isToday ? timeOnly : dayAndTime;
-    time.textContent = format.format(at);
+      : clock === "seconds" ? timeWithSeconds : isToday ? timeOnly : dayAndTime;
+    time.textContent = (clock === "day" && isToday ? "today, " : "") + format.format(at);
   }
 }
 document.addEventListener("miniback:updated", localizeTimes);

@@ -45,14 +45,8 @@ fn shows_the_example_code_without_the_secret() {
     for (name, path) in [
         ("Flask", "flask/app.py"),
         ("Next.js", "nextjs/app/webhooks/miniback/route.js"),
-        (
-            "Standard Webhooks, Node",
-            "standard-webhooks-node/server.mjs",
-        ),
-        (
-            "Standard Webhooks, Python",
-            "standard-webhooks-python/app.py",
-        ),
+        ("Node library", "standard-webhooks-node/server.mjs"),
+        ("Python library", "standard-webhooks-python/app.py"),
     ] {
         let tab = page.link(name).expect(name);
         let page = admin.get(&tab).expect(200);

@@ -80,8 +80,8 @@ fn the_code_on_a_webhooks_page_runs_unchanged() {
         ("Flask", SECRET),
         ("Express", "a-custom-secret-without-prefix"),
         ("Flask", "a-custom-secret-without-prefix"),
-        ("Standard Webhooks, Node", SECRET),
-        ("Standard Webhooks, Python", SECRET),
+        ("Node library", SECRET),
+        ("Python library", SECRET),
     ];
     let app = start_miniback();
     let api = app.api();

@@ -122,9 +122,9 @@ fn shows_the_first_difference() {
     );
     let long = "ü".repeat(40);
     let (_, sent, received) = difference(&long, &format!("{long}x{long}"));
-    assert_eq!(sent, format!("…{}[]", "ü".repeat(16)));
+    assert_eq!(sent, format!("…{}[]", "ü".repeat(28)));
     assert_eq!(
         received,
-        format!("…{}[x]{}…", "ü".repeat(16), "ü".repeat(16))
+        format!("…{}[x]{}…", "ü".repeat(28), "ü".repeat(28))
     );
 }

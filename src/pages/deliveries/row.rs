@@ -77,16 +77,8 @@ impl DeliveryRow {
             DeliveryState::Failed => ("bad", "bad", "Failed".into()),
             DeliveryState::Canceled => ("", "off", "Canceled".into()),
         };
-        let response = delivery.attempts.last().map_or_else(String::new, |last| {
-            let duration = format_duration(last.duration);
-            match last.status {
-                Some(status) => format!("{status} in {duration}"),
-                None => format!(
-                    "{} after {duration}",
-                    failure_label(last).unwrap_or_default()
-                ),
-            }
-        });
+        let last = delivery.attempts.last();
+        let response = last.map_or_else(String::new, response_summary);
         Self {
             id: delivery.id.as_str().to_owned(),
             state: StateLabel {
@@ -108,6 +100,19 @@ impl DeliveryRow {
             response,
             created_at: DisplayTime::new(delivery.created_at, now),
         }
+    }
+}
+
+/// Returns the response and the duration of an attempt, such as `200 in 4 ms` or `connection
+/// refused after 2 ms`.
+pub fn response_summary(attempt: &LoggedAttempt) -> String {
+    let duration = format_duration(attempt.duration);
+    match attempt.status {
+        Some(status) => format!("{status} in {duration}"),
+        None => format!(
+            "{} after {duration}",
+            failure_label(attempt).unwrap_or_default()
+        ),
     }
 }
 

@@ -33,6 +33,8 @@ pub struct DisplayTime {
     pub relative: String,
     /// The time of day, such as `14:02 UTC`, with the date if it isn't today: `25 Nov, 14:02 UTC`.
     pub clock: String,
+    /// The day and the time of day: `today, 14:02 UTC` or `25 Nov, 14:02 UTC`.
+    pub day_and_clock: String,
     /// `14:02:07 UTC`.
     pub with_seconds: String,
 }
@@ -44,6 +46,10 @@ impl DisplayTime {
             exact: at.to_jiff().strftime("%-d %b %Y, %H:%M:%S UTC").to_string(),
             relative: format_relative_time(at, now),
             clock: format_clock_time(at, now),
+            day_and_clock: match is_same_day(at, now) {
+                true => format!("today, {}", format_clock_time(at, now)),
+                false => format_clock_time(at, now),
+            },
             with_seconds: at.to_jiff().strftime("%H:%M:%S UTC").to_string(),
         }
     }
@@ -65,10 +71,13 @@ fn format_relative_time(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// Returns whether both times are on the same day in UTC.
+fn is_same_day(at: Timestamp, now: Timestamp) -> bool {
+    at.to_jiff().strftime("%F").to_string() == now.to_jiff().strftime("%F").to_string()
+}
+
 fn format_clock_time(at: Timestamp, now: Timestamp) -> String {
-    let is_today =
-        at.to_jiff().strftime("%F").to_string() == now.to_jiff().strftime("%F").to_string();
-    let format = if is_today {
+    let format = if is_same_day(at, now) {
         "%H:%M UTC"
     } else {
         "%-d %b, %H:%M UTC"
@@ -150,6 +159,10 @@ mod tests {
         let clock_text = |seconds| format_clock_time(now.minus(Duration::from_secs(seconds)), now);
         assert_eq!(clock_text(3600), "11:34 UTC");
         assert_eq!(clock_text(86400), "30 Oct, 12:34 UTC");
+        let day_text =
+            |seconds| DisplayTime::new(now.minus(Duration::from_secs(seconds)), now).day_and_clock;
+        assert_eq!(day_text(3600), "today, 11:34 UTC");
+        assert_eq!(day_text(86400), "30 Oct, 12:34 UTC");
         assert_eq!(
             time_until(now.plus(Duration::from_millis(3_100)), now),
             "in 4 s"

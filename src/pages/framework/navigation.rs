@@ -42,13 +42,10 @@ impl Ancestor {
         Self::new("Notifications", "/settings/notifications".into())
     }
 
-    /// The row of a webhook, identified by its description or, without one, its URL.
+    /// The page of a webhook.
     pub fn webhook(webhook: &Webhook) -> Self {
-        let url = webhook.url.as_str();
-        let is_named = !webhook.description.trim().is_empty();
-        let label = if is_named { &webhook.description } else { url };
-        let id = &webhook.id;
-        Self::new(label, format!("/settings/notifications?open={id}#{id}"))
+        let path = format!("/settings/notifications/{}", webhook.id);
+        Self::new(webhook.title(), path)
     }
 
     pub fn deliveries(webhook: &WebhookId) -> Self {

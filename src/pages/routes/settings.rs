@@ -188,6 +188,10 @@ pub(super) fn add_delivery_routes(routes: Routes) -> Routes {
             )),
         )
         .service(page_routes(
+            "/settings/notifications/{id}",
+            [get(Admin, webhooks::show_webhook)],
+        ))
+        .service(page_routes(
             "/settings/notifications/{id}/doctor",
             [get(Admin, redirects::redirect_to_signature_check)],
         ))

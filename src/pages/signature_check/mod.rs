@@ -9,7 +9,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use super::deliveries::row::response_summary;
 use super::framework::context::RequestContext;
+use super::framework::format::DisplayTime;
 use super::framework::layout::{Layout, render};
 use super::framework::navigation::{Ancestor, NavSection};
 use super::framework::page_error::PageError;
@@ -20,8 +22,11 @@ use crate::domain::verification::ReceivedRequest;
 use crate::domain::webhook::Webhook;
 use crate::server::form_data::RaisedLimitFormData;
 use crate::server::tokens;
-use crate::store::DeliveryDetail;
+use crate::store::{DeliveryDetail, DeliveryFilter, PageRequest};
 use request_parser::{BodyEncoding, PastedHeaders};
+
+/// Number of deliveries in the list "Compare with a delivery".
+const DELIVERIES_OFFERED: usize = 20;
 
 #[derive(Template)]
 #[template(path = "signature_check.html")]
@@ -29,7 +34,19 @@ struct SignatureCheckPage {
     layout: Layout,
     webhook: Webhook,
     form: SignatureCheckForm,
+    /// The recent deliveries that have been sent, to compare with.
+    deliveries: Vec<DeliveryOption>,
     result: Option<DiagnosisView>,
+}
+
+/// A delivery in the list "Compare with a delivery".
+struct DeliveryOption {
+    id: String,
+    event: &'static str,
+    /// The last response, such as `401 in 4 ms`.
+    response: String,
+    created_at: DisplayTime,
+    is_selected: bool,
 }
 
 /// The submitted form with its errors.
@@ -105,6 +122,15 @@ impl SignatureCheckPage {
 }
 
 impl DiagnosisView {
+    /// Returns the checks, except those whose message is already in the summary.
+    fn checks(&self) -> impl Iterator<Item = &Check> {
+        let diagnosis = &self.diagnosis;
+        diagnosis
+            .checks
+            .iter()
+            .filter(|check| check.message != diagnosis.finding && check.message != diagnosis.advice)
+    }
+
     /// CSS class and icon of a check's result.
     fn css_class_and_icon(&self, check: &Check) -> (&'static str, &'static str) {
         match check.result {
@@ -120,13 +146,26 @@ pub(super) async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context.webhook(id.into_inner()).await?;
-    render_page(
-        &context,
-        StatusCode::OK,
-        webhook,
-        SignatureCheckForm::default(),
-        None,
-    )
+    let mut form = SignatureCheckForm::default();
+    if let Some(id) = context.query_param("delivery") {
+        let delivery = context.app.store.delivery(DeliveryId::new(id)).await?;
+        let delivery = delivery.filter(|delivery| delivery.summary.webhook == webhook.id);
+        let request = delivery.as_ref().and_then(DeliveryDetail::request);
+        form.headers = request.map_or_else(String::new, |request| format_headers(request.headers));
+    }
+    render_page(&context, StatusCode::OK, webhook, form, None).await
+}
+
+/// Formats the headers that identify and sign a logged request, as lines `Name: value`.
+fn format_headers(headers: &[(String, String)]) -> String {
+    let is_relevant = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.starts_with("x-miniback-") || name.starts_with("webhook-")
+    };
+    let relevant = headers.iter().filter(|(name, _)| is_relevant(name));
+    relevant
+        .map(|(name, value)| format!("{name}: {value}\n"))
+        .collect()
 }
 
 pub(super) async fn check_signature(
@@ -144,11 +183,11 @@ pub(super) async fn check_signature(
     };
     let Some(pasted) = form.parse() else {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        return render_page(&context, status, webhook, form, None);
+        return render_page(&context, status, webhook, form, None).await;
     };
     let endpoint_secret = Some(fields.get("secret")).filter(|secret| !secret.is_empty());
     let result = diagnose_request(&context, &webhook, &pasted, endpoint_secret).await?;
-    render_page(&context, StatusCode::OK, webhook, form, Some(result))
+    render_page(&context, StatusCode::OK, webhook, form, Some(result)).await
 }
 
 /// Compares a pasted request with the delivery log and the webhook's secrets.
@@ -220,7 +259,34 @@ fn parse_time(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text)
 }
 
-fn render_page(
+/// Returns the recent deliveries of a webhook that have been sent.
+async fn load_delivery_options(
+    context: &RequestContext,
+    webhook: &Webhook,
+) -> Result<Vec<DeliveryOption>, PageError> {
+    let now = context.app.clock.now();
+    let selected = context.query_param("delivery").unwrap_or_default();
+    let page = PageRequest {
+        limit: DELIVERIES_OFFERED,
+        before: None,
+    };
+    let store = &context.app.store;
+    let recent = store
+        .deliveries(webhook.id.clone(), DeliveryFilter::default(), page)
+        .await?;
+    let options = recent.items.iter().filter_map(|delivery| {
+        Some(DeliveryOption {
+            response: response_summary(delivery.attempts.last()?),
+            event: delivery.event.as_str(),
+            created_at: DisplayTime::new(delivery.created_at, now),
+            is_selected: delivery.id.as_str() == selected,
+            id: delivery.id.to_string(),
+        })
+    });
+    Ok(options.collect())
+}
+
+async fn render_page(
     context: &RequestContext,
     status: StatusCode,
     webhook: Webhook,
@@ -231,6 +297,7 @@ fn render_page(
     layout.breadcrumb = vec![Ancestor::notifications(), Ancestor::webhook(&webhook)];
     let page = SignatureCheckPage {
         layout,
+        deliveries: load_delivery_options(context, &webhook).await?,
         webhook,
         form,
         result,

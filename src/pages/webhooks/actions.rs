@@ -6,8 +6,8 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 
 use super::AddWebhookForm;
-use super::PATH;
 use super::render_page;
+use super::{FAILING_PARAM, PATH};
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
@@ -57,7 +57,7 @@ pub async fn add(
         Ok(webhook) => {
             set_event_subject(&context.request, &webhook.id);
             context.add_flash_message("Webhook added.");
-            Ok(context.redirect(&format!("{PATH}?open={}", webhook.id)))
+            Ok(context.redirect(&format!("{PATH}?open={0}#{0}", webhook.id)))
         }
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
         Err(error) => render_rejected_draft(&context, &fields, error.to_string()).await,
@@ -115,10 +115,7 @@ pub async fn set_enabled(
     } else {
         "Webhook disabled. Pending deliveries were canceled."
     });
-    if fields.get("open") == "true" {
-        return Ok(redirect_to_open_row(&context, &webhook.id));
-    }
-    Ok(context.redirect(&format!("{PATH}#{}", webhook.id)))
+    Ok(redirect_to_row(&context, &fields, &webhook.id))
 }
 
 /// Handles "Test" of a saved webhook.
@@ -135,24 +132,30 @@ pub async fn send_test(
         .await?
         .ok_or(PageError::ItemNotFound)?;
     context.update_flash(|flash| flash.test = Some((webhook.id.clone(), report)));
-    if fields.get("back") == "deliveries" {
-        return Ok(context.redirect(&format!("{PATH}/{}/deliveries", webhook.id)));
-    }
-    Ok(redirect_to_open_row(&context, &webhook.id))
+    let id = &webhook.id;
+    Ok(match fields.get("back") {
+        "deliveries" => context.redirect(&format!("{PATH}/{id}/deliveries")),
+        "webhook" => context.redirect(&format!("{PATH}/{id}")),
+        _ => redirect_to_row(&context, &fields, id),
+    })
 }
 
 /// Returns the current secret as plain text, so that the user can copy the secret without revealing
-/// it on the page.
+/// it on the page. With `?next`, returns the new secret of a rotation.
 pub async fn show_plain_secret(
     context: RequestContext,
     id: IdPath,
 ) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let secrets = context.webhook_secrets(id).await?;
+    let secret = match context.query_param("next") {
+        Some(_) => secrets.next.ok_or(PageError::ItemNotFound)?.secret,
+        None => secrets.current,
+    };
     Ok(HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
-        .body(secrets.current.as_str().to_owned()))
+        .body(secret.as_str().to_owned()))
 }
 
 /// Handles "Rotate": replaces the secret, immediately or with an overlap.
@@ -210,6 +213,23 @@ pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse,
         .await?;
     context.add_flash_message("Webhook deleted. Pending deliveries were canceled.");
     Ok(context.redirect(PATH))
+}
+
+/// Redirects to a webhook's row in the same list, open if it was open on the form's page.
+fn redirect_to_row(
+    context: &RequestContext,
+    fields: &IdempotentForm,
+    id: &WebhookId,
+) -> HttpResponse {
+    let is_open = fields.get("open") == "true";
+    let is_filtered = !fields.get(FAILING_PARAM).is_empty();
+    let query = match (is_open, is_filtered) {
+        (true, true) => format!("?{FAILING_PARAM}=true&open={id}"),
+        (true, false) => format!("?open={id}"),
+        (false, true) => format!("?{FAILING_PARAM}=true"),
+        (false, false) => String::new(),
+    };
+    context.redirect(&format!("{PATH}{query}#{id}"))
 }
 
 pub(super) fn redirect_to_open_row(context: &RequestContext, id: &WebhookId) -> HttpResponse {

@@ -45,15 +45,14 @@ struct AdaptedExample {
 const LISTEN_TAB: (&str, &str) = ("listen", "miniback listen");
 
 impl EndpointCodePage {
-    /// Returns the path and name of each tab, and whether the tab is selected.
-    fn example_tabs(&self) -> Vec<(String, &'static str, bool)> {
+    /// Returns the `?with=` value and name of each tab, and whether the tab is selected.
+    fn example_tabs(&self) -> Vec<(&'static str, &'static str, bool)> {
+        let selected = self.selected.as_ref();
+        let selected = selected.map_or(LISTEN_TAB.0, |selected| selected.example.key);
         Example::receivers()
-            .map(|(example, _)| (example.key, example.name))
+            .map(|(example, _)| (example.key, example.short_name()))
             .chain([LISTEN_TAB])
-            .map(|(key, name)| {
-                let path = format!("{}?with={key}", self.path("endpoint-code"));
-                (path, name, name == self.selected_tab_name())
-            })
+            .map(|(key, name)| (key, name, key == selected))
             .collect()
     }
 

@@ -1,20 +1,24 @@
 //! Settings → Notifications: the page that lists and edits webhooks.
 //!
 //! Query parameters (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?delete=ID`) open forms and
-//! rows. Every state of the page can therefore be reloaded and linked to, and works without
-//! JavaScript.
+//! rows, and `?failing` shows only failing webhooks. Every state of the page can therefore be
+//! reloaded and linked to, and works without JavaScript.
 
 mod actions;
+mod activity;
+mod detail;
 mod edit;
 mod endpoint_code;
 mod headers;
 pub(super) mod row;
 mod sparkline;
+mod statistics;
 
 pub(super) use actions::{
     add, delete, end_secret_overlap, rotate_secret, send_test, set_enabled, show_plain_secret,
     test_draft,
 };
+pub(super) use detail::show as show_webhook;
 pub(super) use edit::{edit, set_topics};
 pub(super) use endpoint_code::show as show_endpoint_code;
 
@@ -37,17 +41,24 @@ use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX};
 use crate::random;
 use crate::server::tokens;
 use crate::store::PageRequest;
+use activity::is_failing;
 use edit::SettingsForm;
 use row::{OpenSections, TestReportView, WebhookRow};
 
 const PATH: &str = "/settings/notifications";
+/// The parameter of the page, and the field of its forms, that shows only failing webhooks.
+const FAILING_PARAM: &str = "failing";
 
 #[derive(Template)]
 #[template(path = "webhooks.html")]
 struct WebhooksPage {
     layout: Layout,
     add: Option<AddWebhookForm>,
+    /// All webhooks or, if `is_failing_only` is set, the failing ones and the requested one.
     rows: Vec<WebhookRow>,
+    is_failing_only: bool,
+    webhook_count: usize,
+    failing_count: usize,
     alerts: Option<AlertEndpointView>,
     /// The retries of the policy `standard`, such as `3 retries over 21 seconds`.
     standard_retries: String,
@@ -113,11 +124,7 @@ impl AddWebhookForm {
 
 impl WebhooksPage {
     fn is_webhook_limit_reached(&self) -> bool {
-        self.rows.len() >= WEBHOOKS_MAX
-    }
-
-    fn is_failing(&self, row: &WebhookRow) -> bool {
-        row.webhook.enabled && row.webhook.failing_since.is_some()
+        self.webhook_count >= WEBHOOKS_MAX
     }
 }
 
@@ -144,15 +151,14 @@ async fn render_page(
     webhooks.reverse();
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.build_layout("Notifications", NavSection::Notifications);
-    let draft = context.query_param("add").map(|id| {
-        let draft = flash.draft.filter(|draft| draft.id == id);
-        draft.unwrap_or_else(|| WebhookDraft::new(id))
-    });
-    if let Some(draft) = draft.clone().filter(|_| !context.is_background_refresh()) {
-        // Keep the URL and the secret across reloads until the form is closed.
-        context.update_flash(|flash| flash.draft = Some(draft));
-    }
+    let draft = open_draft(context, flash.draft);
     let add = add.or_else(|| draft.map(AddWebhookForm::from_draft));
+    let is_failing_only = context.query_param(FAILING_PARAM).is_some();
+    let webhook_count = webhooks.len();
+    let failing_count = webhooks
+        .iter()
+        .filter(|webhook| is_failing(webhook))
+        .count();
     let totals = store.all_delivery_totals().await?;
     let mut rows = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
@@ -165,7 +171,11 @@ async fn render_page(
         let form = rejected.take_if(|(rejected, _)| rejected == id);
         let form = form.map(|(_, form)| form);
         let mut open = OpenSections::from_query(context, id);
-        open.details |= report.is_some() || form.is_some();
+        open.details |= form.is_some();
+        let is_used = open.is_requested || report.is_some() || form.is_some();
+        if is_failing_only && !is_failing(&webhook) && !is_used {
+            continue;
+        }
         let totals = totals.get(id).copied().unwrap_or_default();
         let row = WebhookRow::load(context, webhook, &projects, totals, open, report, form);
         rows.push(row.await?);
@@ -175,11 +185,27 @@ async fn render_page(
         layout,
         add,
         rows,
+        is_failing_only,
+        webhook_count,
+        failing_count,
         alerts: AlertEndpointView::new(context),
         standard_retries: retries(RetryPolicy::Standard),
         patient_retries: retries(RetryPolicy::Patient),
     };
     render(status, &page)
+}
+
+/// Returns the draft of the "Add Webhook" form in `?add`: the stored draft or a new one. Stores it,
+/// so that reloading the page keeps the URL and the secret until the form is closed.
+fn open_draft(context: &RequestContext, stored: Option<WebhookDraft>) -> Option<WebhookDraft> {
+    let id = context.query_param("add")?;
+    let draft = stored
+        .filter(|draft| draft.id == id)
+        .unwrap_or_else(|| WebhookDraft::new(id));
+    if !context.is_background_refresh() {
+        context.update_flash(|flash| flash.draft = Some(draft.clone()));
+    }
+    Some(draft)
 }
 
 /// Summarizes retry delays: `3 retries over 21 seconds`.

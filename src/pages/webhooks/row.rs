@@ -1,36 +1,31 @@
-//! View models of a webhook, its last deliveries, and a test result.
+//! View models of a webhook's row, and of a test result.
 
 use crate::clock::Timestamp;
 use crate::delivery::TestReport;
-use crate::domain::delivery::DeliveryState;
-use crate::domain::event::EventType;
 use crate::domain::explanation::{format_duration, status_text};
 use crate::domain::id::WebhookId;
 use crate::domain::project::Project;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
-use crate::pages::deliveries::row::{DeliveryRow, StateLabel, failure_label};
-use crate::pages::deliveries::totals::DeliveryTotalsView;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::edits::LoadedValue;
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
-use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, PageRequest};
+use crate::store::DeliveryTotals;
 
+use super::activity::WebhookActivity;
+pub use super::activity::held_until;
 use super::edit::{self, SettingsForm};
 use super::headers;
-use super::sparkline::Sparkline;
 
-/// Number of deliveries listed in an open row.
-const RECENT_DELIVERIES_SHOWN: usize = 5;
-/// Number of deliveries in the sparkline.
-const SPARKLINE_DELIVERIES_MAX: usize = 50;
 /// Maximum length of the response body in a test result, in characters.
 const BODY_CHARS_SHOWN: usize = 500;
 
 /// Whether each section of a webhook's row is open.
 pub(super) struct OpenSections {
+    /// Whether the URL contains the webhook's id.
+    pub(super) is_requested: bool,
     pub(super) details: bool,
     pub(super) secret: bool,
     pub(super) rotation: bool,
@@ -45,6 +40,9 @@ impl OpenSections {
                 .is_some_and(|value| value == id.as_str())
         };
         Self {
+            is_requested: ["open", "reveal", "rotate", "delete"]
+                .into_iter()
+                .any(is_requested),
             details: ["open", "reveal", "rotate"].into_iter().any(is_requested),
             secret: is_requested("reveal"),
             rotation: is_requested("rotate"),
@@ -57,14 +55,10 @@ impl OpenSections {
 pub(super) struct WebhookRow {
     pub(super) webhook: Webhook,
     pub(super) open: OpenSections,
-    pub(super) state: StateLabel,
-    pub(super) held_until: Option<DisplayTime>,
-    pub(super) sparkline: Option<Sparkline>,
+    pub(super) activity: WebhookActivity,
     pub(super) topics: Vec<TopicChoice>,
     pub(super) projects: Vec<ProjectChoice>,
     pub(super) secret: SecretView,
-    pub(super) totals: DeliveryTotalsView,
-    pub(super) recent: Vec<DeliveryRow>,
     pub(super) test_report: Option<TestReportView>,
     /// The settings: as saved, or as submitted if validation failed.
     pub(super) form: SettingsForm,
@@ -115,21 +109,8 @@ impl WebhookRow {
         rejected: Option<SettingsForm>,
     ) -> Result<Self, PageError> {
         let now = context.app.clock.now();
-        let recent = PageRequest {
-            limit: SPARKLINE_DELIVERIES_MAX,
-            before: None,
-        };
-        let deliveries = context
-            .app
-            .store
-            .deliveries(webhook.id.clone(), DeliveryFilter::default(), recent)
-            .await?
-            .items;
-        let max_attempts = context.app.delivery.max_attempts(webhook.retries);
         Ok(Self {
-            state: state_label(&webhook, &deliveries, now),
-            held_until: held_until(&webhook, now),
-            sparkline: Sparkline::new(&deliveries),
+            activity: WebhookActivity::load(context, &webhook, totals).await?,
             topics: Topic::ALL
                 .map(|topic| TopicChoice {
                     topic,
@@ -138,15 +119,6 @@ impl WebhookRow {
                 .into(),
             projects: project_choices(&webhook, projects),
             secret: SecretView::load(context, &webhook, open.secret, now).await?,
-            totals: DeliveryTotalsView::new(
-                &format!("{}/{}/deliveries", super::PATH, webhook.id),
-                totals,
-            ),
-            recent: deliveries
-                .iter()
-                .take(RECENT_DELIVERIES_SHOWN)
-                .map(|delivery| DeliveryRow::new(delivery, max_attempts, now))
-                .collect(),
             test_report: report,
             loaded_settings: edit::loaded_settings(&webhook, &context.app.versions),
             loaded_topics: edit::loaded_topics(&webhook),
@@ -164,9 +136,9 @@ impl WebhookRow {
         self.webhook.retries == RetryPolicy::Patient
     }
 
-    /// Returns the path of a page or form of this webhook.
-    pub(super) fn path(&self, action: &str) -> String {
-        format!("{}/{}/{action}", super::PATH, self.webhook.id)
+    /// Returns the path of the webhook's page, followed by the path of a subpage or form.
+    pub(super) fn path(&self, subpath: &str) -> String {
+        format!("{}/{}{subpath}", super::PATH, self.webhook.id)
     }
 }
 
@@ -192,59 +164,6 @@ fn project_choices(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectChoice
         });
     }
     choices
-}
-
-/// Returns the end of an enabled webhook's hold, if there is a hold.
-pub fn held_until(webhook: &Webhook, now: Timestamp) -> Option<DisplayTime> {
-    let until = webhook.held_until.filter(|until| *until > now)?;
-    webhook.enabled.then(|| DisplayTime::new(until, now))
-}
-
-fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp) -> StateLabel {
-    let state = |css_class, icon, text: &str| StateLabel {
-        css_class,
-        icon,
-        text: text.to_owned(),
-        relative_time: None,
-        clock_time: None,
-        detail: String::new(),
-    };
-    if !webhook.enabled {
-        return state("", "off", "Disabled");
-    }
-    if let Some(until) = held_until(webhook, now) {
-        return StateLabel {
-            clock_time: Some(until),
-            ..state("wait", "hold", "Held until")
-        };
-    }
-    // Tests don't affect the state of a webhook.
-    let mut sent = deliveries
-        .iter()
-        .filter(|delivery| delivery.event != EventType::Test);
-    if let Some(since) = webhook.failing_since {
-        let reason = sent.find_map(|delivery| delivery.attempts.last().and_then(failure_label));
-        return StateLabel {
-            clock_time: Some(DisplayTime::new(since, now)),
-            detail: reason
-                .map(|reason| format!("· {reason}"))
-                .unwrap_or_default(),
-            ..state("bad", "bad", "Failing since")
-        };
-    }
-    if webhook.topics.is_empty() {
-        return state("", "off", "No topics selected");
-    }
-    match sent.find(|delivery| delivery.state == DeliveryState::Delivered) {
-        Some(last) => StateLabel {
-            relative_time: last
-                .attempts
-                .last()
-                .map(|attempt| DisplayTime::new(attempt.started_at, now)),
-            ..state("good", "ok", "Delivered")
-        },
-        None => state("", "wait", "No deliveries yet"),
-    }
 }
 
 impl SecretView {

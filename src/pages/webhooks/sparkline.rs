@@ -1,87 +1,159 @@
-//! The bar chart of a webhook's last deliveries, next to its state.
+//! The bar chart of a webhook's last deliveries, in its row.
 
+use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
+use crate::pages::deliveries::row::response_summary;
+use crate::pages::framework::format::DisplayTime;
 use crate::store::DeliverySummary;
 
-/// A chart with one bar per delivery. If the delivery succeeded, the height of its bar shows the
-/// duration of the last attempt. If it failed, the bar is red and has the full height. Other
-/// deliveries have low bars.
+/// A chart with one bar per delivery, from oldest to newest. The height of a bar shows the duration
+/// of the last attempt. A dot above the bar marks a failed delivery. Deliveries without an attempt
+/// have the lowest bar.
 pub(super) struct Sparkline {
-    pub(super) paths: Vec<SparklinePath>,
+    pub(super) bars: Vec<SparklineBar>,
     /// Text alternative for the chart.
     pub(super) description: String,
 }
 
-/// All bars of one state, as a single SVG path.
-pub(super) struct SparklinePath {
+pub(super) struct SparklineBar {
     pub(super) css_class: &'static str,
+    /// The SVG path of the bar.
     pub(super) path: String,
+    /// The SVG path of an area that is as high as the chart, which shows the tooltip.
+    pub(super) area: String,
+    /// The response and its duration, such as `200 in 4 ms`, or the state.
+    pub(super) summary: String,
+    pub(super) at: DisplayTime,
 }
 
 impl Sparkline {
+    /// Number of deliveries in the chart.
+    pub(super) const DELIVERIES_MAX: usize = 30;
+
     /// Height of the chart. The template uses the same value.
     const HEIGHT: u32 = 16;
 
     /// Minimum number of deliveries for a chart.
     const MIN_DELIVERIES: usize = 5;
 
-    /// Draws the deliveries from oldest to newest. `deliveries` is sorted newest first. Returns
-    /// `None` if there are fewer than [`MIN_DELIVERIES`](Self::MIN_DELIVERIES).
-    pub(super) fn new(deliveries: &[DeliverySummary]) -> Option<Self> {
+    /// `deliveries` is sorted newest first. Returns `None` if there are fewer than
+    /// [`MIN_DELIVERIES`](Self::MIN_DELIVERIES).
+    pub(super) fn new(deliveries: &[DeliverySummary], now: Timestamp) -> Option<Self> {
         if deliveries.len() < Self::MIN_DELIVERIES {
             return None;
         }
-        let states = [
-            DeliveryState::Delivered,
-            DeliveryState::Failed,
-            DeliveryState::Pending,
-            DeliveryState::Canceled,
-        ];
-        let (mut paths, mut counts) = (Vec::new(), Vec::new());
-        for state in states {
-            let bars: Vec<String> = deliveries
+        let counts: Vec<String> = DeliveryState::ALL
+            .into_iter()
+            .filter_map(|state| {
+                let count = deliveries.iter().filter(|d| d.state == state).count();
+                (count > 0).then(|| format!("{count} {}", state.as_str()))
+            })
+            .collect();
+        Some(Self {
+            description: format!(
+                "Last {} deliveries: {}",
+                deliveries.len(),
+                counts.join(", ")
+            ),
+            bars: deliveries
                 .iter()
                 .rev()
                 .enumerate()
-                .filter(|(_, delivery)| delivery.state == state)
-                .map(|(index, delivery)| {
-                    format!(
-                        "M{} {}v-{}",
-                        index * 3 + 1,
-                        Self::HEIGHT,
-                        Self::bar_height(delivery)
-                    )
-                })
-                .collect();
-            if !bars.is_empty() {
-                counts.push(format!("{} {}", bars.len(), state.as_str()));
-                paths.push(SparklinePath {
-                    css_class: state.as_str(),
-                    path: bars.concat(),
-                });
-            }
+                .map(|(index, delivery)| SparklineBar::new(index, delivery, now))
+                .collect(),
+        })
+    }
+}
+
+impl SparklineBar {
+    fn new(index: usize, delivery: &DeliverySummary, now: Timestamp) -> Self {
+        let last = delivery.attempts.last();
+        let left = index * 5 + 2;
+        let height = last.map_or(2, |last| {
+            // The bar grows by one unit when the duration doubles, from 1 ms to about 0.5 s.
+            let millis = u32::try_from(last.duration.as_millis()).unwrap_or(u32::MAX);
+            (2 + millis.max(1).ilog2()).min(Sparkline::HEIGHT - 5)
+        });
+        let dot = match delivery.state {
+            DeliveryState::Failed => format!("M{left} 0v3"),
+            _ => String::new(),
+        };
+        Self {
+            css_class: delivery.state.as_str(),
+            path: format!("M{left} {}v-{height}{dot}", Sparkline::HEIGHT),
+            area: format!("M{left} 0v{}", Sparkline::HEIGHT),
+            summary: last.map_or_else(|| delivery.state.as_str().to_owned(), response_summary),
+            at: DisplayTime::new(
+                last.map_or(delivery.created_at, |last| last.started_at),
+                now,
+            ),
         }
-        let description = format!(
-            "Last {} deliveries: {}",
-            deliveries.len(),
-            counts.join(", ")
-        );
-        Some(Self { paths, description })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::event::EventType;
+    use crate::domain::id::{DeliveryId, WebhookId};
+    use crate::store::LoggedAttempt;
+
+    fn delivery(state: DeliveryState, millis: Option<u64>, status: u16) -> DeliverySummary {
+        let at = Timestamp::from_millis(0);
+        let attempt = |millis| LoggedAttempt {
+            number: 1,
+            started_at: at,
+            duration: Duration::from_millis(millis),
+            status: Some(status),
+            error: None,
+            error_code: None,
+            response_headers: Vec::new(),
+            response_body: None,
+            response_truncated: false,
+            timings: Default::default(),
+        };
+        DeliverySummary {
+            id: DeliveryId::new("dlv_1"),
+            webhook: WebhookId::new("wh_1"),
+            event: EventType::Test,
+            state,
+            created_at: at,
+            next_attempt_at: None,
+            finished_at: None,
+            round_attempts: 1,
+            attempts: millis.map(attempt).into_iter().collect(),
+        }
     }
 
-    fn bar_height(delivery: &DeliverySummary) -> u32 {
-        match delivery.state {
-            DeliveryState::Delivered => {
-                let millis = delivery
-                    .attempts
-                    .last()
-                    .map_or(1, |last| last.duration.as_millis());
-                // The bar grows by one unit when the duration doubles, from 1 ms to about 2 s.
-                let steps = u32::try_from(millis.max(1)).unwrap_or(u32::MAX).ilog2();
-                (3 + steps).min(Self::HEIGHT - 2)
-            }
-            DeliveryState::Failed => Self::HEIGHT,
-            DeliveryState::Pending | DeliveryState::Canceled => 3,
-        }
+    #[test]
+    fn failures_have_their_own_height_and_a_dot() {
+        let deliveries = [
+            delivery(DeliveryState::Pending, None, 0),
+            delivery(DeliveryState::Failed, Some(4_000), 500),
+            delivery(DeliveryState::Failed, Some(4), 401),
+            delivery(DeliveryState::Delivered, Some(256), 200),
+            delivery(DeliveryState::Delivered, Some(4), 200),
+        ];
+        let sparkline = Sparkline::new(&deliveries, Timestamp::from_millis(0)).unwrap();
+        assert_eq!(
+            sparkline.description,
+            "Last 5 deliveries: 1 pending, 2 delivered, 2 failed"
+        );
+        let bars: Vec<_> = sparkline
+            .bars
+            .iter()
+            .map(|bar| (bar.summary.as_str(), bar.path.as_str()))
+            .collect();
+        let expected = [
+            ("200 in 4 ms", "M2 16v-4"),
+            ("200 in 256 ms", "M7 16v-10"),
+            ("401 in 4 ms", "M12 16v-4M12 0v3"),
+            ("500 in 4 s", "M17 16v-11M17 0v3"),
+            ("pending", "M22 16v-2"),
+        ];
+        assert_eq!(bars, expected);
+        assert!(Sparkline::new(&deliveries[..4], Timestamp::from_millis(0)).is_none());
     }
 }

@@ -1,4 +1,5 @@
-//! Maintains counters: a webhook's deliveries by state, and a project's feedback by status.
+//! Maintains counters: a webhook's deliveries by state and attempts by hour, and a project's
+//! feedback by status.
 //! Counting a million rows would be too slow for a page.
 //!
 //! A job reports each changed delivery or feedback item to its [`WriteTx`](super::writer::WriteTx).
@@ -7,19 +8,23 @@
 //! database before the commit, so tests detect a change that is reported incorrectly.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
 use super::error::StoreError;
 use super::sql;
+use crate::clock::Timestamp;
+use crate::domain::attempt_statistics::round_response_time;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{ProjectId, WebhookId};
 
 /// The changes of the counters in one job or commit.
 #[derive(Debug, Default)]
-pub(super) struct CounterDeltas {
+pub(in crate::store) struct CounterDeltas {
     deliveries: BTreeMap<WebhookId, WebhookDeltas>,
+    attempts: BTreeMap<WebhookId, AttemptDeltas>,
     /// Indexed by status.
     feedback: BTreeMap<ProjectId, [i64; FeedbackStatus::ALL.len()]>,
 }
@@ -30,6 +35,41 @@ struct WebhookDeltas {
     /// Indexed by state.
     states: [i64; DeliveryState::ALL.len()],
     deleted: i64,
+}
+
+/// The attempts of one webhook.
+#[derive(Debug)]
+struct AttemptDeltas {
+    counts: BTreeMap<AttemptKey, u64>,
+    /// Statistics before this time are deleted.
+    expired_before: Timestamp,
+}
+
+/// The attempts that `attempt_statistics` counts in one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store) struct AttemptKey {
+    /// The start of the hour.
+    hour: Timestamp,
+    is_success: bool,
+    /// -1 if there was no response.
+    response_ms: i64,
+}
+
+impl AttemptKey {
+    /// `response_time` is `None` if there was no response.
+    pub(in crate::store) fn new(
+        started_at: Timestamp,
+        is_success: bool,
+        response_time: Option<Duration>,
+    ) -> Self {
+        const HOUR_MILLIS: i64 = 3_600_000;
+        let millis = started_at.millis();
+        Self {
+            hour: Timestamp::from_millis(millis - millis.rem_euclid(HOUR_MILLIS)),
+            is_success,
+            response_ms: response_time.map_or(-1, |time| i64::from(round_response_time(time))),
+        }
+    }
 }
 
 impl CounterDeltas {
@@ -56,6 +96,31 @@ impl CounterDeltas {
         self.webhook_deltas(webhook).deleted += 1;
     }
 
+    /// Records an attempt that isn't a test. Statistics before `expired_before` are deleted.
+    pub(in crate::store) fn record_attempt(
+        &mut self,
+        webhook: &WebhookId,
+        key: AttemptKey,
+        expired_before: Timestamp,
+    ) {
+        let deltas = AttemptDeltas {
+            counts: BTreeMap::from([(key, 1)]),
+            expired_before,
+        };
+        self.merge_attempts(webhook.clone(), deltas);
+    }
+
+    fn merge_attempts(&mut self, webhook: WebhookId, other: AttemptDeltas) {
+        let deltas = self.attempts.entry(webhook).or_insert(AttemptDeltas {
+            counts: BTreeMap::new(),
+            expired_before: other.expired_before,
+        });
+        deltas.expired_before = deltas.expired_before.max(other.expired_before);
+        for (key, count) in other.counts {
+            *deltas.counts.entry(key).or_default() += count;
+        }
+    }
+
     pub(super) fn record_feedback_change(
         &mut self,
         project: &ProjectId,
@@ -77,6 +142,9 @@ impl CounterDeltas {
             deltas.created += other.created;
             deltas.deleted += other.deleted;
             add_deltas(&mut deltas.states, other.states);
+        }
+        for (webhook, other) in other.attempts {
+            self.merge_attempts(webhook, other);
         }
         for (project, other) in other.feedback {
             add_deltas(self.feedback.entry(project).or_default(), other);
@@ -102,6 +170,7 @@ impl CounterDeltas {
             ];
             sql::execute(connection, update, values)?;
         }
+        self.update_attempt_statistics(connection)?;
         for (project, deltas) in &self.feedback {
             for status in FeedbackStatus::ALL {
                 add_to_feedback_count(connection, project, status, deltas[status as usize])?;
@@ -110,6 +179,25 @@ impl CounterDeltas {
         #[cfg(debug_assertions)]
         if !self.deliveries.is_empty() || !self.feedback.is_empty() {
             assert_counters_match(connection)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the attempts to the statistics, and deletes the expired statistics of their webhooks.
+    pub(in crate::store) fn update_attempt_statistics(
+        &self,
+        connection: &Connection,
+    ) -> Result<(), StoreError> {
+        for (webhook, deltas) in &self.attempts {
+            let delete = "DELETE FROM attempt_statistics WHERE webhook_id = ?1 AND hour < ?2";
+            sql::execute(connection, delete, params![webhook, deltas.expired_before])?;
+            let add = "INSERT INTO attempt_statistics
+                (webhook_id, hour, is_success, response_ms, count) VALUES (?1, ?2, ?3, ?4, ?5)
+                ON CONFLICT DO UPDATE SET count = count + excluded.count";
+            for (key, count) in &deltas.counts {
+                let values = params![webhook, key.hour, key.is_success, key.response_ms, count];
+                sql::execute(connection, add, values)?;
+            }
         }
         Ok(())
     }

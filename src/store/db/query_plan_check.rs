@@ -10,12 +10,13 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::Connection;
 
 /// Tables that grow with use. The other tables are small enough to be scanned and sorted.
-const GROWING_TABLES: [&str; 6] = [
+const GROWING_TABLES: [&str; 7] = [
     "feedback",
     "feedback_status_history",
     "events",
     "deliveries",
     "attempts",
+    "attempt_statistics",
     "idempotency_keys",
 ];
 /// The start of a statement that is allowed to scan or sort. A reason follows this text.

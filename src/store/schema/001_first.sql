@@ -249,6 +249,17 @@ CREATE TRIGGER create_delivery_totals AFTER INSERT ON webhooks BEGIN
     INSERT INTO delivery_totals (webhook_id) VALUES (NEW.id);
 END;
 
+-- The number of attempts by hour, result, and response time, without tests; maintained by
+-- store/db/counters.rs. Pages compute success rates and percentiles from it.
+CREATE TABLE attempt_statistics (
+    webhook_id  TEXT NOT NULL REFERENCES webhooks,
+    hour        INTEGER NOT NULL,  -- start of the hour in which the attempts started
+    is_success  INTEGER NOT NULL,
+    response_ms INTEGER NOT NULL,  -- rounded to two significant digits; -1: no response
+    count       INTEGER NOT NULL,
+    PRIMARY KEY (webhook_id, hour, is_success, response_ms)
+) STRICT, WITHOUT ROWID;
+
 -- Alerts waiting to be sent to --alert-url. A row is deleted when the alert has been received.
 CREATE TABLE alerts (
     id         TEXT PRIMARY KEY,

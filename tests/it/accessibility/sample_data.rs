@@ -162,6 +162,12 @@ impl SampleData {
                 ];
             }
             "/f/{slug}" => return vec!["/f/shop".into(), "/f/nothing".into()],
+            "/settings/notifications/{id}" => {
+                let pages = self.webhooks.iter();
+                return pages
+                    .map(|id| format!("/settings/notifications/{id}?period=7d"))
+                    .collect();
+            }
             "/settings/notifications/{id}/deliveries" => {
                 return vec![
                     format!("{}?state=failed&redeliver=1h", deliveries(fails)),
@@ -218,7 +224,11 @@ impl SampleData {
                 String::new(),
                 format!("?add&open={fails}&reveal={held}&rotate={works}"),
                 format!("?delete={works}&reveal=alerts"),
+                "?failing".into(),
             ],
+            "/settings/notifications/{id}/signature-check" => {
+                vec![format!("?delivery={}", self.deliveries[0])]
+            }
             "/settings/projects" => vec![
                 format!("?add&open={}", self.projects[1]),
                 format!("?delete={}", self.projects[1]),

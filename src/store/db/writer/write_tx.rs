@@ -14,8 +14,9 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{Id, IdSequence, ProjectId, WebhookId};
+use crate::store::attempt_statistics::STATISTICS_LIFETIME;
 use crate::store::db::change_feed::{ChangeFeed, ChangeKind};
-use crate::store::db::counters::CounterDeltas;
+use crate::store::db::counters::{AttemptKey, CounterDeltas};
 
 /// The open transaction of a job. It dereferences to the writer's connection.
 pub(in crate::store) struct WriteTx<'a> {
@@ -125,6 +126,14 @@ impl WriteTx<'_> {
             .counters
             .record_delivery_state_changes(webhook, from, to, count);
         self.publish_change(ChangeKind::Deliveries(webhook.clone()));
+    }
+
+    /// Reports that an attempt was recorded that isn't a test.
+    pub(in crate::store) fn record_attempt(&mut self, webhook: &WebhookId, attempt: AttemptKey) {
+        let expired_before = self.expiry_cutoff(STATISTICS_LIFETIME);
+        self.effects
+            .counters
+            .record_attempt(webhook, attempt, expired_before);
     }
 
     /// Reports that retention deleted a delivery.

@@ -1,0 +1,355 @@
+//! Statistics of a webhook's attempts over 24 hours and 7 days: the numbers and the charts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::domain::attempt_statistics::AttemptStatistics;
+use crate::domain::explanation::format_duration;
+use crate::pages::framework::format::{DisplayTime, group_digits};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The period that the charts show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Period {
+    Day,
+    Week,
+}
+
+impl Period {
+    pub(super) const ALL: [Self; 2] = [Self::Day, Self::Week];
+
+    /// Returns the period of a `?period=` value.
+    pub(super) fn parse(text: Option<&str>) -> Self {
+        match text {
+            Some("7d") => Self::Week,
+            _ => Self::Day,
+        }
+    }
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "24h",
+            Self::Week => "7d",
+        }
+    }
+
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Day => "Last 24 hours",
+            Self::Week => "Last 7 days",
+        }
+    }
+
+    const fn hours(self) -> u32 {
+        match self {
+            Self::Day => 24,
+            Self::Week => 7 * 24,
+        }
+    }
+
+    /// Returns the start of the period's first hour. The last hour contains `now`.
+    pub(super) fn start(self, now: Timestamp) -> Timestamp {
+        let hour_millis = HOUR.as_millis() as i64;
+        let current = now.millis() - now.millis().rem_euclid(hour_millis);
+        Timestamp::from_millis(current).minus(HOUR * (self.hours() - 1))
+    }
+}
+
+/// The numbers of one period, as text; `–` for numbers that need attempts or responses.
+pub(super) struct PeriodSummary {
+    pub(super) label: &'static str,
+    pub(super) attempts: String,
+    pub(super) failed: String,
+    pub(super) success_rate: String,
+    pub(super) median: String,
+    pub(super) percentile: String,
+}
+
+impl PeriodSummary {
+    fn new(label: &'static str, statistics: &AttemptStatistics) -> Self {
+        let response_time = |percent| {
+            statistics
+                .response_time(percent)
+                .map_or("–".to_owned(), format_duration)
+        };
+        Self {
+            label,
+            attempts: group_digits(statistics.attempts()),
+            failed: group_digits(statistics.failed),
+            success_rate: statistics
+                .success_per_mille()
+                .map_or("–".to_owned(), format_per_mille),
+            median: response_time(50),
+            percentile: response_time(95),
+        }
+    }
+}
+
+/// The charts of one period, and the numbers of both periods.
+pub(super) struct StatisticsView {
+    pub(super) period: Period,
+    pub(super) summaries: Vec<PeriodSummary>,
+    /// The hours with attempts, oldest first.
+    pub(super) hours: Vec<HourView>,
+    /// The first, middle, and last hour of the period, below the charts.
+    pub(super) axis: [DisplayTime; 3],
+    /// Width of the charts: [`HourView::WIDTH`] for each hour.
+    pub(super) chart_width: u32,
+    /// The height of the baseline, which separates successful from failed attempts.
+    pub(super) baseline: u64,
+    pub(super) max_attempts: String,
+    pub(super) max_response_time: String,
+    /// Text alternatives for the charts.
+    pub(super) attempts_description: String,
+    pub(super) response_times_description: String,
+}
+
+/// One hour in the charts and in the table of numbers.
+pub(super) struct HourView {
+    pub(super) at: DisplayTime,
+    pub(super) summary: PeriodSummary,
+    /// The SVG paths of the hour: the whole height, the bars of successful and failed attempts, the
+    /// bar of the median, and the line of the 95th percentile.
+    pub(super) area: String,
+    pub(super) succeeded: String,
+    pub(super) failed: String,
+    pub(super) median: String,
+    pub(super) percentile: String,
+}
+
+/// The values at the top of the charts.
+struct Scale {
+    succeeded: u64,
+    failed: u64,
+    response_time: u64,
+}
+
+impl Scale {
+    fn new<'a>(hours: impl Iterator<Item = &'a AttemptStatistics>) -> Self {
+        let mut scale = Self {
+            succeeded: 0,
+            failed: 0,
+            response_time: 1,
+        };
+        for hour in hours {
+            scale.succeeded = scale.succeeded.max(hour.succeeded);
+            scale.failed = scale.failed.max(hour.failed);
+            scale.response_time = scale.response_time.max(millis(hour, 95));
+        }
+        scale
+    }
+
+    /// Returns the height of a bar for a number of attempts.
+    fn attempts_height(&self, count: u64) -> u64 {
+        scaled_height(count, self.succeeded + self.failed)
+    }
+
+    fn response_time_height(&self, millis: u64) -> u64 {
+        scaled_height(millis, self.response_time)
+    }
+}
+
+/// Returns the height of a bar; at least 3 unless the value is 0, so that a single failure among
+/// thousands of attempts is visible.
+fn scaled_height(value: u64, max: u64) -> u64 {
+    match value {
+        0 => 0,
+        value => (value * HourView::HEIGHT / max.max(1)).max(3),
+    }
+}
+
+fn millis(statistics: &AttemptStatistics, percent: u64) -> u64 {
+    let time = statistics.response_time(percent).unwrap_or_default();
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl HourView {
+    const WIDTH: u32 = 10;
+    /// Height of the charts. The template uses the same value.
+    const HEIGHT: u64 = 100;
+
+    fn new(
+        index: u32,
+        at: DisplayTime,
+        statistics: &AttemptStatistics,
+        scale: &Scale,
+        baseline: u64,
+    ) -> Self {
+        let left = index * Self::WIDTH;
+        let bar = |bottom: u64, height: u64| match height {
+            0 => String::new(),
+            height => format!("M{} {bottom}v-{height}h8v{height}z", left + 1),
+        };
+        let failed_height = scale.attempts_height(statistics.failed);
+        let (median, percentile) = (millis(statistics, 50), millis(statistics, 95));
+        let has_responses = statistics.response_time(50).is_some();
+        let line = Self::HEIGHT - scale.response_time_height(percentile).max(3);
+        Self {
+            at,
+            summary: PeriodSummary::new("", statistics),
+            area: format!("M{left} 0h{}v{}h-{0}z", Self::WIDTH, Self::HEIGHT),
+            succeeded: bar(baseline, scale.attempts_height(statistics.succeeded)),
+            failed: bar(baseline + failed_height + 1, failed_height),
+            median: bar(
+                Self::HEIGHT,
+                scale
+                    .response_time_height(median)
+                    .max(u64::from(has_responses) * 3),
+            ),
+            percentile: match has_responses {
+                true => format!("M{left} {line}h{}", Self::WIDTH),
+                false => String::new(),
+            },
+        }
+    }
+}
+
+impl StatisticsView {
+    /// `hours` contains the statistics of the last 7 days.
+    pub(super) fn new(
+        period: Period,
+        hours: &BTreeMap<Timestamp, AttemptStatistics>,
+        now: Timestamp,
+    ) -> Self {
+        let start = period.start(now);
+        let total = |period: Period| {
+            let mut total = AttemptStatistics::default();
+            for hour in hours.range(period.start(now)..).map(|(_, hour)| hour) {
+                total.merge(hour);
+            }
+            total
+        };
+        let shown = || hours.range(start..).filter(|(at, _)| **at <= now);
+        let scale = Scale::new(shown().map(|(_, hour)| hour));
+        let baseline = scale
+            .attempts_height(scale.succeeded)
+            .min(HourView::HEIGHT - 4);
+        let hour_views: Vec<HourView> = shown()
+            .map(|(at, hour)| {
+                let index = at.since(start).as_secs() / HOUR.as_secs();
+                let index = u32::try_from(index).unwrap_or(0);
+                HourView::new(index, DisplayTime::new(*at, now), hour, &scale, baseline)
+            })
+            .collect();
+        let max_attempts = shown().map(|(_, hour)| hour.attempts()).max().unwrap_or(0);
+        let max_response_time = format_duration(Duration::from_millis(scale.response_time));
+        let sum = PeriodSummary::new(period.label(), &total(period));
+        let middle = start.plus(HOUR * (period.hours() / 2));
+        Self {
+            period,
+            summaries: Period::ALL
+                .map(|period| PeriodSummary::new(period.label(), &total(period)))
+                .into(),
+            hours: hour_views,
+            axis: [start, middle, now].map(|at| DisplayTime::new(at, now)),
+            chart_width: period.hours() * HourView::WIDTH,
+            baseline,
+            attempts_description: format!(
+                "{}: {} attempts, {} failed, at most {} in one hour.",
+                period.label(),
+                sum.attempts,
+                sum.failed,
+                group_digits(max_attempts)
+            ),
+            response_times_description: format!(
+                "{}: median {}, 95th percentile {}, at most {max_response_time} in one hour.",
+                period.label(),
+                sum.median,
+                sum.percentile
+            ),
+            max_attempts: group_digits(max_attempts),
+            max_response_time,
+        }
+    }
+}
+
+/// Formats tenths of a percent: `98.5%`, `100%`.
+fn format_per_mille(per_mille: u64) -> String {
+    match per_mille % 10 {
+        0 => format!("{}%", per_mille / 10),
+        tenth => format!("{}.{tenth}%", per_mille / 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 12:30 of some day.
+    const NOW: Timestamp = Timestamp::from_millis(1_761_913_800_000);
+
+    fn view(period: Period, hours: &[(u64, u64, u64)]) -> StatisticsView {
+        let hours: BTreeMap<_, _> = hours
+            .iter()
+            .map(|(hours_ago, succeeded, failed)| {
+                let mut statistics = AttemptStatistics::default();
+                statistics.add(true, Some(40), *succeeded);
+                statistics.add(false, Some(80), *failed);
+                let current = Period::Day.start(NOW).plus(HOUR * 23);
+                (
+                    current.minus(HOUR * u32::try_from(*hours_ago).unwrap()),
+                    statistics,
+                )
+            })
+            .collect();
+        StatisticsView::new(period, &hours, NOW)
+    }
+
+    #[test]
+    fn a_period_ends_with_the_current_hour() {
+        assert_eq!(
+            Period::Day.start(NOW).to_string(),
+            "2025-10-30T13:00:00.000Z"
+        );
+        assert_eq!(
+            Period::Week.start(NOW).to_string(),
+            "2025-10-24T13:00:00.000Z"
+        );
+        let hours = [(0, 5, 0), (23, 5, 0), (24, 5, 0), (167, 5, 5), (168, 9, 9)];
+        let (day, week) = (view(Period::Day, &hours), view(Period::Week, &hours));
+        assert_eq!((day.hours.len(), week.hours.len()), (2, 4));
+        assert!(day.hours[0].area.starts_with("M0 0") && day.hours[1].area.starts_with("M230 0"));
+        assert!(
+            week.hours[0].area.starts_with("M0 0") && week.hours[3].area.starts_with("M1670 0")
+        );
+        let attempts = |view: &StatisticsView| {
+            let summaries = view.summaries.iter();
+            summaries
+                .map(|s| (s.attempts.clone(), s.success_rate.clone()))
+                .collect::<Vec<_>>()
+        };
+        let expected = [("10", "100%"), ("25", "80%")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(attempts(&day), expected);
+        assert_eq!(attempts(&week), expected);
+    }
+
+    #[test]
+    fn a_single_failure_is_visible_and_described() {
+        let view = view(Period::Day, &[(1, 100_000, 1), (0, 2, 0)]);
+        assert_eq!(view.hours[0].failed, "M221 100v-3h8v3z");
+        assert_eq!(view.hours[1].failed, "");
+        assert_eq!(
+            view.attempts_description,
+            "Last 24 hours: 100,003 attempts, 1 failed, at most 100,001 in one hour."
+        );
+        assert_eq!(
+            view.response_times_description,
+            "Last 24 hours: median 40 ms, 95th percentile 40 ms, at most 40 ms in one hour."
+        );
+        assert_eq!(view.summaries[0].success_rate, "99.9%");
+    }
+
+    #[test]
+    fn without_attempts_there_are_no_rates() {
+        let view = view(Period::Week, &[]);
+        assert!(view.hours.is_empty());
+        let summary = &view.summaries[1];
+        assert_eq!(
+            (summary.attempts.as_str(), summary.median.as_str()),
+            ("0", "–")
+        );
+        assert_eq!(summary.success_rate, "–");
+    }
+}

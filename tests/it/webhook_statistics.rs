@@ -1,0 +1,157 @@
+//! The page of a webhook: its state, statistics, and recent deliveries.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Api, text};
+use crate::support::app::{App, PASSWORD};
+use crate::support::browser::{Browser, BrowserOptions};
+use crate::support::receiver::{Receiver, Reply};
+
+fn page_path(webhook: &Value) -> String {
+    format!("/settings/notifications/{}", text(webhook, "id"))
+}
+
+/// Creates a webhook with four deliveries, of which one failed, and a test.
+fn create_webhook_with_deliveries(api: &Api) -> (Value, Receiver) {
+    let receiver = Receiver::queue(vec![Reply::status(500), Reply::status(200)]);
+    let webhook =
+        api.create_webhook_with(json!({"url": receiver.url("/"), "description": "Team chat"}));
+    api.create_project("Shop");
+    for number in 0..4 {
+        api.create_feedback("shop", &format!("Message {number}"));
+    }
+    api.wait_until_none_pending(&webhook);
+    api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
+        .expect(200);
+    (webhook, receiver)
+}
+
+#[test]
+fn shows_success_rate_response_times_and_retention_without_tests() {
+    let app = App::builder()
+        .option("--retry-delays", "none")
+        .option("--retention", "45d")
+        .start();
+    let api = app.api();
+    let (webhook, _receiver) = create_webhook_with_deliveries(&api);
+    let mut admin = app.signed_in();
+    let page = admin.get(&page_path(&webhook)).expect(200);
+    let shown = page.text();
+    for expected in [
+        "Team chat",
+        "Last 24 hours 4 1 75% ",
+        "Last 7 days 4 1 75% ",
+        "Deliveries are kept for 45 days.",
+        "5 events: 4 delivered , 1 failed .",
+        "Tests aren’t counted",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    let description = "Last 24 hours: 4 attempts, 1 failed, at most 4 in one hour.";
+    let description = format!("Attempts per hour. {description}");
+    // If an hour ended during the test, at most 3 attempts are in the same hour.
+    let at_most_3 = description.replace("at most 4", "at most 3");
+    let html = &page.response.text;
+    assert!(
+        html.contains(&description) || html.contains(&at_most_3),
+        "{html}"
+    );
+    assert!(html.contains("Response time per hour. Last 24 hours: median "));
+    assert_eq!(
+        page.link("Edit"),
+        Some(format!(
+            "/settings/notifications?open={}",
+            text(&webhook, "id")
+        ))
+    );
+    assert_eq!(
+        page.link("All deliveries"),
+        Some(format!("{}/deliveries", page_path(&webhook)))
+    );
+}
+
+#[test]
+fn retries_are_counted_and_refused_connections_have_no_response_time() {
+    let app = App::builder().option("--retry-delays", "1ms,1ms").start();
+    let api = app.api();
+    let closed = crate::support::receiver::closed_socket_address();
+    let webhook = api.create_webhook(&format!("http://{closed}/"));
+    api.deliver_one(&webhook, "failed");
+    let mut admin = app.signed_in();
+    let shown = admin.get(&page_path(&webhook)).expect(200).text();
+    assert!(shown.contains("Last 7 days 3 3 0% – –"), "{shown}");
+    let idle = api.create_webhook("http://127.0.0.1:9/idle");
+    let shown = admin.get(&page_path(&idle)).expect(200).text();
+    assert!(shown.contains("Last 7 days 0 0 – – –"), "{shown}");
+    assert!(
+        shown.contains("There were no attempts in this period."),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_deleted_webhook_has_no_page_and_members_cannot_open_it() {
+    let app = App::start();
+    let api = app.api();
+    let webhook = api.create_webhook("http://127.0.0.1:9/");
+    app.add_user("mel@example.com", "member");
+    let mut member = app.visitor();
+    member.sign_in("mel@example.com", PASSWORD);
+    member.get(&page_path(&webhook)).expect(403);
+    let mut admin = app.signed_in();
+    admin.get(&page_path(&webhook)).expect(200);
+    api.delete_webhook(&webhook);
+    admin.get(&page_path(&webhook)).expect(404);
+}
+
+fn open_from_row_and_test(options: BrowserOptions) {
+    let app = App::without_retries();
+    let api = app.api();
+    let (webhook, receiver) = create_webhook_with_deliveries(&api);
+    let browser = Browser::with_options(options);
+    app.sign_in(&browser);
+    browser.open(&format!("{}/settings/notifications", app.url));
+    let url = receiver.url("/");
+    browser.find("article", &url).expand_button().press();
+    browser
+        .find("article", &url)
+        .find("link", "Statistics")
+        .press();
+    browser.find("heading", "Team chat");
+    browser.find("link", "Last 7 days").press();
+    browser.wait_until("the chart shows 7 days", || {
+        let charts = browser.script(
+            "return [...document.querySelectorAll('.chart svg')].map((c) => c.ariaLabel).join()",
+        );
+        charts
+            .as_str()?
+            .contains("Attempts per hour. Last 7 days: 4 attempts")
+            .then_some(())
+    });
+    browser.find("group", "Statistics of both periods");
+    browser.script("document.getElementById('hours').open = true");
+    browser.wait_for_text("Hour from");
+    browser.find("button", "Test").press();
+    browser.wait_for_text("The endpoint responded with 200 OK");
+    browser.find("heading", "Team chat");
+    let excess = browser.script("return document.documentElement.scrollWidth - window.innerWidth");
+    assert!(excess.as_i64().unwrap() <= 0, "{excess} px too wide");
+    browser.find("link", "Edit").press();
+    let row = browser.find("article", &url);
+    row.find("checkbox", "New Feedback");
+    assert!(browser.url().contains(text(&webhook, "id")));
+}
+
+#[test]
+fn the_page_opens_from_a_row_with_scripts() {
+    open_from_row_and_test(BrowserOptions::default());
+}
+
+#[test]
+fn the_page_opens_from_a_row_on_a_phone_without_scripts() {
+    open_from_row_and_test(BrowserOptions {
+        javascript: false,
+        width: 320,
+        height: 640,
+    });
+}
