@@ -194,7 +194,7 @@
     dialog>p{padding-top:.6em}
     p:empty{padding:0}
     .done{text-align:center}
-    .done:before{content:"✓"/"";display:block;width:44px;line-height:44px;margin:auto;border-radius:99px;background:${color};color:var(--on);font-size:1.5em}
+    .done:before{content:"✓"/"";display:block;width:44px;line-height:44px;margin:0 auto 8px;border-radius:99px;background:${color};color:var(--on);font-size:1.5em}
     @media(max-width:30em){dialog{margin:16px auto auto}}
     @media print{.launcher{display:none}}`);
   }
@@ -276,6 +276,7 @@
       return open(trigger);
     }
     if (type == "click" || target != launcher) event.stopImmediatePropagation();
+    // After a press of a key or a button, the dialog stays open.
     if (/down/.test(type)) status.onpointermove = clearTimeout(closing);
     if (type == "click") {
       if (target == launcher) open(launcher);

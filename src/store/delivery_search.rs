@@ -16,8 +16,8 @@ use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId, lowest_id_at};
 use crate::domain::webhook::RetryPolicy;
 
-/// Maximum number of rows that are read for one page. They take about 50 ms.
-const SCANNED_ROWS_MAX: usize = 20_000;
+/// Maximum number of rows that are read for one page. They take less than 50 ms.
+const SCANNED_ROWS_MAX: usize = 10_000;
 /// Maximum number of pending deliveries that are sorted to list the newest first. If there are
 /// more, the newest deliveries of all states are searched instead.
 const SORTED_PENDING_MAX: i64 = 10_000;

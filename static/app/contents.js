@@ -8,8 +8,10 @@ function markCurrentSection() {
   const passed = entries.filter(({ target }) => target.getBoundingClientRect().top < 96);
   const { link } = (isAtEnd ? entries : passed).at(-1) ?? entries[0];
   if (link.ariaCurrent) return;
-  for (const entry of entries) entry.link.removeAttribute("aria-current");
-  link.setAttribute("aria-current", "true");
+  for (const entry of entries) { // there can be two lists, for narrow and for wide screens
+    if (entry.link.hash === link.hash) entry.link.setAttribute("aria-current", "true");
+    else entry.link.removeAttribute("aria-current");
+  }
   // Only the table of contents scrolls, not the page.
   const toc = link.closest(".toc"), offset = link.getBoundingClientRect().top;
   toc.scrollTop += offset - toc.getBoundingClientRect().top - toc.clientHeight / 2;

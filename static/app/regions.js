@@ -103,8 +103,7 @@ function replaceRegions(page, request, failed) {
   const unsaved = regions.flatMap((region) => all("input, textarea, select", region))
     .filter((field) => !(submittedForm && field.form === submittedForm) && isDirty(field))
     .map((field) => [field, currentValue(field)]);
-  const rowTag = initiator?.closest("article, tr, li")?.localName;
-  const rowIndex = rowTag ? all(`main ${rowTag}`).findIndex((row) => row.contains(initiator)) : -1;
+  const { rowTag, rowIndex } = request;
   const wasOpen = new Map(all("details[id]").map((details) => [details.id, details.open]));
 
   regions.forEach((region, index) => region.replaceWith(newRegions[index]));

@@ -144,6 +144,12 @@ async function sendRequest(request) {
 }
 
 function startRequest(request) {
+  // The position of the row, to focus the next row after a deletion. A live update can remove the
+  // row before the response arrives.
+  const initiator = request.form ?? request.link;
+  request.rowTag = initiator?.closest("article, tr, li")?.localName;
+  request.rowIndex = request.rowTag
+    ? all(`main ${request.rowTag}`).findIndex((row) => row.contains(initiator)) : -1;
   inFlight.add(request);
   markInFlight(request);
   if (request.target) sendRequest(request); // a request for one region doesn't block others

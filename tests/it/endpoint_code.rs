@@ -130,6 +130,24 @@ fn open_code_from_settings(javascript: bool) {
 }
 
 #[test]
+fn on_a_phone_a_select_replaces_the_tabs() {
+    let app = App::start();
+    let webhook = app.api().create_webhook(URL);
+    let browser = Browser::with_options(BrowserOptions {
+        javascript: false,
+        width: 360,
+        height: 740,
+    });
+    app.sign_in(&browser);
+    browser.open(&format!("{}{}", app.url, code_path(&webhook)));
+    browser.find("heading", "Express");
+    assert!(browser.all("link", "Flask").is_empty());
+    browser.script("document.getElementById('with').value = 'flask'");
+    browser.find("button", "Show").press();
+    browser.find("heading", "Flask");
+}
+
+#[test]
 fn with_scripts_examples_load_in_place_and_can_be_copied() {
     open_code_from_settings(true);
 }

@@ -56,8 +56,9 @@ fn all_forms(data: &SampleData, ada: &mut Visitor) -> Vec<EditedForm> {
                 _ => Visitor::clone(ada),
             };
             let page = visitor.get(&path);
-            if page.response.status == 303 {
-                continue; // a former URL of a page
+            // A former URL of a page, or a list with invalid filters.
+            if matches!(page.response.status, 303 | 422) {
+                continue;
             }
             let page = page.expect(200);
             for form in page.forms() {

@@ -169,12 +169,12 @@ fn the_navigation_marks_the_current_page_and_section() {
     browser.open(&format!("{}/docs/api", app.url));
     let current = |name| browser.find("link", name).attribute("aria-current");
     assert_eq!(current("Help").as_deref(), Some("true"));
-    assert_eq!(current("Overview").as_deref(), Some("true"));
+    assert_eq!(current("Projects").as_deref(), Some("true"));
     browser.script("document.getElementById('schemas').scrollIntoView()");
     browser.wait_until("the last section is the current section", || {
         (current("Schemas").as_deref() == Some("true")).then_some(())
     });
-    assert_eq!(current("Overview"), None);
+    assert_eq!(current("Projects"), None);
 }
 
 #[test]

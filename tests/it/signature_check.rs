@@ -208,6 +208,51 @@ fn explains_why_a_signature_is_invalid() {
 }
 
 #[test]
+fn a_recent_delivery_fills_in_its_headers() {
+    let mut fixture = fixture();
+    let path = fixture.path();
+    let form = fixture.admin.get(&path).expect(200).form_with("Use");
+    let id = fixture.received.delivery().to_owned();
+    let chosen = form.fill("Compare with a delivery", &id).press("Use");
+    let form = fixture.admin.submit(&chosen).expect(200).form_with("Check");
+    let headers = form.value("Headers");
+    let signature = fixture.received.header("X-Miniback-Signature");
+    assert!(headers.contains(signature), "{headers}");
+    let changed = fixture.body().replacen('{', "[", 1);
+    let pressed = form.fill("Body", &changed).press("Check");
+    let page = fixture.admin.submit(&pressed).expect(200);
+    assert!(
+        page.text().contains("The first byte differs"),
+        "{}",
+        page.text()
+    );
+
+    // The delivery of another webhook fills in nothing.
+    fixture.webhook = fixture.api.create_webhook("http://127.0.0.1:9/other");
+    let path = format!("{}?delivery={id}", fixture.path());
+    let page = fixture.admin.get(&path).expect(200);
+    assert_eq!(page.form_with("Check").value("Headers"), "");
+    assert!(page.forms_with("Use").is_empty());
+}
+
+#[test]
+fn a_wrong_secret_is_mentioned_once() {
+    let mut fixture = fixture();
+    let (headers, body) = (fixture.headers(), fixture.body());
+    let fields = [
+        ("Headers", headers.as_str()),
+        ("Body", &body),
+        (
+            "Secret on your server (optional)",
+            "another secret, and a long one",
+        ),
+    ];
+    let sentence = "Your server uses a different secret.";
+    let page = fixture.assert_shows(&fields, sentence);
+    assert_eq!(page.text().matches(sentence).count(), 1, "{}", page.text());
+}
+
+#[test]
 fn unreadable_input_stays_in_the_form_with_the_reason() {
     let page = fixture()
         .check(&[

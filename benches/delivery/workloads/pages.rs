@@ -93,6 +93,7 @@ fn measure_pages(
     let list = program.call("/feedback?limit=1", None)?;
     let webhook = string_value(&program.call("/webhooks?limit=1", None)?["data"][0]["id"])?;
     let deliveries = format!("/settings/notifications/{webhook}/deliveries");
+    let all_deliveries = "/settings/notifications/deliveries";
     let middle = database::feedback_id(count / 2);
     let (common, rare, absent) = (sample::COMMON_WORD, sample::RARE_WORD, sample::ABSENT_WORD);
     let page = "≤ 20";
@@ -131,6 +132,12 @@ fn measure_pages(
             "canceled deliveries (none)",
             format!("{deliveries}?state=canceled"),
             page,
+        ),
+        ("all deliveries", all_deliveries.into(), page),
+        (
+            "all test deliveries (none)",
+            format!("{all_deliveries}?event=test"),
+            search,
         ),
     ];
     if list["data"] == Value::Array(Vec::new()) {

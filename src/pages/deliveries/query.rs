@@ -10,6 +10,8 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::DeliverySearch;
 
+/// The value of `period` for a range of days.
+const RANGE: &str = "range";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A period that ends now.
@@ -67,6 +69,8 @@ pub struct DeliveryListQuery {
     pub state: Option<DeliveryState>,
     pub event: Option<EventType>,
     pub period: Option<Period>,
+    /// Whether the list is limited to the days from `from` to `to`, not to a period.
+    pub is_range: bool,
     /// A date such as `2026-11-28`, or an empty string. Days begin at midnight UTC.
     pub from: String,
     pub to: String,
@@ -85,13 +89,20 @@ impl DeliveryListQuery {
             Some(text) if parse_day(&text).is_none() => Err(PageError::NotFound),
             text => Ok(text.unwrap_or_default()),
         };
+        let (from, to) = (date("from")?, date("to")?);
+        let period = parameter("period").filter(|period| period != RANGE);
         Ok(Self {
+            // The form submits an empty value for "Any time".
+            is_range: match context.query_param("period") {
+                Some(period) => period == RANGE,
+                None => !from.is_empty() || !to.is_empty(),
+            },
             webhook: parameter("webhook").map(WebhookId::new),
             state: parse_parameter(parameter("state"), DeliveryState::parse)?,
             event: parse_parameter(parameter("event"), EventType::parse)?,
-            period: parse_parameter(parameter("period"), Period::parse)?,
-            from: date("from")?,
-            to: date("to")?,
+            period: parse_parameter(period, Period::parse)?,
+            from,
+            to,
             text: parameter("q").unwrap_or_default().trim().to_owned(),
             before: parameter("before").filter(|id| is_id(id, "dlv_")),
             redeliver: parse_parameter(parameter("redeliver"), Period::parse)?,
@@ -109,7 +120,10 @@ impl DeliveryListQuery {
 
     /// Converts the filters to a search. `webhook` replaces the webhook of the query.
     pub fn to_search(&self, webhook: Option<&WebhookId>, now: Timestamp) -> DeliverySearch {
-        let period_start = self.period.map(|period| period.start(now));
+        let (created_from, created_until) = match self.is_range {
+            true => (parse_day(&self.from), parse_day(&self.to)),
+            false => (self.period.map(|period| period.start(now)), None),
+        };
         let feedback = match self.searched_id() {
             SearchedId::Feedback(id) => Some(id),
             _ => None,
@@ -119,19 +133,14 @@ impl DeliveryListQuery {
             feedback,
             state: self.state,
             event: self.event,
-            created_from: period_start.max(parse_day(&self.from)),
-            created_until: parse_day(&self.to).map(|day| day.plus(DAY)),
+            created_from,
+            created_until: created_until.map(|day| day.plus(DAY)),
         }
     }
 
     /// Returns whether the first date is after the last date.
     pub fn has_reversed_dates(&self) -> bool {
-        !self.to.is_empty() && self.from > self.to
-    }
-
-    /// Returns whether the list is limited by a date in a field of its own.
-    pub fn has_dates(&self) -> bool {
-        !self.from.is_empty() || !self.to.is_empty()
+        self.is_range && !self.to.is_empty() && self.from > self.to
     }
 
     /// Returns whether a filter or a search limits the list.
@@ -140,20 +149,22 @@ impl DeliveryListQuery {
             || self.state.is_some()
             || self.event.is_some()
             || self.period.is_some()
-            || self.has_dates()
+            || self.is_range
             || !self.text.is_empty()
     }
 
     /// Returns the names and values of the filters.
     pub fn filter_pairs(&self) -> Vec<(&'static str, &str)> {
         let non_empty = |text| Some(text).filter(|text: &&str| !text.is_empty());
+        let day = |day| non_empty(day).filter(|_| self.is_range);
+        let period = self.period.map(|period| period.key);
         let pairs = [
             ("webhook", self.webhook.as_ref().map(WebhookId::as_str)),
             ("state", self.state.map(DeliveryState::as_str)),
             ("event", self.event.map(EventType::as_str)),
-            ("period", self.period.map(|period| period.key)),
-            ("from", non_empty(self.from.as_str())),
-            ("to", non_empty(self.to.as_str())),
+            ("period", period.or(self.is_range.then_some(RANGE))),
+            ("from", day(self.from.as_str())),
+            ("to", day(self.to.as_str())),
             ("q", non_empty(self.text.as_str())),
         ];
         pairs
