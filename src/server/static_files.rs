@@ -73,14 +73,26 @@ static STATIC_FILES: LazyLock<[StaticFile; 6]> = LazyLock::new(|| {
     ]
 });
 
-/// Removes the comments and the indentation of a stylesheet without `/*` in strings.
+/// Removes the comments and unnecessary spaces of a stylesheet. Its strings contain no `/*` and no
+/// punctuation.
 fn strip_css(source: &str) -> String {
     let mut parts = source.split("/*");
     let first = parts.next().unwrap_or_default().to_owned();
     let text = parts.fold(first, |text, part| {
         text + part.split_once("*/").map_or("", |(_, after)| after)
     });
-    join_lines(text.lines())
+    let pairs = [
+        (" {", "{"),
+        ("{ ", "{"),
+        ("; ", ";"),
+        (" }", "}"),
+        ("} ", "}"),
+    ];
+    let pairs = pairs.into_iter().chain([(", ", ","), (";}", "}")]);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    pairs.fold(words.join(" "), |text, (long, short)| {
+        text.replace(long, short)
+    })
 }
 
 /// Removes the comments and the indentation of a script without block comments, without ` // ` in

@@ -34,7 +34,7 @@ fn the_stylesheet_is_less_than_10_1_kb_gzipped() {
     let stylesheet = get(&App::start(), "style.css");
     let size = gzipped(&stylesheet);
     assert!(size < 10_100, "{size} bytes");
-    assert!(!stylesheet.contains("/*") && !stylesheet.contains("\n "));
+    assert!(!stylesheet.contains("/*") && !stylesheet.contains('\n'));
 }
 
 #[test]
