@@ -101,7 +101,7 @@
   // ---- Filters: the URL contains only the active filters, and the offsets of the browser's time
   // zone from UTC at the start and the end of the period ----
   addEventListener("formdata", ({ target, formData }) => {
-    if (target.id !== "filters") return;
+    if (target.id !== "feedback-filters") return;
     for (const [name, value] of [...formData]) if (!value) formData.delete(name);
     const period = formData.get("received");
     if (!period) return;

@@ -305,3 +305,18 @@ fn feedback_never_expires_by_default() {
     let path = format!("/api/v1/feedback/{}", text(&feedback, "id"));
     api.get(&path).expect(200);
 }
+
+#[test]
+fn requests_of_hidden_pages_dont_keep_a_session_alive() {
+    for (refresh, expected) in [("live", 200), ("hidden", 303)] {
+        let app = InProcess::start(&[]);
+        let mut ada = app.visitor();
+        ada.sign_in(ADMIN, PASSWORD);
+        let headers = [("Miniback-Refresh", refresh)];
+        app.advance(8 * DAY);
+        ada.fetch("GET", "/feedback", &headers, None).expect(200);
+        app.advance(8 * DAY);
+        ada.fetch("GET", "/feedback", &headers, None)
+            .expect(expected);
+    }
+}
