@@ -20,7 +20,7 @@ struct DesignPage {
 }
 
 impl DesignPage {
-    /// The names of the distances, and their sizes in pixels.
+    /// The CSS variables for distances, and their values in pixels.
     fn distances(&self) -> [(&'static str, u32); 7] {
         [
             ("--space-1", 4),
@@ -33,6 +33,7 @@ impl DesignPage {
         ]
     }
 
+    /// The CSS variables for colors, without the leading `--`.
     fn colors(&self) -> [&'static str; 11] {
         [
             "page",

@@ -1,7 +1,8 @@
-//! The "Getting started" checklist of Feedback, Notifications, and Projects.
+//! The "Getting started" checklist on Feedback, Notifications, and Projects.
 //!
-//! Each step is done if the database says so. The checklist disappears when all steps are done, or
-//! when the user dismisses it. Members see only the step that they can do.
+//! A step is done when the database contains its result, such as a project. The checklist
+//! disappears when all steps are done, or when the user dismisses it. Members see only the widget
+//! step.
 
 use actix_web::HttpResponse;
 
@@ -12,25 +13,26 @@ use crate::domain::account::Role;
 use crate::server::tokens;
 use crate::store::SetupProgress;
 
-/// The page that shows all steps at first, and on which the checklist can be dismissed.
+/// The only page that expands the checklist at first, and where the checklist can be dismissed.
 const MAIN_PAGE: &str = "/feedback";
 
 pub struct Checklist {
     pub steps: Vec<Step>,
-    /// Whether the steps are visible at first. Once there is feedback, only the next step is.
+    /// Whether the steps are visible at first. A collapsed checklist shows only the next step.
     pub is_expanded: bool,
-    /// The page that contains the checklist.
+    /// The path of the page that contains the checklist.
     pub page: &'static str,
-    /// The changes after which the page refreshes (see `framework/live_updates.rs`).
+    /// The live updates that refresh the checklist (see `framework/live_updates.rs`).
     pub live: &'static str,
 }
 
 pub struct Step {
     pub title: &'static str,
     pub is_done: bool,
-    /// What to do or, if the step is done, what is true.
+    /// An instruction or, if the step is done, the result.
     pub text: String,
-    /// The path and the label of the link to do the step; `None` if it is done or not possible yet.
+    /// The path and label of the link to the step's page; `None` if the step is done or not
+    /// possible yet.
     pub link: Option<(String, &'static str)>,
 }
 
@@ -55,8 +57,8 @@ impl Step {
 }
 
 impl Checklist {
-    /// Returns the checklist for the page at `page`. Returns `None` if it is done or dismissed, or
-    /// if the user can't do any step.
+    /// Returns the checklist for the page at `page`. Returns `None` if all steps are done, if the
+    /// user dismissed the checklist, or if the user can't do any step.
     pub async fn load(
         context: &RequestContext,
         page: &'static str,
@@ -106,8 +108,8 @@ impl Checklist {
         self.steps.iter().find(|step| step.link.is_some())
     }
 
-    /// Returns the link of the next step, for the collapsed checklist. Returns `None` if the page
-    /// itself is the place to do the step.
+    /// Returns the link of the next step if the checklist is collapsed. Returns `None` if the link
+    /// leads to the current page.
     pub fn collapsed_link(&self) -> Option<&(String, &'static str)> {
         let link = self.next_step()?.link.as_ref()?;
         (!self.is_expanded && !link.0.starts_with(self.page)).then_some(link)
@@ -119,7 +121,7 @@ impl Checklist {
     }
 }
 
-/// Returns whether the user dismissed a checklist that still has something to do.
+/// Returns whether the user dismissed a checklist with steps that aren't done.
 pub async fn can_be_shown_again(context: &RequestContext) -> Result<bool, PageError> {
     let progress = load_progress(context).await?;
     let role = context.user()?.role;
@@ -147,7 +149,7 @@ fn project_step(progress: &SetupProgress) -> Step {
 fn widget_step(progress: &SetupProgress) -> Step {
     const TITLE: &str = "Add the widget to your site";
     match (&progress.widget_origin, &progress.project) {
-        // A file that a browser opened from its disk has no origin.
+        // The page is, for example, a file that a browser opened from disk. Its origin is `null`.
         (Some(origin), _) if origin == "null" => {
             Step::done(TITLE, "Feedback arrived from a page without an origin.")
         }
@@ -157,13 +159,17 @@ fn widget_step(progress: &SetupProgress) -> Step {
         }
         (None, Some((id, _))) => Step::to_do(
             TITLE,
-            "Paste the snippet into your pages, then open one of them. Miniback notices it.",
+            "Paste the snippet into your pages, then open one of them. Miniback detects it.",
             Some((
                 format!("/settings/projects?open={id}#{id}"),
                 "Get the snippet",
             )),
         ),
-        (None, None) => Step::to_do(TITLE, "Your first project has a snippet for this.", None),
+        (None, None) => Step::to_do(
+            TITLE,
+            "Create a project first. It contains the snippet.",
+            None,
+        ),
     }
 }
 
@@ -175,7 +181,7 @@ fn webhook_step(progress: &SetupProgress) -> Step {
     let draft = tokens::random_token();
     Step::to_do(
         TITLE,
-        "Miniback sends feedback to a URL of yours. To try it without code, run “miniback listen”.",
+        "Miniback sends feedback to your URL. To try it without code, run “miniback listen”.",
         Some((
             format!("/settings/notifications?add={draft}"),
             "Set up a webhook",
@@ -191,7 +197,7 @@ fn delivery_step(progress: &SetupProgress) -> Step {
     match (&progress.failed_webhook, progress.has_webhook) {
         (Some(webhook), _) => Step::to_do(
             TITLE,
-            "The first delivery failed. Miniback shows what the endpoint responded.",
+            "A delivery failed. The delivery log shows the reason.",
             Some((
                 format!("/settings/notifications/{webhook}/deliveries"),
                 "See why it failed",
@@ -199,7 +205,7 @@ fn delivery_step(progress: &SetupProgress) -> Step {
         ),
         (None, true) => Step::to_do(
             TITLE,
-            "Press “Test” at the webhook, or submit feedback on your site.",
+            "Press “Test” next to the webhook, or submit feedback on your site.",
             Some(("/settings/notifications".into(), "Go to webhooks")),
         ),
         (None, false) => Step::to_do(TITLE, "Set up a webhook first.", None),
@@ -214,9 +220,9 @@ fn people_step(progress: &SetupProgress) -> Step {
             "You get a link to share. Members read and process feedback.",
             Some(("/settings/people?add".into(), "Invite a teammate")),
         ),
-        (0 | 1, 1) => Step::done(TITLE, "1 invitation is open."),
-        (0 | 1, count) => Step::done(TITLE, format!("{count} invitations are open.")),
-        (users, _) => Step::done(TITLE, format!("{users} people have an account.")),
+        (0 | 1, 1) => Step::done(TITLE, "1 invitation is pending."),
+        (0 | 1, count) => Step::done(TITLE, format!("{count} invitations are pending.")),
+        (users, _) => Step::done(TITLE, format!("{users} people have accounts.")),
     }
 }
 

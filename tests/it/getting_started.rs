@@ -93,7 +93,7 @@ fn a_failed_first_delivery_leads_to_the_deliveries() {
     app.api().create_webhook(&receiver.url("/"));
     app.api().create_feedback("shop", "Hello");
     let mut ada = app.signed_in();
-    let page = wait_for(&mut ada, "The first delivery failed.");
+    let page = wait_for(&mut ada, "A delivery failed.");
     let path = page.link("See why it failed").expect("find the link");
     assert!(ada.get(&path).expect(200).text().contains("500"));
 }

@@ -1,4 +1,4 @@
-//! One attempt on a delivery's page: its result, where its time went, and the response.
+//! One attempt on a delivery's page: its result, the duration of each phase, and the response.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::domain::explanation::{advice_for_code, format_duration, status_text, 
 use crate::pages::framework::format::DisplayTime;
 use crate::store::LoggedAttempt;
 
-/// Maximum number of bytes shown of a binary response body.
+/// Maximum number of bytes of a binary response body that the page shows.
 const HEX_BYTES_SHOWN: usize = 512;
-/// Attempts that took less time have no timing bar.
+/// Minimum duration of an attempt with a timing bar.
 const TIMING_BAR_MIN: Duration = Duration::from_millis(10);
 /// Minimum width of a phase in the timing bar, in percent.
 const PHASE_WIDTH_MIN: f64 = 0.5;
@@ -31,7 +31,8 @@ pub struct AttemptDetails {
     pub response: Option<Response>,
 }
 
-/// The time that a phase of an attempt took. `x` and `width` are percentages of the time limit.
+/// A phase of an attempt, and its segment of the timing bar. `x` and `width` are percentages of
+/// the time limit.
 pub struct Phase {
     pub css_class: &'static str,
     pub name: &'static str,
@@ -42,7 +43,7 @@ pub struct Phase {
 
 pub struct Response {
     pub headers: Vec<(String, String)>,
-    /// The body, formatted if it is JSON; empty if there is no body.
+    /// The body, formatted if it is a JSON object or array; empty if there is no body.
     pub body: String,
     /// The body as received, if `body` is formatted.
     pub raw: Option<String>,
@@ -99,7 +100,8 @@ impl Response {
     }
 }
 
-/// Formats JSON. Returns `None` if the text isn't a JSON object or array, or is formatted already.
+/// Formats a JSON object or array. Returns `None` for any other text, and for JSON that is already
+/// formatted.
 pub fn format_json(text: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_str(text).ok()?;
     if !value.is_object() && !value.is_array() {
@@ -113,8 +115,7 @@ pub fn format_json(text: &str) -> Option<String> {
 fn body_text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        // The body is text that ends in the middle of a character, for example because it was
-        // truncated.
+        // The text ends in the middle of a character, for example because it was truncated.
         Err(error) if error.error_len().is_none() => String::from_utf8_lossy(bytes).into_owned(),
         Err(_) => {
             let rows = bytes.chunks(16).take(HEX_BYTES_SHOWN / 16);
@@ -160,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_a_binary_body_as_hex_and_a_cut_character_as_text() {
+    fn shows_binary_bodies_as_hex_and_truncated_utf8_as_text() {
         assert_eq!(body_text(&[0xff, 0x00, 0x10]), "ff 00 10");
         assert!(body_text(&"aü".as_bytes()[..2]).starts_with('a'));
     }

@@ -1,5 +1,4 @@
-//! The page of one delivery: what happened and what to do, its request, and each attempt with the
-//! response.
+//! The page of one delivery: its state, its request, and each attempt with the response and advice.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -43,8 +42,9 @@ struct DeliveryPage {
     older: Option<DeliveryId>,
 }
 
-/// The state of a delivery, shown as an icon with text such as `Next attempt at 14:05:12 UTC, in 9
-/// s (3 of 4)`.
+/// The state of a delivery, shown as an icon with text.
+///
+/// Example: `Next attempt at 14:05:12 UTC, in 9 s (3 of 4)`.
 struct StateDescription {
     css_class: &'static str,
     icon: &'static str,
@@ -57,10 +57,10 @@ struct StateDescription {
 
 /// The request of the last attempt or, before the first attempt, the body to be sent.
 struct RequestView {
-    /// Says which request this is, or why there is none.
+    /// States which request this is, or why there is none.
     note: &'static str,
     headers: Vec<(String, String)>,
-    /// The body, formatted; `None` if there is none.
+    /// The body, formatted if it is JSON; `None` if it has been removed.
     body: Option<String>,
     /// The body as it is sent.
     raw: String,
@@ -116,7 +116,7 @@ pub async fn show(
             .breadcrumb
             .extend([Ancestor::webhook(webhook), deliveries]);
     }
-    // The maximum is shown only for pending deliveries, and a deleted webhook has none.
+    // Only pending deliveries show the maximum, and a deleted webhook has no pending deliveries.
     let max_attempts = webhook
         .as_ref()
         .map_or(1, |webhook| delivery.max_attempts(webhook.retries));
@@ -223,8 +223,8 @@ fn describe_state(
     }
 }
 
-/// Returns the attempts of a finished delivery, such as ` on attempt 2 (redelivered)` or ` after 4
-/// attempts`; empty if there was only one.
+/// Returns the number of attempts of a delivered or failed delivery as a phrase, such as
+/// ` on attempt 2 (redelivered)` or ` after 4 attempts`; empty if there was only one attempt.
 fn attempt_phrase(delivery: &DeliverySummary) -> String {
     let count = delivery.attempts.len();
     let redelivered = match delivery.round_attempts < count {
@@ -238,13 +238,14 @@ fn attempt_phrase(delivery: &DeliverySummary) -> String {
     }
 }
 
-/// Returns why a delivery was canceled, as far as the present state shows it.
+/// Returns the possible reasons that a delivery was canceled. The reason isn't stored, so it is
+/// inferred from the current state of the feedback and the webhook.
 fn cancel_reason(detail: &DeliveryDetail, webhook: Option<&Webhook>) -> &'static str {
     match webhook {
         _ if detail.body.is_none() => " because the feedback was deleted",
         None => " because the webhook was deleted",
-        Some(webhook) if !webhook.enabled => " because the webhook was disabled, or by a person",
-        Some(_) => " by a person, or because the webhook was disabled at that time",
+        Some(webhook) if !webhook.enabled => " by a user, or because the webhook was disabled",
+        Some(_) => " by a user, or because the webhook was disabled at the time",
     }
 }
 
@@ -256,7 +257,7 @@ impl RequestView {
         let is_attempted = !detail.summary.attempts.is_empty();
         Self {
             note: match (&raw, is_attempted, detail.summary.state) {
-                (None, true, _) => "Removed, because the feedback was deleted.",
+                (None, true, _) => "The request was removed because the feedback was deleted.",
                 (None, false, _) => {
                     "Nothing was sent. The feedback was deleted before the first attempt."
                 }
@@ -264,7 +265,7 @@ impl RequestView {
                     "As sent in the last attempt. The signature covers the raw body."
                 }
                 (Some(_), false, DeliveryState::Pending) => {
-                    "Not sent yet. Every attempt sends this body; its headers are added then."
+                    "Not sent yet. Each attempt sends this body with new headers."
                 }
                 (Some(_), false, _) => "Nothing was sent. A redelivery sends this body.",
             },

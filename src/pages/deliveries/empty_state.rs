@@ -1,4 +1,4 @@
-//! The text of an empty list, which depends on why the list is empty.
+//! The text and button of an empty delivery list, which depend on the filters.
 
 use super::query::{DeliveryListQuery, SearchedId};
 use crate::domain::delivery::DeliveryState;
@@ -9,13 +9,13 @@ pub struct EmptyState {
     pub action: EmptyStateAction,
 }
 
-/// What the button of an empty list does.
+/// The action of the button in an empty list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmptyStateAction {
     None,
     AddWebhook,
     ClearFilters,
-    /// Continues a search that stopped before it read the whole log.
+    /// Continues a search that stopped before it read the whole delivery log.
     SearchOlder,
 }
 
@@ -34,7 +34,7 @@ impl EmptyStateAction {
 }
 
 impl EmptyState {
-    /// `has_more` says whether the search can be continued.
+    /// `has_more` says whether the search can be continued with older deliveries.
     pub fn new(query: &DeliveryListQuery, has_more: bool, has_webhooks: bool) -> Self {
         let state = |title, text, action| Self {
             title,
@@ -51,7 +51,7 @@ impl EmptyState {
         match query.searched_id() {
             _ if has_more => state(
                 "No matches so far",
-                "The newest deliveries don’t match these filters. Older ones may match.",
+                "The newest deliveries don’t match these filters. Older deliveries may match.",
                 EmptyStateAction::SearchOlder,
             ),
             SearchedId::Invalid => state(

@@ -1,4 +1,5 @@
-//! "Redeliver" above a list: redelivers all deliveries that failed in a period.
+//! The notice about failed deliveries above a delivery list, and its "Redeliver" form, which
+//! redelivers the deliveries that failed in a period.
 
 use std::collections::BTreeSet;
 
@@ -14,18 +15,19 @@ use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{RecentFailures, RedeliverError};
 
-/// The deliveries that failed recently and can be redelivered.
+/// The deliveries that failed in the longest period. Deliveries of deleted feedback are omitted.
 pub struct FailuresView {
     /// The periods with failures, shortest first. A period with the same failures as a shorter
     /// period is omitted.
     pub periods: Vec<PeriodFailures>,
-    /// The number of failed deliveries of disabled webhooks, in words; empty if there are none.
+    /// The number of failed deliveries of disabled webhooks, such as `3 deliveries`; empty if there
+    /// are none. They can't be redelivered.
     pub disabled: String,
-    /// The period to be confirmed.
+    /// The confirmation for the requested period, if it contains failures.
     pub confirmation: Option<RedeliverConfirmation>,
 }
 
-/// The failures in one period.
+/// The failures of enabled webhooks in one period.
 pub struct PeriodFailures {
     pub period: Period,
     /// `8` or `1,000+`.
@@ -36,13 +38,13 @@ pub struct PeriodFailures {
     pub webhooks: String,
 }
 
-/// The question before deliveries are redelivered.
+/// The confirmation before deliveries are redelivered.
 pub struct RedeliverConfirmation {
     pub failures: PeriodFailures,
-    /// The start of the period when the question was rendered, so that the answer covers the
-    /// deliveries in the question.
+    /// The start of the period at the time of rendering. The form contains it, so all listed
+    /// deliveries are redelivered even if the user confirms later.
     pub since: Timestamp,
-    /// Each webhook with its number of deliveries.
+    /// The label of each webhook, and its number of deliveries.
     pub webhooks: Vec<(String, String)>,
 }
 
@@ -91,18 +93,18 @@ impl FailuresView {
                 0 => String::new(),
                 _ => format_deliveries(count, is_capped),
             },
-            confirmation: confirmation.filter(|asked| !asked.webhooks.is_empty()),
+            confirmation: confirmation.filter(|confirmation| !confirmation.webhooks.is_empty()),
         }))
     }
 
-    /// Returns the shortest period with failures.
+    /// Returns the failures in the shortest period that has any.
     pub fn latest(&self) -> Option<&PeriodFailures> {
         self.periods.first()
     }
 }
 
 impl PeriodFailures {
-    /// Returns the failures in a period, and their number.
+    /// Returns the number of failures in a period, and their description.
     fn new(failures: &[RecentFailures], period: Period, now: Timestamp) -> (u64, Self) {
         let since = period.start(now);
         let (count, is_capped) = sum_counts(failures, since);
@@ -119,8 +121,8 @@ impl PeriodFailures {
     }
 }
 
-/// Returns the webhooks with failures since a time, each with their number, and whether there may
-/// be more.
+/// Returns each webhook with failures since a time, the number of these failures, and whether there
+/// may be more.
 fn count_by_webhook(
     failures: &[RecentFailures],
     since: Timestamp,
@@ -188,7 +190,7 @@ pub async fn redeliver_all_failed(
                 total += count;
                 webhooks += 1;
             }
-            // The webhook was disabled just now.
+            // The webhook was disabled after the failures were read.
             Err(reason) => {
                 problems.insert(reason);
             }
@@ -208,7 +210,8 @@ fn parse_since(fields: &IdempotentForm) -> Result<Timestamp, PageError> {
     Timestamp::parse(fields.get("since")).ok_or(PageError::InvalidForm)
 }
 
-/// Returns the number of redelivered deliveries, or the reason that the webhook can't receive any.
+/// Redelivers the deliveries of a webhook that failed since a time. Returns their number, or the
+/// reason that the webhook can't receive any.
 async fn redeliver(
     context: &RequestContext,
     webhook: &WebhookId,

@@ -1,5 +1,5 @@
-//! The lists of deliveries, newest first: of one webhook, and of all webhooks. Filters and the
-//! search by id are query parameters.
+//! The delivery lists of one webhook and of all webhooks, newest first. Filters and the search by
+//! id are query parameters.
 
 pub mod actions;
 mod attempt;
@@ -123,7 +123,7 @@ impl DeliveriesPage {
         self.webhooks.iter().map(option).collect()
     }
 
-    /// The name of the live updates that the page subscribes to.
+    /// Returns the name of the live updates that the page subscribes to.
     fn live_name(&self) -> String {
         match &self.webhook {
             Some(webhook) => format!("deliveries:{}", webhook.id),
@@ -153,12 +153,12 @@ impl DeliveriesPage {
         }
     }
 
-    /// The path of a page or form of the webhook.
+    /// Returns the path of a page or form of the webhook.
     fn webhook_path(&self, webhook: &Webhook, action: &str) -> String {
         format!("/settings/notifications/{}/{action}", webhook.id)
     }
 
-    /// The page of the feedback that was searched for.
+    /// The path of the feedback item whose id was searched for.
     fn feedback_path(&self) -> Option<String> {
         match self.query.searched_id() {
             SearchedId::Feedback(id) => Some(format!("/feedback/{id}")),

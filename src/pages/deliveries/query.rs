@@ -10,7 +10,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::DeliverySearch;
 
-/// The value of `period` for a range of days.
+/// The value of `period` that selects a range of days.
 const RANGE: &str = "range";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -19,7 +19,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub struct Period {
     /// The value in URLs.
     pub key: &'static str,
-    /// The option of the filter, such as `Last hour`.
+    /// The label of the filter option, such as `Last hour`.
     pub label: &'static str,
     /// The period in a sentence, such as `the last hour`.
     pub phrase: &'static str,
@@ -53,7 +53,7 @@ impl Period {
     }
 }
 
-/// The text of the search field, which must be an id.
+/// The id in the search field. `None` if the field is empty, and `Invalid` for other text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SearchedId {
     None,
@@ -64,20 +64,23 @@ pub enum SearchedId {
 
 #[derive(Clone, Debug)]
 pub struct DeliveryListQuery {
-    /// Only in the list of all webhooks' deliveries.
+    /// Always `None` in the list of one webhook.
     pub webhook: Option<WebhookId>,
     pub state: Option<DeliveryState>,
     pub event: Option<EventType>,
     pub period: Option<Period>,
-    /// Whether the list is limited to the days from `from` to `to`, not to a period.
+    /// Whether the list is limited to a range of days (`from` to `to`) instead of a period.
     pub is_range: bool,
-    /// A date such as `2026-11-28`, or an empty string. Days begin at midnight UTC.
+    /// The first day of the range, such as `2026-11-28`; empty without a limit. Days begin at
+    /// midnight UTC.
     pub from: String,
+    /// The last day of the range; empty without a limit.
     pub to: String,
     /// The text of the search field.
     pub text: String,
+    /// The list contains only deliveries older than the delivery with this id.
     pub before: Option<String>,
-    /// The period whose failed deliveries are to be redelivered after a confirmation.
+    /// The period for which the page asks whether to redeliver failed deliveries.
     pub redeliver: Option<Period>,
 }
 
@@ -118,7 +121,7 @@ impl DeliveryListQuery {
         }
     }
 
-    /// Converts the filters to a search. `webhook` replaces the webhook of the query.
+    /// Converts the filters to a search. A given `webhook` overrides the webhook filter.
     pub fn to_search(&self, webhook: Option<&WebhookId>, now: Timestamp) -> DeliverySearch {
         let (created_from, created_until) = match self.is_range {
             true => (parse_day(&self.from), parse_day(&self.to)),
@@ -138,7 +141,7 @@ impl DeliveryListQuery {
         }
     }
 
-    /// Returns whether the first date is after the last date.
+    /// Returns whether the first day of the range is after its last day.
     pub fn has_reversed_dates(&self) -> bool {
         self.is_range && !self.to.is_empty() && self.from > self.to
     }
@@ -153,7 +156,7 @@ impl DeliveryListQuery {
             || !self.text.is_empty()
     }
 
-    /// Returns the names and values of the filters.
+    /// Returns the names and values of the query parameters of all active filters.
     pub fn filter_pairs(&self) -> Vec<(&'static str, &str)> {
         let non_empty = |text| Some(text).filter(|text: &&str| !text.is_empty());
         let day = |day| non_empty(day).filter(|_| self.is_range);
@@ -194,8 +197,8 @@ fn is_id(text: &str, prefix: &str) -> bool {
 
 /// Parses a date such as `2026-11-28`. Returns its first moment in UTC.
 fn parse_day(date: &str) -> Option<Timestamp> {
-    let is_shaped = date.len() == 10 && date.is_ascii();
-    is_shaped
+    let has_date_length = date.len() == 10 && date.is_ascii();
+    has_date_length
         .then(|| Timestamp::parse(&format!("{date}T00:00:00Z")))
         .flatten()
 }
@@ -205,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parses_days() {
+    fn parses_only_valid_dates() {
         let day = parse_day("2026-11-28").unwrap();
         assert_eq!(day.to_string(), "2026-11-28T00:00:00.000Z");
         for text in [

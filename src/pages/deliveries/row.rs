@@ -13,8 +13,7 @@ const TITLE_CHARS_MAX: usize = 100;
 
 /// The state of a webhook or delivery, shown as an icon with text and an optional time.
 pub struct StateLabel {
-    /// The CSS class that sets the color. The icon and the text convey the state to people who
-    /// can't see colors.
+    /// The CSS class that sets the color. The icon and the text convey the state without color.
     pub css_class: &'static str,
     pub icon: &'static str,
     pub text: String,
@@ -32,8 +31,8 @@ pub struct DeliveryRow {
     pub id: String,
     pub state: StateLabel,
     pub event: &'static str,
-    /// The number of attempts, such as `2`. A pending delivery shows its next or current attempt:
-    /// `Attempt 3 of 4`.
+    /// The number of attempts, such as `2`, or the next or current attempt of a pending delivery,
+    /// such as `Attempt 3 of 4`.
     pub attempts: String,
     pub response: String,
     pub created_at: DisplayTime,
@@ -122,11 +121,11 @@ pub struct ListedDelivery {
     pub path: String,
     /// The start of the message, or `Test event`, or `Deleted feedback`.
     pub title: String,
-    /// Whether `title` is the text of a person.
+    /// Whether `title` is the start of a message, which a person wrote.
     pub is_message: bool,
-    /// Empty without feedback.
+    /// The name of the project; empty for tests and deleted feedback.
     pub project: String,
-    /// The webhook's description or URL; empty in the list of one webhook.
+    /// The webhook's label, see [`webhook_label`].
     pub webhook: String,
     /// The attempts as a phrase, such as `2 attempts`.
     pub attempts: String,
@@ -160,20 +159,20 @@ pub fn delivery_path(webhook: &WebhookId, delivery: &DeliveryId) -> String {
     format!("/settings/notifications/{webhook}/deliveries/{delivery}")
 }
 
-/// Returns the words that identify an event's subject, and its project. The project is empty
-/// without feedback.
+/// Returns a title for an event's subject, and the name of its project. The name is empty for tests
+/// and deleted feedback.
 pub fn subject_label(subject: &EventSubject) -> (String, String) {
     match subject {
         EventSubject::Test => ("Test event".to_owned(), String::new()),
         EventSubject::DeletedFeedback => ("Deleted feedback".to_owned(), String::new()),
         EventSubject::Feedback {
             message, project, ..
-        } => (first_words(message), project.clone()),
+        } => (message_start(message), project.clone()),
     }
 }
 
-/// Returns the words that identify a webhook: its description or, without one, its URL without
-/// `https://`. A deleted webhook has neither.
+/// Returns a label for a webhook: its description or, without a description, its URL without
+/// `https://`. If both are empty, the webhook was deleted.
 pub fn webhook_label(description: &str, url: &str) -> String {
     match (description.trim(), url) {
         ("", "") => "Deleted webhook".to_owned(),
@@ -182,12 +181,12 @@ pub fn webhook_label(description: &str, url: &str) -> String {
     }
 }
 
-/// Returns the start of a text on one line, with `…` if it was cut.
-fn first_words(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(TITLE_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", words[..end].trim_end()),
-        None => words,
+/// Returns the start of a message on one line. Ends with `…` if the message is longer.
+fn message_start(message: &str) -> String {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(TITLE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line,
     }
 }
 

@@ -1,10 +1,10 @@
-//! The delivery totals of a webhook, formatted for pages.
+//! The delivery totals of one webhook or all webhooks, formatted for pages.
 
 use crate::domain::delivery::DeliveryState;
 use crate::pages::framework::format::group_digits;
 use crate::store::DeliveryTotals;
 
-/// A webhook's delivery totals as a sentence with links.
+/// Delivery totals as a sentence with links.
 pub struct DeliveryTotalsView {
     /// The number of events, such as `1,204 events`.
     pub events: String,

@@ -1,5 +1,5 @@
-//! The page of one feedback item, at a permanent URL. The query string contains the filters and the
-//! order of the list that the page was opened from.
+//! The page of one feedback item, at a permanent URL. The query string contains the filters and
+//! the order of the list from which the page was opened.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -60,7 +60,7 @@ pub async fn show(
     render(StatusCode::OK, &page)
 }
 
-/// Returns the path of the item that follows `feedback` in the list with this order.
+/// Returns the path of the item that follows `feedback` in the filtered list in this order.
 async fn find_neighbor(
     context: &RequestContext,
     feedback: &Feedback,

@@ -26,8 +26,8 @@ pub(super) struct TextSegment {
 pub(super) struct FeedbackItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
-    /// The page that the feedback is about or, if there is none or only the email matches the
-    /// search, the email. Shown while the item is collapsed.
+    /// The page URL without its host. The email instead, if there is no page URL or if only the
+    /// email matches the search. Shown while the item is collapsed.
     pub(super) hint: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
     pub(super) url: Vec<TextSegment>,
@@ -44,7 +44,7 @@ pub(super) struct FeedbackItemView {
     pub(super) page_path: String,
     /// The path of the page that asks for confirmation of the deletion.
     pub(super) delete_path: String,
-    /// The path of the page without this confirmation.
+    /// The path of the page without the deletion confirmation.
     pub(super) cancel_path: String,
     /// The query string of the list to return to.
     pub(super) back: String,

@@ -1,4 +1,4 @@
-//! The details of a feedback item: facts, status history, and deliveries.
+//! The details of a feedback item: time, metadata, status history, and deliveries.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -17,12 +17,13 @@ pub(super) struct FeedbackDetails {
     /// The time at which the feedback was received.
     pub(super) received: String,
     pub(super) reply_url: Option<String>,
-    /// Labels and values.
+    /// The labels and values of the metadata.
     pub(super) metadata: Vec<(String, String)>,
     pub(super) history: Vec<StatusChangeView>,
     /// The deliveries of the feedback; `None` if the user isn't an admin.
     pub(super) deliveries: Option<Vec<FeedbackDeliveryView>>,
-    /// The number of deliveries in each state, such as `2 deliveries: 1 delivered, 1 failed`.
+    /// The number of deliveries in each state, such as `2 deliveries: 1 delivered,
+    /// 1 failed`; empty if the user isn't an admin.
     pub(super) delivery_counts: String,
 }
 
@@ -116,8 +117,8 @@ fn metadata_entries(feedback: &Feedback) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Returns the label of a well-known name, in any spelling. Other names are returned unchanged,
-/// because only the site that sends them knows their meaning.
+/// Returns the label of a well-known metadata name, regardless of case and punctuation. Returns
+/// other names unchanged, because only the site that sends them knows their meaning.
 fn metadata_label(name: &str) -> &str {
     let letters = name.chars().filter(char::is_ascii_alphanumeric);
     match letters.collect::<String>().to_ascii_lowercase().as_str() {
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_known_names_of_metadata() {
+    fn labels_well_known_metadata_names() {
         for (name, label) in [
             ("browser", "Browser"),
             ("os", "System"),

@@ -50,9 +50,9 @@ struct FeedbackPage {
     getting_started: Option<Checklist>,
     projects: Vec<Project>,
     items: Vec<FeedbackItemView>,
-    /// The counts of the items that match the filters, except for the status.
+    /// The number of items in each status that match the other filters.
     counts: StatusCounts,
-    /// The limit of each count.
+    /// The limit of each count; `None` if the counts are exact.
     count_max: Option<u64>,
     /// Whether any project has feedback. Otherwise, there is nothing to filter or export.
     has_feedback: bool,

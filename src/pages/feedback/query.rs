@@ -24,9 +24,11 @@ pub(super) struct FeedbackListQuery {
     pub(super) order: FeedbackOrder,
     /// The list starts after the item with this id.
     pub(super) cursor: Option<String>,
+    /// The id of the expanded item.
     pub(super) open: Option<String>,
     /// Ids of the items whose deletion needs confirmation.
     pub(super) delete: Vec<FeedbackId>,
+    /// Whether all items on the page are selected.
     pub(super) all_selected: bool,
 }
 
@@ -122,7 +124,7 @@ impl FeedbackListQuery {
         self.order == FeedbackOrder::OldestFirst
     }
 
-    /// The number of active filters in the part of the filter bar that narrow screens hide.
+    /// Returns the number of active filters, including the order, that narrow screens hide.
     pub(super) fn hidden_filter_count(&self) -> usize {
         [
             !self.received.period.is_empty(),
@@ -134,7 +136,7 @@ impl FeedbackListQuery {
         .count()
     }
 
-    /// Whether filters other than the project are active.
+    /// Returns whether filters other than the project are active.
     pub(super) fn has_other_filters(&self) -> bool {
         let has_period = !self.received.period.is_empty();
         self.status.is_some() || !self.text.is_empty() || has_period || self.has_email
@@ -145,7 +147,7 @@ impl FeedbackListQuery {
     }
 }
 
-/// Returns the parameter of the cursor.
+/// Returns the name of the query parameter that contains the cursor.
 fn cursor_param(order: FeedbackOrder) -> &'static str {
     match order {
         FeedbackOrder::NewestFirst => "before",

@@ -1,8 +1,7 @@
-//! The filter by the time at which feedback was received: a period that ends now, or a range of
-//! days.
+//! The "Received" filter of the feedback list: a period that ends now, or a range of days.
 //!
-//! The days are those of the browser's time zone, whose offsets the page's script adds to the query
-//! (`tz`). Without the script, the days are in UTC.
+//! Days begin at midnight in the browser's time zone. The page's script adds the offsets of the
+//! time zone to the query (`tz`). Without the script, days begin at midnight UTC.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -28,17 +27,18 @@ pub(super) struct PeriodOption {
 
 #[derive(Clone, Default)]
 pub(super) struct ReceivedFilter {
-    /// One of [`PERIODS`]; empty without a filter.
+    /// A value from [`PERIODS`]; empty without a filter.
     pub(super) period: &'static str,
-    /// The first and the last day of a range, as entered.
+    /// The first day of a range, as entered.
     pub(super) first_day: String,
+    /// The last day of the range, as entered.
     pub(super) last_day: String,
-    /// The value of `tz`: the minutes east of UTC at the start and the end of the period, or one
-    /// number for both.
+    /// The value of `tz`: the offsets from UTC at the start and the end of the period, in minutes,
+    /// or one number for both.
     pub(super) offsets: String,
     pub(super) from: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
-    /// The days and their time zone, for display.
+    /// An explanation of the active filter, such as `Since 31 Mar 2026 in UTC`.
     pub(super) hint: String,
     /// The reason the range is invalid.
     pub(super) problem: Option<&'static str>,
@@ -116,7 +116,7 @@ impl ReceivedFilter {
     }
 }
 
-/// Parses one or two numbers of minutes, such as `120,60`.
+/// Parses one or two offsets from UTC in minutes, such as `120,60`. Positive offsets are east.
 fn parse_offsets(text: &str) -> Option<(Offset, Offset)> {
     let parse = |minutes: &str| {
         let minutes: i32 = minutes.parse().ok()?;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn periods_start_at_midnight_of_the_time_zone() {
+    fn periods_start_at_midnight_in_the_browsers_time_zone() {
         for (query, from, hint) in [
             (
                 "received=today",

@@ -178,8 +178,8 @@ impl RequestContext {
             .contains_key(BACKGROUND_REFRESH_HEADER)
     }
 
-    /// Returns whether a hidden page sent the request. It doesn't count as use of the session, so a
-    /// forgotten tab doesn't keep the session alive.
+    /// Returns whether the script of a hidden page sent the request. Such a request doesn't count
+    /// as use of the session, so a forgotten tab doesn't keep the session alive.
     pub fn is_from_hidden_page(&self) -> bool {
         let header = self.request.headers().get(BACKGROUND_REFRESH_HEADER);
         header.is_some_and(|value| value == "hidden")

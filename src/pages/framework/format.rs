@@ -33,7 +33,7 @@ pub struct DisplayTime {
     pub relative: String,
     /// The time of day, such as `14:02 UTC`, with the date if it isn't today: `25 Nov, 14:02 UTC`.
     pub clock: String,
-    /// The day and the time of day: `today, 14:02 UTC` or `25 Nov, 14:02 UTC`.
+    /// The time of day with the date or `today`: `today, 14:02 UTC` or `25 Nov, 14:02 UTC`.
     pub day_and_clock: String,
     /// `14:02:07 UTC`.
     pub with_seconds: String,

@@ -25,7 +25,7 @@ pub struct Layout {
     pub title: String,
     /// `None` if the page isn't in the navigation.
     section: Option<NavSection>,
-    /// The pages above this page, from the top.
+    /// The pages above this page, outermost first.
     pub breadcrumb: Vec<Ancestor>,
     pub user: Option<LayoutUser>,
     pub messages: Vec<FlashMessage>,

@@ -1,4 +1,4 @@
-//! The links of the top bar, of the settings sidebar, and of the breadcrumb.
+//! The links of the top bar, the settings sidebar, and the breadcrumb.
 
 use crate::domain::id::WebhookId;
 use crate::domain::webhook::Webhook;
@@ -26,7 +26,7 @@ const TOP_BAR_SECTIONS: [NavSection; 3] = [Feedback, Settings, Help];
 const SIDEBAR_SECTIONS: [NavSection; 6] =
     [Notifications, Projects, ApiTokens, People, Privacy, Account];
 
-/// A page above the current page, as a link of the breadcrumb.
+/// A breadcrumb link to a page above the current page.
 pub struct Ancestor {
     pub label: String,
     pub path: String,
@@ -42,7 +42,7 @@ impl Ancestor {
         Self::new("Notifications", "/settings/notifications".into())
     }
 
-    /// The page of a webhook.
+    /// Links to the page of a webhook.
     pub fn webhook(webhook: &Webhook) -> Self {
         let path = format!("/settings/notifications/{}", webhook.id);
         Self::new(webhook.title(), path)

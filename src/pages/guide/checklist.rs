@@ -11,13 +11,15 @@ pub(super) struct ChecklistItem {
     /// `None` in the general checklist.
     pub(super) status: Option<CheckStatus>,
     pub(super) text: String,
-    /// A command that tests the connection, with the id of its element on the page.
+    /// A command that tests the connection.
     pub(super) curl: Option<CurlCommand>,
     /// The path and label of a link to a page with details or settings.
     pub(super) link: Option<(String, &'static str)>,
 }
 
+/// A curl command that the page shows for copying.
 pub(super) struct CurlCommand {
+    /// The HTML id of the command's element.
     pub(super) id: String,
     pub(super) text: String,
 }
@@ -100,7 +102,8 @@ pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
     items
 }
 
-/// Returns a command that sends an unsigned request, to see whether the endpoint responds.
+/// Returns a command that sends an unsigned request, to test whether the endpoint responds.
+/// `webhook` is the webhook's id, which makes the HTML id unique.
 pub(super) fn curl_test_command(webhook: &str, url: &str) -> CurlCommand {
     let quoted = url.replace('\'', r"'\''");
     CurlCommand {

@@ -13,9 +13,10 @@ const DELIVERIES_CHECKED: usize = 20;
 /// A webhook with its checklist.
 pub(super) struct DiagnosedWebhook {
     pub(super) webhook: Webhook,
-    /// The items with something to do: the problems, then checks that need a test first.
+    /// The items that need an action: problems first, followed by checks with an unknown result and
+    /// a link.
     pub(super) open_items: Vec<ChecklistItem>,
-    /// All other items, which the page shows collapsed.
+    /// All other items, which are collapsed on the page.
     pub(super) other_items: Vec<ChecklistItem>,
     /// Whether the checklist is expanded.
     pub(super) is_open: bool,
@@ -29,7 +30,7 @@ impl DiagnosedWebhook {
             _ => false,
         };
         let (mut open_items, other_items): (Vec<_>, Vec<_>) = items.into_iter().partition(is_open);
-        // The sort is stable.
+        // The sort is stable, so it keeps the order of the checks otherwise.
         open_items.sort_by_key(|item| item.status != Some(CheckStatus::Problem));
         Self {
             webhook,
@@ -39,12 +40,12 @@ impl DiagnosedWebhook {
         }
     }
 
-    /// Number of items that need attention.
+    /// Returns the number of problems.
     pub(super) fn issue_count(&self) -> usize {
         count_items(&self.open_items, CheckStatus::Problem)
     }
 
-    /// The title of the collapsed items, such as `8 checks passed`.
+    /// Returns the title of the collapsed items, such as `8 checks passed, 1 unknown`.
     pub(super) fn other_items_title(&self) -> String {
         let passed = match count_items(&self.other_items, CheckStatus::Ok) {
             1 => "1 check passed".to_owned(),
@@ -63,7 +64,8 @@ fn count_items(items: &[ChecklistItem], status: CheckStatus) -> usize {
 }
 
 /// Diagnoses all webhooks or, with `?webhook=ID`, only that webhook. Returns an empty list if the
-/// id is unknown. Webhooks with problems are first, and the first one of them is expanded.
+/// id is unknown. Webhooks with problems come first. The first webhook is expanded if it has
+/// problems or was selected by its id.
 pub(super) async fn diagnose_webhooks(
     context: &RequestContext,
 ) -> Result<Vec<DiagnosedWebhook>, PageError> {

@@ -1,5 +1,5 @@
-//! The language of the code in the guide. The URL (`?language=KEY`) determines it, and a cookie
-//! remembers the last choice. The cookie contains nothing else.
+//! The language of the example code in the guide: the language in the URL (`?language=KEY`) or,
+//! otherwise, in a cookie that stores the last choice. The cookie contains nothing else.
 
 use actix_web::HttpResponse;
 use actix_web::cookie::time::Duration as CookieDuration;
@@ -11,8 +11,8 @@ use crate::server::cookies;
 const COOKIE_NAME: &str = "miniback_language";
 const MAX_AGE_DAYS: i64 = 365;
 
-/// Returns the key of the example that the URL or, without one, the cookie contains. The key can be
-/// unknown.
+/// Returns the key of an example from the URL or, without a key in the URL, from the cookie. There
+/// may be no example with this key.
 pub(super) fn chosen_language(context: &RequestContext) -> Option<String> {
     let remembered = || {
         let headers = context.request.headers();
@@ -22,7 +22,7 @@ pub(super) fn chosen_language(context: &RequestContext) -> Option<String> {
     context.query_param("language").or_else(remembered)
 }
 
-/// Adds the cookie to the response if the URL contains the language `key`.
+/// Stores `key` in the cookie if the URL contains this key.
 pub(super) fn remember_language(
     context: &RequestContext,
     response: &mut HttpResponse,

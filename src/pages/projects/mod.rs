@@ -37,7 +37,7 @@ type IdPath = web::Path<String>;
 #[template(path = "projects.html")]
 struct ProjectsPage {
     layout: Layout,
-    /// `None` for members, who see the checklist on the feedback list.
+    /// Always `None` for members, who see the checklist only on the feedback list.
     getting_started: Option<Checklist>,
     rows: Vec<ProjectRow>,
     add: Option<NewProjectForm>,
@@ -308,7 +308,7 @@ pub(super) async fn set_status(
     Ok(context.redirect(&format!("{PATH}#{id}")))
 }
 
-/// Deletes a project if its slug was entered correctly.
+/// Deletes a project if the user typed its slug correctly.
 pub(super) async fn delete(
     context: RequestContext,
     id: IdPath,

@@ -29,7 +29,7 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                     .with_action("/settings/notifications"),
             ),
         )
-        // Before the routes of one webhook, because `deliveries` isn't a webhook's id.
+        // Registered before the routes of one webhook, so that `deliveries` isn't read as an id.
         .service(page_routes(
             "/settings/notifications/deliveries",
             [get(Admin, deliveries::show_all)],

@@ -1,7 +1,8 @@
-//! The sign-in link of the demo. It works as often as needed while the demo runs, but only on the
-//! computer that runs it.
+//! The sign-in link of the demo. The link works any number of times while the demo runs, but only
+//! on the computer that runs the demo.
 //!
-//! The link exists only in memory, so it ends with the process, and `miniback serve` never has one.
+//! The link is stored only in memory, so it is invalid after the demo stops. `miniback serve` never
+//! creates a sign-in link.
 
 use std::sync::OnceLock;
 
@@ -15,19 +16,22 @@ use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
 
-/// The link, once the demo has set it.
+/// The user that the link signs in, and the SHA-256 of the link's token. Unset until the demo
+/// creates the link.
 #[derive(Default)]
 pub struct DemoSignInLink(OnceLock<(UserId, [u8; 32])>);
 
 impl DemoSignInLink {
-    /// Sets the user that the link signs in, and the SHA-256 of the link's token.
+    /// Sets the user that the link signs in, and the SHA-256 of the link's token. Later calls have
+    /// no effect.
     pub fn set(&self, user: UserId, token_hash: [u8; 32]) {
-        // The demo sets the link once.
+        // The demo calls this function only once.
         let _ = self.0.set((user, token_hash));
     }
 }
 
-/// Signs in a browser on this computer. Does nothing if the link's user is already signed in.
+/// Signs in a browser on this computer, and redirects to the feedback list. If the link's user is
+/// already signed in, only redirects.
 pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, PageError> {
     let Some((user, token_hash)) = context.state.demo_sign_in_link.0.get() else {
         return Err(PageError::NotFound);
@@ -36,7 +40,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     if !is_local(&context) {
         return LinkProblem::DemoElsewhere.render(&context);
     }
-    // Comparing hashes of random tokens reveals nothing about the token.
+    // The duration of this comparison reveals nothing about the token, because it compares hashes.
     if tokens::sha256(&token) != *token_hash {
         return LinkProblem::DemoUnknown.render(&context);
     }
@@ -61,7 +65,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     Ok(response)
 }
 
-/// Returns whether the request comes from this computer, and not through a proxy on it.
+/// Returns whether the request comes from this computer and not from a proxy.
 fn is_local(context: &RequestContext) -> bool {
     let peer = context.request.peer_addr();
     let is_forwarded = ["x-forwarded-for", "forwarded", "x-real-ip"]

@@ -1,4 +1,5 @@
-//! The page of a one-time link that doesn't work: the reason, and what to do about it.
+//! The page of a one-time link or demo sign-in link that doesn't work: the reason, and the next
+//! step.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -22,9 +23,9 @@ pub enum LinkProblem {
     ResetUsed,
     ResetExpired,
     ResetUnknown,
-    /// The demo's sign-in link, on another computer.
+    /// The demo's sign-in link, opened on a computer that doesn't run the demo.
     DemoElsewhere,
-    /// A sign-in link of another run of the demo.
+    /// A sign-in link with an unknown token, for example from an earlier run of the demo.
     DemoUnknown,
 }
 
@@ -35,13 +36,13 @@ use LinkProblem::*;
 struct LinkProblemPage {
     layout: Layout,
     text: &'static str,
-    /// Whether signing in is what to do next.
+    /// Whether the page has a "Sign in" button.
     can_sign_in: bool,
 }
 
 impl LinkProblem {
-    /// Returns the problem of a link in this state. Also returns a problem if the state is valid,
-    /// because another request may just have used the link.
+    /// Returns the problem of a link in this state. A valid link is reported as used,
+    /// because another request may have changed its state in the meantime.
     pub fn new(purpose: LinkPurpose, state: LinkState) -> Self {
         match (purpose, state) {
             (LinkPurpose::Setup, LinkState::Expired) => SetupExpired,
@@ -67,7 +68,7 @@ impl LinkProblem {
             ResetUsed => "This reset link was already used",
             ResetExpired => "This reset link has expired",
             ResetUnknown => "This reset link doesn’t work",
-            DemoElsewhere => "This link works only on one computer",
+            DemoElsewhere => "This link works only on the demo’s computer",
             DemoUnknown => "This sign-in link doesn’t work",
         }
     }
@@ -80,13 +81,13 @@ impl LinkProblem {
                  log."
             }
             SetupUnknown => {
-                "Open the newest setup link in Miniback’s log, and copy all of it. Each start \
-                 replaces the link."
+                "Open the newest setup link in Miniback’s log. Copy all of it. Each start replaces \
+                 the link."
             }
-            InvitationUsed => "Sign in with the password that was chosen then.",
+            InvitationUsed => "Sign in with the password that you chose.",
             InvitationExpired => "An invitation is valid for 7 days. Ask an admin for a new one.",
             InvitationUnknown => {
-                "It was replaced or revoked, or part of the link is missing. Copy all of it, or \
+                "The link was replaced or revoked, or part of it is missing. Copy all of it, or \
                  ask an admin for a new one."
             }
             ResetUsed => {
@@ -95,10 +96,10 @@ impl LinkProblem {
             }
             ResetExpired => "A reset link is valid for 24 hours. Ask an admin for a new one.",
             ResetUnknown => {
-                "It was replaced or revoked, or part of the link is missing. Copy all of it, or \
+                "The link was replaced or revoked, or part of it is missing. Copy all of it, or \
                  ask an admin for a new one."
             }
-            DemoElsewhere => "Open it on the computer that runs the demo.",
+            DemoElsewhere => "Open the link on the computer that runs the demo.",
             DemoUnknown => {
                 "Open the first link that the running demo printed. Each start prints a new one."
             }

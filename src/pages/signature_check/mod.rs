@@ -25,7 +25,7 @@ use crate::server::tokens;
 use crate::store::{DeliveryDetail, DeliveryFilter, PageRequest};
 use request_parser::{BodyEncoding, PastedHeaders};
 
-/// Number of deliveries in the list "Compare with a delivery".
+/// Maximum number of deliveries in the list "Compare with a delivery".
 const DELIVERIES_OFFERED: usize = 20;
 
 #[derive(Template)]
@@ -34,7 +34,7 @@ struct SignatureCheckPage {
     layout: Layout,
     webhook: Webhook,
     form: SignatureCheckForm,
-    /// The recent deliveries that have been sent, to compare with.
+    /// The recent deliveries with at least one attempt.
     deliveries: Vec<DeliveryOption>,
     result: Option<DiagnosisView>,
 }
@@ -259,7 +259,7 @@ fn parse_time(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text)
 }
 
-/// Returns the recent deliveries of a webhook that have been sent.
+/// Returns the recent deliveries of a webhook that have at least one attempt.
 async fn load_delivery_options(
     context: &RequestContext,
     webhook: &Webhook,

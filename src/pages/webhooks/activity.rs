@@ -14,7 +14,7 @@ use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, PageRequest}
 
 use super::sparkline::Sparkline;
 
-/// Number of deliveries that are listed.
+/// Maximum number of deliveries in the list of recent deliveries.
 const RECENT_DELIVERIES_SHOWN: usize = 5;
 
 pub(super) struct WebhookActivity {
@@ -29,7 +29,7 @@ pub(super) struct WebhookActivity {
     pub(super) recent: Vec<DeliveryRow>,
 }
 
-/// What is wrong with a failing webhook, and what to do.
+/// The problem of a failing webhook, with advice for fixing it.
 pub(super) struct WebhookProblem {
     /// The reason of the last failure, such as `404 Not Found`, if it is known.
     pub(super) reason: Option<String>,
@@ -38,7 +38,8 @@ pub(super) struct WebhookProblem {
     /// Whether the status is 401 or 403. These statuses often mean that the endpoint uses a
     /// different secret.
     pub(super) is_rejected: bool,
-    /// The path and label of the button that sends the last failed delivery again.
+    /// The path and label of the button that sends the last failed delivery again; `None` if that
+    /// delivery was canceled or isn't known.
     pub(super) action: Option<(String, &'static str)>,
 }
 
@@ -111,7 +112,7 @@ impl WebhookProblem {
     }
 }
 
-/// Returns the deliveries that affect the state of the webhook: all but tests.
+/// Returns the deliveries that affect the state of the webhook: all deliveries except tests.
 fn without_tests(deliveries: &[DeliverySummary]) -> impl Iterator<Item = &DeliverySummary> {
     let is_test = |delivery: &DeliverySummary| delivery.event == EventType::Test;
     deliveries.iter().filter(move |delivery| !is_test(delivery))
@@ -139,7 +140,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
     if !webhook.enabled {
         return state("", "off", "Disabled");
     }
-    // The notice below the state says until when.
+    // The notice below the state contains the end of the hold.
     if held_until(webhook, now).is_some() {
         return state("wait", "hold", "Held");
     }

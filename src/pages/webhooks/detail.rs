@@ -25,7 +25,7 @@ struct WebhookPage {
     statistics: StatisticsView,
     /// The result of a test that was just sent from this page.
     test_report: Option<TestReportView>,
-    /// How long deliveries are kept, such as `30 days`.
+    /// The retention period of deliveries, such as `30 days`.
     retention: String,
 }
 
@@ -81,7 +81,7 @@ pub async fn show(
     render(StatusCode::OK, &page)
 }
 
-/// Formats a period in the largest unit that is exact: `30 days`, `36 hours`.
+/// Formats a period in the largest unit that needs no fraction: `30 days`, `36 hours`.
 fn format_period(period: Duration) -> String {
     let seconds = period.as_secs();
     let units = [

@@ -56,7 +56,8 @@ struct WebhooksPage {
     layout: Layout,
     getting_started: Option<Checklist>,
     add: Option<AddWebhookForm>,
-    /// All webhooks or, if `is_failing_only` is set, the failing ones and the requested one.
+    /// All webhooks or, if `is_failing_only` is set, the failing webhooks and the webhooks
+    /// that were just opened, tested, or submitted with an error.
     rows: Vec<WebhookRow>,
     is_failing_only: bool,
     webhook_count: usize,

@@ -24,7 +24,7 @@ const BODY_CHARS_SHOWN: usize = 500;
 
 /// Whether each section of a webhook's row is open.
 pub(super) struct OpenSections {
-    /// Whether the URL contains the webhook's id.
+    /// Whether a query parameter contains the webhook's id.
     pub(super) is_requested: bool,
     pub(super) details: bool,
     pub(super) secret: bool,

@@ -11,7 +11,7 @@ use crate::store::DeliverySummary;
 /// have the lowest bar.
 pub(super) struct Sparkline {
     pub(super) bars: Vec<SparklineBar>,
-    /// Text alternative for the chart.
+    /// The text alternative for the chart.
     pub(super) description: String,
 }
 
@@ -19,27 +19,28 @@ pub(super) struct SparklineBar {
     pub(super) css_class: &'static str,
     /// The SVG path of the bar.
     pub(super) path: String,
-    /// The SVG path of an area that is as high as the chart, which shows the tooltip.
+    /// The SVG path of the area that shows the tooltip. It is as high as the chart.
     pub(super) area: String,
-    /// The response and its duration, such as `200 in 4 ms`, or the state.
+    /// The last response and its duration, such as `200 in 4 ms`, or the state if there was no
+    /// attempt.
     pub(super) summary: String,
     pub(super) at: DisplayTime,
 }
 
 impl Sparkline {
-    /// Number of deliveries in the chart.
+    /// Maximum number of deliveries in the chart.
     pub(super) const DELIVERIES_MAX: usize = 30;
 
     /// Height of the chart. The template uses the same value.
     const HEIGHT: u32 = 16;
 
     /// Minimum number of deliveries for a chart.
-    const MIN_DELIVERIES: usize = 5;
+    const DELIVERIES_MIN: usize = 5;
 
     /// `deliveries` is sorted newest first. Returns `None` if there are fewer than
-    /// [`MIN_DELIVERIES`](Self::MIN_DELIVERIES).
+    /// [`DELIVERIES_MIN`](Self::DELIVERIES_MIN).
     pub(super) fn new(deliveries: &[DeliverySummary], now: Timestamp) -> Option<Self> {
-        if deliveries.len() < Self::MIN_DELIVERIES {
+        if deliveries.len() < Self::DELIVERIES_MIN {
             return None;
         }
         let counts: Vec<String> = DeliveryState::ALL
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_have_their_own_height_and_a_dot() {
+    fn bar_heights_show_durations_and_dots_mark_failures() {
         let deliveries = [
             delivery(DeliveryState::Pending, None, 0),
             delivery(DeliveryState::Failed, Some(4_000), 500),

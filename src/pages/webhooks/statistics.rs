@@ -57,13 +57,16 @@ impl Period {
     }
 }
 
-/// The numbers of one period, as text; `–` for numbers that need attempts or responses.
+/// The numbers of one period, as text. Without attempts, the success rate is `–`. Without
+/// responses, the response times are `–`.
 pub(super) struct PeriodSummary {
     pub(super) label: &'static str,
     pub(super) attempts: String,
     pub(super) failed: String,
     pub(super) success_rate: String,
+    /// The median response time.
     pub(super) median: String,
+    /// The 95th percentile of the response times.
     pub(super) percentile: String,
 }
 
@@ -97,12 +100,16 @@ pub(super) struct StatisticsView {
     pub(super) axis: [DisplayTime; 3],
     /// Width of the charts: [`HourView::WIDTH`] for each hour.
     pub(super) chart_width: u32,
-    /// The height of the baseline, which separates successful from failed attempts.
+    /// The y coordinate of the line between the bars of successful and failed attempts. It is
+    /// measured from the top of the chart.
     pub(super) baseline: u64,
+    /// The maximum number of attempts in one hour.
     pub(super) max_attempts: String,
+    /// The highest 95th percentile of one hour.
     pub(super) max_response_time: String,
-    /// Text alternatives for the charts.
+    /// The text alternative for the chart of attempts.
     pub(super) attempts_description: String,
+    /// The text alternative for the chart of response times.
     pub(super) response_times_description: String,
 }
 
@@ -110,16 +117,19 @@ pub(super) struct StatisticsView {
 pub(super) struct HourView {
     pub(super) at: DisplayTime,
     pub(super) summary: PeriodSummary,
-    /// The SVG paths of the hour: the whole height, the bars of successful and failed attempts, the
-    /// bar of the median, and the line of the 95th percentile.
+    /// The SVG path of the area that shows the tooltip. It is as high as the chart.
     pub(super) area: String,
+    /// The SVG path of the bar of successful attempts.
     pub(super) succeeded: String,
+    /// The SVG path of the bar of failed attempts.
     pub(super) failed: String,
+    /// The SVG path of the bar of the median response time.
     pub(super) median: String,
+    /// The SVG path of the line of the 95th percentile.
     pub(super) percentile: String,
 }
 
-/// The values at the top of the charts.
+/// The maximum values of one hour. `response_time` is the highest 95th percentile, in milliseconds.
 struct Scale {
     succeeded: u64,
     failed: u64,
@@ -151,8 +161,8 @@ impl Scale {
     }
 }
 
-/// Returns the height of a bar; at least 3 unless the value is 0, so that a single failure among
-/// thousands of attempts is visible.
+/// Returns the height of a bar. It is at least 3 unless the value is 0, so that a single failure
+/// among thousands of attempts is visible.
 fn scaled_height(value: u64, max: u64) -> u64 {
     match value {
         0 => 0,
@@ -160,6 +170,7 @@ fn scaled_height(value: u64, max: u64) -> u64 {
     }
 }
 
+/// Returns a percentile of the response times in milliseconds; 0 without responses.
 fn millis(statistics: &AttemptStatistics, percent: u64) -> u64 {
     let time = statistics.response_time(percent).unwrap_or_default();
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
@@ -277,7 +288,7 @@ fn format_per_mille(per_mille: u64) -> String {
 mod tests {
     use super::*;
 
-    /// 12:30 of some day.
+    /// 2025-10-31T12:30:00Z.
     const NOW: Timestamp = Timestamp::from_millis(1_761_913_800_000);
 
     fn view(period: Period, hours: &[(u64, u64, u64)]) -> StatisticsView {
@@ -342,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn without_attempts_there_are_no_rates() {
+    fn shows_a_dash_instead_of_rates_without_attempts() {
         let view = view(Period::Week, &[]);
         assert!(view.hours.is_empty());
         let summary = &view.summaries[1];
