@@ -26,7 +26,7 @@ struct AccountPage {
     layout: Layout,
     email: String,
     role: &'static str,
-    /// Whether the user dismissed the "Getting started" checklist before all steps were done.
+    /// Whether the user dismissed the "Getting started" checklist, and some steps aren't done.
     has_dismissed_checklist: bool,
     sessions: Vec<SessionRow>,
     current_error: Option<String>,

@@ -36,6 +36,7 @@ struct TokensPage {
 /// A token that was just created.
 struct CreatedToken {
     name: String,
+    /// The bearer token, which is shown only once.
     token: String,
     fingerprint: String,
 }

@@ -95,6 +95,7 @@ impl Checklist {
         })
     }
 
+    /// Returns whether the page has the "Dismiss" button.
     pub fn can_be_dismissed(&self) -> bool {
         self.page == MAIN_PAGE
     }

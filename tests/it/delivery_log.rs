@@ -156,7 +156,7 @@ fn filters_by_state_event_webhook_and_time() {
         ("to=2020-01-01", "No deliveries match these filters."),
         (
             "from=2020-02-01&to=2020-01-01",
-            "The first date is after the last date.",
+            "The first day is after the last day.",
         ),
     ] {
         let page = get_list(&mut admin, query);

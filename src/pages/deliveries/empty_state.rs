@@ -61,17 +61,15 @@ impl EmptyState {
             ),
             SearchedId::Delivery(_) => state(
                 "Delivery not found",
-                "No delivery has this ID. It may have been deleted after the retention period.",
+                "No delivery has this ID, or it was deleted after the retention period.",
                 clear,
             ),
-            _ if query.has_reversed_dates() => state(
-                "No matches",
-                "The first date is after the last date.",
-                clear,
-            ),
+            _ if query.has_reversed_dates() => {
+                state("No matches", "The first day is after the last day.", clear)
+            }
             SearchedId::Feedback(_) => state(
                 "No deliveries found",
-                "No delivery of feedback with this ID matches these filters.",
+                "No deliveries of this feedback match these filters.",
                 clear,
             ),
             SearchedId::None if query.before.is_some() => state(

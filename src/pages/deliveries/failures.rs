@@ -15,7 +15,8 @@ use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{RecentFailures, RedeliverError};
 
-/// The deliveries that failed in the longest period. Deliveries of deleted feedback are omitted.
+/// The deliveries that failed in the longest period, except tests and deliveries of deleted
+/// feedback.
 pub struct FailuresView {
     /// The periods with failures, shortest first. A period with the same failures as a shorter
     /// period is omitted.
@@ -98,7 +99,7 @@ impl FailuresView {
     }
 
     /// Returns the failures in the shortest period that has any.
-    pub fn latest(&self) -> Option<&PeriodFailures> {
+    pub fn shortest_period(&self) -> Option<&PeriodFailures> {
         self.periods.first()
     }
 }

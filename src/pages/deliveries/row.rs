@@ -49,7 +49,7 @@ fn max_attempts_for(delivery: &DeliverySummary, webhook_max: usize) -> usize {
 
 /// Returns the number of a pending delivery's next or current attempt, and the number of the last
 /// attempt before the delivery fails. `webhook_max` is the maximum for the webhook's retry policy.
-/// After a redelivery, numbers continue.
+/// After a redelivery, the numbers continue from the previous attempts.
 pub fn next_attempt(delivery: &DeliverySummary, webhook_max: usize) -> (usize, usize) {
     let made = delivery.attempts.len();
     let before_round = made.saturating_sub(delivery.round_attempts);

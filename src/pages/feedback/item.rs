@@ -26,8 +26,8 @@ pub(super) struct TextSegment {
 pub(super) struct FeedbackItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
-    /// The page URL without its host. The email instead, if there is no page URL or if only the
-    /// email matches the search. Shown while the item is collapsed.
+    /// The page URL in a short form (see [`format_page_url`]). The email instead, if there is no
+    /// page URL or if only the email matches the search. Shown while the item is collapsed.
     pub(super) hint: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
     pub(super) url: Vec<TextSegment>,

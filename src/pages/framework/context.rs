@@ -23,7 +23,8 @@ use crate::server::AppState;
 use crate::server::request_origin::TrustedProxies;
 use crate::store::Session;
 
-/// The header that the page's script sends when it fetches the page again after a live update.
+/// The header of requests in which a script fetches its page again: `live` after a live update,
+/// `hidden` from a hidden page.
 const BACKGROUND_REFRESH_HEADER: HeaderName = HeaderName::from_static("miniback-refresh");
 
 #[derive(Clone)]
@@ -171,7 +172,8 @@ impl RequestContext {
         (layout, flash)
     }
 
-    /// Returns whether the page's script sent the request after a live update.
+    /// Returns whether the page's script sent the request: after a live update, or from a hidden
+    /// page.
     pub fn is_background_refresh(&self) -> bool {
         self.request
             .headers()

@@ -39,8 +39,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// the session.
 const SESSION_CHECK_INTERVAL: Duration = Duration::from_millis(800);
 const SESSION_ENDED_MESSAGE: &str = "The session has ended.";
-const STREAM_REPLACED_MESSAGE: &str =
-    "Too many pages of this session are open; newer ones replaced this one.";
+const STREAM_REPLACED_MESSAGE: &str = "Too many pages are open. A newer page replaced this one.";
 /// Stops nginx from buffering the stream.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const INVALID_SUBSCRIPTION: PageError = PageError::Specific {

@@ -56,7 +56,7 @@ pub struct ProjectOrigins<'a> {
     form_url: String,
     /// The origin of the latest accepted feedback.
     seen: Option<SeenOrigin>,
-    /// The latest load of the widget's script, by a website of any project.
+    /// The latest load of the widget's script, from any origin. A load doesn't identify a project.
     load: Option<&'a SeenOrigin>,
     rejected: Vec<RejectedOrigin>,
     allow_url: Option<String>,

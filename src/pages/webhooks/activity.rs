@@ -22,7 +22,7 @@ pub(super) struct WebhookActivity {
     pub(super) held_until: Option<DisplayTime>,
     /// `None` unless the webhook is failing.
     pub(super) problem: Option<WebhookProblem>,
-    /// The time of the last attempt, if the state doesn't contain it.
+    /// The time of the last attempt, if the state doesn't contain this time.
     pub(super) last_attempt: Option<DisplayTime>,
     pub(super) sparkline: Option<Sparkline>,
     pub(super) totals: DeliveryTotalsView,

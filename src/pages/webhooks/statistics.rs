@@ -20,7 +20,7 @@ pub(super) enum Period {
 impl Period {
     pub(super) const ALL: [Self; 2] = [Self::Day, Self::Week];
 
-    /// Returns the period of a `?period=` value.
+    /// Returns the period of a `?period=` value. The default is 24 hours.
     pub(super) fn parse(text: Option<&str>) -> Self {
         match text {
             Some("7d") => Self::Week,
@@ -218,7 +218,7 @@ impl HourView {
 }
 
 impl StatisticsView {
-    /// `hours` contains the statistics of the last 7 days.
+    /// `hours` contains the statistics of the last 7 days, by the start of the hour.
     pub(super) fn new(
         period: Period,
         hours: &BTreeMap<Timestamp, AttemptStatistics>,
@@ -265,7 +265,7 @@ impl StatisticsView {
                 group_digits(max_attempts)
             ),
             response_times_description: format!(
-                "{}: median {}, 95th percentile {}, at most {max_response_time} in one hour.",
+                "{}: median {}, 95th percentile {} (at most {max_response_time} in one hour).",
                 period.label(),
                 sum.median,
                 sum.percentile
@@ -347,7 +347,7 @@ mod tests {
         );
         assert_eq!(
             view.response_times_description,
-            "Last 24 hours: median 40 ms, 95th percentile 40 ms, at most 40 ms in one hour."
+            "Last 24 hours: median 40 ms, 95th percentile 40 ms (at most 40 ms in one hour)."
         );
         assert_eq!(view.summaries[0].success_rate, "99.9%");
     }
