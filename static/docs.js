@@ -1,5 +1,5 @@
-// The filter of the API reference, and the calls and schemas that open by their anchor. Without
-// this file, the page lists all calls, and most browsers open the target of a link.
+// Filters the calls of the API reference, and opens the call or schema that a link points to.
+// Without this file, the page lists all calls, and most browsers open the target of a link.
 "use strict";
 (() => {
   const filter = document.getElementById("call-filter");
@@ -35,7 +35,7 @@
   });
   if (filter.value) applyFilter(); // the browser can restore the text after Back
 
-  // Opens the call or schema that the URL contains.
+  // Opens the call or schema that the URL's fragment identifies.
   function openTarget() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     const details = target?.closest(".call details");
@@ -54,7 +54,7 @@
   });
   openTarget();
 
-  // The URL contains the call that was opened last, so that it can be shared.
+  // The URL identifies the call or schema that was opened last, so that people can share it.
   for (const details of document.querySelectorAll(".call details:not(.disclosure)")) {
     details.addEventListener("toggle", () => {
       if (details.open) history.replaceState(null, "", `#${details.lastElementChild.id}`);

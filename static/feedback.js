@@ -142,7 +142,7 @@
     pill.append(link);
     list.before(pill);
   });
-  // A hidden tab has no live updates. Only the number in its title is updated.
+  // A hidden tab has no live updates. Only the number in its title is updated, every 60 s.
   setInterval(async () => {
     if (!document.hidden || !byId("list")) return;
     const refreshed = { headers: { "Miniback-Refresh": "hidden" } };

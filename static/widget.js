@@ -1,6 +1,6 @@
 // The feedback widget: a button on any site, and the dialog that it opens. The server removes
-// comments and indentation, and replaces the @…@ placeholders. The widget sends no requests except
-// to submit feedback.
+// comments and indentation, shortens the names of variables, and replaces the @…@ placeholders
+// (`src/intake/widget_script.rs`). The widget sends no requests except to submit feedback.
 //
 // It doesn't trust the page. The page can remove the widget, replace global functions, load the
 // script repeatedly and in any way, and have any styles and policies. The widget uses a shadow
@@ -276,7 +276,7 @@
       return open(trigger);
     }
     if (type == "click" || target != launcher) event.stopImmediatePropagation();
-    // After a press of a key or a button, the dialog stays open.
+    // After the person presses a key or a button, the dialog stays open.
     if (/down/.test(type)) status.onpointermove = clearTimeout(closing);
     if (type == "click") {
       if (target == launcher) open(launcher);
@@ -313,7 +313,7 @@
       status.textContent = retryAfter ? `${texts.failed} ${texts.later}` : texts.thanks;
       if (!retryAfter) {
         status.className = "done";
-        // Reading the message with the pointer restarts the time.
+        // Moving the pointer over the message restarts the time.
         if (!matchMedia("(prefers-reduced-motion:reduce)").matches) (status.onpointermove = closeSoon)();
       }
       return closeButton.focus();

@@ -1,4 +1,4 @@
-//! A client for Miniback's API with the calls that the demo needs.
+//! A client for Miniback's API, with the calls that the demo needs.
 //!
 //! It uses only the public API and runs within an actix runtime.
 
@@ -101,7 +101,7 @@ struct ErrorBody {
 
 impl ApiClient {
     pub fn new(base: impl Into<String>, token: &str) -> Self {
-        // Don’t reuse connections: Miniback closes idle ones when the history’s clock moves.
+        // Don't reuse connections: Miniback closes idle connections when the history's clock moves.
         let connector = Connector::new().conn_keep_alive(Duration::ZERO);
         let client = Client::builder()
             .connector(connector)
@@ -149,7 +149,7 @@ impl ApiClient {
             .await
     }
 
-    /// Returns the time of the next attempt of a webhook's deliveries, or `None` if no delivery is
+    /// Returns the time of the earliest next attempt for a webhook, or `None` if no delivery is
     /// pending.
     pub async fn next_attempt_at(&self, webhook_id: &str) -> Result<Option<Timestamp>, ApiError> {
         let path = format!("/api/v1/webhooks/{webhook_id}/deliveries?state=pending");

@@ -22,17 +22,18 @@ use crate::clock::{ManualClock, Timestamp};
 
 /// The length of the history, in minutes.
 const HISTORY_MINUTES: u64 = 4 * 24 * 60;
-/// Deliveries whose next attempt is later than this stay pending. The webhook is held.
-const SETTLE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// The maximum wait for a retry. A delivery with a later attempt stays pending, because its webhook
+/// is held.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(60);
 /// The interval at which the history checks whether an attempt has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// The maximum number of checks for the attempts after one event, about 10 s.
+/// The maximum number of checks for the attempts after one event. They take about 10 s.
 const POLLS_MAX: usize = 5000;
 
 /// An outage of the ticket system.
 struct Outage {
-    /// When the outage begins, in minutes before the start of the demo. Each is the time of a
-    /// sample feedback item.
+    /// The start of the outage, in minutes before the start of the demo. At the same time, a sample
+    /// feedback item is created.
     minutes_ago: u64,
     length: Duration,
     status: u16,
@@ -40,8 +41,8 @@ struct Outage {
     body: &'static str,
 }
 
-/// Retries are sent 1, 6, and 21 s after the first attempt. So, a delivery survives a short outage,
-/// but not an outage of a minute.
+/// The outages, oldest first. A delivery is retried 1, 6, and 21 s after its first attempt, so it
+/// succeeds after an outage of a few seconds, and fails in an outage of a minute.
 const OUTAGES: [Outage; 6] = [
     outage(4000, 3_000, 503, "upstream connect error\n"),
     outage(2900, 900, 502, "Bad gateway\n"),
@@ -86,7 +87,7 @@ pub struct SampleWebhooks {
     pub receiver_url: String,
     /// The secret of the webhook to the receiver.
     pub secret: String,
-    /// The secret of the webhook to the ticket system, which fails.
+    /// The secret of the webhook to the ticket system, which has outages.
     pub tickets_secret: String,
 }
 
@@ -101,6 +102,7 @@ fn minutes(count: u64) -> Duration {
 
 /// A change in the history.
 enum Change {
+    /// Creates the sample feedback with this index.
     Create(usize),
     /// Sets the status of the sample feedback with this index.
     SetStatus(usize, &'static str),
@@ -203,7 +205,8 @@ async fn create_feedback(api: &ApiClient, sample: &SampleFeedback) -> Result<Str
     Ok(created.map_err(to_demo_error("sample feedback"))?.id)
 }
 
-/// Waits until all attempts have been made, and moves the clock to each retry.
+/// Waits until no delivery of a webhook is pending or the webhook is held, for at most about 10 s.
+/// Moves the clock forward to each retry.
 async fn run_attempts(
     api: &ApiClient,
     clock: &ManualClock,
@@ -215,7 +218,7 @@ async fn run_attempts(
         };
         match next.since(clock.wall_clock()) {
             Duration::ZERO => tokio::time::sleep(POLL_INTERVAL).await,
-            wait if wait > SETTLE_WAIT_MAX => return Ok(()),
+            wait if wait > RETRY_WAIT_MAX => return Ok(()),
             wait => clock.advance(wait),
         }
     }
@@ -227,7 +230,8 @@ fn move_clock(clock: &ManualClock, time: Timestamp) {
     clock.advance(time.since(clock.wall_clock()));
 }
 
-/// The endpoints of the history. They respond in place of the receiver, at the same URL.
+/// The endpoints of both sample webhooks during the history. They use the receiver's port, because
+/// the receiver isn't running yet.
 struct HistoryEndpoints {
     clock: ManualClock,
     end: Timestamp,
@@ -257,7 +261,7 @@ pub fn start_history_endpoints(
 async fn respond(endpoints: web::Data<HistoryEndpoints>, request: HttpRequest) -> HttpResponse {
     let HistoryEndpoints { clock, end } = endpoints.get_ref();
     let now = clock.wall_clock();
-    // A duration that varies, but not randomly.
+    // From 0 to 89 ms, derived from the time, so that response times vary.
     let variation = now.seconds().unsigned_abs() * 7 % 90;
     if request.path() != TICKETS_PATH {
         clock.advance(Duration::from_millis(12 + variation / 3));

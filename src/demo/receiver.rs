@@ -29,7 +29,8 @@ use crate::clock::Clock;
 
 const PAGE_SCRIPT: &str = include_str!("../../static/demo_receiver.js");
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
-/// The endpoint of a ticket system that is always down.
+/// The endpoint of the sample ticket system. The receiver always responds with 503, so that the
+/// demo shows a failing webhook.
 pub const TICKETS_PATH: &str = "/webhooks/tickets";
 /// The maximum size of a request body. It is larger than an event with the longest message.
 const BODY_MAX_BYTES: usize = 256 * 1024;
@@ -117,8 +118,8 @@ async fn receive_delivery(
     }
 }
 
-/// Responds as a ticket system that is down. Without `Retry-After`, so that "Retry now" fails again
-/// in the usual way.
+/// Responds as a ticket system that is down. The response has no `Retry-After`, so it is an
+/// ordinary failure.
 async fn reject_delivery() -> HttpResponse {
     HttpResponse::ServiceUnavailable().body("Down for maintenance\n")
 }

@@ -9,13 +9,14 @@ pub(super) struct SampleProject {
 }
 
 pub(super) struct SampleFeedback {
-    /// How many minutes before the start of the demo the feedback is created.
+    /// The time of creation, in minutes before the start of the demo.
     pub minutes_ago: u64,
     pub project: &'static str,
     pub message: &'static str,
     pub email: Option<&'static str>,
     pub url: Option<&'static str>,
-    /// The later statuses, in order, and how many minutes before the start they are set.
+    /// The later changes of the status, in order: the time in minutes before the start of the demo,
+    /// and the new status.
     pub later_statuses: &'static [(u64, &'static str)],
 }
 

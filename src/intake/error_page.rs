@@ -154,7 +154,7 @@ fn render_error_page(error: &IntakeError, app: &AppState, request: &HttpRequest)
     response
 }
 
-/// Declares the language of a page, which depends on `Accept-Language`.
+/// Sets the headers of a page whose language depends on `Accept-Language`.
 pub(super) fn set_language_headers(
     response: &mut HttpResponse,
     translations: &'static Translations,

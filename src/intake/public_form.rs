@@ -42,7 +42,7 @@ struct FormNotice {
 }
 
 impl FormNotice {
-    /// Asks the person to wait, which isn't an error.
+    /// Returns a notice that asks the person to wait. It doesn't look like an error.
     fn wait(text: &str) -> Option<Self> {
         Self::with_class("", text)
     }

@@ -88,8 +88,8 @@ impl Translations {
     }
 }
 
-/// Returns the widget's strings as its script reads them: one text for each language, with `|`
-/// between the strings.
+/// Returns the widget's strings in the format that its script reads: for each language, all strings
+/// joined with `|`.
 pub(super) fn widget_strings() -> Value {
     let in_language = |translations: &Translations| {
         let all = serde_json::to_value(translations).unwrap_or_default();

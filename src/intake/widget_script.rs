@@ -36,7 +36,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     hex::encode(&hash[..6])
 });
 
-/// Variables that get names of one letter in the minified script, from the most to the least used.
+/// Variables that have names of one letter in the minified script, roughly by number of uses.
 /// The script has no property, string, or style with the same name.
 const SHORTENED_NAMES: [&str; 52] = [
     "create",
@@ -166,7 +166,7 @@ pub(super) async fn get(
         .and_then(|referrer| intake.script_loads.record(referrer, now));
     if let Some(origin) = first_load {
         let store = app.store.clone();
-        // The script doesn't wait for the commit.
+        // The response doesn't wait for the commit.
         actix_web::rt::spawn(async move {
             if let Err(error) = store.record_first_widget_load(origin).await {
                 tracing::warn!(%error, "recording the first load of the widget failed");

@@ -1,5 +1,5 @@
-//! The stylesheet, scripts, and icon of the pages, embedded in the executable and served without
-//! comments.
+//! The stylesheet, scripts, and icon of the pages, embedded in the executable. Comments and spaces
+//! that browsers don't need are removed.
 
 use std::sync::LazyLock;
 
@@ -73,8 +73,8 @@ static STATIC_FILES: LazyLock<[StaticFile; 6]> = LazyLock::new(|| {
     ]
 });
 
-/// Removes the comments and unnecessary spaces of a stylesheet. Its strings contain no `/*` and no
-/// punctuation.
+/// Removes the comments and unnecessary spaces of a stylesheet. The strings in the stylesheet must
+/// contain neither `/*` nor punctuation.
 fn strip_css(source: &str) -> String {
     let mut parts = source.split("/*");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -95,8 +95,8 @@ fn strip_css(source: &str) -> String {
     })
 }
 
-/// Removes the comments and the indentation of a script without block comments, without ` // ` in
-/// strings, and without templates of several lines.
+/// Removes the line comments and the indentation of a script. Block comments stay. The script must
+/// contain no ` // ` in strings, and no templates of several lines.
 fn strip_script(source: &str) -> String {
     let lines = source
         .lines()

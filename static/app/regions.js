@@ -3,8 +3,8 @@
 const serverOpen = new Map(); // by id of <details>: whether the server last rendered it as open
 for (const details of all("details[id]")) serverOpen.set(details.id, details.open);
 
-// Open details are open again after going back or reloading. Their ids are in the history entry,
-// and the last row that was opened is in the URL.
+// Open details are open again after going back or reloading. Their ids are in the history entry.
+// The URL contains the id of one open row, usually the row that was opened last.
 for (const id of history.state?.open ?? []) {
   const details = document.getElementById(id);
   if (details) details.open = true;

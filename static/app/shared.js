@@ -13,7 +13,8 @@
 document.documentElement.classList.add("js");
 
 const script = document.currentScript.src;
-// Requests in flight: {form or link, submitter, method, url, body, target, replace}.
+// Requests in flight: {form or link, submitter, method, url, body, target, replace}. A request
+// after Back has neither a form nor a link. `startRequest` and `markInFlight` add more members.
 const inFlight = new Set();
 let lastChange = document.body.dataset.lastChange; // number of the latest change shown on the page
 

@@ -1,6 +1,6 @@
 // Updates relative times and countdowns, and converts times from UTC to the browser's time zone.
 
-// Formats a relative time as the server does.
+// Formats the age of a time less than two days ago, as the server does.
 function formatRelativeTime(seconds) {
   if (seconds < 60) return "just now";
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;

@@ -41,7 +41,7 @@ fn recover_from_an_outage(options: BrowserOptions) {
     browser.find("link", "Settings").press();
     browser.find("link", "Deliveries").press();
     browser.find("heading", "All deliveries");
-    browser.wait_for_text("2 failed in the last hour, to 1 webhook.");
+    browser.wait_for_text("2 deliveries to 1 webhook failed in the last hour.");
     assert_fits(&browser);
 
     browser.find("link", "The button is broken").press();

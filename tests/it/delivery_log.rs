@@ -213,7 +213,10 @@ fn redelivers_what_failed_at_all_webhooks_after_a_question() {
     log.send_test(&log.fails);
     let page = admin.get(LOG).expect(200);
     let notice = page.text_of("#failures .notice-action > p");
-    assert_eq!(notice, "4 failed in the last hour, to 2 webhooks.");
+    assert_eq!(
+        notice,
+        "4 deliveries to 2 webhooks failed in the last hour."
+    );
     let ask = page.form_with("Redeliver").press("Redeliver");
     let question = admin.submit(&ask).expect(200);
     let asked = question.text_of("#failures p");
@@ -267,10 +270,13 @@ fn names_the_shortest_period_with_failures() {
     app.advance(Duration::from_secs(2 * 3600));
     let mut admin = app.visitor();
     admin.sign_in(crate::support::app::ADMIN, crate::support::app::PASSWORD);
-    assert_shows(&admin.get(LOG), "1 failed in the last 24 hours");
+    assert_shows(
+        &admin.get(LOG),
+        "1 delivery to 1 webhook failed in the last 24 hours",
+    );
     fail_one();
     let page = admin.get(LOG);
-    assert_shows(&page, "1 failed in the last hour");
+    assert_shows(&page, "1 delivery to 1 webhook failed in the last hour");
     assert_shows(&page, "Last 24 hours (2)");
     let question = page.form_with("Redeliver").fill("Failed in", "24h");
     let question = admin.submit(&question.press("Redeliver"));

@@ -98,7 +98,7 @@ fn redelivers_one_delivery_and_then_all_failed_deliveries() {
     // The first delivery has succeeded by now.
     let page = admin.get(&list);
     assert!(
-        page.text().contains("1 failed in the last hour"),
+        page.text().contains("1 delivery failed in the last hour"),
         "{}",
         page.text()
     );
