@@ -134,9 +134,9 @@ async fn create_sample_history(
 fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
     print(&format!(
         "{sign_in}\n{}\n{}\n\n\
-         1. Miniback, signed in. Works in any browser on this computer until the demo stops.\n\
-         2. A sample site with the widget. Send feedback, and see its delivery arrive.\n\
-         3. A receiver, which verifies and shows each delivery.\n\n\
+         URL 1 signs you in to Miniback, in any browser on this computer, until the demo stops.\n\
+         URL 2 is a sample site with the widget. Send feedback, and see its delivery arrive.\n\
+         URL 3 is a receiver that verifies and shows each delivery.\n\n\
          Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
     ));

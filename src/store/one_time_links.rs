@@ -2,8 +2,8 @@
 //!
 //! Only a SHA-256 of each link's token is stored. Viewing a link doesn't consume it. The action of
 //! a link runs in the transaction that consumes the link. Therefore, a link works only once, even
-//! if two requests use it at the same time. Used and expired links are stored until 30
-//! days after their expiry, so that their pages can explain why they don't work.
+//! if two requests use it at the same time. Used and expired links are stored for at least
+//! 30 days after their expiry, so that their pages can explain why they don't work.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::domain::account::{Role, User};
 use crate::domain::email::normalize_email;
 use crate::domain::id::{LinkId, UserId};
 
-/// The period for which a used or expired link is stored after its expiry.
+/// Minimum time for which a used or expired link is stored after its expiry.
 const EXPIRED_LINK_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

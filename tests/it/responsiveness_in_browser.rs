@@ -35,7 +35,7 @@ fn press_and_read(browser: &Browser, button: &str, expressions: &str) -> Value {
 }
 
 #[test]
-fn a_status_changes_at_once_and_back_if_the_request_fails() {
+fn a_status_changes_at_once_and_reverts_if_the_request_fails() {
     let app = App::start();
     app.api().create_project("Shop");
     app.api().create_feedback("shop", "slow");
@@ -179,7 +179,7 @@ fn the_navigation_marks_the_current_page_and_section() {
 }
 
 #[test]
-fn print_shows_the_status_of_feedback_and_no_controls() {
+fn printing_shows_the_status_of_feedback_but_no_controls() {
     let app = App::start();
     app.api().create_project("Shop");
     app.api().create_feedback("shop", "message");

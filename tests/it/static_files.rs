@@ -31,7 +31,7 @@ fn values_of<'a>(stylesheet: &'a str, property: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn the_stylesheet_is_less_than_10_1_kb_gzipped_size() {
+fn the_stylesheet_is_less_than_10_1_kb_gzipped() {
     let stylesheet = get(&App::start(), "style.css");
     let size = gzipped_size(&stylesheet);
     assert!(size < 10_100, "{size} bytes");
@@ -39,7 +39,7 @@ fn the_stylesheet_is_less_than_10_1_kb_gzipped_size() {
 }
 
 #[test]
-fn each_script_is_less_than_10_kb_gzipped_size() {
+fn each_script_is_less_than_10_kb_gzipped() {
     let app = App::start();
     for name in ["app.js", "feedback.js", "connection_check.js", "docs.js"] {
         let script = get(&app, name);

@@ -61,7 +61,7 @@ fn asks_a_question_and_leaves_the_page_visible() {
 }
 
 #[test]
-fn closes_by_itself_after_success_and_returns_the_focus() {
+fn closes_automatically_after_success_and_returns_the_focus() {
     let (site, browser) = (Site::with("", ""), Browser::start());
     send(&browser, &site);
     let mark = "getComputedStyle(root.querySelector('[role=status]'), '::before').content";
