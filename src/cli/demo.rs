@@ -29,7 +29,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
     let format = options.log.format_or_default();
     match level {
         Some(level) => logging::start(format, level),
-        // By default, the demo prints nothing but its URLs.
+        // By default, log only warnings and errors, so that the URLs stay visible.
         None => logging::start_warnings_only(format),
     }
     let directory = tempfile::Builder::new()
@@ -67,13 +67,13 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
         tickets_secret: new_secret(),
     };
     let token = tokens::random_api_token();
-    let past_listeners = [&miniback_listener, &receiver_listener].map(TcpListener::try_clone);
-    let [past_miniback, past_receiver] = past_listeners;
-    let past_listeners = [
-        past_miniback.map_err(&cannot_listen)?,
-        past_receiver.map_err(&cannot_listen)?,
+    let history_listeners = [&miniback_listener, &receiver_listener].map(TcpListener::try_clone);
+    let [history_miniback, history_receiver] = history_listeners;
+    let history_listeners = [
+        history_miniback.map_err(&cannot_listen)?,
+        history_receiver.map_err(&cannot_listen)?,
     ];
-    create_past(directory, past_listeners, &webhooks, &token).await?;
+    create_sample_history(directory, history_listeners, &webhooks, &token).await?;
 
     let running = start_miniback(directory, miniback_listener, None, Clock::system()).await?;
     actix_web::rt::spawn(logging::report_suppressed_lines());
@@ -100,9 +100,9 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     receiver.stop().await.map_err(&cannot_stop)
 }
 
-/// Runs Miniback with a clock that moves through the last days, and creates the sample data and an
-/// API token. The listeners are those of Miniback and of the receiver.
-async fn create_past(
+/// Runs Miniback with a clock that starts four days ago. Creates an API token and the sample data
+/// of these days, then stops Miniback. Miniback and the sample endpoints use the given listeners.
+async fn create_sample_history(
     directory: &Path,
     [miniback_listener, receiver_listener]: [TcpListener; 2],
     webhooks: &SampleWebhooks,
@@ -134,9 +134,9 @@ async fn create_past(
 fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
     print(&format!(
         "{sign_in}\n{}\n{}\n\n\
-         1. Miniback, signed in. Works in any browser on this computer until the demo stops.\n\
-         2. A sample site with the widget. Send feedback, and see its delivery arrive.\n\
-         3. A receiver, which verifies and shows each delivery.\n\n\
+         URL 1 signs you in to Miniback, in any browser on this computer, until the demo stops.\n\
+         URL 2 is a sample site with the widget. Send feedback, and see its delivery arrive.\n\
+         URL 3 is a receiver that verifies and shows each delivery.\n\n\
          Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
     ));

@@ -124,7 +124,8 @@ impl Store {
     }
 }
 
-/// Returns the part of a token's hash that pages show.
+/// Returns the fingerprint that identifies a token on pages: the first 8 hexadecimal digits of its
+/// SHA-256.
 fn fingerprint(token_hash: &[u8; 32]) -> String {
     hex::encode(&token_hash[..4])
 }

@@ -15,17 +15,18 @@ use crate::clock::Timestamp;
 use crate::domain::attempt_statistics::AttemptStatistics;
 use crate::domain::id::WebhookId;
 
-/// How long the statistics of a webhook are kept, if it has newer attempts.
+/// Maximum age of a webhook's statistics. Older statistics are deleted at the webhook's next
+/// attempt.
 pub(super) const STATISTICS_LIFETIME: Duration = Duration::from_secs(8 * 24 * 3600);
 
 impl Store {
-    /// Returns the statistics of a webhook's attempts since `since`, by the start of the hour.
-    /// Hours without attempts are missing.
+    /// Returns the statistics of a webhook's attempts in each hour that starts at `since` or later.
+    /// The keys are the starts of the hours. Hours without attempts are missing.
     ///
     /// The cost doesn't depend on the number of attempts. An hour has at most one row for each
-    /// result and response time in two significant digits: usually 20 to 50, and at most about 750
-    /// with a time limit of 30 s. Seven days of 1,000,000 attempts are about 5,000 rows in one
-    /// range of the primary key, which take about 2 ms.
+    /// result and response time in two significant digits: usually 20 to 50, and at most about 600
+    /// with a time limit of 30 s. 1,000,000 attempts in seven days have about 5,000 rows in one
+    /// range of the primary key. Reading these rows takes about 2 ms.
     pub async fn attempt_statistics(
         &self,
         webhook: WebhookId,
@@ -82,7 +83,7 @@ mod tests {
         (connection, WebhookId::new("wh_1"))
     }
 
-    /// Stores `count` attempts in each of the hours, with up to `times` different response times.
+    /// Stores `count` attempts in each of the hours, with at most `times` different response times.
     fn record(
         connection: &Connection,
         webhook: &WebhookId,
@@ -139,12 +140,12 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(rows_after(2_000), rows_after(20_000));
-        // 24 hours with at most 40 response times, or none, of 2 results.
+        // In each of 24 hours, each of 2 results has at most 40 response times, or no response.
         assert!(rows_after(20_000) <= 24 * 41 * 2);
     }
 
     #[test]
-    fn new_attempts_replace_hours_that_are_too_old() {
+    fn a_new_attempt_deletes_expired_hours() {
         let (connection, webhook) = database();
         record(&connection, &webhook, 100..101, (10, 5));
         record(&connection, &webhook, 292..293, (10, 5));

@@ -1,5 +1,5 @@
-//! Records attempts and their effects in one transaction: the delivery's next state, and the health
-//! and the hold of its webhook.
+//! Records attempts and their effects in one transaction: the delivery's next state, and the
+//! health, the hold, and the statistics of its webhook.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -180,7 +180,8 @@ impl Store {
             .await
     }
 
-    /// Returns a delivery with its attempts, their responses, and its last request.
+    /// Returns a delivery with its attempts, their responses, its body, and the headers of its last
+    /// request.
     pub async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryDetail>, StoreError> {
         self.reader
             .read(move |c| {

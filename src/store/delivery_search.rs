@@ -1,7 +1,8 @@
 //! Searches the delivery log for pages: by state, event, time, webhook, and feedback.
 //!
 //! A search reads at most [`SCANNED_ROWS_MAX`] rows, even if the log contains millions of
-//! deliveries. If they don't fill the page, the cursor of the page continues the search.
+//! deliveries. If the matches in these rows don't fill the page, the page's cursor continues the
+//! search.
 
 use rusqlite::{Connection, params};
 
@@ -16,30 +17,31 @@ use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId, lowest_id_at};
 use crate::domain::webhook::RetryPolicy;
 
-/// Maximum number of rows that are read for one page. They take less than 50 ms.
+/// Maximum number of rows that are read for one page. Reading them takes less than 50 ms.
 const SCANNED_ROWS_MAX: usize = 10_000;
 /// Maximum number of pending deliveries that are sorted to list the newest first. If there are
-/// more, the newest deliveries of all states are searched instead.
+/// more, deliveries in all states are searched, newest first.
 const SORTED_PENDING_MAX: i64 = 10_000;
-/// [`StateCounts`] stop counting at this number.
+/// Maximum number of failed or canceled deliveries that are counted.
 pub const DELIVERY_COUNT_MAX: u64 = 1000;
-/// Maximum length of the start of a message, in characters.
+/// Maximum length of a message in an [`EventSubject`], in characters. Longer messages are
+/// truncated.
 const MESSAGE_START_CHARS: i64 = 200;
 
-/// The criteria of a search; `None` matches all.
+/// The criteria of a search; `None` matches all deliveries.
 #[derive(Clone, Debug, Default)]
 pub struct DeliverySearch {
     pub webhook: Option<WebhookId>,
     pub feedback: Option<FeedbackId>,
     pub state: Option<DeliveryState>,
     pub event: Option<EventType>,
-    /// Inclusive.
+    /// The start of the period, inclusive.
     pub created_from: Option<Timestamp>,
-    /// Exclusive.
+    /// The end of the period, exclusive.
     pub created_until: Option<Timestamp>,
 }
 
-/// A page of a search, newest first.
+/// A page of the deliveries that match a search, newest first.
 #[derive(Clone, Debug)]
 pub struct DeliverySearchPage {
     pub items: Vec<FoundDelivery>,
@@ -60,7 +62,7 @@ pub struct FoundDelivery {
     pub retries: RetryPolicy,
 }
 
-/// The subject of a delivery's event.
+/// The subject of an event: a test, or the feedback that was created or updated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventSubject {
     Test,
@@ -68,12 +70,13 @@ pub enum EventSubject {
         id: FeedbackId,
         /// The start of the message.
         message: String,
+        /// The name of the project.
         project: String,
     },
     DeletedFeedback,
 }
 
-/// The number of deliveries that match a search, by state.
+/// The numbers of pending, failed, and canceled deliveries that match a search.
 #[derive(Clone, Copy, Debug)]
 pub struct StateCounts {
     /// `None` if the search is limited to a period.
@@ -84,6 +87,7 @@ pub struct StateCounts {
     pub canceled: u64,
 }
 
+/// The ids of the deliveries on a page, and the cursor of the next page.
 #[derive(Default)]
 struct Matches {
     ids: Vec<DeliveryId>,
@@ -91,7 +95,7 @@ struct Matches {
 }
 
 impl DeliverySearch {
-    /// Returns the lowest id in the period.
+    /// Returns the inclusive lower bound for ids.
     fn id_lower_bound(&self) -> String {
         self.created_from
             .map(lowest_id_at::<DeliveryId>)
@@ -106,6 +110,8 @@ impl DeliverySearch {
 }
 
 impl Store {
+    /// Returns a page of the deliveries that match the search, newest first, with their attempts
+    /// but without responses.
     pub async fn search_deliveries(
         &self,
         search: DeliverySearch,
@@ -126,8 +132,8 @@ impl Store {
             .await
     }
 
-    /// Counts the deliveries of a search, without its state. Returns `None` if an index can't
-    /// count them: in a search for an event type or for feedback.
+    /// Counts the deliveries that match the search, by state. The search's state is ignored.
+    /// Returns `None` for a search by event type or feedback, because no index counts its matches.
     pub async fn count_deliveries(
         &self,
         search: DeliverySearch,
@@ -164,7 +170,7 @@ impl Store {
             .await
     }
 
-    /// Returns the webhook's next newer and next older delivery.
+    /// Returns the ids of the next newer and the next older delivery of the webhook.
     pub async fn adjacent_deliveries(
         &self,
         webhook: WebhookId,
@@ -185,9 +191,9 @@ impl Store {
     }
 }
 
-/// Returns the statement that selects the rows to search, newest first. `?1` is the webhook or the
-/// feedback; ids are less than `?2` and at least `?3`.
-fn select_candidates(
+/// Returns the statement that selects the rows to search, newest first. `?1` is the id of the
+/// webhook or the feedback. The ids of the rows are less than `?2` and at least `?3`.
+fn candidates_statement(
     connection: &Connection,
     search: &DeliverySearch,
 ) -> Result<String, StoreError> {
@@ -229,7 +235,8 @@ fn select_candidates(
     ))
 }
 
-/// Returns the index of failed and canceled deliveries, of one webhook or of all webhooks.
+/// Returns the `INDEXED BY` clause for failed or canceled deliveries of a webhook. `None` means all
+/// webhooks.
 fn unsuccessful_index(webhook: Option<&WebhookId>) -> &'static str {
     match webhook {
         Some(_) => "INDEXED BY deliveries_unsuccessful",
@@ -242,7 +249,7 @@ fn find_matches(
     search: &DeliverySearch,
     page: &PageRequest,
 ) -> Result<Matches, StoreError> {
-    let mut statement = sql::prepare(connection, &select_candidates(connection, search)?)?;
+    let mut statement = sql::prepare(connection, &candidates_statement(connection, search)?)?;
     let subject = match &search.feedback {
         Some(feedback) => Some(feedback.as_str()),
         None => search.webhook.as_ref().map(WebhookId::as_str),
@@ -257,7 +264,7 @@ fn find_matches(
         let event = |event| Ok::<_, rusqlite::Error>(row.get::<_, EventType>(2)? == event);
         let webhook =
             |webhook: &WebhookId| Ok::<_, rusqlite::Error>(row.get::<_, WebhookId>(3)? == *webhook);
-        // Otherwise, the statement selects the webhook.
+        // Without feedback, the statement already selects only the deliveries of the webhook.
         let wanted_webhook = search.feedback.as_ref().and(search.webhook.as_ref());
         let is_match = search.state.map_or(Ok(true), state)?
             && search.event.map_or(Ok(true), event)?
@@ -335,7 +342,7 @@ fn read_found_delivery(
     Ok(Some(found))
 }
 
-/// Returns the subject of an event.
+/// Returns the subject of an event. The feedback may have been deleted.
 pub(super) fn event_subject(
     connection: &Connection,
     event: &EventId,

@@ -164,10 +164,10 @@ pub(super) fn select_statement(condition: &str) -> String {
 }
 
 pub(super) fn list_statement(filter: &FeedbackFilter) -> String {
-    let (source, conditions) = (filter.source(), filter.sql_conditions());
+    let (table, conditions) = (filter.sql_table(), filter.sql_conditions());
     let order = filter.order.sql();
     format!(
-        "SELECT {FEEDBACK_COLUMNS} FROM {source} CROSS JOIN projects ON projects.id = project_id
+        "SELECT {FEEDBACK_COLUMNS} FROM {table} CROSS JOIN projects ON projects.id = project_id
          WHERE {conditions} feedback.id > ?3 AND feedback.id < ?4
          ORDER BY feedback.id {order} LIMIT ?5"
     )

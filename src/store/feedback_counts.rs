@@ -20,7 +20,7 @@ pub struct StatusCounts {
 
 impl Store {
     /// Counts the feedback that matches the filter, by status. The filter's status is ignored. Each
-    /// count stops at [`FeedbackFilter::count_max`].
+    /// count stops at [`FeedbackFilter::count_max`], if there is a maximum.
     pub async fn count_feedback(&self, filter: FeedbackFilter) -> Result<StatusCounts, StoreError> {
         self.reader
             .read_slow(move |c| {
@@ -33,7 +33,7 @@ impl Store {
                     *counts.count_mut(status) = match &filter.search {
                         Some(query) => search::count_matches(c, query, &filter)?,
                         None if filter.needs_index_count() => count_in_index(c, &filter)?,
-                        None => count_with_status(c, filter.project.as_ref(), status)?,
+                        None => read_count(c, filter.project.as_ref(), status)?,
                     };
                 }
                 Ok(counts)
@@ -53,15 +53,15 @@ impl StatusCounts {
 }
 
 pub(super) fn count_statement(filter: &FeedbackFilter) -> String {
-    let (source, conditions) = (filter.source(), filter.sql_conditions());
+    let (table, conditions) = (filter.sql_table(), filter.sql_conditions());
     format!(
-        "SELECT count(*) FROM (SELECT 1 FROM {source}
+        "SELECT count(*) FROM (SELECT 1 FROM {table}
          WHERE {conditions} feedback.id > ?3 AND feedback.id < ?4 LIMIT ?5)"
     )
 }
 
-/// Counts the feedback of a period or with an email, up to
-/// [`FILTERED_COUNT_MAX`](super::FILTERED_COUNT_MAX).
+/// Counts the feedback that matches a filter with a period or an email, up to
+/// [`FILTERED_COUNT_MAX`].
 fn count_in_index(connection: &Connection, filter: &FeedbackFilter) -> Result<u64, StoreError> {
     let ids = filter.id_range(None);
     let values = params![
@@ -74,7 +74,8 @@ fn count_in_index(connection: &Connection, filter: &FeedbackFilter) -> Result<u6
     sql::query_value(connection, &count_statement(filter), values)
 }
 
-fn count_with_status(
+/// Reads the number of feedback items with a status, of a project or of all projects.
+fn read_count(
     connection: &Connection,
     project: Option<&ProjectId>,
     status: FeedbackStatus,

@@ -1,8 +1,7 @@
-//! Filters and orders of feedback lists, and their SQL conditions.
+//! Filters and orders of feedback lists, and their SQL.
 //!
-//! Ids contain the time at which they were created, so a period is a range of ids. A list with a
-//! period therefore reads only rows of that period, in the order of the same indexes as other
-//! lists.
+//! Ids contain the time when they were created, so a period is a range of ids. Therefore, a list
+//! for a period uses the same indexes as other lists, and reads only rows of the period.
 
 use super::search::SEARCH_COUNT_MAX;
 use crate::clock::Timestamp;
@@ -10,17 +9,17 @@ use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{FeedbackId, ProjectId, lowest_id_at};
 use crate::domain::search::SearchQuery;
 
-/// Maximum number of items that are counted for each status, if the filter has a period or
-/// requires an email.
+/// Maximum number of items that are counted for each status if the filter has a period or requires
+/// an email.
 pub const FILTERED_COUNT_MAX: u64 = 10_000;
 
-/// Filters feedback, and sets the order of the list. By default, all feedback, newest first.
+/// A filter for feedback, and the order of the list. The default is all feedback, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct FeedbackFilter {
     pub project: Option<ProjectId>,
     pub status: Option<FeedbackStatus>,
     pub search: Option<SearchQuery>,
-    /// The start of the period in which the feedback was received.
+    /// The start of the period when the feedback was received, inclusive.
     pub received_from: Option<Timestamp>,
     /// The end of the period, exclusive.
     pub received_until: Option<Timestamp>,
@@ -52,7 +51,7 @@ impl FeedbackOrder {
     }
 }
 
-/// The ids of a part of a list. Both ids are exclusive.
+/// A range of ids. Both bounds are exclusive; `None` means no bound.
 #[derive(Debug)]
 pub(super) struct IdRange {
     pub(super) lower: Option<String>,
@@ -60,8 +59,8 @@ pub(super) struct IdRange {
 }
 
 impl FeedbackFilter {
-    /// Returns the highest number up to which the items of each status are counted. `None` means
-    /// that all are counted.
+    /// Returns the maximum number of items that are counted for each status. `None` means that all
+    /// items are counted.
     pub fn count_max(&self) -> Option<u64> {
         if self.search.is_some() {
             return Some(SEARCH_COUNT_MAX);
@@ -69,13 +68,14 @@ impl FeedbackFilter {
         self.needs_index_count().then_some(FILTERED_COUNT_MAX)
     }
 
-    /// Returns whether `feedback_counts` doesn't contain the numbers for this filter.
+    /// Returns whether the filter has a period or requires an email. The table `feedback_counts`
+    /// doesn't distinguish such feedback, so it must be counted in an index.
     pub(super) fn needs_index_count(&self) -> bool {
         self.has_email || self.received_from.is_some() || self.received_until.is_some()
     }
 
     /// Returns SQL conditions for the project (`?1`), the status (`?2`), and the email, each
-    /// followed by `AND`. Bind both values, even if the filter doesn't contain both conditions.
+    /// followed by `AND`. Bind both values, even if the filter has no project or no status.
     pub(super) fn sql_conditions(&self) -> String {
         let project = self.project.as_ref().map_or("", |_| "project_id = ?1 AND ");
         let status = self.status.map_or("", |_| "feedback.status = ?2 AND ");
@@ -89,19 +89,20 @@ impl FeedbackFilter {
         }
     }
 
-    /// Returns the table and the index to read. SQLite would choose an index by project or status,
-    /// and read every row without an email.
-    pub(super) fn source(&self) -> &'static str {
+    /// Returns the table for `FROM`, with the index if the filter requires an email. Without
+    /// `INDEXED BY`, SQLite would choose another index and also read feedback without an email.
+    pub(super) fn sql_table(&self) -> &'static str {
         match self.has_email {
             true => "feedback INDEXED BY feedback_with_email",
             false => "feedback",
         }
     }
 
-    /// Returns the ids of the period that follow the cursor in the order of the list.
+    /// Returns the range of ids that are in the period and follow the cursor in the order of the
+    /// list.
     pub(super) fn id_range(&self, cursor: Option<&str>) -> IdRange {
-        // An id isn't lower than the lowest possible id of its millisecond. Without its last
-        // character, that id is lower than every id of the millisecond.
+        // Bounds are exclusive, so remove the last character of the lowest possible id of the
+        // millisecond. The result is lower than all ids of the millisecond.
         let start_of = |time: &Timestamp| {
             let mut id = lowest_id_at::<FeedbackId>(*time);
             id.pop();

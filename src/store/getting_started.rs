@@ -1,4 +1,5 @@
-//! The facts behind the checklist for new installations, and whether a user dismissed it.
+//! The data of the "Getting started" checklist: the progress of the installation, and whether a
+//! user dismissed the checklist.
 
 use rusqlite::{Connection, params};
 
@@ -9,26 +10,28 @@ use super::db::sql;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, UserId, WebhookId};
 
-/// What has been set up, and what has happened so far.
+/// The progress of the installation, and whether a user dismissed the checklist.
 #[derive(Clone, Debug, Default)]
 pub struct SetupProgress {
     /// Whether the user dismissed the checklist.
     pub is_dismissed: bool,
     /// The id and the name of the oldest project.
     pub project: Option<(ProjectId, String)>,
-    /// The origin of a website that loaded the widget or sent feedback.
+    /// The origin whose feedback was accepted last, or else the first origin that loaded the
+    /// widget.
     pub widget_origin: Option<String>,
     pub has_feedback: bool,
     pub has_webhook: bool,
     pub has_delivered: bool,
-    /// A webhook with a failed delivery.
+    /// The newest webhook with a failed delivery.
     pub failed_webhook: Option<WebhookId>,
     pub users: u64,
+    /// The number of active invitations.
     pub invitations: u64,
 }
 
 impl Store {
-    /// Returns the progress of the installation, as the checklist of this user shows it.
+    /// Returns the progress of the installation, and whether `user` dismissed the checklist.
     pub async fn setup_progress(
         &self,
         user: UserId,
@@ -55,8 +58,8 @@ impl Store {
             .await
     }
 
-    /// Records the first website that loads the widget's script. Does nothing if a website is
-    /// already recorded.
+    /// Records the origin of the first website that loads the widget's script. Does nothing if an
+    /// origin is already recorded.
     pub async fn record_first_widget_load(&self, origin: String) -> Result<(), StoreError> {
         self.writer
             .write(move |tx| {

@@ -2,8 +2,8 @@
 //!
 //! Only a SHA-256 of each link's token is stored. Viewing a link doesn't consume it. The action of
 //! a link runs in the transaction that consumes the link. Therefore, a link works only once, even
-//! if two requests use it at the same time. Used and expired links are kept for a while, so that
-//! their page can explain why they don't work.
+//! if two requests use it at the same time. Used and expired links are stored for at least
+//! 30 days after their expiry, so that their pages can explain why they don't work.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::domain::account::{Role, User};
 use crate::domain::email::normalize_email;
 use crate::domain::id::{LinkId, UserId};
 
-/// How long a used or expired link is kept after its expiry.
+/// Minimum time for which a used or expired link is stored after its expiry.
 const EXPIRED_LINK_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +45,14 @@ impl ToSql for LinkPurpose {
     }
 }
 
-/// Whether a link works and, if not, the reason.
+/// The state of a link: it works, or the reason it doesn't work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
     Valid,
     Used,
     Expired,
-    /// There is no such link: it was replaced or revoked, or part of its token is missing.
+    /// There is no such link. It was replaced, revoked, or deleted long after its expiry, or the
+    /// token is incomplete.
     Unknown,
 }
 
@@ -162,7 +163,7 @@ impl Store {
             .await
     }
 
-    /// Creates a password reset link, and deletes an earlier reset link for the same user. Returns
+    /// Creates a password reset link, and deletes an unused reset link for the same user. Returns
     /// the user.
     pub async fn create_reset_link(
         &self,
@@ -214,7 +215,7 @@ impl Store {
             .await
     }
 
-    /// Returns whether a link works, without consuming it.
+    /// Returns the state of a link, without consuming it.
     pub async fn link_state(
         &self,
         purpose: LinkPurpose,
@@ -318,7 +319,7 @@ fn ensure_is_admin(connection: &Connection, user: &UserId) -> Result<(), LinkErr
 }
 
 fn insert_link(tx: &mut WriteTx<'_>, link: &NewLink<'_>) -> Result<(), StoreError> {
-    // Delete old links whenever a link is created.
+    // Delete links that expired long ago whenever a link is created.
     let expired = "DELETE FROM one_time_links WHERE expires_at <= ?1";
     sql::execute(tx, expired, [tx.expiry_cutoff(EXPIRED_LINK_RETENTION)])?;
     let id: LinkId = tx.next_id();
@@ -371,8 +372,8 @@ fn find_valid_link(
     sql::query_optional(connection, &statement, values, link_from_row)
 }
 
-/// Marks a link as used, removes its personal data, and returns its user. Fails with
-/// [`LinkError::Invalid`] if the link isn't valid.
+/// Marks a link as used, and removes the email and the role of an invited person. Returns the
+/// link's user. Fails with [`LinkError::Invalid`] if the link isn't valid.
 fn consume_link(
     tx: &mut WriteTx<'_>,
     purpose: LinkPurpose,

@@ -56,7 +56,8 @@ pub enum PendingDeliveryError {
     Store(#[from] StoreError),
 }
 
-/// A webhook's deliveries that failed recently and can be redelivered.
+/// The deliveries of a webhook that failed since a given time. Tests and deliveries of deleted
+/// feedback aren't included, because [`Store::redeliver_since`] skips them.
 #[derive(Clone, Debug)]
 pub struct RecentFailures {
     pub webhook: WebhookId,
@@ -66,7 +67,7 @@ pub struct RecentFailures {
     pub enabled: bool,
     /// The times of the failures, newest first.
     pub failed_at: Vec<Timestamp>,
-    /// Whether there may be more, older failures.
+    /// Whether older failures may be missing, because the maximum number was read.
     pub is_capped: bool,
 }
 
@@ -76,8 +77,9 @@ const RECENT_FAILURES_MAX: usize = 10_000;
 const RECENT_FAILURES_PER_WEBHOOK_MAX: usize = 1000;
 
 impl Store {
-    /// Returns the deliveries that [`redeliver_since`](Self::redeliver_since) can redeliver, of one
-    /// webhook or of all webhooks. Omits webhooks without such deliveries, and deleted webhooks.
+    /// Returns the deliveries that failed since a given time, of one webhook or of all webhooks.
+    /// Omits deleted webhooks and webhooks without such deliveries. Includes disabled webhooks,
+    /// although their deliveries can't be redelivered.
     pub async fn recent_failures(
         &self,
         webhook: Option<WebhookId>,

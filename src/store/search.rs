@@ -140,8 +140,8 @@ pub(super) fn count_matches(
     Ok(count)
 }
 
-/// Returns the first and the last `number` of feedback with ids in a range, or `None` if there is
-/// no such feedback. Numbers ascend like ids.
+/// Returns the first and the last `number` of the feedback whose ids are in a range. Numbers ascend
+/// like ids. If there is no such feedback, returns `None`, or a first number above the last number.
 fn number_range(connection: &Connection, ids: &IdRange) -> Result<Option<(i64, i64)>, StoreError> {
     let find = |statement, id: &Option<String>, unlimited| match id {
         None => Ok(Some(unlimited)),

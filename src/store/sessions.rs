@@ -68,9 +68,12 @@ impl Store {
             .await
     }
 
-    /// Starts a session for a user whose password wasn't verified. Returns `false` if the user
-    /// doesn't exist.
-    pub async fn add_session(&self, user: UserId, new: NewSession) -> Result<bool, StoreError> {
+    /// Starts a session without verifying a password. Returns `false` if the user doesn't exist.
+    pub async fn start_session_without_password(
+        &self,
+        user: UserId,
+        new: NewSession,
+    ) -> Result<bool, StoreError> {
         self.writer
             .write(move |tx| {
                 if !sql::exists(tx, "SELECT 1 FROM users WHERE id = ?1", [&user])? {

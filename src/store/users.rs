@@ -157,7 +157,7 @@ impl Store {
 }
 
 /// Stores a new password. Ends the user's sessions, except the session with the token hash `keep`,
-/// and deletes the user's reset link.
+/// and deletes the user's unused reset link.
 pub(super) fn store_password(
     tx: &mut WriteTx<'_>,
     user: &UserId,

@@ -160,8 +160,8 @@ impl Store {
     }
 
     /// Deletes a webhook: marks it as deleted, clears its URL, description, secrets, and headers,
-    /// and cancels its pending deliveries. Its deliveries remain in the delivery log. Returns
-    /// `false` if there is no such webhook.
+    /// cancels its pending deliveries, and deletes its statistics. Its deliveries remain in the
+    /// delivery log. Returns `false` if there is no such webhook.
     pub async fn delete_webhook(
         &self,
         id: WebhookId,

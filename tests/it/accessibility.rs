@@ -1,6 +1,6 @@
 //! Checks that every page meets WCAG 2.2 AA, as far as axe-core can tell, and fits the window.
-//! Covers the main states of each page, in light and dark mode, at desktop and phone width, and
-//! checks the sizes of their text. The pages come from the program's own route tables, so a new
+//! Covers the main states of each page, in light and dark mode, at desktop and phone width. Also
+//! checks the text sizes. The pages come from the program's own route tables, so a new
 //! page is checked as soon as it exists.
 
 pub mod sample_data;
@@ -136,7 +136,7 @@ fn check_other_actions(checker: &mut AccessibilityChecker, data: &SampleData) {
     checker.check("the list of keyboard shortcuts");
 }
 
-/// Checks the guide's troubleshooting and an open call of the API reference, as an admin.
+/// Checks the troubleshooting section of the guide and the filtered API reference, as an admin.
 fn check_documentation(checker: &mut AccessibilityChecker, data: &SampleData) {
     let fails = &data.webhooks[1];
     let path = format!("/docs/webhooks?webhook={fails}#troubleshooting");

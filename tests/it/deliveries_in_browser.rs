@@ -23,7 +23,7 @@ fn assert_fits(browser: &Browser) {
     assert!(excess.as_i64().unwrap_or(1) <= 0, "{excess} px too wide");
 }
 
-/// After an outage, an operator finds the failed deliveries, sees the reason, and redelivers them.
+/// Finds the failed deliveries after an outage, reads the reason, and redelivers them.
 fn recover_from_an_outage(options: BrowserOptions) {
     let app = App::without_retries();
     let receiver = Receiver::script(|_| Reply::body(500, "out of disk space"));
@@ -80,7 +80,7 @@ fn an_operator_recovers_from_an_outage_on_a_phone_without_scripts() {
 }
 
 #[test]
-fn a_filter_applies_when_it_is_chosen_and_stays_in_the_url() {
+fn a_selected_filter_applies_immediately_and_changes_the_url() {
     let app = App::without_retries();
     let receiver = Receiver::status(500);
     let api = app.api();

@@ -11,10 +11,12 @@ use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{Receiver, Reply};
 
 const LOG: &str = "/settings/notifications/deliveries";
-/// More than the maximum number of rows that Miniback reads for one page.
+/// The number of deliveries that are newer than the test. It exceeds the maximum number of rows
+/// that Miniback reads for one page.
 const NEWER_COUNT: u32 = 10_100;
 
-/// Two webhooks with deliveries: one works, and the other one fails.
+/// An installation with two webhooks. Deliveries to `works` succeed, and deliveries to `fails`
+/// fail.
 struct Log {
     app: App,
     api: Api,
@@ -169,7 +171,7 @@ fn filters_by_state_event_webhook_and_time() {
 }
 
 #[test]
-fn an_exact_id_leads_to_the_delivery_or_to_its_feedback() {
+fn finds_deliveries_by_delivery_id_and_by_feedback_id() {
     let log = Log::create();
     let mut admin = log.app.signed_in();
     let feedback = log.add_feedback("Hello");
@@ -204,7 +206,7 @@ fn an_exact_id_leads_to_the_delivery_or_to_its_feedback() {
 }
 
 #[test]
-fn redelivers_what_failed_at_all_webhooks_after_a_question() {
+fn redelivers_the_failures_of_all_webhooks_after_confirmation() {
     let log = Log::create();
     let mut admin = log.app.signed_in();
     log.receivers[0].set_script(|_| Reply::status(500));
@@ -223,11 +225,11 @@ fn redelivers_what_failed_at_all_webhooks_after_a_question() {
     let expected = "Redeliver 4 deliveries that failed in the last hour?";
     assert!(asked.starts_with(expected), "{asked}");
     assert_shows(&question, "The team’s inbox : 2");
-    let answer = question.form_with("Redeliver").press("Redeliver");
+    let confirmation = question.form_with("Redeliver").press("Redeliver");
     for receiver in &log.receivers {
         receiver.set_script(|_| Reply::status(204));
     }
-    let done = admin.submit_and_follow(&answer);
+    let done = admin.submit_and_follow(&confirmation);
     assert_shows(&done, "4 deliveries to 2 webhooks queued.");
     for webhook in [&log.works, &log.fails] {
         log.api.wait_until_none_pending(webhook);
@@ -238,7 +240,7 @@ fn redelivers_what_failed_at_all_webhooks_after_a_question() {
 }
 
 #[test]
-fn disabled_webhooks_are_left_out_of_the_redelivery() {
+fn a_redelivery_omits_disabled_webhooks() {
     let log = Log::create();
     let mut admin = log.app.signed_in();
     log.add_feedback("Hello");
@@ -252,7 +254,7 @@ fn disabled_webhooks_are_left_out_of_the_redelivery() {
 }
 
 #[test]
-fn names_the_shortest_period_with_failures() {
+fn shows_the_shortest_period_with_failures() {
     let (app, receiver) = (InProcess::start(&[]), Receiver::status(404));
     let api = app.api();
     api.create_project("Shop");
@@ -287,7 +289,7 @@ fn names_the_shortest_period_with_failures() {
 }
 
 #[test]
-fn pages_lead_to_older_deliveries_and_back() {
+fn links_lead_to_older_deliveries_and_back_to_the_newest() {
     let log = Log::create();
     for number in 1..=26 {
         log.api

@@ -185,12 +185,16 @@ fn shows_several_days_of_feedback_and_failed_deliveries() {
         assert!(text.contains(expected), "{state}: {text}");
         assert!(!text.contains("No deliveries match"), "{state}: {text}");
     }
-    assert_eq!(demo.received().len(), 1, "the receiver shows the history");
+    assert_eq!(
+        demo.received().len(),
+        1,
+        "the receiver shows deliveries of the history"
+    );
     assert_eq!(demo.stop(), Some(0));
 }
 
 #[test]
-fn prints_nothing_but_its_urls_and_what_they_are() {
+fn logs_nothing_by_default() {
     let mut command = miniback(["demo"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("start the executable");
@@ -204,7 +208,7 @@ fn prints_nothing_but_its_urls_and_what_they_are() {
 }
 
 #[test]
-fn the_receiver_and_the_site_answer_only_their_own_host() {
+fn the_receiver_and_the_site_accept_only_their_own_host() {
     let mut demo = Demo::start(&[]);
     for url in [&demo.receiver_url, &demo.site_url] {
         for path in ["/", "/received.json", "/webhooks/miniback"] {

@@ -1,5 +1,5 @@
-//! The documentation in a browser: the filter and the anchors of the API reference, the language of
-//! the guide's code, and the sidebar.
+//! The documentation in a browser: the API reference with its filter, anchors, and print view, the
+//! programming language of the guide's code, and the sidebar.
 
 use crate::guide::GUIDE;
 use crate::support::app::App;
@@ -13,8 +13,8 @@ fn visible_calls(browser: &Browser) -> usize {
     usize::try_from(count).unwrap()
 }
 
-/// Returns the name of the call whose details are the only open ones.
-fn open_call(browser: &Browser) -> String {
+/// Returns the summaries of the open calls, separated by `; `.
+fn open_calls(browser: &Browser) -> String {
     let open = "return [...document.querySelectorAll('.call > details[open] > summary')]
         .map((summary) => summary.innerText.replace(/\\s+/g, ' ').trim()).join('; ')";
     browser.script(open).as_str().unwrap().to_owned()
@@ -35,15 +35,15 @@ fn the_api_reference_filters_calls_and_opens_the_first_match() {
     assert_eq!(visible_calls(&browser), 2);
     browser.press_keys(&[key::ENTER]);
     browser.find("button", "Copy");
-    assert!(open_call(&browser).contains("/secret/rotate"));
+    assert!(open_calls(&browser).contains("/secret/rotate"));
     assert!(
         browser.url().ends_with("#rotateSecret"),
         "{}",
         browser.url()
     );
-    // No title contains this name of a field.
+    // Only the details of calls contain this field name.
     filter.fill("overlapHours");
-    browser.wait_until("few calls are visible", || {
+    browser.wait_until("1 to 3 calls are visible", || {
         (1..4).contains(&visible_calls(&browser)).then_some(())
     });
     filter.fill("nothing like this");
@@ -66,7 +66,9 @@ fn a_call_opens_by_its_anchor_with_and_without_scripts() {
         });
         browser.open(&format!("{}/docs/api#rotateSecret", app.url));
         browser.wait_until("the call is open", || {
-            open_call(&browser).contains("/secret/rotate").then_some(())
+            open_calls(&browser)
+                .contains("/secret/rotate")
+                .then_some(())
         });
         let in_view = browser.script(
             "const { top, bottom } = document.querySelector('details[open] > summary')
@@ -86,7 +88,7 @@ fn a_call_opens_by_its_anchor_with_and_without_scripts() {
 }
 
 #[test]
-fn the_language_changes_in_place_and_the_sidebar_marks_the_section() {
+fn the_language_changes_without_a_reload_and_the_sidebar_follows() {
     let app = App::start();
     let browser = Browser::start();
     browser.open(&format!("{}{GUIDE}", app.url));

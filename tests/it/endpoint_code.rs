@@ -130,7 +130,7 @@ fn open_code_from_settings(javascript: bool) {
 }
 
 #[test]
-fn on_a_phone_a_select_replaces_the_tabs() {
+fn a_select_field_replaces_the_tabs_on_a_phone() {
     let app = App::start();
     let webhook = app.api().create_webhook(URL);
     let browser = Browser::with_options(BrowserOptions {

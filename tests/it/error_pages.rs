@@ -1,4 +1,4 @@
-//! Error pages: all have the same parts, and a title that says what is wrong.
+//! Error pages: each page shows the status code, a title, and a message.
 
 use crate::support::app::App;
 use crate::support::pages::same_origin_headers;

@@ -37,7 +37,7 @@ fn filters_by_day_in_utc_or_the_browsers_time_zone() {
     let app = InProcess::start(&[]);
     let api = app.api();
     api.create_project("Shop");
-    // The clock starts at midnight (UTC) of January 1, 2026.
+    // The clock starts at midnight (UTC) on January 1, 2026.
     api.create_feedback("shop", "message 1.");
     app.advance(Duration::from_secs(23 * 3600 + 1800));
     api.create_feedback("shop", "message 2.");
@@ -92,7 +92,7 @@ fn filters_by_day_in_utc_or_the_browsers_time_zone() {
 }
 
 #[test]
-fn has_email_and_order_apply_to_all_pages() {
+fn the_email_filter_and_the_order_apply_to_all_pages() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -153,7 +153,7 @@ fn an_items_page_leads_to_the_next_item_with_the_same_filters() {
     let page = follow_link(&mut ada, &page, "Next");
     assert_eq!(listed(&page), [2], "item 3 is resolved");
 
-    // The filters are kept after a status change, although the item doesn't match them any more.
+    // The filters stay after a status change, although the item doesn't match them anymore.
     let page = ada.submit_and_follow(&page.form_with("Reviewed").press("Reviewed"));
     assert_eq!(listed(&page), [2]);
     let page = follow_link(&mut ada, &page, "Next");
@@ -175,7 +175,7 @@ fn an_items_page_leads_to_the_next_item_with_the_same_filters() {
 }
 
 #[test]
-fn an_empty_installation_shows_only_what_can_be_used() {
+fn filters_export_and_selection_are_hidden_without_feedback() {
     let app = App::start();
     let mut ada = app.signed_in();
     for project in [None, Some("Shop")] {

@@ -54,7 +54,7 @@ fn follow_link(visitor: &mut Visitor, page: &Page, link: &str) -> Page {
     visitor.fetch("GET", &path, &[], None).expect(200)
 }
 
-/// Asserts that the options of "Status" show these numbers of items.
+/// Asserts that the options of the "Status" field show these numbers of items.
 #[track_caller]
 fn assert_status_counts(page: &Page, counts: &[(&str, u32)]) {
     let text = page.text();
@@ -67,7 +67,7 @@ fn assert_status_counts(page: &Page, counts: &[(&str, u32)]) {
 }
 
 #[test]
-fn status_filter_shows_counts() {
+fn the_status_filter_shows_counts_and_filters() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");

@@ -76,7 +76,7 @@ fn the_public_form_keeps_its_text_without_a_connection() {
 }
 
 #[test]
-fn the_public_form_accepts_a_person_who_is_fast() {
+fn the_public_form_delays_and_accepts_a_fast_submission() {
     let app = App::start();
     app.api().create_project("Shop");
     let browser = browser(true);
@@ -196,7 +196,7 @@ fn the_focus_follows_cancel_create_and_delete() {
 }
 
 #[test]
-fn the_focus_returns_to_the_opener_after_cancel() {
+fn cancel_returns_the_focus_to_the_control_that_opened_the_panel() {
     let app = App::start();
     let api = app.api();
     app.add_user("bob@example.com", "member");

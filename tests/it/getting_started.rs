@@ -9,7 +9,7 @@ use crate::support::wait::wait_until;
 const FEEDBACK: &str = "/feedback";
 const NOTIFICATIONS: &str = "/settings/notifications";
 
-/// Loads the widget's script as a page of `origin` does.
+/// Loads the widget's script with the `Referer` header of a page of `origin`.
 fn load_widget(app: &App, origin: &str) {
     let referrer = format!("{origin}/");
     let headers = [("Referer", referrer.as_str())];
@@ -33,7 +33,7 @@ fn is_expanded(page: &Page) -> bool {
 }
 
 #[test]
-fn each_step_is_done_as_soon_as_it_has_happened() {
+fn each_step_is_marked_as_done_immediately() {
     let app = App::start();
     let receiver = Receiver::ok();
     let mut ada = app.signed_in();
@@ -45,7 +45,11 @@ fn each_step_is_done_as_soon_as_it_has_happened() {
         Some("/settings/projects?add")
     );
     for later in ["Get the snippet", "Go to webhooks"] {
-        assert_eq!(page.link(later), None, "{later} isn’t possible yet");
+        assert_eq!(
+            page.link(later),
+            None,
+            "the link “{later}” is shown too early"
+        );
     }
 
     app.api().create_project("Shop");
@@ -66,7 +70,7 @@ fn each_step_is_done_as_soon_as_it_has_happened() {
 
     app.api().create_feedback("shop", "Hello");
     let page = wait_for(&mut ada, "4 of 5 done");
-    assert!(!is_expanded(&page), "the checklist hides the inbox");
+    assert!(!is_expanded(&page), "the checklist is still expanded");
     let path = page.link("Invite a teammate").expect("find the link");
     let form = ada.get(&path).expect(200).form_with("Invite");
     let invite = form.fill("Email", "grace@example.com").press("Invite");
@@ -135,7 +139,7 @@ fn each_user_can_dismiss_the_checklist_and_show_it_again() {
         assert!(!contains_it(ada.get(path).expect(200)), "{path}");
         assert!(contains_it(grace.get(path).expect(200)), "{path}");
     }
-    // Without the checklist, an empty list shows the next step itself.
+    // Without the checklist, the empty list links to the next step.
     assert!(
         ada.get(FEEDBACK)
             .link("Create your first project")
@@ -148,7 +152,7 @@ fn each_user_can_dismiss_the_checklist_and_show_it_again() {
     assert!(page.text().contains("Getting started"));
 }
 
-/// Follows the first steps by role and name, up to the first project.
+/// Creates the first project in a browser, starting at the checklist. Then opens `/feedback`.
 fn create_a_project(options: BrowserOptions) -> (App, Browser) {
     let app = App::start();
     let browser = Browser::with_options(options);
@@ -166,7 +170,7 @@ fn create_a_project(options: BrowserOptions) -> (App, Browser) {
 }
 
 #[test]
-fn an_open_page_shows_a_finished_step_by_itself() {
+fn an_open_page_updates_the_checklist_and_can_dismiss_it() {
     let (app, browser) = create_a_project(BrowserOptions {
         javascript: true,
         width: 1280,

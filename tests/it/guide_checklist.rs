@@ -59,7 +59,8 @@ fn the_checklist_of_a_working_webhook_shows_no_problems() {
     let mut admin = app.signed_in();
     let before = problems(&mut admin, &webhook);
     let names: Vec<&str> = before.iter().map(|(name, _)| name.as_str()).collect();
-    // Problems are first, then the check that "Test" answers, then the collapsed checks.
+    // The page lists problems first, then the check that needs a test event, then the collapsed
+    // checks.
     let expected = [
         "The project is selected",
         "The feedback was received",
@@ -166,7 +167,7 @@ fn the_checklist_explains_the_errors_of_an_endpoint() {
         assert_finding(&mut admin, webhook, name, finding, text);
     }
 
-    // Only the problems are visible. The page lists the webhooks with problems first.
+    // A webhook with problems is open. Its problems are visible, and its other checks are collapsed.
     let page = admin.get(GUIDE).expect(200);
     let html = Html::parse_document(&page.response.text);
     let id = text(&rejecting, "id");

@@ -56,7 +56,7 @@ fn all_forms(data: &SampleData, ada: &mut Visitor) -> Vec<EditedForm> {
                 _ => Visitor::clone(ada),
             };
             let page = visitor.get(&path);
-            // A former URL of a page, or a list with invalid filters.
+            // Skip former URLs of pages, and lists with invalid filters.
             if matches!(page.response.status, 303 | 422) {
                 continue;
             }

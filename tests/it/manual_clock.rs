@@ -307,7 +307,7 @@ fn feedback_never_expires_by_default() {
 }
 
 #[test]
-fn requests_of_hidden_pages_dont_keep_a_session_alive() {
+fn refreshes_of_hidden_pages_do_not_extend_a_session() {
     for (refresh, expected) in [("live", 200), ("hidden", 303)] {
         let app = InProcess::start(&[]);
         let mut ada = app.visitor();

@@ -1,4 +1,4 @@
-//! One-time links: their expiry, their URL, and the pages of links that don't work.
+//! One-time links: their expiry, their URLs, and the pages of links that don't work.
 
 use std::time::Duration;
 
@@ -29,9 +29,10 @@ fn invitations_expire_after_7_days_and_reset_links_after_1_day() {
     app.visitor().get(&reset).expect(410);
 }
 
-/// Opens a link in a new browser and checks the heading and what to do.
+/// Opens a link in a new browser. Checks the heading, the text, and whether there is a sign-in
+/// link.
 #[track_caller]
-fn check_problem(app: &InProcess, path: &str, heading: &str, text: &str, can_sign_in: bool) {
+fn assert_does_not_work(app: &InProcess, path: &str, heading: &str, text: &str, can_sign_in: bool) {
     let page = app.visitor().get(path).expect(410);
     assert_eq!(page.text_of("h1"), heading);
     assert!(page.text().contains(text), "{}", page.text());
@@ -39,48 +40,48 @@ fn check_problem(app: &InProcess, path: &str, heading: &str, text: &str, can_sig
 }
 
 #[test]
-fn a_link_that_does_not_work_explains_why() {
+fn the_page_of_an_invalid_link_says_why_it_does_not_work() {
     let app = InProcess::start(&[]);
     let mut ada = app.visitor();
     ada.sign_in(ADMIN, PASSWORD);
     let invitation = invite(&mut ada, "member");
     let part = &invitation[..invitation.len() - 1];
     let unknown = "This invitation doesn’t work";
-    check_problem(&app, part, unknown, "Copy all of it", false);
+    assert_does_not_work(&app, part, unknown, "Copy all of it", false);
     let filled = fill_account_form(&app.visitor().get(&invitation));
     app.visitor().submit(&filled).expect(303);
     let used = "This invitation was already used";
-    check_problem(&app, &invitation, used, "Sign in with the password", true);
+    assert_does_not_work(&app, &invitation, used, "Sign in with the password", true);
     let second = app.visitor().submit(&filled).expect(410);
     assert_eq!(second.text_of("h1"), used);
 
     let replaced = reset_link(&mut ada, GRACE);
     let reset = reset_link(&mut ada, GRACE);
     let unknown = "This reset link doesn’t work";
-    check_problem(&app, &replaced, unknown, "replaced or revoked", false);
+    assert_does_not_work(&app, &replaced, unknown, "replaced or revoked", false);
     let form = app.visitor().get(&reset).form_with("Set password");
     let set = form.fill("New password", "another good password");
     app.visitor().submit(&set.press("Set password")).expect(303);
     let used = "This reset link was already used";
-    check_problem(&app, &reset, used, "Sign in with the new password", true);
+    assert_does_not_work(&app, &reset, used, "Sign in with the new password", true);
 
     let reset = reset_link(&mut ada, GRACE);
     app.advance(Duration::from_secs(24 * 3600));
     let expired = "This reset link has expired";
-    check_problem(&app, &reset, expired, "Ask an admin for a new one", false);
+    assert_does_not_work(&app, &reset, expired, "Ask an admin for a new one", false);
     let setup = "/setup?token=guess";
-    check_problem(&app, setup, "Miniback is already set up", "Sign in.", true);
+    assert_does_not_work(&app, setup, "Miniback is already set up", "Sign in.", true);
     let page = ada.get(setup).expect(410);
     assert_eq!(page.link("Go to feedback").as_deref(), Some("/feedback"));
-    // The expired link is removed when a new link is created after 30 days.
+    // When a link is created 30 days later, the expired link is deleted.
     app.advance(Duration::from_secs(30 * 24 * 3600));
     ada.sign_in(ADMIN, PASSWORD);
     reset_link(&mut ada, GRACE);
-    check_problem(&app, &reset, unknown, "replaced or revoked", false);
+    assert_does_not_work(&app, &reset, unknown, "replaced or revoked", false);
 }
 
 #[test]
-fn a_setup_link_that_does_not_work_explains_why() {
+fn the_page_of_an_invalid_setup_link_says_why_it_does_not_work() {
     let app = App::builder().without_admin().start();
     let page = app.visitor().get("/setup?token=guess").expect(410);
     assert_eq!(page.text_of("h1"), "This setup link doesn’t work");

@@ -1,4 +1,5 @@
-//! What a page shows between a press and its response, and what it restores after going back.
+//! Pages in a browser: changes before the response arrives, open rows after going back, local
+//! times, signing in and out, the navigation, and printing.
 
 use serde_json::{Value, json};
 
@@ -6,7 +7,7 @@ use crate::support::api::text;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::browser::Browser;
 
-/// Makes each request of the browser take at least `latency` milliseconds, or fail.
+/// Delays each request of the browser by `latency` milliseconds. If `offline`, each request fails.
 fn set_network(browser: &Browser, latency: u32, offline: bool) {
     browser.devtools("Network.enable", json!({}));
     let conditions = json!({
@@ -22,8 +23,8 @@ fn sign_in(app: &App, path: &str) -> Browser {
     browser
 }
 
-/// Presses the only button with this name by script, and returns the values of JavaScript
-/// expressions 100 ms later. A `press` by the driver would wait for navigations.
+/// Presses the first button with this text by script, and returns the values of JavaScript
+/// expressions 100 ms later. `PageElement::press` would wait for navigations.
 fn press_and_read(browser: &Browser, button: &str, expressions: &str) -> Value {
     browser.script(&format!(
         "const button = [...document.querySelectorAll('main button')]
@@ -34,7 +35,7 @@ fn press_and_read(browser: &Browser, button: &str, expressions: &str) -> Value {
 }
 
 #[test]
-fn a_status_changes_at_once_and_back_if_the_request_fails() {
+fn a_status_changes_at_once_and_reverts_if_the_request_fails() {
     let app = App::start();
     app.api().create_project("Shop");
     app.api().create_feedback("shop", "slow");
@@ -89,7 +90,7 @@ fn open_rows_are_open_again_after_going_back() {
         (browser.url().contains("/settings/projects") && open == 2).then_some(())
     });
     browser.open(&format!("{}/feedback", app.url));
-    // A row's URL opens the row, also in another browser. Closing the row changes the URL.
+    // A row's URL opens the row in any browser. Closing the row removes it from the URL.
     browser.open(&format!("{}/settings/projects?open={id}#{id}", app.url));
     browser.find("article", "Shop").expand_button().press();
     browser.wait_until("the URL contains no row", || {
@@ -178,7 +179,7 @@ fn the_navigation_marks_the_current_page_and_section() {
 }
 
 #[test]
-fn print_shows_the_status_of_feedback_and_no_controls() {
+fn printing_shows_the_status_of_feedback_but_no_controls() {
     let app = App::start();
     app.api().create_project("Shop");
     app.api().create_feedback("shop", "message");

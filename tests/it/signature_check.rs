@@ -208,7 +208,7 @@ fn explains_why_a_signature_is_invalid() {
 }
 
 #[test]
-fn a_recent_delivery_fills_in_its_headers() {
+fn selecting_a_recent_delivery_fills_in_its_headers() {
     let mut fixture = fixture();
     let path = fixture.path();
     let form = fixture.admin.get(&path).expect(200).form_with("Use");
@@ -227,7 +227,7 @@ fn a_recent_delivery_fills_in_its_headers() {
         page.text()
     );
 
-    // The delivery of another webhook fills in nothing.
+    // The headers of another webhook's delivery aren't filled in.
     fixture.webhook = fixture.api.create_webhook("http://127.0.0.1:9/other");
     let path = format!("{}?delivery={id}", fixture.path());
     let page = fixture.admin.get(&path).expect(200);

@@ -1,9 +1,10 @@
-//! The stylesheet and the scripts of the pages: their sizes, and the scale of text sizes.
+//! The stylesheet and the scripts of the pages: their file sizes, and the text sizes in the
+//! stylesheet.
 
 use crate::support::app::App;
-use crate::widget_script::gzipped;
+use crate::widget_script::gzipped_size;
 
-/// The type scale, in pixels at the default size of a browser.
+/// The text sizes by CSS variable, in pixels at a browser's default text size.
 const TEXT_SIZES: [(&str, f64); 5] = [
     ("--text-xs", 12.0),
     ("--text-s", 13.0),
@@ -32,7 +33,7 @@ fn values_of<'a>(stylesheet: &'a str, property: &str) -> Vec<&'a str> {
 #[test]
 fn the_stylesheet_is_less_than_10_1_kb_gzipped() {
     let stylesheet = get(&App::start(), "style.css");
-    let size = gzipped(&stylesheet);
+    let size = gzipped_size(&stylesheet);
     assert!(size < 10_100, "{size} bytes");
     assert!(!stylesheet.contains("/*") && !stylesheet.contains('\n'));
 }
@@ -42,7 +43,7 @@ fn each_script_is_less_than_10_kb_gzipped() {
     let app = App::start();
     for name in ["app.js", "feedback.js", "connection_check.js", "docs.js"] {
         let script = get(&app, name);
-        let size = gzipped(&script);
+        let size = gzipped_size(&script);
         assert!(size < 10_000, "{name}: {size} bytes");
         let comment = script.lines().find(|line| line.contains("//"));
         assert_eq!(comment, None, "{name}");

@@ -92,13 +92,13 @@ fn the_list_shows_owner_creator_and_last_use() {
 }
 
 #[test]
-fn tokens_with_one_name_have_different_fingerprints() {
+fn tokens_with_the_same_name_have_different_fingerprints() {
     let app = App::start();
     let mut ada = app.signed_in();
     let fingerprints = ["Full", "Submit"].map(|scope| {
         let (page, token) = create_token(&mut ada, "Deploy", scope);
         let fingerprint = fingerprint_of(&token);
-        // The panel of the new token and its row show the fingerprint.
+        // Both the panel of the new token and the token's row show the fingerprint.
         let shown = page.text().matches(&fingerprint).count();
         assert_eq!(shown, 2, "{fingerprint}: {}", page.text());
         fingerprint

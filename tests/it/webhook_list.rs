@@ -1,5 +1,5 @@
-//! The list of webhooks: the filter for failing webhooks, rotation, and where the focus goes. With
-//! scripts on a desktop, and without scripts on a phone.
+//! The list of webhooks: the filter for failing webhooks, redelivery and retries from a row, secret
+//! rotation, new webhooks, and the bars of recent deliveries.
 
 use serde_json::{Value, json};
 
@@ -53,7 +53,8 @@ fn find_and_fix_a_failing_webhook(options: BrowserOptions) {
     let row = || browser.find("article", &failing);
     browser.wait_for_text("Failing since today, ");
 
-    // The result of a test is below the row, which stays closed. The filter stays too.
+    // The result of a test appears below the row. The row stays closed, and the filter stays
+    // active.
     row().find("button", "Test").press();
     browser.wait_for_text("KeyError: 'plan'");
     assert!(row().all("checkbox", "New Feedback").is_empty());
@@ -61,7 +62,7 @@ fn find_and_fix_a_failing_webhook(options: BrowserOptions) {
 
     receiver.set_script(|_| Reply::status(204));
     row().find("button", "Redeliver").press();
-    browser.wait_until("the delivery is delivered", || {
+    browser.wait_until("no webhook is failing", || {
         let delivered = api.get("/api/v1/webhooks").json();
         delivered["data"]
             .as_array()?
@@ -88,7 +89,7 @@ fn finds_and_fixes_a_failing_webhook_on_a_phone_without_scripts() {
 }
 
 #[test]
-fn a_failing_row_says_what_to_do_and_opens_with_the_deliveries() {
+fn an_open_row_of_a_failing_webhook_starts_with_its_deliveries() {
     let (app, receiver) = (App::without_retries(), Receiver::status(401));
     let webhook = create_failing_webhook(&app.api(), &receiver);
     let mut admin = app.signed_in();
@@ -205,7 +206,7 @@ fn a_rotation_shows_both_secrets_with_their_own_copy_buttons() {
     assert!(row().all("button", "Copy new secret").is_empty());
 }
 
-fn add_below_many_others(options: BrowserOptions) {
+fn add_webhook_to_a_long_list(options: BrowserOptions) {
     let app = App::start();
     let api = app.api();
     for number in 0..12 {
@@ -232,12 +233,12 @@ fn add_below_many_others(options: BrowserOptions) {
 
 #[test]
 fn a_new_webhook_is_in_view_with_scripts() {
-    add_below_many_others(DESKTOP);
+    add_webhook_to_a_long_list(DESKTOP);
 }
 
 #[test]
 fn a_new_webhook_is_in_view_on_a_phone_without_scripts() {
-    add_below_many_others(PHONE);
+    add_webhook_to_a_long_list(PHONE);
 }
 
 #[test]

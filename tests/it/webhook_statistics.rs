@@ -11,7 +11,7 @@ fn page_path(webhook: &Value) -> String {
     format!("/settings/notifications/{}", text(webhook, "id"))
 }
 
-/// Creates a webhook with four deliveries, of which one failed, and a test.
+/// Creates a webhook with a test and four deliveries. One delivery has failed.
 fn create_webhook_with_deliveries(api: &Api) -> (Value, Receiver) {
     let receiver = Receiver::queue(vec![Reply::status(500), Reply::status(200)]);
     let webhook =
@@ -49,7 +49,7 @@ fn shows_success_rate_response_times_and_retention_without_tests() {
     }
     let description = "Last 24 hours: 4 attempts, 1 failed, at most 4 in one hour.";
     let description = format!("Attempts per hour. {description}");
-    // If an hour ended during the test, at most 3 attempts are in the same hour.
+    // If an hour ended after the first attempt or before the last attempt, the maximum is 3.
     let at_most_3 = description.replace("at most 4", "at most 3");
     let html = &page.response.text;
     assert!(

@@ -20,8 +20,8 @@ pub fn form_token_in(script: &str) -> String {
     token.expect("find a form token in the script").to_owned()
 }
 
-/// Returns the number of bytes of a text that is compressed as well as gzip can.
-pub fn gzipped(text: &str) -> usize {
+/// Returns the size of a text after gzip compression at the highest level, in bytes.
+pub fn gzipped_size(text: &str) -> usize {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap().len()
@@ -32,7 +32,7 @@ fn the_script_is_public_at_most_6_kb_and_sets_no_cookie() {
     let app = App::start();
     let public = app.api_without_token();
     let response = public.get("/widget.js").expect(200);
-    let size = gzipped(&response.text);
+    let size = gzipped_size(&response.text);
     assert!(size <= 6_144, "{size} bytes");
     let content_type = response.header("content-type");
     assert_eq!(content_type, Some("text/javascript; charset=utf-8"));

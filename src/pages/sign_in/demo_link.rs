@@ -58,7 +58,10 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     }
     let (cookies, new_session) = session::generate_session(&context);
     let store = &context.app.store;
-    if !store.add_session(user.clone(), new_session).await? {
+    if !store
+        .start_session_without_password(user.clone(), new_session)
+        .await?
+    {
         return LinkProblem::DemoUnknown.render(&context);
     }
     session::set_session_cookies(&mut response, &cookies);

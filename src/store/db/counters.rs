@@ -1,6 +1,5 @@
 //! Maintains counters: a webhook's deliveries by state and attempts by hour, and a project's
-//! feedback by status.
-//! Counting a million rows would be too slow for a page.
+//! feedback by status. Counting a million rows would be too slow for a page.
 //!
 //! A job reports each changed delivery or feedback item to its [`WriteTx`](super::writer::WriteTx).
 //! The writer adds up the changes of a commit and updates the counters in the same transaction.
@@ -37,26 +36,27 @@ struct WebhookDeltas {
     deleted: i64,
 }
 
-/// The attempts of one webhook.
+/// The new attempts of one webhook.
 #[derive(Debug)]
 struct AttemptDeltas {
     counts: BTreeMap<AttemptKey, u64>,
-    /// Statistics before this time are deleted.
+    /// The webhook's statistics before this time are deleted.
     expired_before: Timestamp,
 }
 
-/// The attempts that `attempt_statistics` counts in one row.
+/// The key of a row in `attempt_statistics`, without the webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::store) struct AttemptKey {
     /// The start of the hour.
     hour: Timestamp,
     is_success: bool,
-    /// -1 if there was no response.
+    /// The rounded response time; -1 if there was no response.
     response_ms: i64,
 }
 
 impl AttemptKey {
-    /// `response_time` is `None` if there was no response.
+    /// Returns the key of the row that counts an attempt. `response_time` is `None` if there was no
+    /// response.
     pub(in crate::store) fn new(
         started_at: Timestamp,
         is_success: bool,
@@ -96,7 +96,8 @@ impl CounterDeltas {
         self.webhook_deltas(webhook).deleted += 1;
     }
 
-    /// Records an attempt that isn't a test. Statistics before `expired_before` are deleted.
+    /// Records an attempt that isn't a test. The webhook's statistics before `expired_before` are
+    /// deleted.
     pub(in crate::store) fn record_attempt(
         &mut self,
         webhook: &WebhookId,
@@ -183,7 +184,8 @@ impl CounterDeltas {
         Ok(())
     }
 
-    /// Adds the attempts to the statistics, and deletes the expired statistics of their webhooks.
+    /// Adds the new attempts to the stored statistics, and deletes the expired statistics of their
+    /// webhooks.
     pub(in crate::store) fn update_attempt_statistics(
         &self,
         connection: &Connection,

@@ -1,5 +1,5 @@
 //! Checks that the files of an open database haven't been moved, replaced, overwritten, or
-//! truncated. Otherwise, writes to these files would be lost at the next start.
+//! truncated. After such a change, writes to these files would be lost at the next start.
 //!
 //! In WAL mode, SQLite never replaces or deletes these files while the database is open.
 

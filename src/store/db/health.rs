@@ -181,8 +181,8 @@ impl DatabaseHealth {
     }
 
     /// Returns `row`, the result of a lookup of credentials. If `row` is `None`, checks the files
-    /// first, and fails if their content was changed. Otherwise, valid credentials would be
-    /// rejected.
+    /// first, and fails if their content was changed. Without this check, valid credentials would
+    /// be rejected.
     pub fn verify_missing_row<T>(&self, row: Option<T>) -> Result<Option<T>, StoreError> {
         if row.is_none() {
             // `check_files` stores the problem that it finds, and `check_readable` checks the

@@ -1,4 +1,5 @@
-//! Keyset pagination, newest first. The cursor is the last id of the previous page.
+//! Keyset pagination by id. Lists are newest first, except feedback that is listed oldest first.
+//! The cursor is the last id of the previous page.
 
 /// A request for one page of a list.
 #[derive(Clone, Debug)]

@@ -70,7 +70,7 @@ CREATE TABLE origins (
     PRIMARY KEY (project_id, origin)
 ) STRICT, WITHOUT ROWID;
 
--- The first website that loaded the widget's script.
+-- The first website that loaded the widget's script. The table has at most one row.
 CREATE TABLE first_widget_load (
     id        INTEGER PRIMARY KEY CHECK (id = 1),
     origin    TEXT NOT NULL,
@@ -92,7 +92,7 @@ CREATE TABLE feedback (
 ) STRICT;
 CREATE INDEX feedback_by_email ON feedback (normalized_email, id)
 WHERE normalized_email IS NOT NULL;
--- Lists of feedback with an email read only this index until they have a full page.
+-- Lists of feedback with an email use this index, so they don't read feedback without an email.
 CREATE INDEX feedback_with_email ON feedback (id, project_id, status) WHERE email IS NOT NULL;
 CREATE INDEX feedback_by_project ON feedback (project_id, id);
 CREATE INDEX feedback_by_status ON feedback (status, id);
@@ -210,9 +210,9 @@ CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at, id) WHERE state =
 CREATE INDEX deliveries_retry_requested ON deliveries (webhook_id, due_at, id)
 WHERE state = 'pending' AND retry_requested = 1;
 CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, id);
--- These indexes find the few unsuccessful deliveries among many: of a webhook, of all webhooks, and
--- of a webhook since a time. Pending deliveries aren't included, because SQLite would have to add
--- each of them to a second index and remove it again.
+-- Indexes of failed and canceled deliveries: by webhook, by state, and by webhook and time. Pending
+-- deliveries aren't included, because SQLite would have to add each of them to a second index and
+-- remove it again.
 CREATE INDEX deliveries_unsuccessful ON deliveries (webhook_id, state, id)
 WHERE state = 'failed' OR state = 'canceled';
 CREATE INDEX deliveries_unsuccessful_by_state ON deliveries (state, id)
@@ -258,8 +258,8 @@ CREATE TRIGGER create_delivery_totals AFTER INSERT ON webhooks BEGIN
     INSERT INTO delivery_totals (webhook_id) VALUES (NEW.id);
 END;
 
--- The number of attempts by hour, result, and response time, without tests; maintained by
--- store/db/counters.rs. Pages compute success rates and percentiles from it.
+-- The number of a webhook's attempts by hour, result, and response time, without tests; maintained
+-- by store/db/counters.rs. Pages compute success rates and percentiles from it.
 CREATE TABLE attempt_statistics (
     webhook_id  TEXT NOT NULL REFERENCES webhooks,
     hour        INTEGER NOT NULL,  -- start of the hour in which the attempts started

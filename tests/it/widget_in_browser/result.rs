@@ -8,7 +8,8 @@ use crate::support::browser::Browser;
 use crate::support::browser::shadow::key;
 use crate::support::browser::widget::{THANKS, eval_in_widget, find, wait_for_status};
 
-/// Keeps the timers of 6 s, after which the dialog closes, in `window.timers`.
+/// A script that stores timers of 6 s in `window.timers` instead of starting them. The widget uses
+/// such a timer to close the dialog.
 const CATCH_TIMERS: &str = "
     const { setTimeout: set, clearTimeout: clear } = window;
     window.timers = [];
@@ -60,13 +61,13 @@ fn asks_a_question_and_leaves_the_page_visible() {
 }
 
 #[test]
-fn closes_by_itself_after_success_and_returns_the_focus() {
+fn closes_automatically_after_success_and_returns_the_focus() {
     let (site, browser) = (Site::with("", ""), Browser::start());
     send(&browser, &site);
     let mark = "getComputedStyle(root.querySelector('[role=status]'), '::before').content";
     let mark = eval_in_widget(&browser, mark);
     assert!(mark.as_str().unwrap_or_default().contains('✓'), "{mark}");
-    // Moving the pointer over the message restarts the time.
+    // Moving the pointer over the message restarts the timer.
     let move_pointer =
         "root.querySelector('[role=status]').dispatchEvent(new Event('pointermove'))";
     eval_in_widget(&browser, move_pointer);

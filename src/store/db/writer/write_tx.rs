@@ -128,7 +128,7 @@ impl WriteTx<'_> {
         self.publish_change(ChangeKind::Deliveries(webhook.clone()));
     }
 
-    /// Reports that an attempt was recorded that isn't a test.
+    /// Reports a recorded attempt that isn't a test.
     pub(in crate::store) fn record_attempt(&mut self, webhook: &WebhookId, attempt: AttemptKey) {
         let expired_before = self.expiry_cutoff(STATISTICS_LIFETIME);
         self.effects

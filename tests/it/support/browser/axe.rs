@@ -1,6 +1,7 @@
-//! Runs axe-core on a page, and checks that the page isn't wider than the window and that its text
-//! has the sizes of the type scale. Each check runs in light and dark mode, at desktop and phone
-//! width. The width is also checked at 320 px, the width of a desktop window at a zoom of 400 %.
+//! Runs axe-core on a page. Also checks that the page isn't wider than the window, and that its
+//! text has one of the five text sizes of Miniback's pages. Each check runs in light and dark mode,
+//! at desktop and phone width. The width is also checked at 320 px, the width of a desktop window
+//! at a zoom of 400 %.
 //!
 //! If `MINIBACK_SCREENSHOTS` is set to a directory, a screenshot of each check is saved there.
 
@@ -17,7 +18,7 @@ const AXE: &str = concat!(
     "/target/axe/node_modules/axe-core/axe.min.js"
 );
 const SIZES: [(u32, u32); 2] = [(1280, 900), (360, 780)];
-/// The narrowest window in which a page must fit (WCAG 2.2, 1.4.10).
+/// The smallest window that a page must fit (WCAG 2.2, 1.4.10).
 const NARROWEST: (u32, u32) = (320, 256);
 const SCHEMES: [&str; 2] = ["light", "dark"];
 

@@ -38,7 +38,7 @@ impl<'a> PageElement<'a> {
         value.unwrap_or_default()
     }
 
-    /// Returns the upper and the lower edge, in CSS pixels from the top of the page.
+    /// Returns the positions of the top and bottom edges, in CSS pixels from the top of the page.
     #[track_caller]
     pub fn vertical_edges(&self) -> (f64, f64) {
         let rectangle = self.element.rectangle();
