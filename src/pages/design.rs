@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::deliveries::row::StateLabel;
 use super::framework::context::RequestContext;
+use super::framework::flash::FlashMessage;
 use super::framework::format::DisplayTime;
 use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
@@ -53,7 +54,11 @@ impl DesignPage {
 
 pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let now = context.app.clock.now();
-    let (layout, _) = context.build_layout("Design system", NavSection::HelpTopic);
+    let (mut layout, _) = context.build_layout("Design system", NavSection::HelpTopic);
+    layout.messages.push(FlashMessage {
+        text: "A message about the last action".into(),
+        undo: None,
+    });
     let state = |css_class, icon, text: &str| StateLabel {
         css_class,
         icon,

@@ -72,6 +72,25 @@ fn a_switch_changes_at_once() {
 }
 
 #[test]
+fn the_link_to_new_feedback_is_visible_on_a_scrolled_page() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    for number in 0..25 {
+        api.create_feedback("shop", &format!("message {number}"));
+    }
+    let browser = sign_in(&app, "/feedback");
+    browser.find("link", "message 24");
+    browser.script("scrollTo(0, document.body.scrollHeight)");
+    assert_ne!(browser.script("return scrollY"), 0);
+    api.create_feedback("shop", "a new message");
+    browser.find("link", "1 new — show");
+    let top =
+        browser.script("return document.querySelector('.new-items').getBoundingClientRect().top");
+    assert!((0.0..100.0).contains(&top.as_f64().unwrap()), "{top}");
+}
+
+#[test]
 fn open_rows_are_open_again_after_going_back() {
     let app = App::start();
     let api = app.api();

@@ -46,6 +46,7 @@ const MEASURE_SCRIPT: &str = "const measure = () => {
     if (excess > 0) found.add(`${excess} px too wide`);
     if (!document.querySelector('link[href*=\"/style.css\"]')) return [...found];
     for (const element of document.querySelectorAll('body *')) {
+        if (element.closest('.visually-hidden')) continue;
         const nodes = [...element.childNodes];
         const hasText = nodes.some((node) => node.nodeType === 3 && node.data.trim());
         const isField = element.matches(
