@@ -26,7 +26,7 @@ pub(super) enum IntakeError {
     /// No project has the slug in the URL. The page is in the person's language.
     #[error("{}", .0.not_found)]
     FormNotFound(&'static Translations),
-    #[error("This page accepts only {0} requests.")]
+    #[error("This page accepts only these methods: {0}.")]
     MethodNotAllowed(String),
     #[error(transparent)]
     Form(#[from] FormError),

@@ -20,6 +20,8 @@ pub struct Checklist {
     pub steps: Vec<Step>,
     /// Whether the steps are visible at first. A collapsed checklist shows only the next step.
     pub is_expanded: bool,
+    /// Whether a button beside the page's title opens the checklist, so that it takes no space.
+    pub is_popover: bool,
     /// The path of the page that contains the checklist.
     pub page: &'static str,
     /// The live updates that refresh the checklist (see `framework/live_updates.rs`).
@@ -89,7 +91,8 @@ impl Checklist {
         let is_unfinished = steps.iter().any(|step| !step.is_done);
         is_unfinished.then_some(Self {
             steps,
-            is_expanded: page == MAIN_PAGE && !progress.has_feedback,
+            is_expanded: page == MAIN_PAGE,
+            is_popover: page == MAIN_PAGE && progress.has_feedback,
             page,
             live,
         })

@@ -132,7 +132,7 @@ impl fmt::Display for Problem {
             }
             Self::Unauthorized(text) | Self::NotFound(text) => f.write_str(text),
             Self::MethodNotAllowed { allow } => {
-                write!(f, "This path accepts only {allow} requests.")
+                write!(f, "This path accepts only these methods: {allow}.")
             }
             Self::PreconditionFailed => f.write_str(
                 "This object doesn’t have the version in If-Match. Get it again, and send its ETag.",

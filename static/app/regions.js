@@ -12,13 +12,13 @@ for (const id of history.state?.open ?? []) {
 addEventListener("toggle", ({ target }) => {
   if (!target.matches("main details[id]")) return;
   const url = new URL(location.href);
-  const rows = all(".expandable > details[open]").map(({ parentElement }) => parentElement.id);
+  const rows = all(".expandable[id] > details[open]").map(({ parentElement }) => parentElement.id);
   const isShown = rows.includes(url.searchParams.get("open"));
   if (target.open && rows.includes(target.parentElement.id)) {
     url.searchParams.set("open", target.parentElement.id);
   } else if (!isShown && rows.length) {
     url.searchParams.set("open", rows.at(-1));
-  } else if (!isShown && target.parentElement.matches(".expandable")) {
+  } else if (!isShown && target.parentElement.matches(".expandable[id]")) {
     url.searchParams.delete("open");
   }
   if (!target.open && url.hash === `#${target.parentElement.id}`) url.hash = "";
@@ -34,7 +34,7 @@ async function parsePage(response) {
 }
 
 // Finds the element that replaced an old element, by its id. Without an id, a form is found by its
-// action, and a link by its URL. A control is found by its form, type, name, and value.
+// action, and a link by its URL and text. A control is found by its form, type, name, and value.
 function findCounterpart(old) {
   if (!old || old.isConnected) return old;
   if (old.id) return document.getElementById(old.id);
@@ -42,7 +42,9 @@ function findCounterpart(old) {
   if (old.matches("form")) {
     return findBy([...document.forms], (form) => form.getAttribute("action"));
   }
-  if (old.matches("a")) return findBy(all("[data-region] a"), (link) => link.getAttribute("href"));
+  if (old.matches("a")) {
+    return findBy(all("[data-region] a"), (link) => link.getAttribute("href") + textOf(link));
+  }
   if (old.matches("summary")) {
     return findCounterpart(old.parentElement)?.querySelector("summary");
   }

@@ -54,7 +54,7 @@ fn the_topics_are_public_and_have_only_links_that_work() {
     }
     let page = app.visitor().get(DOCS).expect(200);
     let current = texts(&page, ".sidebar [aria-current=page]");
-    assert_eq!(current, ["All topics"]);
+    assert_eq!(current, ["Documentation"]);
     let sections = texts(&page, ".toc > ul li");
     assert_eq!(sections, texts(&page, "main h2"));
     let snippet = page.text_of("#snippet");

@@ -108,7 +108,7 @@ fn the_language_changes_without_a_reload_and_the_sidebar_follows() {
         (current("Retries").as_deref() == Some("true")).then_some(())
     });
     assert_eq!(current("Events"), None);
-    browser.find("link", "All topics").press();
+    browser.find("link", "Documentation").press();
     browser.find("heading", "Keyboard shortcuts");
 }
 

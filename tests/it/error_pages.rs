@@ -41,13 +41,13 @@ fn all_error_pages_have_a_status_a_title_and_a_message() {
             ada.post_from("/docs/api", &[], &own),
             405,
             "Method not allowed",
-            "This page accepts only GET, HEAD requests.",
+            "This page accepts only these methods: GET, HEAD.",
         ),
         (
             visitor.fetch("PUT", "/f/nothing", &own, None),
             405,
             "Method not allowed",
-            "This page accepts only GET, POST, HEAD requests.",
+            "This page accepts only these methods: GET, POST, HEAD.",
         ),
         (
             visitor.post_from("/f/nothing", &[], foreign),

@@ -70,7 +70,11 @@ fn each_step_is_marked_as_done_immediately() {
 
     app.api().create_feedback("shop", "Hello");
     let page = wait_for(&mut ada, "4 of 5 done");
-    assert!(!is_expanded(&page), "the checklist is still expanded");
+    let popover = "id=\"getting-started\" popover";
+    assert!(
+        page.response.text.contains(popover),
+        "the checklist takes space"
+    );
     let path = page.link("Invite a teammate").expect("find the link");
     let form = ada.get(&path).expect(200).form_with("Invite");
     let invite = form.fill("Email", "grace@example.com").press("Invite");
@@ -197,4 +201,25 @@ fn the_checklist_works_without_javascript_on_a_phone() {
     browser.find("button", "Dismiss").press();
     browser.wait_for_text("Checklist dismissed.");
     assert!(browser.all("heading", "Getting started").is_empty());
+}
+
+#[test]
+fn a_button_opens_the_checklist_if_there_is_feedback() {
+    for javascript in [true, false] {
+        let app = App::start();
+        app.api().create_project("Shop");
+        app.api().create_feedback("shop", "Hello");
+        let browser = Browser::with_options(BrowserOptions {
+            javascript,
+            width: 1280,
+            height: 800,
+        });
+        app.sign_in(&browser);
+        assert!(browser.all("heading", "Getting started").is_empty());
+        browser
+            .find("button", "Getting started 1 of 5 done")
+            .press();
+        browser.find("heading", "Getting started");
+        browser.find("link", "Get the snippet");
+    }
 }

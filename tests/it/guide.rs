@@ -199,7 +199,7 @@ fn every_page_links_to_the_guide() {
     }
     for page in [GUIDE, "/docs/api"] {
         let page = admin.get(page).expect(200);
-        assert_eq!(page.link("All topics"), Some("/docs".to_owned()));
+        assert_eq!(page.link("Documentation"), Some("/docs".to_owned()));
     }
 }
 

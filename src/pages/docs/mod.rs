@@ -14,8 +14,8 @@ use super::framework::page_error::PageError;
 use crate::domain::explanation::format_duration;
 use sidebar::{DocsPage, DocsSidebar};
 
-/// Anchors and titles of the topics, in order.
-const TOPICS: [(&str, &str); 10] = [
+/// Anchors and titles of the sections, in order.
+const SECTIONS: [(&str, &str); 10] = [
     ("getting-started", "Getting started"),
     ("widget", "Widget"),
     ("projects", "Projects"),
@@ -30,7 +30,7 @@ const TOPICS: [(&str, &str); 10] = [
 
 #[derive(Template)]
 #[template(path = "docs.html")]
-struct TopicsPage {
+struct StartPage {
     layout: Layout,
     sidebar: DocsSidebar,
     /// The public URL of this installation.
@@ -41,9 +41,9 @@ struct TopicsPage {
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let (layout, _) = context.build_layout("Documentation", NavSection::HelpTopic);
-    let page = TopicsPage {
+    let page = StartPage {
         layout,
-        sidebar: DocsSidebar::new(DocsPage::Topics, TOPICS),
+        sidebar: DocsSidebar::new(DocsPage::Start, SECTIONS),
         base_url: context.absolute_url(""),
         timeout: format_duration(context.app.delivery.timeout()),
     };

@@ -3,7 +3,7 @@
 /// A page of the documentation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum DocsPage {
-    Topics,
+    Start,
     Webhooks,
     Api,
 }
@@ -36,7 +36,7 @@ impl DocsSidebar {
 
     pub fn links(&self) -> [DocsLink; 3] {
         let pages = [
-            (DocsPage::Topics, "All topics", "/docs"),
+            (DocsPage::Start, "Documentation", "/docs"),
             (DocsPage::Webhooks, "Webhooks", "/docs/webhooks"),
             (DocsPage::Api, "API reference", "/docs/api"),
         ];

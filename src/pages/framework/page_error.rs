@@ -18,7 +18,7 @@ pub enum PageError {
     #[error("This item doesn’t exist, or it was deleted.")]
     ItemNotFound,
     /// Contains the value of the `Allow` header.
-    #[error("This page accepts only {0} requests.")]
+    #[error("This page accepts only these methods: {0}.")]
     MethodNotAllowed(String),
     #[error("Sign in with an admin account, or ask an admin.")]
     Forbidden,

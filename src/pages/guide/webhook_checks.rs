@@ -287,13 +287,11 @@ impl WebhookChecker<'_> {
             }
             1 => (
                 CheckStatus::Ok,
-                "1 feedback item received. Any other feedback never reached Miniback.".into(),
+                "1 feedback item received.".into(),
                 link("Show feedback"),
             ),
             count => {
-                let text = format!(
-                    "{count} feedback items received. Feedback that isn’t listed never reached Miniback."
-                );
+                let text = format!("{count} feedback items received.");
                 (CheckStatus::Ok, text, link("Show feedback"))
             }
         }
