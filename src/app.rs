@@ -47,7 +47,7 @@ const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("--listen: cannot listen on {address}: {}; choose another IP address or port", io_errors::describe(.source))]
+    #[error("--listen: can’t listen on {address}: {}; choose another IP address or port", io_errors::describe(.source))]
     Listen {
         address: SocketAddr,
         source: std::io::Error,

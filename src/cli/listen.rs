@@ -27,7 +27,7 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
     let secret = options.read_secret().map_err(CommandError::usage_error)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).map_err(|error| {
         CommandError::new(format!(
-            "--port: cannot listen on {}: {}; choose another port",
+            "--port: can’t listen on {}: {}; choose another port",
             options.port,
             io_errors::describe(&error)
         ))

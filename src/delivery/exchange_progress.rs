@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::domain::delivery::{AttemptPhase, AttemptTimings};
 
 tokio::task_local! {
-    /// The current exchange of this task.
+    /// The progress of this task's current exchange.
     pub static PROGRESS: Rc<ExchangeProgress>;
 }
 

@@ -45,7 +45,7 @@ impl AttemptStatistics {
     }
 
     /// Returns the response time that `percent` of all responses didn't exceed (the nearest-rank
-    /// percentile), or `None` without responses.
+    /// percentile), or `None` if there are no responses.
     pub fn response_time(&self, percent: u64) -> Option<Duration> {
         let responses: u64 = self.response_times.values().sum();
         let rank = (responses * percent).div_ceil(100).max(1);

@@ -243,7 +243,7 @@ fn explain_mismatch(
     match input.sent {
         Some(_) => invalid(
             "Wrong secret: no active secret produces this signature.",
-            "The body is unchanged. The secret was rotated after this delivery, or the signature was changed in transit. Redeliver it, and check the new request.",
+            "The body is unchanged. The secret was rotated after this delivery, or the signature was changed in transit. Redeliver the event, and check the new request.",
         ),
         None => invalid(
             "Wrong secret, or the body was changed.",

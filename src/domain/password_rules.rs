@@ -83,7 +83,7 @@ pub fn check_password(password: &str, email: &str) -> Result<(), PasswordError> 
 /// Returns whether the password consists of the program's name, separators, and words or characters
 /// that attackers would add.
 fn is_program_name(password: &str) -> bool {
-    [password.to_owned(), replace_symbols(password)]
+    [password.to_owned(), replace_leetspeak(password)]
         .into_iter()
         .any(|text| {
             let letters: String = text.chars().filter(|c| c.is_alphanumeric()).collect();
@@ -115,11 +115,11 @@ fn has_matching_variant(password: &str, test: impl Fn(&str) -> bool) -> bool {
     let start = password.find(word).unwrap_or_default();
     let ends = [&password[..start], &password[start + word.len()..]];
     let can_strip = affix <= AFFIX_MAX_BYTES || ends.into_iter().all(is_predictable);
-    let matches = |text: &str| test(text) || test(&replace_symbols(text));
+    let matches = |text: &str| test(text) || test(&replace_leetspeak(text));
     matches(password) || (can_strip && !word.is_empty() && matches(word))
 }
 
-fn replace_symbols(text: &str) -> String {
+fn replace_leetspeak(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '@' | '4' => 'a',

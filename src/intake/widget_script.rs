@@ -97,8 +97,8 @@ const SHORTENED_NAMES: [&str; 52] = [
 fn shorten_names(script: &str) -> String {
     let mut shortened = String::new();
     // Each part is a word and the character after it.
-    for part in script.split_inclusive(|c| !is_word(c)) {
-        let name = part.trim_end_matches(|c| !is_word(c));
+    for part in script.split_inclusive(|c| !is_identifier_char(c)) {
+        let name = part.trim_end_matches(|c| !is_identifier_char(c));
         let is_name = |(long, _): &(&str, char)| *long == name;
         let letters = ('a'..='z').chain('A'..='Z');
         match SHORTENED_NAMES.into_iter().zip(letters).find(is_name) {
@@ -112,7 +112,7 @@ fn shorten_names(script: &str) -> String {
     shortened
 }
 
-fn is_word(c: char) -> bool {
+fn is_identifier_char(c: char) -> bool {
     c.is_alphanumeric() || "_$".contains(c)
 }
 
@@ -134,7 +134,7 @@ fn minify(source: &str) -> String {
         let before = minified.chars().next_back().unwrap_or('\n');
         let after = text.get(index + 1).copied().unwrap_or('\n');
         let is_needed = match (c, quote) {
-            (' ', None) => is_word(before) && is_word(after),
+            (' ', None) => is_identifier_char(before) && is_identifier_char(after),
             ('\n', None) => !";{,(".contains(before) && after != '}',
             ('\n', Some(_)) => false,
             _ => true,
@@ -287,7 +287,7 @@ mod tests {
             let mut uses = 0;
             for (start, _) in minified.match_indices(name) {
                 let (before, after) = (&minified[..start], &minified[start + name.len()..]);
-                if before.ends_with(is_word) || after.starts_with(is_word) {
+                if before.ends_with(is_identifier_char) || after.starts_with(is_identifier_char) {
                     continue;
                 }
                 let is_property = before.ends_with('.') && !before.ends_with("...");

@@ -117,7 +117,7 @@ impl AttemptRecord {
 /// Columns for [`attempts`] that include the responses, which can be long.
 pub(super) const FULL_RESPONSE_COLUMNS: &str = "response_headers, response_body";
 /// Columns for [`attempts`] that leave the responses out.
-pub(super) const NO_RESPONSE_COLUMNS: &str = "NULL AS response_headers, NULL AS response_body";
+pub(super) const OMITTED_RESPONSE_COLUMNS: &str = "NULL AS response_headers, NULL AS response_body";
 
 /// Selects deliveries. `next_attempt_at` isn't before the end of a hold, unless a person requested
 /// a retry. `CROSS` fixes the order of the tables, so that rows are read in the order of the index.
@@ -144,7 +144,7 @@ impl Store {
                     _ => list_deliveries(c, &webhook, filter, &page)?,
                 };
                 for delivery in &mut rows {
-                    delivery.attempts = attempts(c, &delivery.id, NO_RESPONSE_COLUMNS)?;
+                    delivery.attempts = attempts(c, &delivery.id, OMITTED_RESPONSE_COLUMNS)?;
                 }
                 Ok(page.build_page(rows, |delivery| delivery.id.as_str()))
             })
@@ -173,7 +173,7 @@ impl Store {
                 })?;
                 for delivery in &mut rows {
                     delivery.summary.attempts =
-                        attempts(c, &delivery.summary.id, NO_RESPONSE_COLUMNS)?;
+                        attempts(c, &delivery.summary.id, OMITTED_RESPONSE_COLUMNS)?;
                 }
                 Ok(rows)
             })
@@ -315,7 +315,7 @@ pub(super) fn insert_attempt(
 }
 
 /// Returns the attempts of a delivery. `response_columns` is [`FULL_RESPONSE_COLUMNS`] or
-/// [`NO_RESPONSE_COLUMNS`].
+/// [`OMITTED_RESPONSE_COLUMNS`].
 pub(super) fn attempts(
     connection: &Connection,
     delivery: &DeliveryId,

@@ -10,7 +10,7 @@ use super::Store;
 use super::db::error::StoreError;
 use super::db::page::PageRequest;
 use super::db::sql;
-use super::deliveries::{self, DeliverySummary, NO_RESPONSE_COLUMNS};
+use super::deliveries::{self, DeliverySummary, OMITTED_RESPONSE_COLUMNS};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
@@ -338,7 +338,7 @@ fn read_found_delivery(
         return Ok(None);
     };
     found.subject = event_subject(connection, &event)?;
-    found.summary.attempts = deliveries::attempts(connection, id, NO_RESPONSE_COLUMNS)?;
+    found.summary.attempts = deliveries::attempts(connection, id, OMITTED_RESPONSE_COLUMNS)?;
     Ok(Some(found))
 }
 

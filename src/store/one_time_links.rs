@@ -51,8 +51,8 @@ pub enum LinkState {
     Valid,
     Used,
     Expired,
-    /// There is no such link. It was replaced, revoked, or deleted long after its expiry, or the
-    /// token is incomplete.
+    /// No link has this token. The link was replaced, revoked, or deleted long after its expiry, or
+    /// the token is incomplete.
     Unknown,
 }
 

@@ -237,7 +237,7 @@ fn another_client_isnt_shut_out(request: &str) {
     let app = App::builder().open_file_limits("128:128").start();
     let mut waiting: Vec<_> = (0..150).map(|_| RawConnection::open(&app)).collect();
     for connection in &mut waiting {
-        // Connections that have already been replaced can't send.
+        // Sending fails if the server has already closed the connection to make room for another.
         let _ = connection.try_send(request);
     }
     let started = Instant::now();

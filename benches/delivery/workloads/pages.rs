@@ -67,7 +67,7 @@ fn prepare_database(bench: &Bench, dir: &Path, count: usize) -> Result<(), Error
     if !path.exists() {
         let program = Program::start(dir, &[])?;
         program.create_project("Website")?;
-        // All deliveries are finished, so nothing is sent to these webhooks.
+        // `build_history` adds only finished deliveries, so nothing is sent to these webhooks.
         let mut receiver = Receiver::start(true)?;
         for endpoint in 0..WEBHOOK_COUNT {
             program.create_webhook(&mut receiver, endpoint)?;
