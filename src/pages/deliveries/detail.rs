@@ -76,7 +76,7 @@ impl DeliveryPage {
         self.webhook_path(&format!("deliveries/{}", self.row.id))
     }
 
-    fn path_of(&self, id: &DeliveryId) -> String {
+    fn path_to_delivery(&self, id: &DeliveryId) -> String {
         delivery_path(&self.webhook, id)
     }
 

@@ -31,7 +31,7 @@ pub(super) struct WebhookActivity {
 
 /// The problem of a failing webhook, with advice for fixing it.
 pub(super) struct WebhookProblem {
-    /// The reason of the last failure, such as `404 Not Found`, if it is known.
+    /// The reason for the last failure, such as `404 Not Found`, if it is known.
     pub(super) reason: Option<String>,
     /// Empty if there is no advice for the last failure.
     pub(super) advice: &'static str,
