@@ -21,11 +21,11 @@ pub struct PasswordHashingLimiter {
     waiting: Mutex<Vec<Arc<QueuePlace>>>,
 }
 
-/// A place in the queue.
+/// A check that waits in the queue.
 struct QueuePlace {
     group: ClientGroup,
     is_guaranteed: bool,
-    /// Notified when this place is given to another group.
+    /// Notified when a check of another group replaces this check.
     evicted: Notify,
 }
 
@@ -67,8 +67,9 @@ impl PasswordHashingLimiter {
         Ok(HashingPermit { _running: running })
     }
 
-    /// Enters the queue. If the queue is full, `group` receives the newest place of the group with
-    /// the most places. Fails if `group` would then have more places than that group.
+    /// Enters the queue. A guaranteed check can always enter. If the queue is full, another check
+    /// replaces the newest check of the group with the most checks. Fails if `group` would then
+    /// have more checks than that group.
     fn enter_queue(
         &self,
         group: ClientGroup,
