@@ -79,7 +79,7 @@ impl Example {
     }
 
     /// Returns the name to save the file as, and the code, both adapted to the path of a webhook's
-    /// URL. If the example has no `receiver`, they are unchanged.
+    /// URL. Without a `receiver`, the name and the code are unchanged.
     pub fn adapt_to_path(&self, path: &str) -> (String, String) {
         let literal = match self.receiver.map(|receiver| receiver.path) {
             Some(PathSyntax::JavaScriptString) => javascript_string_literal(path),

@@ -2,7 +2,7 @@
 //!
 //! A step is done when the database contains its result, such as a project. The checklist
 //! disappears when all steps are done, or when the user dismisses it. Members see only the widget
-//! step.
+//! step, once a project exists.
 
 use actix_web::HttpResponse;
 

@@ -143,8 +143,9 @@ impl RequestContext {
             .map(|(_, value)| value)
     }
 
-    /// Creates the layout with the session's flash messages, and returns it with the rest of the
-    /// result of `take_flash`. During a background refresh, the flash data stays in the store.
+    /// Removes the session's messages, webhook draft, and test report from the flash store. Returns
+    /// the layout with the messages, and the other removed data. A background refresh removes
+    /// nothing.
     pub fn build_layout(
         &self,
         title: &str,

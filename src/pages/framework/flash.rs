@@ -115,7 +115,7 @@ impl FlashStore {
         );
     }
 
-    /// Removes and returns the session's flash data, except its one-time value and interrupted
+    /// Removes and returns the session's flash data, except the one-time value and the interrupted
     /// form.
     pub fn take_flash(&self, session: [u8; 32]) -> Flash {
         self.take_if_unexpired(session, |flash| {

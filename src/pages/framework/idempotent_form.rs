@@ -5,8 +5,8 @@
 //! was rejected, the form can be sent again. A POST with different fields is a new submission,
 //! because a browser can restore a page with its key. Without a session, every POST is processed.
 //! [`IdempotentForm`] looks up the key and [`run_handler`] records the redirect, so handlers
-//! contain no code for this. Keys are stored in memory. A form that must not be processed twice
-//! even after a restart uses an idempotency key in the database.
+//! contain no code for this purpose. Keys are stored in memory. A form that must not be processed
+//! twice even after a restart uses an idempotency key in the database.
 
 use std::collections::VecDeque;
 use std::ops::Deref;

@@ -7,7 +7,7 @@ use crate::domain::webhook::Webhook;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NavSection {
     Feedback,
-    /// The link to the settings. Each settings page belongs to one of [`SIDEBAR_SECTIONS`].
+    /// The link to the settings. Each settings page belongs to one of `SIDEBAR_SECTIONS`.
     Settings,
     Help,
     /// A page below "Help".

@@ -41,8 +41,8 @@ struct LinkProblemPage {
 }
 
 impl LinkProblem {
-    /// Returns the problem of a link in this state. A valid link is reported as used,
-    /// because another request may have changed its state in the meantime.
+    /// Returns the problem of a link that didn't work, from its current state. A link that is valid
+    /// by now is reported as used.
     pub fn new(purpose: LinkPurpose, state: LinkState) -> Self {
         match (purpose, state) {
             (LinkPurpose::Setup, LinkState::Expired) => SetupExpired,

@@ -1,4 +1,5 @@
-//! Limits concurrent password hashing. A hash takes about 20 ms of CPU time and 19 MiB of memory.
+//! Limits concurrent password hashing. Hashing a password takes about 20 ms of CPU time and 19 MiB
+//! of memory.
 //!
 //! Up to two checks run at the same time, on blocking threads. Up to eight more wait in a queue, in
 //! order of arrival. The places in the queue are shared fairly among groups of clients. Further
@@ -67,9 +68,9 @@ impl PasswordHashingLimiter {
         Ok(HashingPermit { _running: running })
     }
 
-    /// Enters the queue. A guaranteed check can always enter. If the queue is full, another check
+    /// Enters the queue. A guaranteed check can always enter. If the queue is full, any other check
     /// replaces the newest check of the group with the most checks. Fails if `group` would then
-    /// have more checks than that group.
+    /// have more checks than that group. Guaranteed checks aren't counted.
     fn enter_queue(
         &self,
         group: ClientGroup,
@@ -106,7 +107,7 @@ impl PasswordHashingLimiter {
     }
 }
 
-/// Frees a place in the queue on drop.
+/// Removes a check from the queue on drop.
 struct QueuePlaceGuard<'a>(Arc<QueuePlace>, &'a Mutex<Vec<Arc<QueuePlace>>>);
 
 impl Drop for QueuePlaceGuard<'_> {
