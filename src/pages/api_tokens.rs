@@ -33,7 +33,6 @@ struct TokensPage {
     rows: Vec<TokenRow>,
 }
 
-/// A token that was just created.
 struct CreatedToken {
     name: String,
     /// The bearer token, which is shown only once.

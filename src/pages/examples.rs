@@ -35,7 +35,8 @@ pub struct Receiver {
     /// Shell command that starts the receiver, without the environment variables.
     pub start: &'static str,
     path: PathSyntax,
-    /// Whether the example verifies only the `webhook-…` headers, which need a `whsec_` secret.
+    /// Whether the example needs a `whsec_` secret, because it verifies only the `webhook-…`
+    /// headers.
     pub needs_standard_secret: bool,
 }
 
@@ -77,8 +78,8 @@ impl Example {
             .filter_map(|example| Some((example, example.receiver?)))
     }
 
-    /// Adapts the example to the path of a webhook's URL. Returns the name to save the file as, and
-    /// the code.
+    /// Returns the name to save the file as, and the code, both adapted to the path of a webhook's
+    /// URL. Without a `receiver`, the name and the code are unchanged.
     pub fn adapt_to_path(&self, path: &str) -> (String, String) {
         let literal = match self.receiver.map(|receiver| receiver.path) {
             Some(PathSyntax::JavaScriptString) => javascript_string_literal(path),
@@ -256,7 +257,7 @@ fn javascript_string_literal(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Escapes the characters that Express would read as a pattern.
+/// Escapes the characters that have a special meaning in Express path patterns.
 fn escape_for_express(path: &str) -> String {
     path.chars()
         .flat_map(|c| {
@@ -269,7 +270,8 @@ fn escape_for_express(path: &str) -> String {
         .collect()
 }
 
-/// Formats the decoded path as a Python string literal. Flask compares decoded paths.
+/// Percent-decodes a path and formats it as a Python string literal, because Flask compares decoded
+/// paths.
 fn python_string_literal(path: &str) -> String {
     let decoded = percent_encoding::percent_decode_str(path)
         .decode_utf8()

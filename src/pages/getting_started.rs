@@ -2,7 +2,7 @@
 //!
 //! A step is done when the database contains its result, such as a project. The checklist
 //! disappears when all steps are done, or when the user dismisses it. Members see only the widget
-//! step.
+//! step, once a project exists.
 
 use actix_web::HttpResponse;
 
@@ -13,14 +13,15 @@ use crate::domain::account::Role;
 use crate::server::tokens;
 use crate::store::SetupProgress;
 
-/// The only page that expands the checklist at first, and where the checklist can be dismissed.
+/// The path of the feedback list. Only this page shows the checklist expanded at first, and has the
+/// "Dismiss" button.
 const MAIN_PAGE: &str = "/feedback";
 
 pub struct Checklist {
     pub steps: Vec<Step>,
     /// Whether the steps are visible at first. A collapsed checklist shows only the next step.
     pub is_expanded: bool,
-    /// Whether a button beside the page's title opens the checklist, so that it takes no space.
+    /// Whether the checklist is hidden until a button beside the page's title opens it.
     pub is_popover: bool,
     /// The path of the page that contains the checklist.
     pub page: &'static str,
@@ -112,8 +113,8 @@ impl Checklist {
         self.steps.iter().find(|step| step.link.is_some())
     }
 
-    /// Returns the link of the next step if the checklist is collapsed. Returns `None` if the link
-    /// leads to the current page.
+    /// Returns the link that a collapsed checklist shows: the link of the next step, unless the
+    /// link leads to the current page. Returns `None` for an expanded checklist.
     pub fn collapsed_link(&self) -> Option<&(String, &'static str)> {
         let link = self.next_step()?.link.as_ref()?;
         (!self.is_expanded && !link.0.starts_with(self.page)).then_some(link)
@@ -153,7 +154,7 @@ fn project_step(progress: &SetupProgress) -> Step {
 fn widget_step(progress: &SetupProgress) -> Step {
     const TITLE: &str = "Add the widget to your site";
     match (&progress.widget_origin, &progress.project) {
-        // The page is, for example, a file that a browser opened from disk. Its origin is `null`.
+        // The origin is `null` for a page such as a file that a browser opened from disk.
         (Some(origin), _) if origin == "null" => {
             Step::done(TITLE, "Feedback arrived from a page without an origin.")
         }

@@ -1,4 +1,4 @@
-//! The web pages. Each page is a file or folder with its handlers and the data of its templates.
+//! The web pages. Each page has a module with its handlers and the data for its templates.
 //!
 //! Pages work with plain links and forms, and redirect after a POST. The script in `static/app/`
 //! updates pages in place. It contains no code that is specific to a page. Users are authenticated
@@ -50,10 +50,10 @@ pub struct PageState {
     pub demo_sign_in_link: DemoSignInLink,
     flash: flash::FlashStore,
     password_hashing_limiter: password_hashing_limiter::PasswordHashingLimiter,
-    /// The key that signs the cookies of browsers that have signed in before.
+    /// The key that signs device cookies (see `sign_in/device_cookie.rs`).
     device_key: hmac::Key,
     cookie_names: session::SessionCookieNames,
-    /// Whether the log already contains a warning that a browser dropped a cookie that needs HTTPS.
+    /// Whether this process has logged a warning that a browser dropped a cookie that needs HTTPS.
     has_warned_of_http: AtomicBool,
     submission_keys: idempotent_form::SubmissionKeys,
     event_streams: event_streams::EventStreamRegistry,

@@ -182,7 +182,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     )
 }
 
-/// Invites a user. If the email is already invited, the new link replaces the previous link.
+/// Invites a user. If an invitation for this email exists, its link is replaced.
 pub(super) async fn invite_user(
     context: RequestContext,
     fields: IdempotentForm,

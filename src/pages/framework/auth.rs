@@ -35,7 +35,8 @@ pub async fn middleware(
         Some(rejection) => {
             let (http, mut payload) = request.into_parts();
             if rejection.can_show_form() {
-                // If the form can't be read, the response doesn't contain it.
+                // Read the form for the response. If reading fails, the response doesn't contain
+                // the form.
                 let _ = RaisedLimitFormData::from_request(&http, &mut payload).await;
             }
             ServiceResponse::new(http.clone(), reject_request(rejection, &http).await)

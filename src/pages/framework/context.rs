@@ -1,4 +1,4 @@
-//! [`RequestContext`] gives pages the request, its session, and the shared state.
+//! [`RequestContext`]: the request, its session, and the state that all requests share.
 
 use std::future::{Ready, ready};
 use std::net::IpAddr;
@@ -23,8 +23,8 @@ use crate::server::AppState;
 use crate::server::request_origin::TrustedProxies;
 use crate::store::Session;
 
-/// The header of requests in which a script fetches its page again: `live` after a live update,
-/// `hidden` from a hidden page.
+/// The header of requests that a page's script sends to refresh the page in the background. The
+/// value is `hidden` if the page is hidden, otherwise `live`.
 const BACKGROUND_REFRESH_HEADER: HeaderName = HeaderName::from_static("miniback-refresh");
 
 #[derive(Clone)]
@@ -71,7 +71,8 @@ impl RequestContext {
         })
     }
 
-    /// The session that the middleware found. Always `Some` on pages that aren't public.
+    /// The session that the middleware found. Always `Some` in handlers of routes that aren't
+    /// public.
     pub fn session(&self) -> Option<&Session> {
         self.session.as_ref()
     }
@@ -142,8 +143,9 @@ impl RequestContext {
             .map(|(_, value)| value)
     }
 
-    /// Creates the layout, and removes the session's flash data from the store. The layout contains
-    /// the messages; the other data is returned. A background refresh removes nothing.
+    /// Removes the session's messages, webhook draft, and test report from the flash store. Returns
+    /// the layout with the messages, and the other removed data. A background refresh removes
+    /// nothing.
     pub fn build_layout(
         &self,
         title: &str,
@@ -202,8 +204,8 @@ impl RequestContext {
             .take_one_time_value(session.token_hash, is_shown)
     }
 
-    /// Removes and returns the form of this page that the end of the previous session interrupted.
-    /// Returns `None` in a background refresh.
+    /// Removes and returns the form of this page that was submitted after the previous session had
+    /// ended. Returns `None` if there is no such form, and during a background refresh.
     pub fn take_interrupted_form(&self) -> Option<InterruptedForm> {
         let session = self.session.as_ref()?;
         if self.is_background_refresh() {
@@ -220,7 +222,7 @@ impl RequestContext {
         self.app.urls.absolute_url(&own_origin, path)
     }
 
-    /// Shows a message on the next page.
+    /// Adds a message that the session's next page shows. Does nothing without a session.
     pub fn add_flash_message(&self, text: impl Into<String>) {
         let message = FlashMessage {
             text: text.into(),

@@ -14,7 +14,7 @@ pub const LOADED_FIELD_PREFIX: &str = "loaded.";
 /// A field of an edit form: its name and label.
 pub type EditField = (&'static str, &'static str);
 
-/// A hidden field of an edit form: its name and value.
+/// A hidden field that contains a loaded value: the name of the hidden field, and the loaded value.
 pub type LoadedValue = (String, String);
 
 /// The fields that the person changed.
@@ -24,7 +24,7 @@ pub struct FormEdits(Vec<FieldEdit>);
 #[derive(Clone, Debug)]
 struct FieldEdit {
     field: EditField,
-    /// The value that the field was loaded with. If the form doesn't contain this value, it is
+    /// The value that the field was loaded with. If the form contains no loaded value, `loaded` is
     /// `None`, and the field counts as changed.
     loaded: Option<String>,
     submitted: String,
@@ -57,8 +57,8 @@ impl FormEdits {
         Self(edits.collect())
     }
 
-    /// Sets the stored format of a submitted value, so that saving the same value twice isn't a
-    /// conflict.
+    /// Sets the stored format of a submitted value, such as a normalized URL. Submitting a value
+    /// that is already stored then isn't a conflict.
     pub fn set_canonical_value(&mut self, name: &str, value: &str) {
         for edit in self.0.iter_mut().filter(|edit| edit.field.0 == name) {
             edit.canonical = normalize_values([value]);
@@ -75,7 +75,7 @@ impl FormEdits {
     }
 
     /// Returns the changed fields whose stored value differs from both the loaded and the submitted
-    /// value. A field without a loaded value is never a conflict. `current` returns the stored
+    /// value. A field without a loaded value never has a conflict. `current` returns the stored
     /// value as the form would contain it.
     pub fn conflicts(&self, current: impl Fn(&str) -> String) -> Vec<FieldConflict> {
         let conflicts = self.0.iter().filter_map(|edit| {
@@ -96,8 +96,8 @@ impl FormEdits {
         conflicts.collect()
     }
 
-    /// Returns the conflict between a changed field and its stored value; `None` if the person
-    /// didn't change the field.
+    /// Returns a conflict between the submitted value and the stored value `current`, even if they
+    /// are equal. Returns `None` if the person didn't change the field.
     pub fn field_conflict(&self, name: &str, current: &str) -> Option<FieldConflict> {
         let edit = self.0.iter().find(|edit| edit.field.0 == name)?;
         Some(FieldConflict {
@@ -109,7 +109,7 @@ impl FormEdits {
     }
 }
 
-/// Returns whether two texts are equal after Unicode normalization, so that they look the same.
+/// Returns whether two texts are equal after Unicode normalization (NFC).
 fn is_canonically_equivalent(one: &str, other: &str) -> bool {
     one == other || one.nfc().eq(other.nfc())
 }

@@ -6,17 +6,18 @@ use tokio::sync::{Notify, watch};
 
 use crate::domain::id::UserId;
 
-/// Maximum number of streams per session. At the limit, a new stream replaces the oldest stream.
+/// Maximum number of streams per session. At the limit, a new stream replaces the session's oldest
+/// stream.
 const STREAMS_PER_SESSION: usize = 8;
-/// Maximum number of streams per user. At the limit, a new stream replaces the oldest stream.
+/// Maximum number of streams per user. At the limit, a new stream replaces the user's oldest
+/// stream.
 const STREAMS_PER_USER: usize = 16;
 /// Maximum number of streams of all users. At the limit, new streams are rejected.
 const STREAMS_MAX: usize = 256;
 
-/// All open streams.
 pub struct EventStreamRegistry {
     shutdown: watch::Sender<bool>,
-    /// Oldest first.
+    /// The open streams, oldest first.
     open: Arc<Mutex<Vec<OpenStream>>>,
 }
 

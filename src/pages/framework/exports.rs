@@ -16,13 +16,13 @@ use super::page_error::PageError;
 use crate::domain::id::UserId;
 use crate::store::StoreError;
 
-/// A chunk ends when the text of its items reaches this number of bytes. Escaping can make the
-/// chunk larger, but rarely larger than 256 KiB.
+/// The number of bytes of item text after which a chunk ends. Escaping can make the chunk larger,
+/// but rarely larger than 256 KiB.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 /// Maximum number of exports of a session at a time.
 const EXPORTS_PER_SESSION: usize = 2;
-/// Maximum number of exports of a user at a time. It is below [`EXPORTS_MAX`], so one user can't
-/// block the exports of all other users.
+/// Maximum number of exports of a user at a time. The number is below [`EXPORTS_MAX`], so one user
+/// can't block the exports of all other users.
 const EXPORTS_PER_USER: usize = 3;
 /// Maximum number of exports of all users at a time.
 const EXPORTS_MAX: usize = 8;
@@ -33,7 +33,7 @@ const EXPORT_DURATION_MAX: Duration = Duration::from_secs(3600);
 /// The session and the user of a running export.
 type ExportOwner = ([u8; 32], UserId);
 
-/// The running exports.
+/// Limits the number of running exports. Contains the owner of each running export.
 #[derive(Default)]
 pub struct ExportLimiter(Arc<Mutex<Vec<ExportOwner>>>);
 
@@ -78,7 +78,8 @@ impl Drop for ExportSlot {
     }
 }
 
-/// Acquires a slot for an export of the signed-in user. Keep it until the whole file is sent.
+/// Acquires a slot for an export of the signed-in user. The caller must hold the slot until the
+/// whole file is sent.
 pub fn acquire_export_slot(context: &RequestContext) -> Result<ExportSlot, PageError> {
     let session = context.session().ok_or(PageError::SignedOut)?;
     let exports = &context.state.exports;
@@ -90,8 +91,8 @@ pub fn acquire_export_slot(context: &RequestContext) -> Result<ExportSlot, PageE
     })
 }
 
-/// An error while a file is being sent. It aborts the response, so the client knows that the file
-/// is incomplete.
+/// An error while a file is being sent. The error aborts the response, so the client knows that the
+/// file is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     #[error(transparent)]

@@ -1,7 +1,7 @@
 //! Flash data: messages and results for the page after a redirect, stored in memory by session.
 //!
-//! Cookies and URLs aren't used, because test responses are too long for them, and secrets must not
-//! be in them.
+//! Cookies and URLs aren't used. They are too short for test responses, and must not contain
+//! secrets.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ pub struct FlashMessage {
 pub struct StatusUndo {
     /// Each change as `ID:PREVIOUS:STATUS`.
     pub changes: Vec<String>,
-    /// The query string of the list.
+    /// The query string of the feedback list.
     pub back: String,
     /// The id of the feedback item to whose page "Undo" returns; empty for the list.
     pub return_to_item: String,
@@ -78,8 +78,8 @@ pub struct Flash {
     /// [`FlashStore::take_one_time_value`]. A different page in another tab can't consume the
     /// value.
     pub one_time_value: Option<OneTimeValue>,
-    /// The form that was interrupted by the end of the previous session. Only the form's page
-    /// removes it, with [`FlashStore::take_interrupted_form`].
+    /// A form that was submitted after the previous session had ended. Only the form's page removes
+    /// it, with [`FlashStore::take_interrupted_form`].
     pub interrupted: Option<InterruptedForm>,
 }
 
@@ -115,8 +115,8 @@ impl FlashStore {
         );
     }
 
-    /// Removes and returns the session's flash data, except the data that only a specific page may
-    /// take.
+    /// Removes and returns the session's flash data, except the one-time value and the interrupted
+    /// form.
     pub fn take_flash(&self, session: [u8; 32]) -> Flash {
         self.take_if_unexpired(session, |flash| {
             let kept = Flash {

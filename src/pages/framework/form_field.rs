@@ -17,7 +17,7 @@ impl FormField {
         }
     }
 
-    /// Creates a field with its submitted value, and its error if `errors` contains one.
+    /// Creates a field with a submitted value, and the error that `errors` contains for the field.
     pub fn from_submitted_value(name: &str, value: &str, errors: &ValidationErrors) -> Self {
         Self {
             value: value.to_owned(),

@@ -14,8 +14,9 @@ type PageRenderer = dyn Fn(HttpRequest) -> LocalBoxFuture<'static, HttpResponse>
 /// The page that contains a route's form, stored in the data of the route.
 #[derive(Clone)]
 pub struct FormPage {
-    /// Path and query of the page. A placeholder such as `{id}` is replaced with a parameter of the
-    /// route's path or, without one, with a field of the form.
+    /// Path and query of the page. A placeholder such as `{id}` is replaced with the parameter of
+    /// that name in the route's path. If there is no such parameter, the form field of that name is
+    /// used.
     url: &'static str,
     /// The `action` of the form on the page; `None` if it is the route's path. A button with
     /// `formaction` can submit a form to a different path.

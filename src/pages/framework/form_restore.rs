@@ -29,8 +29,8 @@ pub struct FormRestoration<'a> {
     /// The `action` attribute of the form. The first form with this action is filled.
     pub action: &'a str,
     pub fields: &'a [(String, String)],
-    /// The names of the fields to fill. `None` fills all fields except passwords and the hidden
-    /// fields that keep the values of the page.
+    /// The names of the fields to fill; `None` for all fields. Passwords are never filled, nor are
+    /// the hidden fields that keep the values of the page.
     pub only: Option<&'a [&'a str]>,
     /// Names of the invalid fields that the notice describes.
     pub invalid: &'a [&'a str],
@@ -56,7 +56,7 @@ struct RewriterState {
     form_id: RefCell<Option<String>>,
     was_found: Cell<bool>,
     is_notice_shown: Cell<bool>,
-    /// The name of the `<select>` that contains the current option; `None` if it isn't filled.
+    /// The name of the `<select>` that is being filled; `None` outside such an element.
     select: RefCell<Option<String>>,
 }
 
@@ -222,8 +222,8 @@ impl FormRestoration<'_> {
         Ok(())
     }
 
-    /// Marks a field as invalid if `invalid` contains its name, and adds the notice to its
-    /// descriptions. Leaves other fields unchanged.
+    /// If `invalid` contains the field's name, marks the field as invalid and adds the notice to
+    /// its `aria-describedby`.
     fn mark_invalid(&self, control: &mut Element<'_, '_>) -> HandlerResult {
         let name = control.get_attribute("name").unwrap_or_default();
         if self.invalid.contains(&name.as_str()) {

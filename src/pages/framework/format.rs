@@ -6,8 +6,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
 
-/// The ASCII characters that `mailto_url` encodes, which include all delimiters of a URL. Non-ASCII
-/// characters are always encoded.
+/// The ASCII characters that `mailto_url` encodes: all except letters, digits, `.`, `-`, `_`, and
+/// `+`. Non-ASCII characters are always encoded.
 const MAILTO_ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'-')
@@ -24,8 +24,8 @@ pub fn mailto_url(email: &str) -> String {
     }
 }
 
-/// A time in the formats of a `<time>` element. All formats are in UTC; the page's script converts
-/// them to the browser's time zone.
+/// A time in the formats of a `<time>` element, in UTC. The page's script converts the element to
+/// the browser's time zone.
 #[derive(Clone, Debug)]
 pub struct DisplayTime {
     pub iso: String,
@@ -35,7 +35,7 @@ pub struct DisplayTime {
     pub clock: String,
     /// The time of day with the date or `today`: `today, 14:02 UTC` or `25 Nov, 14:02 UTC`.
     pub day_and_clock: String,
-    /// `14:02:07 UTC`.
+    /// The time of day with seconds, such as `14:02:07 UTC`.
     pub with_seconds: String,
 }
 

@@ -5,8 +5,8 @@
 //! was rejected, the form can be sent again. A POST with different fields is a new submission,
 //! because a browser can restore a page with its key. Without a session, every POST is processed.
 //! [`IdempotentForm`] looks up the key and [`run_handler`] records the redirect, so handlers
-//! contain no code for this. Keys are stored in memory. A form that must not be processed twice
-//! even after a restart uses an idempotency key in the database.
+//! contain no code for this purpose. Keys are stored in memory. A form that must not be processed
+//! twice even after a restart uses an idempotency key in the database.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -33,20 +33,20 @@ const KEY_LIFETIME: Duration = Duration::from_secs(600);
 /// Maximum number of stored keys. At the limit, a new key replaces the oldest key.
 const KEYS_MAX: usize = 1000;
 
-/// The redirect of a successful POST, if there is one. The mutex is locked while a POST is in
-/// progress.
+/// The redirect of the first successful POST; `None` if no POST has succeeded. The mutex is locked
+/// while a POST is in progress.
 type SubmissionRedirect = Arc<AsyncMutex<Option<HeaderValue>>>;
 
 pub struct SubmissionKeys {
     clock: Clock,
-    /// Oldest first.
+    /// The submissions of the last 10 minutes, oldest first.
     seen: Mutex<VecDeque<Submission>>,
 }
 
 struct Submission {
     /// Hash of the session, the path, and the form's key and fields.
     key: [u8; 32],
-    /// Monotonic time.
+    /// The monotonic time of the first POST.
     first_seen: Duration,
     redirect: SubmissionRedirect,
 }
@@ -60,7 +60,7 @@ impl SubmissionKeys {
     }
 
     /// Waits until no other POST with this key is in progress. Returns the locked redirect of the
-    /// first POST, which is `None` if no POST has succeeded.
+    /// first successful POST; `None` if no POST has succeeded.
     async fn lock_submission(&self, key: [u8; 32]) -> OwnedMutexGuard<Option<HeaderValue>> {
         self.find_or_insert_submission(key).lock_owned().await
     }

@@ -232,7 +232,7 @@ pub fn fill_in_form(response: HttpResponse, context: &RequestContext) -> HttpRes
 
 /// The result of [`resume_form`].
 pub enum ResumeResult {
-    /// The page, with the values of the interrupted form if there is such a form.
+    /// The page. If it contains the interrupted form, the form's values are filled in.
     Page(HttpResponse),
     /// The interrupted form, which contains typed text but isn't on the page.
     Missing(InterruptedForm),

@@ -120,7 +120,6 @@ impl Layout {
     }
 }
 
-/// Renders a page.
 pub fn render(status: StatusCode, page: &impl Template) -> Result<HttpResponse, PageError> {
     html::render(status, page).map_err(|error| PageError::Internal(error.to_string()))
 }

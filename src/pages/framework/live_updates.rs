@@ -31,11 +31,11 @@ use crate::server::AppState;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::store::ChangeKind;
 
-/// Changes within this period are sent together.
+/// The minimum interval between `changed` events. Changes within the interval are sent together.
 const BATCH_WINDOW: Duration = Duration::from_millis(250);
 /// The interval between heartbeats, which detect closed connections.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
-/// An idle stream checks its session at this interval, because a command in another process can end
+/// The interval at which an idle stream checks its session. A command in another process can end
 /// the session.
 const SESSION_CHECK_INTERVAL: Duration = Duration::from_millis(800);
 const SESSION_ENDED_MESSAGE: &str = "The session has ended.";

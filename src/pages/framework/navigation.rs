@@ -7,7 +7,7 @@ use crate::domain::webhook::Webhook;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NavSection {
     Feedback,
-    /// The link to the settings. Each settings page belongs to one of the sections below.
+    /// The link to the settings. Each settings page belongs to one of `SIDEBAR_SECTIONS`.
     Settings,
     Help,
     /// A page below "Help".
@@ -42,7 +42,7 @@ impl Ancestor {
         Self::new("Notifications", "/settings/notifications".into())
     }
 
-    /// Links to the page of a webhook.
+    /// Creates the link to the page of a webhook.
     pub fn webhook(webhook: &Webhook) -> Self {
         let path = format!("/settings/notifications/{}", webhook.id);
         Self::new(webhook.title(), path)

@@ -68,7 +68,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     Ok(response)
 }
 
-/// Returns whether the request comes from this computer and not from a proxy.
+/// Returns whether the request comes directly from this computer, without a proxy.
 fn is_local(context: &RequestContext) -> bool {
     let peer = context.request.peer_addr();
     let is_forwarded = ["x-forwarded-for", "forwarded", "x-real-ip"]

@@ -53,8 +53,8 @@ fn generate_value(key: &hmac::Key, user: &UserId) -> String {
     format!("{device}.{}", hex::encode(tag))
 }
 
-/// Returns the client that is signing in: a browser that has signed in before or, otherwise, an IP
-/// address.
+/// Returns the client that is signing in: the browser if it has signed in as `user` before,
+/// otherwise its IP address.
 pub fn sign_in_client(context: &RequestContext, user: Option<&User>) -> Client {
     match user.and_then(|user| find_valid_value(context, &user.id)) {
         Some(value) => Client::from_identity(value),

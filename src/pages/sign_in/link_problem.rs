@@ -10,7 +10,7 @@ use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::store::{LinkPurpose, LinkState};
 
-/// Why a link doesn't work.
+/// The reason a link doesn't work.
 #[derive(Clone, Copy)]
 pub enum LinkProblem {
     /// A setup link, after the first account was created.
@@ -25,7 +25,7 @@ pub enum LinkProblem {
     ResetUnknown,
     /// The demo's sign-in link, opened on a computer that doesn't run the demo.
     DemoElsewhere,
-    /// A sign-in link with an unknown token, for example from an earlier run of the demo.
+    /// A demo sign-in link with an unknown token, for example from an earlier run of the demo.
     DemoUnknown,
 }
 
@@ -41,8 +41,8 @@ struct LinkProblemPage {
 }
 
 impl LinkProblem {
-    /// Returns the problem of a link in this state. A valid link is reported as used,
-    /// because another request may have changed its state in the meantime.
+    /// Returns the problem of a link that didn't work, from its current state. A link that is valid
+    /// by now is reported as used.
     pub fn new(purpose: LinkPurpose, state: LinkState) -> Self {
         match (purpose, state) {
             (LinkPurpose::Setup, LinkState::Expired) => SetupExpired,

@@ -206,7 +206,7 @@ pub(super) async fn sign_out(context: RequestContext) -> Result<HttpResponse, Pa
     Ok(response)
 }
 
-/// Returns `next` if it is a local path, otherwise the start page.
+/// Returns `next` if it is a local path, otherwise the path of the feedback list.
 fn local_path_or_home(next: &str) -> &str {
     if is_local_path(next) {
         next

@@ -1,4 +1,5 @@
-//! Limits concurrent password hashing. A hash takes about 20 ms of CPU time and 19 MiB of memory.
+//! Limits concurrent password hashing. Hashing a password takes about 20 ms of CPU time and 19 MiB
+//! of memory.
 //!
 //! Up to two checks run at the same time, on blocking threads. Up to eight more wait in a queue, in
 //! order of arrival. The places in the queue are shared fairly among groups of clients. Further
@@ -21,11 +22,11 @@ pub struct PasswordHashingLimiter {
     waiting: Mutex<Vec<Arc<QueuePlace>>>,
 }
 
-/// A place in the queue.
+/// A check that waits in the queue.
 struct QueuePlace {
     group: ClientGroup,
     is_guaranteed: bool,
-    /// Notified when this place is given to another group.
+    /// Notified when a check of another group replaces this check.
     evicted: Notify,
 }
 
@@ -67,8 +68,9 @@ impl PasswordHashingLimiter {
         Ok(HashingPermit { _running: running })
     }
 
-    /// Enters the queue. If the queue is full, `group` receives the newest place of the group with
-    /// the most places. Fails if `group` would then have more places than that group.
+    /// Enters the queue. A guaranteed check can always enter. If the queue is full, any other check
+    /// replaces the newest check of the group with the most checks. Fails if `group` would then
+    /// have more checks than that group. Guaranteed checks aren't counted.
     fn enter_queue(
         &self,
         group: ClientGroup,
@@ -105,7 +107,7 @@ impl PasswordHashingLimiter {
     }
 }
 
-/// Frees a place in the queue on drop.
+/// Removes a check from the queue on drop.
 struct QueuePlaceGuard<'a>(Arc<QueuePlace>, &'a Mutex<Vec<Arc<QueuePlace>>>);
 
 impl Drop for QueuePlaceGuard<'_> {

@@ -113,13 +113,13 @@ pub async fn create_first_user(
     }
 }
 
-/// Returns why the setup link doesn't work, or `None` if it works.
+/// Returns the reason the setup link doesn't work; `None` if it works.
 async fn find_setup_problem(
     context: &RequestContext,
     token: &str,
 ) -> Result<Option<LinkProblem>, PageError> {
     let (store, now) = (&context.app.store, context.app.clock.now());
-    // The link may still be valid, because the first user can also be created on the command line.
+    // The link can still be valid if the first user was created on the command line.
     if store.has_users().await? {
         return Ok(Some(LinkProblem::AlreadySetUp));
     }

@@ -22,8 +22,8 @@ use failure_counts::FailureCountTable;
 
 /// The number of failures, of a client or on an account, from which clients have to wait.
 const THROTTLED_FROM: u32 = 5;
-/// The number of failures of a group of clients from which its clients have to wait. It is higher,
-/// because unrelated clients can be in the same group.
+/// The number of failures of a group of clients from which its clients have to wait. This limit is
+/// higher, because unrelated clients can be in the same group.
 const GROUP_THROTTLED_FROM: u32 = 20;
 /// The maximum wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -182,7 +182,8 @@ impl Attempt {
         Some(due - now)
     }
 
-    /// Records a success.
+    /// Records a success. Deletes the failures of the account and, if the client is a known client,
+    /// of the client.
     pub fn succeed(mut self) {
         self.has_outcome = true;
         let mut state = self.throttle.lock();
@@ -199,8 +200,8 @@ impl Attempt {
     }
 
     /// Ends the reservation, and guarantees that a new attempt of the client after `wait` is
-    /// checked. Returns the time until then, or `None` without a guarantee. `reset` deletes the
-    /// client's own failures.
+    /// checked. Returns the time from now until the guarantee begins; `None` without a guarantee.
+    /// `reset` deletes the client's own failures.
     fn release(&self, wait: Duration, reset: bool) -> Option<Duration> {
         let now = self.throttle.clock.monotonic_time();
         let mut state = self.throttle.lock();

@@ -15,8 +15,8 @@ pub enum Client {
     Known(u64),
 }
 
-/// A group of clients that may belong to one person: all IPv6 clients of a /48 prefix. An IPv4
-/// client or a known client is a separate group.
+/// A group of clients that may belong to one person: all IPv6 clients of a /48 prefix. Each IPv4
+/// client and each known client is a separate group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientGroup(Client);
 

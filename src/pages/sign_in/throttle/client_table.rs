@@ -17,7 +17,7 @@ pub struct ClientState {
     /// The wait after the last failure; zero if there was no wait. The next wait is twice as long,
     /// up to the maximum.
     pub wait: Duration,
-    /// Whether the client has already waited, so it has no first wait anymore.
+    /// Whether the client has already had to wait. If so, it has no first wait anymore.
     pub has_waited: bool,
     pub retry_window: Option<RetryWindow>,
     pub last: Duration,
@@ -29,8 +29,8 @@ pub struct ClientState {
 pub struct RetryWindow {
     pub due: Duration,
     pub until: Duration,
-    /// Whether the client has to wait until `due`. Otherwise, it may try earlier without a
-    /// guaranteed check.
+    /// Whether the client has to wait until `due`. If not, it can try earlier without a guaranteed
+    /// check.
     pub must_wait: bool,
 }
 

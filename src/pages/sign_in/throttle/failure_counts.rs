@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::{FAILURES_EXPIRE_AFTER, WAIT_MAX};
 
-/// Maximum number of counts. At the limit, the lowest counts are evicted, so that many failures on
-/// other accounts don't reset the count of one account.
+/// Maximum number of counts. At the limit, the lowest counts are evicted, so failures on many other
+/// accounts don't reset a high count.
 const COUNTS_MAX: usize = 10_000;
 
 /// Failure counts by key. Only a keyed hash of the key is stored, which limits the memory per
@@ -36,8 +36,8 @@ impl FailureCountTable {
         }
     }
 
-    /// Returns the number of failures beyond the limit, including `more` failures that haven't
-    /// happened yet. It is 1 for the first failure after which clients have to wait.
+    /// Returns 0 below the limit, 1 at the limit, and 1 more for each further failure. Also counts
+    /// `more` failures that haven't happened yet.
     fn failures_over_limit(&self, key: &impl Hash, now: Duration, more: u32) -> u32 {
         let count = self.counts.get(&self.hasher.hash_one(key));
         let failures = count

@@ -112,7 +112,8 @@ fn concurrent_attempts_count_as_one_while_the_client_has_to_wait() {
     assert_eq!(others.count(), 0);
     assert_eq!(fifth.fail(), Some(Duration::from_secs(1)));
     clock.advance(Duration::from_secs(1));
-    // The rejected attempts received a `Retry-After` too, so the next attempt is accepted.
+    // The rejected attempts received a `Retry-After` too, so a check of the next attempt is
+    // guaranteed.
     assert!(
         throttle
             .start(ipv4_client(1), ACCOUNT)
@@ -218,12 +219,12 @@ fn strangers_cannot_evict_a_retry_window_from_the_table() {
 #[derive(Clone, Debug)]
 struct Attack {
     addresses: u32,
-    /// Whether the attempts come from IPv6 /64 prefixes of one /48 prefix. Otherwise, they come
-    /// from IPv4 addresses.
+    /// Whether the attempts come from IPv6 /64 prefixes of one /48 prefix. If not, they come from
+    /// IPv4 addresses.
     is_ipv6: bool,
     interval: Duration,
     at_once: u32,
-    /// Whether attackers don't use an IP address again until its `Retry-After` has passed.
+    /// Whether attackers wait for the `Retry-After` of an IP address before they use it again.
     waits_for_retry_after: bool,
 }
 
