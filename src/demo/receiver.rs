@@ -246,8 +246,8 @@ fn create_event_stream(
     stream::iter([Ok(retry)]).chain(events).right_stream()
 }
 
-/// Formats one server-sent event. The markup is a JSON string, because a line break in the markup
-/// would end the event.
+/// Formats one server-sent event. The markup is sent as a JSON string, because a line break in the
+/// markup would end the `data` field.
 fn format_sse_event(inbox: &Inbox, received: &ReceivedRequest) -> String {
     let card = RequestCard { received }.render().unwrap_or_default();
     let id = inbox.sse_event_id(received.number);

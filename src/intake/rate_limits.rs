@@ -341,7 +341,7 @@ mod tests {
         flood(61);
         let wait = rejection(send(&limits, "192.0.2.1", 1)).wait_seconds();
         assert_eq!(wait, 2);
-        // An early retry doesn't change the due time.
+        // An early retry doesn't change the reserved time.
         assert_eq!(rejection(send(&limits, "192.0.2.1", 1)).wait_seconds(), 2);
         for _ in 0..wait {
             clock.advance(Duration::from_secs(1));
@@ -349,7 +349,7 @@ mod tests {
         }
         assert!(send(&limits, "192.0.2.1", 1).is_ok());
         assert!(send(&limits, "192.0.2.1", 1).is_err());
-        // A reservation expires 1 minute after its due time.
+        // A reservation expires 1 minute after the reserved time.
         let wait = rejection(send(&limits, "192.0.2.2", 1)).0.wait;
         clock.advance(wait + Duration::from_secs(61));
         flood(200);
