@@ -29,8 +29,8 @@ use crate::clock::Clock;
 
 const PAGE_SCRIPT: &str = include_str!("../../static/demo_receiver.js");
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
-/// The endpoint of the sample ticket system. The receiver always responds with 503, so that the
-/// demo shows a failing webhook.
+/// The path of the sample ticket system's endpoint. At this path, the receiver always responds with
+/// 503, so that the demo shows a failing webhook.
 pub const TICKETS_PATH: &str = "/webhooks/tickets";
 /// The maximum size of a request body. It is larger than an event with the longest message.
 const BODY_MAX_BYTES: usize = 256 * 1024;
@@ -212,7 +212,7 @@ fn create_event_stream(
         None => Some(0),
     };
     let Some(last_number) = last_number else {
-        // The page is from an earlier run of the demo, so it must be reloaded.
+        // The id is from an earlier run of the demo or invalid, so the page must be reloaded.
         let reset = web::Bytes::from_static(b"event: reset\ndata: restarted\n\n");
         return stream::iter([Ok(reset)]).left_stream();
     };

@@ -84,8 +84,9 @@ impl IntakeLimits {
         })
     }
 
-    /// Counts a request toward the limits of its project. If a limit is exceeded, undoes the count
-    /// for the IP address.
+    /// Counts a request toward the limits of its project. Fails if a limit is exceeded and the
+    /// client has no reservation for this time. Before failing, undoes the count for the IP
+    /// address.
     pub(super) fn count_for_project(
         &self,
         mut request: CountedRequest,

@@ -104,7 +104,7 @@ impl Receiver {
         Ok(counts)
     }
 
-    /// Returns the arrivals since the last call.
+    /// Returns the deliveries that have arrived since the last call of this function.
     pub fn take_arrivals(&mut self) -> Result<Vec<Arrival>, Error> {
         self.helper.write_line(&Command::TakeArrivals)?;
         let (_, arrivals) = self.helper.read_records()?;

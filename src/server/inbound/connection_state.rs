@@ -37,9 +37,9 @@ pub enum ConnectionEnd {
 /// evicted first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum WaitReason {
-    /// The next request, or the rest of its head.
+    /// The connection waits for the next request, or for the rest of its head.
     Request,
-    /// More of a request's body, or space to send more of a response.
+    /// The connection waits for more of a request's body, or for space to send more of a response.
     Progress,
 }
 
