@@ -329,7 +329,7 @@ async fn load_alert_endpoint(
 }
 
 /// If there is no user, creates the first user from the environment or returns a one-time setup
-/// URL.
+/// URL. If there is a user, logs that a first user from the environment has no effect.
 async fn create_first_user_or_setup_link(
     store: &Store,
     first_user: Option<FirstUser>,
@@ -364,8 +364,8 @@ async fn create_first_user_or_setup_link(
 }
 
 impl RunningServer {
-    /// Lets browsers on this computer sign in as `user` with a link, as long as the server runs.
-    /// `token_hash` is the SHA-256 of the token in the link.
+    /// Sets the link that signs browsers on this computer in as `user`. The link works until the
+    /// server stops. `token_hash` is the SHA-256 of the token in the link.
     pub fn set_demo_sign_in_link(&self, user: UserId, token_hash: [u8; 32]) {
         self.pages.demo_sign_in_link.set(user, token_hash);
     }

@@ -36,7 +36,7 @@ pub fn start(format: LogFormat, level: LevelFilter) {
     start_with_filter(format, level, filter);
 }
 
-/// Starts logging warnings and errors for the whole process, and nothing else.
+/// Starts logging for the whole process, but only warnings and errors.
 pub fn start_warnings_only(format: LogFormat) {
     let filter = Targets::new().with_default(LevelFilter::WARN);
     start_with_filter(format, LevelFilter::WARN, filter);

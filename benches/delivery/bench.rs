@@ -49,12 +49,14 @@ impl Bench {
         if self.quick { quick } else { full }
     }
 
-    /// Like [`Self::count`], for durations in seconds or milliseconds.
+    /// Returns `quick` in a quick run, otherwise `full`. Both are durations in the same unit:
+    /// seconds or milliseconds.
     pub fn time(&self, full: u64, quick: u64) -> u64 {
         if self.quick { quick } else { full }
     }
 
-    /// Like [`Self::count`], with `full` multiplied by `scale`, but at least `quick`.
+    /// Returns `quick` in a quick run. In a full run, returns `full` multiplied by `scale`, but at
+    /// least `quick`.
     pub fn scaled(&self, full: usize, quick: usize) -> usize {
         let scaled = (full as f64 * self.scale) as usize;
         self.count(scaled.max(quick), quick)

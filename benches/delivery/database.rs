@@ -17,8 +17,8 @@ use ulid::Ulid;
 use crate::metrics::Durations;
 use crate::{Error, sample};
 
-/// The time of the first row: 2025-01-01, in milliseconds since the Unix epoch. Ids that the
-/// program creates are greater than ids created here.
+/// The time of the first row: 2025-01-01, in milliseconds since the Unix epoch. Ids begin with
+/// their time, so ids that the program creates are greater than ids created here.
 const FIRST_ROW_TIME: i64 = 1_735_689_600_000;
 /// The time between two feedback items, in milliseconds. A million items span 23 days.
 const FEEDBACK_INTERVAL_MS: i64 = 2_000;
@@ -165,7 +165,8 @@ fn read_project(connection: &Connection) -> Result<ProjectSummary, Error> {
     })?)
 }
 
-/// Opens a database to fill it quickly. A power failure can then damage the file.
+/// Opens a database with settings for fast writes. With these settings, a power failure can damage
+/// the file.
 fn open_for_filling(path: &Path) -> Result<Connection, Error> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "OFF")?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::system::UsageDelta;
 
-/// The share of the CPU time up to which a thread counts as "others".
+/// The maximum share of the program's CPU time at which a thread is listed under "others".
 const MIN_SHARE: f64 = 0.005;
 
 /// Sorted durations in nanoseconds. All values are stored, so percentiles are exact.
@@ -16,8 +16,8 @@ impl Durations {
         Self(nanos)
     }
 
-    /// Returns a percentile by the nearest-rank method, in milliseconds. `share` 1.0 is the
-    /// maximum.
+    /// Returns a percentile by the nearest-rank method, in milliseconds. `share` is 0.5 for the
+    /// median and 1.0 for the maximum.
     pub fn millis(&self, share: f64) -> f64 {
         let rank = (share * self.0.len() as f64).ceil() as usize;
         let nanos = self.0.get(rank.max(1) - 1).copied().unwrap_or(0);

@@ -239,8 +239,8 @@ impl Program {
         }
     }
 
-    /// Calls `send` and reads the whole response. awc can create requests only within a runtime, so
-    /// this function calls `send` there.
+    /// Calls `send` within the runtime, because awc can create requests only there. Reads the whole
+    /// response.
     fn read(&self, send: impl FnOnce() -> SendClientRequest) -> Result<Response, Error> {
         self.runtime.block_on(async {
             let mut response = send().await.map_err(|error| error.to_string())?;

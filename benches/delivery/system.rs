@@ -99,7 +99,7 @@ impl Usage {
             let cpu = thread.cpu - before.map_or(0.0, |before| before.cpu);
             *spent.threads.entry(thread.name.clone()).or_default() += cpu;
             let context_switches = before.map_or(0, |before| before.context_switches);
-            // The kernel may have reused a thread id.
+            // The kernel may have reused a thread id, so the count can be lower than before.
             spent.context_switches += thread.context_switches.saturating_sub(context_switches);
         }
         spent
@@ -161,8 +161,8 @@ fn read_mebibytes(pid: u32, name: &str) -> f64 {
     read_number(&format!("/proc/{pid}/status"), name).unwrap_or(0) as f64 / 1024.0
 }
 
-/// Resets the peak of the resident memory. Hashing the first user's password uses more memory than
-/// all later work.
+/// Resets the peak of the resident memory. Without a reset, the peak would be the memory for
+/// hashing a password, which exceeds the memory for all other work.
 pub fn reset_peak_memory(pid: u32) -> Result<(), Error> {
     Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
 }

@@ -16,7 +16,7 @@ import (
 // raw body: call io.ReadAll(r.Body) before you parse the JSON.
 func IsGenuine(secret string, header http.Header, body []byte, now time.Time) bool {
 	expected := hex.EncodeToString(sum([]byte(secret), body))
-	// During a rotation, the second header is signed with the new secret.
+	// During a rotation, the second header uses the new secret.
 	if !isEqual(header.Get("X-Miniback-Signature"), expected) &&
 		!isEqual(header.Get("X-Miniback-Signature-Next"), expected) {
 		return false

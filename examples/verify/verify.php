@@ -6,7 +6,7 @@ function is_genuine(string $secret, callable $header, string $body, int $now): b
 {
     // hash_equals compares in constant time, so a signature can't be guessed byte by byte.
     $expected = hash_hmac('sha256', $body, $secret);
-    // During a rotation, the second header is signed with the new secret.
+    // During a rotation, the second header uses the new secret.
     if (!hash_equals($expected, $header('X-Miniback-Signature'))
         && !hash_equals($expected, $header('X-Miniback-Signature-Next'))) {
         return false;

@@ -7,7 +7,7 @@ require "openssl"
 module Miniback
   def self.genuine?(secret, header, body, now = Time.now)
     expected = OpenSSL::HMAC.hexdigest("SHA256", secret, body)
-    # During a rotation, the second header is signed with the new secret.
+    # During a rotation, the second header uses the new secret.
     names = ["X-Miniback-Signature", "X-Miniback-Signature-Next"]
     return false unless names.any? { |name| same?(header.call(name), expected) }
 

@@ -16,7 +16,7 @@ pub fn is_genuine<'a>(
         let mac = Hmac::<Sha256>::new_from_slice(key);
         mac.is_ok_and(|mac| mac.chain_update(message).verify_slice(&received).is_ok())
     };
-    // During a rotation, the second header is signed with the new secret.
+    // During a rotation, the second header uses the new secret.
     let is_signed = ["X-Miniback-Signature", "X-Miniback-Signature-Next"]
         .iter()
         .filter_map(|name| hex::decode(header(name)?).ok())

@@ -25,7 +25,8 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // `authorize` adds the caller on every route that isn't public.
+        // On every route that isn't public, `authorize` adds the caller to the request's
+        // extensions.
         ready(
             request
                 .extensions()
@@ -44,7 +45,7 @@ const UNKNOWN_TOKEN_MESSAGE: &str = "Unknown API token. It may have been revoked
 const CONFLICTING_TOKENS_MESSAGE: &str = "The request has two different API tokens. Send only one.";
 
 /// Route middleware that checks the caller's permission and the query parameters, and adds an
-/// `ETag` to JSON responses of `GET`.
+/// `ETag` to JSON responses of `GET` and `HEAD`.
 pub(super) async fn authorize(
     permission: Permission,
     request: ServiceRequest,

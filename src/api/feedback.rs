@@ -232,7 +232,7 @@ pub(super) async fn list(
         run_blocking(move || serde_json::to_vec(&List::from_page(found, |feedback| feedback))).await
     };
     let list = app.long_reads.run(&caller.0.user.id, read).await?;
-    // The list is never missing, because serializing strings and JSON values can't fail.
+    // The default is never used, because serializing strings and JSON values can't fail.
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .body(list.unwrap_or_default()))

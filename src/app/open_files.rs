@@ -58,7 +58,7 @@ fn limits_for_max_files(files: u64) -> Result<OpenFileLimits, OpenFileLimitTooLo
 }
 
 impl OpenFileLimits {
-    /// Returns the maximum number of inbound connections of each worker thread.
+    /// Returns the maximum number of inbound connections of each worker thread: at least 1.
     pub fn connections_per_worker(self, workers: usize) -> usize {
         let connections = usize::try_from(self.connections).unwrap_or(usize::MAX);
         (connections / workers.max(1)).max(1)

@@ -46,7 +46,7 @@ pub fn run() -> i32 {
             return 2;
         }
     };
-    // `serve` logs ignored variables, and `check` reports them.
+    // Skip `serve` and `check`, which report ignored variables themselves.
     if !matches!(cli.command, Command::Serve(_) | Command::Check(_))
         && let Some(ignored) =
             config::describe_ignored_variables(false, config::nonempty_variable_names())

@@ -17,7 +17,8 @@ pub struct FirstUser {
 }
 
 impl FirstUser {
-    /// Returns a notice that the variables of the first user have no effect, because a user exists.
+    /// Returns a notice that the environment variables for the first user have no effect, because a
+    /// user exists.
     pub fn ignored_variables_notice(&self) -> String {
         format!(
             "MINIBACK_ADMIN_EMAIL and {} have no effect, because there is already a user",

@@ -72,8 +72,8 @@ impl ServeOptions {
     }
 }
 
-/// Returns a warning about a network such as `10.0.0.5/8`, which means the whole network, not only
-/// the IP address.
+/// Returns a warning if `network` has host bits, such as `10.0.0.5/8`. The value means the whole
+/// network, not only the IP address.
 fn host_bits_warning(option: &str, network: IpNet) -> Option<String> {
     let whole = network.trunc();
     (whole != network).then(|| {

@@ -101,7 +101,8 @@ struct ErrorBody {
 
 impl ApiClient {
     pub fn new(base: impl Into<String>, token: &str) -> Self {
-        // Don't reuse connections: Miniback closes idle connections when the history's clock moves.
+        // Use a new connection for each call, so that no call fails because of a closed idle
+        // connection.
         let connector = Connector::new().conn_keep_alive(Duration::ZERO);
         let client = Client::builder()
             .connector(connector)

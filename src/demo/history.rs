@@ -1,7 +1,7 @@
 //! The demo's past: four days of feedback, deliveries, retries, failures, and a hold.
 //!
 //! The demo first runs Miniback with a clock that starts four days ago, creates this history
-//! through the API, and then starts Miniback again with the system clock. Meanwhile,
+//! through the API, and then starts Miniback again with the system clock. During the first run,
 //! [`HistoryEndpoints`] respond to the deliveries. They also move the clock, so that each attempt
 //! has a plausible duration.
 
@@ -230,8 +230,8 @@ fn move_clock(clock: &ManualClock, time: Timestamp) {
     clock.advance(time.since(clock.wall_clock()));
 }
 
-/// The endpoints of both sample webhooks during the history. They use the receiver's port, because
-/// the receiver isn't running yet.
+/// The endpoints of both sample webhooks during the history. The receiver isn't running yet, so
+/// these endpoints use its port.
 struct HistoryEndpoints {
     clock: ManualClock,
     end: Timestamp,
@@ -261,7 +261,7 @@ pub fn start_history_endpoints(
 async fn respond(endpoints: web::Data<HistoryEndpoints>, request: HttpRequest) -> HttpResponse {
     let HistoryEndpoints { clock, end } = endpoints.get_ref();
     let now = clock.wall_clock();
-    // From 0 to 89 ms, derived from the time, so that response times vary.
+    // A number from 0 to 89, derived from the time, that makes the response times vary.
     let variation = now.seconds().unsigned_abs() * 7 % 90;
     if request.path() != TICKETS_PATH {
         clock.advance(Duration::from_millis(12 + variation / 3));

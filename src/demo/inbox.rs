@@ -163,12 +163,12 @@ impl ReceivedRequest {
     }
 
     /// Returns the time of the arrival in UTC, without the date. The page's script replaces this
-    /// text with local time.
+    /// text with the local time.
     pub fn format_arrival_time(&self) -> String {
         self.arrived.to_jiff().strftime("%H:%M:%S UTC").to_string()
     }
 
-    /// Returns the time from the event to its arrival, in a readable unit.
+    /// Formats the time from the event to its arrival, in a readable unit.
     pub fn format_latency(&self) -> Option<String> {
         self.latency_ms.map(|ms| match ms {
             0..1_000 => format!("{ms} ms"),

@@ -29,8 +29,8 @@ use crate::clock::Clock;
 
 const PAGE_SCRIPT: &str = include_str!("../../static/demo_receiver.js");
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
-/// The endpoint of the sample ticket system. The receiver always responds with 503, so that the
-/// demo shows a failing webhook.
+/// The path of the sample ticket system's endpoint. At this path, the receiver always responds with
+/// 503, so that the demo shows a failing webhook.
 pub const TICKETS_PATH: &str = "/webhooks/tickets";
 /// The maximum size of a request body. It is larger than an event with the longest message.
 const BODY_MAX_BYTES: usize = 256 * 1024;
@@ -212,7 +212,7 @@ fn create_event_stream(
         None => Some(0),
     };
     let Some(last_number) = last_number else {
-        // The page is from an earlier run of the demo, so it must be reloaded.
+        // The id is from an earlier run of the demo or invalid, so the page must be reloaded.
         let reset = web::Bytes::from_static(b"event: reset\ndata: restarted\n\n");
         return stream::iter([Ok(reset)]).left_stream();
     };
@@ -246,8 +246,8 @@ fn create_event_stream(
     stream::iter([Ok(retry)]).chain(events).right_stream()
 }
 
-/// Formats one server-sent event. The markup is a JSON string, because a line break in the markup
-/// would end the event.
+/// Formats one server-sent event. The markup is sent as a JSON string, because a line break in the
+/// markup would end the `data` field.
 fn format_sse_event(inbox: &Inbox, received: &ReceivedRequest) -> String {
     let card = RequestCard { received }.render().unwrap_or_default();
     let id = inbox.sse_event_id(received.number);

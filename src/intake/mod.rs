@@ -121,8 +121,8 @@ impl SubmissionSource {
 struct AcceptedSubmission {
     /// The JSON of a [`SubmissionReceipt`].
     receipt: String,
-    /// The remaining quota of each rate limit. Empty if the receipt of an earlier request is
-    /// returned.
+    /// The remaining quota of each rate limit that the submission counts toward. Empty if the
+    /// receipt of an earlier request was found before counting.
     quotas: Vec<RemainingQuota>,
 }
 

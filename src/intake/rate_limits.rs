@@ -84,8 +84,9 @@ impl IntakeLimits {
         })
     }
 
-    /// Counts a request toward the limits of its project. If a limit is exceeded, undoes the count
-    /// for the IP address.
+    /// Counts a request toward the limits of its project. Fails if a limit is exceeded and the
+    /// client has no reservation for this time. Before failing, undoes the count for the IP
+    /// address.
     pub(super) fn count_for_project(
         &self,
         mut request: CountedRequest,
@@ -341,7 +342,7 @@ mod tests {
         flood(61);
         let wait = rejection(send(&limits, "192.0.2.1", 1)).wait_seconds();
         assert_eq!(wait, 2);
-        // An early retry doesn't change the due time.
+        // An early retry doesn't change the reserved time.
         assert_eq!(rejection(send(&limits, "192.0.2.1", 1)).wait_seconds(), 2);
         for _ in 0..wait {
             clock.advance(Duration::from_secs(1));
@@ -349,7 +350,7 @@ mod tests {
         }
         assert!(send(&limits, "192.0.2.1", 1).is_ok());
         assert!(send(&limits, "192.0.2.1", 1).is_err());
-        // A reservation expires 1 minute after its due time.
+        // A reservation expires 1 minute after the reserved time.
         let wait = rejection(send(&limits, "192.0.2.2", 1)).0.wait;
         clock.advance(wait + Duration::from_secs(61));
         flood(200);

@@ -25,7 +25,7 @@ pub struct ScriptLoad {
 
 impl ScriptLoads {
     /// Records that the origin of `referrer`, the value of a `Referer` header, loaded the script.
-    /// Returns the origin if no other load has been recorded since the program started.
+    /// Returns the origin if this is the first recorded load since the program started.
     pub(super) fn record(&self, referrer: &str, at: Timestamp) -> Option<String> {
         let origin = parse_origin(referrer)?;
         let mut loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);

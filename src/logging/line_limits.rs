@@ -1,5 +1,5 @@
-//! Limits the log lines that clients and endpoints can cause. Once a minute, reports how many lines
-//! were suppressed.
+//! Limits the number of log lines that clients and endpoints can cause. Once a minute, reports how
+//! many lines were suppressed.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -14,8 +14,8 @@ use super::problem::Problem;
 /// The prefix of the member names that `serde_json` reserves.
 const RESERVED_NAME_PREFIX: &str = "$serde_json::private";
 
-/// Rejects JSON that contains a repeated member name, or a reserved name anywhere, even in a
-/// string. `text` must be valid JSON.
+/// Rejects JSON if an object contains the same member name twice, or if a reserved name occurs
+/// anywhere, even in a string. `text` must be valid JSON.
 pub(super) fn check_json_is_exact(text: &str) -> Result<(), Problem> {
     if decode_ascii_escapes(text).contains(RESERVED_NAME_PREFIX) {
         let message =

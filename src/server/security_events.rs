@@ -137,8 +137,8 @@ pub const SECURITY_EVENT_ROUTES: &[(Method, &str, &str)] = &[
 
 /// The log target of security events.
 pub const LOG_TARGET: &str = "miniback::security_events";
-/// The log target of security events that anybody can cause without signing in. Their number is
-/// limited.
+/// The log target of security events that anybody can cause without signing in. The number of these
+/// log lines is limited.
 pub const UNAUTHENTICATED_LOG_TARGET: &str = "miniback::security_events::unauthenticated";
 
 /// The path of the page that shows a webhook's secret if the query contains `reveal=ID`.
@@ -201,7 +201,8 @@ pub async fn log_request_events(
         && let Some((event, subject)) = find_event(&response, app.urls.base_path())
     {
         let actor = response.request().extensions().get::<Actor>().cloned();
-        // Anybody can send `/logout` without a session, as often as they like.
+        // Don't log a sign-out without a session, because anybody can send any number of such
+        // requests.
         if actor.is_some() || event != "sign_out" {
             let client_ip = app.proxies.client_ip(response.request());
             log_event(event, subject.as_deref(), actor.as_ref(), client_ip);

@@ -34,7 +34,8 @@ pub fn add_security_headers(headers: &mut HeaderMap, cache_control: &'static str
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     let same_origin = HeaderValue::from_static("same-origin");
     headers.insert(CROSS_ORIGIN_OPENER_POLICY, same_origin.clone());
-    // The widget's script has its own value, because pages of other origins load it.
+    // Keep the value that the widget's script has set, because pages of other origins load the
+    // script.
     if !headers.contains_key(CROSS_ORIGIN_RESOURCE_POLICY) {
         headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, same_origin);
     }

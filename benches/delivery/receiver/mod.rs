@@ -44,7 +44,7 @@ pub struct Counts {
     pub hanging: usize,
     /// Requests whose signature was checked.
     pub checked: usize,
-    /// Requests whose signature was checked and was wrong.
+    /// Requests whose signature was checked and is invalid.
     pub invalid: usize,
     /// Requests that weren't deliveries to one of the endpoints.
     pub malformed: usize,
@@ -90,8 +90,8 @@ impl Receiver {
     }
 
     /// Waits until `count` deliveries have arrived since the last [`Self::take_arrivals`], or until
-    /// the timeout. Returns `arrived` counted from that call, and the other counts from the start
-    /// of the process. Fails if a request was malformed or had a wrong signature.
+    /// the timeout. In the returned counts, `arrived` is counted since that call, and the other
+    /// counts since the process started. Fails if a request was malformed or had a wrong signature.
     pub fn wait(&mut self, count: usize, timeout: Duration) -> Result<Counts, Error> {
         let millis = u64::try_from(timeout.as_millis())?;
         self.helper
@@ -104,7 +104,7 @@ impl Receiver {
         Ok(counts)
     }
 
-    /// Returns the arrivals since the last call.
+    /// Returns the deliveries that have arrived since the last call of this function.
     pub fn take_arrivals(&mut self) -> Result<Vec<Arrival>, Error> {
         self.helper.write_line(&Command::TakeArrivals)?;
         let (_, arrivals) = self.helper.read_records()?;

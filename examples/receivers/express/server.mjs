@@ -30,7 +30,7 @@ function isEqual(received, expected) {
 }
 
 function isGenuine(header, body) {
-  // During a rotation, the second header is signed with the new secret.
+  // During a rotation, the second header uses the new secret.
   const received = [header("X-Miniback-Signature"), header("X-Miniback-Signature-Next")];
   const expected = hmac(SECRET, "hex", body);
   if (!received.some((signature) => isEqual(signature, expected))) return false;

@@ -34,7 +34,7 @@ def is_equal(received, expected):
 
 
 def is_genuine(headers, body):
-    # During a rotation, the second header is signed with the new secret.
+    # During a rotation, the second header uses the new secret.
     names = ("X-Miniback-Signature", "X-Miniback-Signature-Next")
     expected = hmac.digest(SECRET.encode(), body, "sha256").hex()
     if not any(is_equal(headers.get(name, ""), expected) for name in names):

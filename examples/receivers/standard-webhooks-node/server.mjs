@@ -16,8 +16,8 @@ function handle({ event, data }) {
   // Ignore unknown events. Later versions of Miniback may add new events.
 }
 
-// Reads the raw body, which the signature covers. Returns an empty body if it is larger than 1 MB,
-// because Miniback never sends more.
+// Reads the raw body, which the signature covers. Returns an empty body if more than 1 MB arrives.
+// Miniback never sends that much.
 async function rawBody(request) {
   const chunks = [];
   let length = 0;

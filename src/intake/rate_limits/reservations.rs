@@ -31,8 +31,8 @@ impl<K: PartialEq> Reservations<K> {
         }
     }
 
-    /// Removes expired reservations. Returns the time from which the client is accepted, if it has
-    /// a reservation.
+    /// Removes the project's expired reservations. If the client has a reservation, returns the
+    /// time from which the client is accepted.
     pub(super) fn accepted_from(
         &mut self,
         project: &ProjectId,
@@ -52,8 +52,8 @@ impl<K: PartialEq> Reservations<K> {
     }
 
     /// Returns the time that the client must wait: at least `wait`, and at least until `interval`
-    /// after the due time of the last reservation. Adds a reservation for this time, unless the
-    /// project already has the maximum number.
+    /// after the time of the last reservation. Adds a reservation for this time, unless the project
+    /// already has the maximum number.
     pub(super) fn add(
         &mut self,
         project: &ProjectId,

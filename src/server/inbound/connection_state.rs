@@ -26,10 +26,10 @@ enum ConnectionPhase {
 /// The action that ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionEnd {
-    /// The server closes the connection, because it doesn't receive a request in time.
+    /// The server closes the connection, because the client hasn't sent a whole request head.
     Close,
     /// The server resets the connection, because the client doesn't read the response or doesn't
-    /// send the rest of its request.
+    /// send the rest of the request's body.
     Reset,
 }
 
@@ -37,9 +37,9 @@ pub enum ConnectionEnd {
 /// evicted first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum WaitReason {
-    /// The next request, or the rest of its head.
+    /// The connection waits for the next request, or for the rest of its head.
     Request,
-    /// More of a request's body, or space to send more of a response.
+    /// The connection waits for more of a request's body, or for space to send more of a response.
     Progress,
 }
 
@@ -95,7 +95,8 @@ impl ConnectionState {
         self.may_have_unread_body.set(false);
     }
 
-    /// Records that the whole response is in the send buffer.
+    /// Records that the whole response has been passed to actix. `is_body_finished` is true if the
+    /// request's whole body has been read.
     pub fn end_exchange(&self, is_body_finished: bool) {
         self.enter_phase(ConnectionPhase::Idle);
         self.may_have_unread_body.set(!is_body_finished);

@@ -22,7 +22,7 @@ function isEqual(received, expected) {
 }
 
 function isGenuine(secret, header, body) {
-  // During a rotation, the second header is signed with the new secret.
+  // During a rotation, the second header uses the new secret.
   const received = [header("X-Miniback-Signature"), header("X-Miniback-Signature-Next")];
   const expected = hmac(secret, "hex", body);
   if (!received.some((signature) => isEqual(signature, expected))) return false;
