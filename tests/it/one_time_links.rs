@@ -29,8 +29,8 @@ fn invitations_expire_after_7_days_and_reset_links_after_1_day() {
     app.visitor().get(&reset).expect(410);
 }
 
-/// Opens a link in a new browser. Checks the heading, the text, and whether there is a sign-in
-/// link.
+/// Opens a link as a visitor without cookies. Checks that the status is 410. Also checks the
+/// heading, the text, and whether there is a sign-in link.
 #[track_caller]
 fn assert_does_not_work(app: &InProcess, path: &str, heading: &str, text: &str, can_sign_in: bool) {
     let page = app.visitor().get(path).expect(410);
