@@ -41,7 +41,7 @@ fn metrics_identify_webhooks_only_by_id_and_host() {
         !response.text.contains("secret-path"),
         "the metrics contain the path of a webhook's URL"
     );
-    // Each metric has a `# TYPE` line.
+    // Each metric has a `# TYPE` line that declares a gauge.
     for line in response.text.lines().filter(|line| !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().unwrap();
         assert!(

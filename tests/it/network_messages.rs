@@ -1,5 +1,5 @@
-//! How `miniback check` explains failed DNS lookups and missing routes. The test causes the faults
-//! with its own DNS server in a network namespace without routes.
+//! Explanations that `miniback check` prints for failed DNS lookups and missing routes. The test
+//! causes the faults with its own DNS server in a network namespace without routes.
 
 use std::process::Command;
 
@@ -55,7 +55,7 @@ fn check_explains_failed_lookups_and_missing_routes() {
         .start();
     let api = app.api();
     let refused = format!("http://{}/", closed_socket_address());
-    // URLs, each with text that its explanation must contain.
+    // Each URL, with text that the explanation of its failure must contain.
     let cases = [
         (
             "https://missing.example/",

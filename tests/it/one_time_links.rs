@@ -29,8 +29,8 @@ fn invitations_expire_after_7_days_and_reset_links_after_1_day() {
     app.visitor().get(&reset).expect(410);
 }
 
-/// Opens a link in a new browser. Checks the heading, the text, and whether there is a sign-in
-/// link.
+/// Opens a link as a visitor without cookies. Checks that the status is 410. Also checks the
+/// heading, the text, and whether there is a sign-in link.
 #[track_caller]
 fn assert_does_not_work(app: &InProcess, path: &str, heading: &str, text: &str, can_sign_in: bool) {
     let page = app.visitor().get(path).expect(410);
@@ -73,7 +73,8 @@ fn the_page_of_an_invalid_link_says_why_it_does_not_work() {
     assert_does_not_work(&app, setup, "Miniback is already set up", "Sign in.", true);
     let page = ada.get(setup).expect(410);
     assert_eq!(page.link("Go to feedback").as_deref(), Some("/feedback"));
-    // When a link is created 30 days later, the expired link is deleted.
+    // Creating another link 30 days later deletes the expired link. Miniback then treats the
+    // expired link as unknown.
     app.advance(Duration::from_secs(30 * 24 * 3600));
     ada.sign_in(ADMIN, PASSWORD);
     reset_link(&mut ada, GRACE);

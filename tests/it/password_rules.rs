@@ -1,4 +1,4 @@
-//! New passwords that attackers try first are rejected, wherever a password is set.
+//! Passwords that attackers try first are rejected wherever a person sets a password.
 
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::command;

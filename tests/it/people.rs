@@ -15,7 +15,7 @@ fn path_of(link: &str) -> String {
     url[url::Position::BeforePath..].to_owned()
 }
 
-/// Invites Grace and returns the path of her invitation.
+/// Invites Grace with this role and returns the path of her invitation.
 #[track_caller]
 pub fn invite(admin: &mut Visitor, role: &str) -> String {
     let form = admin.get("/settings/people?add").form_with("Invite");
@@ -195,7 +195,8 @@ fn submitting_invite_or_reset_twice_creates_one_link() {
         ),
     ] {
         ada.submit(&press).expect(303);
-        // The browser shows only the second response, so the link in it has to work.
+        // After a double click, a browser shows only the second response. So the link on the second
+        // page has to work.
         let path = path_of(&ada.submit_and_follow(&press).field_value(&label));
         app.visitor().get(&path).expect(200);
     }

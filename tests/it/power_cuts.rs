@@ -2,8 +2,8 @@
 //! the database stays intact. The same test fails if the disk ignores `fsync`.
 //!
 //! `MINIBACK_POWER_CUTS=500` changes the number of cuts. A failure message contains a seed. To
-//! repeat the run, set `MINIBACK_POWER_CUT_SEED` to this seed. It determines when the power fails
-//! and which changes are dropped, but not how the system schedules the processes.
+//! repeat the run, set `MINIBACK_POWER_CUT_SEED` to this seed. The seed determines when the power
+//! fails and which changes are dropped, but not how the system schedules the processes.
 
 mod checks;
 
@@ -25,8 +25,8 @@ use crate::support::power_cut_fs::disk::{CutAfter, Disk, DroppedChanges, Fault};
 use crate::support::receiver::{Receiver, Reply};
 
 const CUTS: usize = 50;
-/// The number of power cuts after which the test starts a new installation. A new installation can
-/// fail in ways that an older installation can't.
+/// The number of power cuts per installation that drop bytes of the database. The test then creates
+/// a new installation, which can fail in ways that an older installation can't.
 const CUTS_PER_INSTALLATION: usize = 10;
 /// The number of new installations for which the test schedules a power cut during the first start.
 const STARTS: usize = 40;
@@ -96,8 +96,8 @@ fn create_endpoints(api: &Api) -> [Endpoint; 2] {
     })
 }
 
-/// Chooses the next point at which the power fails, at random. The first power cut of an
-/// installation occurs shortly after the first acknowledged change.
+/// Chooses a random point for the next power cut. The first power cut of an installation occurs
+/// shortly after the first acknowledged change.
 fn next_cut(rng: &mut Rng, is_first: bool) -> CutAfter {
     // SQLite writes to the database file only during a checkpoint.
     let is_checkpoint = !is_first && rng.u8(..4) == 0;
@@ -239,7 +239,7 @@ fn fifty_power_cuts_under_load_lose_no_acknowledged_change() {
     }
 }
 
-/// Checks that the power cuts lose changes on a disk with this fault.
+/// Checks that the test detects lost changes on a disk with this fault.
 #[track_caller]
 fn assert_detected(fault: Fault) {
     let seed = seed();

@@ -18,7 +18,8 @@ fn app_with_projects(options: &[&str]) -> (InProcess, Api) {
     (app, api)
 }
 
-/// Sends feedback from an IP address, through a trusted proxy.
+/// Sends feedback to a project from an IP address, through a trusted proxy. Checks that pages of
+/// all origins can read the response.
 #[track_caller]
 fn send_to(app: &InProcess, project: &str, ip_address: &str) -> Response {
     let body = json!({"projectSlug": project, "message": "Hello"});

@@ -146,8 +146,8 @@ fn rejects_writes_after_a_file_of_the_database_is_replaced() {
         apply(&app.dir, &app.dir.with_file_name("copy.db"));
         assert_writes_are_rejected(&app, change);
         if !change.contains("directory") {
-            // If the directory is a copy, no server holds its lock, so `check` can't find the
-            // running server.
+            // `check` finds the running server by its lock on the data directory. A copy of the
+            // directory isn't locked.
             assert_check_fails(&app, change);
         }
         if change.contains("in place") || change.contains("cut off") {
@@ -282,7 +282,7 @@ fn a_directory_behind_a_new_link_is_the_same_directory() {
 #[test]
 fn valid_credentials_are_not_rejected_after_an_overwrite() {
     let app = app_with_backup();
-    // The backup doesn't contain the token.
+    // The backup doesn't contain the token. If the server read the backup, the status would be 401.
     let api = app.api_with(&app.token(ADMIN, "full"));
     fs::copy(app.dir.with_file_name("copy.db"), app.database()).unwrap();
     wait_until("the server reports the overwrite", || {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::support::app::App;
 use crate::support::raw_http::{RawConnection, RawResponse};
 
-/// Starts Miniback with feedback to export. Also returns the `Cookie` header of a signed-in admin.
+/// Starts Miniback with feedback to export. Returns the program and the `Cookie` header of a
+/// signed-in admin.
 fn app_with_feedback() -> (App, String) {
     let app = App::start();
     let api = app.api();
@@ -194,9 +195,9 @@ fn a_connection_stays_open_after_a_rejected_post_with_a_short_body() {
     }
 }
 
-/// Sends a `POST` whose body follows after a pause, and then another request on the same
-/// connection. Returns both responses, or `None` if this computer was too busy to send the body in
-/// time.
+/// Sends a `POST` whose body follows after a pause of 20 ms, and then another request on the same
+/// connection. Returns both responses, or `None` if the body was sent later than 100 ms after the
+/// head.
 fn post_in_two_writes(app: &App, path: &str, body: &str) -> Option<[RawResponse; 2]> {
     let mut connection = RawConnection::open(app);
     let started = Instant::now();

@@ -109,7 +109,7 @@ fn open_rows_are_open_again_after_going_back() {
         (browser.url().contains("/settings/projects") && open == 2).then_some(())
     });
     browser.open(&format!("{}/feedback", app.url));
-    // A row's URL opens the row in any browser. Closing the row removes it from the URL.
+    // The URL of an open row opens the row again. Closing the row removes its id from the URL.
     browser.open(&format!("{}/settings/projects?open={id}#{id}", app.url));
     browser.find("article", "Shop").expand_button().press();
     browser.wait_until("the URL contains no row", || {

@@ -156,7 +156,8 @@ fn a_held_webhook_receives_nothing_and_uses_no_attempts() {
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     fail_once(&api, &webhook);
-    // A delivery to another webhook shows that the dispatcher has handled everything that was due.
+    // A finished delivery to another webhook shows that the dispatcher has handled all due
+    // deliveries.
     let other = api.create_webhook(&available.url("/"));
     api.create_feedback("shop", "Sent during the hold");
     let sent = text(&api.only_delivery(&other), "id").to_owned();

@@ -40,8 +40,8 @@ fn every_response_conforms_to_the_openapi_document() {
     let document = directory.path().join("openapi.json");
     std::fs::write(&document, &document_text.text).unwrap();
     let output = Command::new(program)
-        // Schemathesis stores failures in the working directory and replays them. An empty
-        // directory avoids that.
+        // Schemathesis stores failures in the working directory and replays them later. An empty
+        // directory contains no failures of an earlier run.
         .current_dir(directory.path())
         .arg("--config-file")
         .arg(root.join("tests/schemathesis/schemathesis.toml"))

@@ -139,8 +139,8 @@ fn failing_receivers() -> [Receiver; 6] {
     ]
 }
 
-/// Creates a webhook for each receiver and for three unreachable URLs, and rotates each secret.
-/// Returns the URLs and all secrets.
+/// Creates a webhook for each receiver and for three URLs whose connections fail, and rotates each
+/// secret. Returns the URLs and all secrets.
 fn create_failing_webhooks(api: &Api, receivers: &[Receiver]) -> (Vec<String>, Vec<String>) {
     let mut urls: Vec<String> = receivers.iter().map(|r| r.url(SENSITIVE_PATH)).collect();
     urls.push(format!(

@@ -11,7 +11,7 @@ const ADMIN_PAGES: [&str; 4] = [
     "/settings/people",
     "/settings/privacy",
 ];
-/// Pages for all users.
+/// Pages that all users can open.
 const PAGES: [&str; 3] = ["/feedback", "/settings/account", "/settings/projects"];
 
 fn session_cookie(page: &Page) -> String {

@@ -83,7 +83,7 @@ fn invite_and_remove(options: BrowserOptions) {
     reset_and_remove(&browser);
 }
 
-/// Creates a password reset link for Grace, then removes her.
+/// Creates a password reset link for Grace, then removes her account.
 fn reset_and_remove(browser: &Browser) {
     open_settings(browser, "People");
     browser

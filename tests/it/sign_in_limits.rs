@@ -14,7 +14,7 @@ const STRANGER: &str = "198.51.100.7";
 const OWNER: &str = "203.0.113.9";
 const WRONG: &str = "not the password at all";
 
-/// Posts the sign-in form as a client that stores no cookies.
+/// Posts the sign-in form from an IP address, as a client that stores no cookies.
 fn sign_in(url: &str, address: &str, email: &str, password: &str) -> Response {
     let body = serde_urlencoded::to_string([("email", email), ("password", password)]).unwrap();
     let mut headers = same_origin_headers(url).to_vec();
@@ -28,7 +28,7 @@ fn sign_in(url: &str, address: &str, email: &str, password: &str) -> Response {
     )
 }
 
-/// Posts the sign-in form with the visitor's cookies.
+/// Posts the sign-in form for the admin's account from an IP address, with the visitor's cookies.
 fn sign_in_as(visitor: &mut Visitor, url: &str, address: &str, password: &str) -> Page {
     let fields = [("email", ADMIN), ("password", password)];
     let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -102,7 +102,7 @@ fn a_browser_that_has_signed_in_before_does_not_wait_for_others() {
     }
     attack(&app, 9);
     sign_in_as(&mut forged, &app.url, OWNER, PASSWORD).expect(429);
-    // This browser has the same IP address as the stranger.
+    // Here, the owner's browser has the same IP address as the stranger.
     sign_in_as(&mut owner, &app.url, STRANGER, PASSWORD).expect(303);
 }
 
@@ -130,7 +130,7 @@ fn the_device_cookie_is_not_readable_by_scripts_and_belongs_to_one_user() {
     let second = sign_in("bob@example.com");
     let name = |cookies: &[String]| cookies[0].split('=').next().unwrap().to_owned();
     assert_ne!(name(&first), name(&second));
-    // The next sign-in renews the cookie of this browser without changing its value.
+    // The first user's next sign-in renews that user's cookie without changing its value.
     assert_eq!(sign_in(ADMIN), first);
 }
 

@@ -13,7 +13,7 @@ struct Fixture {
     api: Api,
     admin: Visitor,
     webhook: Value,
-    /// A delivery as its endpoint received it.
+    /// The request that the endpoint received.
     received: ReceivedRequest,
 }
 
@@ -62,7 +62,7 @@ impl Fixture {
         self.admin.submit(&filled.press("Check"))
     }
 
-    /// Checks these fields and expects the page to contain `text`.
+    /// Submits the form with these fields. Checks that the resulting page contains `text`.
     #[track_caller]
     fn assert_shows(&mut self, fields: &[(&str, &str)], text: &str) -> Page {
         let page = self.check(fields).expect(200);

@@ -91,8 +91,8 @@ fn an_unreachable_endpoint_is_not_reported_as_slow() {
 fn a_slow_connection_is_not_blamed_on_the_endpoint() {
     let dead = UnresponsivePort::start("127.0.0.1:0");
     let url = format!("http://{}/", dead.address());
-    // The kernel repeats the connection attempt after 1 s and then connects. The endpoint accepts
-    // no connection and sends no response.
+    // The kernel repeats the connection attempt after 1 s and then connects. The endpoint never
+    // reads the request or sends a response.
     let app = app_with_timeout("1700ms");
     let api = app.api();
     let webhook = api.create_webhook(&url);

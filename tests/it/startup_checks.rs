@@ -175,7 +175,7 @@ fn rejects_a_schema_that_differs_from_its_version() {
         assert!(check.stdout.contains(object), "{change}: {check:?}");
     }
     restore(&copy, &dir);
-    // SQLite's statistics aren't part of the schema.
+    // `ANALYZE` stores statistics, which aren't part of the schema.
     let connection = rusqlite::Connection::open(database(&dir)).unwrap();
     connection.execute_batch("ANALYZE").unwrap();
     connection.close().unwrap();

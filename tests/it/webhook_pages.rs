@@ -52,7 +52,7 @@ impl WebhookPage {
         self.browser.find("article", &self.url)
     }
 
-    /// Tests the unsaved webhook, then adds it. Returns its API path and secret.
+    /// Tests the unsaved webhook, then adds it. Returns the webhook's API path and secret.
     fn add(&self) -> (String, String) {
         self.browser
             .find_either(["link", "button"], "Add Webhook")

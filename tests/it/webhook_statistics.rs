@@ -11,7 +11,8 @@ fn page_path(webhook: &Value) -> String {
     format!("/settings/notifications/{}", text(webhook, "id"))
 }
 
-/// Creates a webhook with a test and four deliveries. One delivery has failed.
+/// Creates a webhook, delivers four feedback items to it, and sends a test. The first attempt
+/// fails.
 fn create_webhook_with_deliveries(api: &Api) -> (Value, Receiver) {
     let receiver = Receiver::queue(vec![Reply::status(500), Reply::status(200)]);
     let webhook =
@@ -48,7 +49,7 @@ fn shows_success_rate_response_times_and_retention_without_tests() {
         assert!(shown.contains(expected), "{expected}: {shown}");
     }
     let description = "Last 24 hours: 4 attempts, 1 failed, at most 4 in one hour.";
-    // An hour can end between the attempts.
+    // An hour can end between the attempts, so fewer attempts can be in the busiest hour.
     let is_described = (2..=4).any(|maximum| {
         let described = description.replace("at most 4", &format!("at most {maximum}"));
         page.response

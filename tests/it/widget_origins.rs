@@ -83,7 +83,8 @@ fn a_rejected_origin_is_listed_and_can_be_allowed() {
     );
     assert_eq!(send(&public, "https://staging.example.com"), 201);
 
-    // If a project allows all origins, pressing "Allow" for one origin must not block the others.
+    // If a project allows all origins, pressing "Allow" for one origin must not block other
+    // origins.
     assert_eq!(send(&public, "https://late.example"), 403);
     let form = ada
         .get("/settings/projects")

@@ -20,7 +20,7 @@ pub fn form_token_in(script: &str) -> String {
     token.expect("find a form token in the script").to_owned()
 }
 
-/// Returns the size of a text after gzip compression at the highest level, in bytes.
+/// Returns the size of `text` in bytes after gzip compression at the highest level.
 pub fn gzipped_size(text: &str) -> usize {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text.as_bytes()).unwrap();

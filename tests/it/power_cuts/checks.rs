@@ -88,8 +88,8 @@ pub fn check_feedback(api: &Api, acknowledged: &[AcknowledgedChange]) -> Result<
     }
 }
 
-/// Checks that all acknowledged events arrive within 60 s, and that all requests of a delivery have
-/// the same body and timestamp.
+/// Checks that all acknowledged events arrive at the endpoint within 60 s. Checks that all requests
+/// of a delivery have the same body and timestamp.
 pub fn check_arrival(
     api: &Api,
     endpoint: &Endpoint,

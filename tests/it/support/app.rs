@@ -65,7 +65,8 @@ impl AppBuilder {
         self
     }
 
-    /// Omits the environment variables that create the first user.
+    /// Doesn't set `MINIBACK_ADMIN_EMAIL` and `MINIBACK_ADMIN_PASSWORD`, so the program starts
+    /// without a user.
     pub fn without_admin(mut self) -> Self {
         self.admin = false;
         self
@@ -210,7 +211,7 @@ impl App {
         Api::new(&self.url, None)
     }
 
-    /// Creates an API token with the `token create` command.
+    /// Creates an API token with the `token create` command and returns the token.
     #[track_caller]
     pub fn token(&self, email: &str, scope: &str) -> String {
         let args = [

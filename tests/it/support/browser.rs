@@ -334,7 +334,7 @@ fn capabilities(settings: BrowserOptions, profile: &TempDir) -> fantoccini::wd::
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
-        // chromedriver can't compute roles in a frame with its own process.
+        // chromedriver can't compute roles in a frame that has a separate process.
         "--disable-features=IsolateSandboxedIframes",
     ]
     .map(str::to_owned)

@@ -35,7 +35,7 @@ impl CommandOutput {
     }
 }
 
-/// Returns a command for the executable, without any `MINIBACK_…` variables.
+/// Returns a command that runs the executable without `MINIBACK_…` environment variables.
 pub fn miniback<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_miniback"));
     command.args(args).stdin(Stdio::null());

@@ -40,7 +40,7 @@ pub fn read_example_file(path: &str) -> String {
 
 impl ExampleReceiver {
     /// Saves a receiver's code in a file with this name and starts the receiver: `.py` files with
-    /// Python, other files with Node.
+    /// Python, other files with Node. `variables` are environment variables.
     #[track_caller]
     pub fn start(name: &str, code: &str, variables: &[(&str, &str)]) -> Self {
         let (lock, installed_lock, program) = if name.ends_with(".py") {

@@ -19,12 +19,12 @@ pub struct Form {
 
 #[derive(Clone, Debug)]
 struct Field {
-    /// The `type` of an input, or the name of another element.
+    /// The `type` of an `input` element, or the tag name of another element.
     kind: String,
     name: String,
     label: String,
     value: String,
-    /// False for an unchecked checkbox or radio button.
+    /// Whether the form sends the field. False for an unchecked checkbox or radio button.
     is_sent: bool,
     /// Whether the field is a checkbox or a radio button.
     is_checkable: bool,

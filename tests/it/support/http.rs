@@ -13,7 +13,7 @@ const BODY_MAX_BYTES: usize = 256 * 1024 * 1024;
 /// A response with its complete body.
 #[derive(Clone)]
 pub struct Response {
-    /// Method and URL of the request, for failure messages.
+    /// The method and URL of the request, for failure messages.
     pub request: String,
     pub status: u16,
     pub headers: Vec<(String, String)>,

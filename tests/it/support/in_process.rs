@@ -48,7 +48,7 @@ impl InProcess {
         }
     }
 
-    /// Stops the program, calls `meanwhile`, and starts it again. The URL changes.
+    /// Stops the program, calls `meanwhile`, and starts the program again. The URL changes.
     pub fn restart(&mut self, meanwhile: impl FnOnce(&ManualClock)) {
         self.stop();
         meanwhile(&self.clock);
@@ -82,7 +82,7 @@ impl InProcess {
         super::app::database(self.data.path())
     }
 
-    /// Moves the clock forward, which starts all work that becomes due.
+    /// Moves the clock forward. The program then starts all work that has become due.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }

@@ -13,7 +13,8 @@ use super::app::{ADMIN, App};
 use super::http::{KeepAliveClient, Response};
 use super::wait::wait_until;
 
-/// The wait of a client after a failed request. [`LoadGenerator::switch_to`] ends the wait early.
+/// The time that a client waits after a failed request. [`LoadGenerator::switch_to`] ends the wait
+/// early.
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// An acknowledged change, which must never be lost.
@@ -46,9 +47,9 @@ pub struct LoadGenerator {
 }
 
 impl LoadGenerator {
-    /// Starts `clients` clients, each with a keep-alive connection. `project` returns the project's
-    /// slug for a request's number. Each client sets every tenth of its feedback items to
-    /// `REVIEWED`.
+    /// Starts `clients` clients, each with a keep-alive connection. Each client numbers its
+    /// feedback items from 0 and passes the number to `project`, which returns the project's slug.
+    /// Each client sets every tenth item to `REVIEWED`.
     pub fn start(
         app: &App,
         clients: usize,

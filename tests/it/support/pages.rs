@@ -181,7 +181,8 @@ impl Page {
         self
     }
 
-    /// Returns the path and query of a redirect. Panics if it leads to another origin.
+    /// Returns the path and query of the `Location` header. Panics if the header is missing or
+    /// contains another origin.
     #[track_caller]
     pub fn location(&self) -> String {
         let Some(location) = self.response.header("location") else {

@@ -25,14 +25,14 @@ use self::disk::{CutAfter, Disk, Fault, Inode, Node};
 use self::versions::ContentChange;
 use super::wait::wait_until;
 
-/// How long the kernel can cache names and attributes. All changes go through the kernel, so the
-/// cache is always correct.
+/// The time for which the kernel caches names and attributes. All changes go through the kernel, so
+/// the cache is always correct.
 const CACHED: Duration = Duration::from_secs(3600);
 const BLOCK: u32 = 4096;
 /// The size of the disk and its free space, in blocks.
 const BLOCKS: u64 = 1 << 20;
 
-/// A mounted file system; unmounted on drop.
+/// A mounted file system. Dropping the value unmounts the file system.
 pub struct PowerCutFs {
     disk: Arc<Mutex<Disk>>,
     session: Option<BackgroundSession>,

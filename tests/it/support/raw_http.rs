@@ -1,4 +1,5 @@
-//! A client that writes requests byte by byte and reads responses strictly according to RFC 9112.
+//! A client that sends the exact bytes of a request and reads responses strictly according to RFC
+//! 9112.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -1,8 +1,8 @@
 //! An endpoint on loopback that records every request and responds with the replies of a test's
 //! script.
 //!
-//! It runs one thread per connection and keeps connections open unless a reply closes them. To hold
-//! a response back, most tests use a [`Gate`], so they don't depend on timing.
+//! The endpoint runs one thread per connection and keeps connections open unless a reply closes
+//! them. To hold a response back, most tests use a [`Gate`], so they don't depend on timing.
 
 mod reply;
 

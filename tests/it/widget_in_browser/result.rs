@@ -1,5 +1,5 @@
-//! The widget's question, and its dialog after the feedback was sent. The tests control the timer
-//! that closes the dialog, because the widget calls the page's `setTimeout`.
+//! The question that the widget asks, and the dialog after feedback has been sent. The tests
+//! control the timer that closes the dialog, because the widget calls the page's `setTimeout`.
 
 use serde_json::{Value, json};
 

@@ -120,7 +120,8 @@ impl AccessibilityChecker {
         self.browser.resize(width, height);
     }
 
-    /// Runs a script that returns a list of problems, and takes a screenshot.
+    /// Measures the page, runs a script that returns a list of problems, and records all problems.
+    /// Takes a screenshot if `MINIBACK_SCREENSHOTS` is set.
     #[track_caller]
     fn run(&mut self, variant: &str, script: &str) {
         let messages = self.browser.script(&format!("{MEASURE_SCRIPT} {script}"));

@@ -196,7 +196,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Makes all changes of a file or a directory durable.
+    /// Makes all changes of a file or a directory durable, unless the disk's fault ignores the
+    /// sync.
     pub fn sync(&mut self, ino: u64) -> Result<(), Errno> {
         let fault = self.fault;
         match &mut self.inode_mut(ino)?.node {
