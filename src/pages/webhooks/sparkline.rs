@@ -37,8 +37,8 @@ impl Sparkline {
     /// Minimum number of deliveries for a chart.
     const DELIVERIES_MIN: usize = 5;
 
-    /// `deliveries` is sorted newest first. Returns `None` if there are fewer than
-    /// [`DELIVERIES_MIN`](Self::DELIVERIES_MIN).
+    /// Creates the chart. `deliveries` is sorted newest first. Returns `None` if there are fewer
+    /// than [`DELIVERIES_MIN`](Self::DELIVERIES_MIN).
     pub(super) fn new(deliveries: &[DeliverySummary], now: Timestamp) -> Option<Self> {
         if deliveries.len() < Self::DELIVERIES_MIN {
             return None;
