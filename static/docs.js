@@ -49,7 +49,8 @@
     target.scrollIntoView();
   }
   addEventListener("hashchange", openTarget);
-  // A link can point to the fragment that is already in the URL. `hashchange` isn't fired then.
+  // A link can point to the fragment that is already in the URL. In that case, `hashchange` isn't
+  // fired.
   addEventListener("click", ({ target }) => {
     if (target.closest("a")?.hash === location.hash && location.hash) openTarget();
   });

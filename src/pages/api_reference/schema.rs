@@ -13,8 +13,8 @@ pub(super) struct FieldDoc {
     pub(super) location: String,
     pub(super) is_required: bool,
     pub(super) value_type: Vec<InlineSegment>,
-    /// The name of the schema of an object, or of a list's items, which the page links to; `None`
-    /// for other types.
+    /// The name of the schema that the page links to; `None` unless the type is an object or a list
+    /// of objects.
     pub(super) schema: Option<String>,
     pub(super) description: Vec<InlineSegment>,
 }

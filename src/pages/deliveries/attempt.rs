@@ -84,7 +84,8 @@ impl AttemptDetails {
 }
 
 impl Response {
-    /// Returns `None` if the endpoint sent no headers or body, or if they have been removed.
+    /// Returns `None` if the log contains neither headers nor a body: the endpoint didn't respond,
+    /// or the response has been removed.
     fn new(attempt: &LoggedAttempt) -> Option<Self> {
         let received = attempt.response_body.as_deref().unwrap_or_default();
         if attempt.response_headers.is_empty() && received.is_empty() {

@@ -223,8 +223,9 @@ fn describe_state(
     }
 }
 
-/// Returns the number of attempts of a delivered or failed delivery as a phrase, such as ` on
-/// attempt 2 (redelivered)` or ` after 4 attempts`; empty if there was at most one attempt.
+/// Returns the number of attempts of a delivered or failed delivery as a phrase, such as
+/// ` on attempt 2 (redelivered)` or ` after 4 attempts`. Returns an empty string if there was at
+/// most one attempt.
 fn attempt_phrase(delivery: &DeliverySummary) -> String {
     let count = delivery.attempts.len();
     let redelivered = match delivery.round_attempts < count {

@@ -30,8 +30,8 @@ impl DiagnosedWebhook {
             _ => false,
         };
         let (mut open_items, other_items): (Vec<_>, Vec<_>) = items.into_iter().partition(is_open);
-        // The sort is stable, so the problems, and the other items, stay in the order of the
-        // checks.
+        // The stable sort keeps the order of the checks among the problems and among the other
+        // items.
         open_items.sort_by_key(|item| item.status != Some(CheckStatus::Problem));
         Self {
             webhook,

@@ -1,4 +1,4 @@
-//! View models of a webhook's row, and of a test result.
+//! The data that the templates of a webhook's row and of a test result show.
 
 use crate::clock::Timestamp;
 use crate::delivery::TestReport;

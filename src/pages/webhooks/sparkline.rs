@@ -31,7 +31,7 @@ impl Sparkline {
     /// Maximum number of deliveries in the chart.
     pub(super) const DELIVERIES_MAX: usize = 30;
 
-    /// Height of the chart. The template uses the same value.
+    /// Height of the chart, in SVG units. The template uses the same value.
     const HEIGHT: u32 = 16;
 
     /// Minimum number of deliveries for a chart.

@@ -179,7 +179,7 @@ fn millis(statistics: &AttemptStatistics, percent: u64) -> u64 {
 
 impl HourView {
     const WIDTH: u32 = 10;
-    /// Height of the charts. The template uses the same value.
+    /// Height of the charts, in SVG units. The template uses the same value.
     const HEIGHT: u64 = 100;
 
     fn new(
