@@ -1,6 +1,6 @@
 // Sends a form only if the server responds. Without this check, a lost connection would replace the
-// page with an error page, and the typed text would be lost. A public form is also sent no earlier
-// than 2 s after it was loaded, because the server rejects a form token that is younger than 2 s.
+// page with an error page, and the typed text would be lost. A public form is sent no earlier than
+// 2 s after it was loaded, because the server rejects younger form tokens.
 
 const form = document.querySelector("main form[method=post]");
 const tokenIsValid = form?.elements.stamp && new Promise((resolve) => setTimeout(resolve, 2100));

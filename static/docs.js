@@ -11,7 +11,8 @@
     text: call.textContent,
   })));
 
-  // Shows the calls that contain all words. Descriptions are searched only if no title matches.
+  // Shows the calls that contain all words of the filter. Descriptions are searched only if no
+  // title matches.
   function applyFilter() {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const search = (key) => calls.filter((entry) => {
@@ -48,7 +49,8 @@
     target.scrollIntoView();
   }
   addEventListener("hashchange", openTarget);
-  // A link can point to the fragment that is already in the URL.
+  // A link can point to the fragment that is already in the URL. In that case, `hashchange` isn't
+  // fired.
   addEventListener("click", ({ target }) => {
     if (target.closest("a")?.hash === location.hash && location.hash) openTarget();
   });

@@ -167,8 +167,8 @@
   document.addEventListener("miniback:updated", () => {
     updateSelection();
     highlightNewItems();
-    // If the keyboard is in use and the current item has left the list, focus the item in its
-    // place.
+    // If the keyboard is in use and the current item has left the list, focus the item that is now
+    // at its position.
     const hasNoFocus = document.activeElement === document.body;
     if (usesKeyboard && last.id && !byId(last.id) && hasNoFocus) {
       const list = items();

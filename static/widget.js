@@ -210,8 +210,8 @@
     if (!tag) return console.error("Miniback: no script tag with data-project.");
     project = projectOf(tag);
     server = /^http.*\/(?=widget\.js)/.exec(tag.src)?.[0] ?? "@SERVER@"; // includes the base path
-    // Outside <body>, layouts and effects don't affect the element. It also remains if <body> is
-    // replaced.
+    // Append the element to <html>. There, layouts and effects of <body> don't affect the element,
+    // and it remains if <body> is replaced.
     const { documentElement } = document;
     if (!documentElement) return; // `observer` waits for a new root element
     if (host.parentNode != documentElement) documentElement.append(host);
@@ -313,7 +313,7 @@
       status.textContent = retryAfter ? `${texts.failed} ${texts.later}` : texts.thanks;
       if (!retryAfter) {
         status.className = "done";
-        // Moving the pointer over the message restarts the time.
+        // Moving the pointer over the message restarts the time until the dialog closes.
         if (!matchMedia("(prefers-reduced-motion:reduce)").matches) (status.onpointermove = closeSoon)();
       }
       return closeButton.focus();

@@ -28,7 +28,7 @@ addEventListener("toggle", ({ target }) => {
 
 async function parsePage(response) {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  // The parser treats the content of <noscript> as ordinary elements.
+  // The parser treats the content of <noscript> as ordinary elements, so remove <noscript>.
   for (const element of all("noscript", page)) element.remove();
   return page;
 }
@@ -69,7 +69,7 @@ const structure = (root) => [
   ...[...root.scripts].map((element) => element.getAttribute("src")),
 ].join("|");
 
-// The control that opened the form or confirmation that has the focus.
+// The control that opened the focused form or confirmation.
 let opener;
 
 // Restores the values that a form was loaded with, for a field with unsaved input. From these
@@ -125,8 +125,8 @@ function replaceRegions(page, request, failed) {
     }
     if (other !== request) markInFlight(other);
   }
-  // Open details stay open. The server can open details that it rendered as closed before, and
-  // any details in the row that was clicked.
+  // Open details stay open. The server can open details that it rendered as closed before, and any
+  // details in the row of the submitted form or the clicked link.
   const row = findCounterpart(initiator)?.closest("article, li, tr");
   for (const details of newRegions.flatMap((region) => all("details[id]", region))) {
     const { id, open } = details;
@@ -144,7 +144,8 @@ function replaceRegions(page, request, failed) {
   document.dispatchEvent(new CustomEvent("miniback:updated"));
 
   // Returns the element that receives the focus if the focused element was removed. After a change,
-  // it is a control in the new or next row. After "Cancel", it is the control that opened the form.
+  // the focus moves to a control in the new or next row. After "Cancel", the focus moves to the
+  // control that opened the form.
   function findSuccessor() {
     const opened = new URLSearchParams(location.search).get("open");
     const siblings = all(rowTag ? `main ${rowTag}` : "none");

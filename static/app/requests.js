@@ -5,7 +5,7 @@
 // request.
 let queue = Promise.resolve();
 let currentPath = location.pathname + location.search;
-let isLeaving = false; // whether this script leaves the page, so the browser doesn't ask the user
+let isLeaving = false; // whether this script leaves the page; if so, the user isn't asked
 let navigationStart = 0; // time of the last `beforeunload`; leaving the page aborts requests
 
 // Shows or hides the bar at the top of the page.

@@ -54,7 +54,7 @@ struct InlineSegment {
     is_code: bool,
 }
 
-/// A section of the overview, which applies to all calls.
+/// A section of the overview. The overview describes rules for all calls.
 struct OverviewSection {
     anchor: String,
     title: String,
@@ -98,7 +98,7 @@ struct ResponseDoc {
     is_list: bool,
     headers: Vec<FieldDoc>,
     example: Option<String>,
-    /// Whether the response is shared by many calls and described in the overview.
+    /// Whether several calls share the response, which the overview describes.
     is_common: bool,
 }
 

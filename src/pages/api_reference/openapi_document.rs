@@ -60,7 +60,7 @@ fn object_entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().map(Map::iter).into_iter().flatten()
 }
 
-/// Splits a description into paragraphs without line breaks.
+/// Splits a description into paragraphs, and replaces the line breaks inside them with spaces.
 fn split_into_paragraphs(description: &Value) -> Vec<String> {
     let text = description.as_str().unwrap_or_default();
     let paragraphs = text.split("\n\n").map(|p| p.trim().replace('\n', " "));
@@ -249,8 +249,8 @@ fn curl_command(document: &Value, path: &str, method: &str, operation: &Value) -
     lines.join(" \\\n  ")
 }
 
-/// Returns the documentation of all object schemas. Other schemas are described where they are
-/// used.
+/// Returns the documentation of all object schemas except lists (`List_…`). Other schemas are
+/// described where they are used.
 fn object_schema_docs(document: &Value) -> Vec<SchemaDoc> {
     let all = object_entries(&document["components"]["schemas"]);
     let objects = all.filter(|(name, schema)| {

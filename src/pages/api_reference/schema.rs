@@ -13,8 +13,8 @@ pub(super) struct FieldDoc {
     pub(super) location: String,
     pub(super) is_required: bool,
     pub(super) value_type: Vec<InlineSegment>,
-    /// The name of the schema that the page links to: the schema of the object or of the list's
-    /// items.
+    /// The name of the schema that the page links to; `None` unless the type is an object or a list
+    /// of objects.
     pub(super) schema: Option<String>,
     pub(super) description: Vec<InlineSegment>,
 }
@@ -74,7 +74,8 @@ pub(super) fn field_doc(
     }
 }
 
-/// Returns the non-null alternative of a nullable schema. Returns other schemas unchanged.
+/// Returns the first alternative of a `oneOf` schema that isn't null. Returns other schemas
+/// unchanged.
 fn non_null_schema(schema: &Value) -> &Value {
     let choices = schema["oneOf"].as_array();
     choices

@@ -51,7 +51,8 @@ pub struct Response {
 }
 
 impl AttemptDetails {
-    /// `time_limit` is the time limit of an attempt.
+    /// Creates the view of an attempt. The timing bar represents `time_limit`, the limit of an
+    /// attempt.
     pub fn new(
         attempt: &LoggedAttempt,
         is_test: bool,
@@ -83,7 +84,8 @@ impl AttemptDetails {
 }
 
 impl Response {
-    /// Returns `None` if there was no response, or if it has been removed.
+    /// Returns `None` if the log contains neither headers nor a body: the endpoint didn't respond,
+    /// or the response has been removed.
     fn new(attempt: &LoggedAttempt) -> Option<Self> {
         let received = attempt.response_body.as_deref().unwrap_or_default();
         if attempt.response_headers.is_empty() && received.is_empty() {
@@ -111,7 +113,7 @@ pub fn format_json(text: &str) -> Option<String> {
     (formatted != text.trim_end()).then_some(formatted)
 }
 
-/// Converts a body to text. A binary body is shown as hexadecimal numbers.
+/// Converts a body to text. A binary body becomes hexadecimal numbers, at most [`HEX_BYTES_SHOWN`].
 fn body_text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

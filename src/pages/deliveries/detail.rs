@@ -50,19 +50,19 @@ struct StateDescription {
     icon: &'static str,
     label: String,
     time: Option<DisplayTime>,
-    /// The time until the next attempt, such as `in 9 s`; empty if no attempt is scheduled.
+    /// The time until the next attempt, such as `in 9 s`; empty unless its time is in the future.
     countdown: String,
     detail: String,
 }
 
 /// The request of the last attempt or, before the first attempt, the body to be sent.
 struct RequestView {
-    /// States which request this is, or why there is none.
+    /// A note that says whether the request was sent, or why there is no request.
     note: &'static str,
     headers: Vec<(String, String)>,
-    /// The body, formatted if it is JSON; `None` if it has been removed.
+    /// The body, formatted if it is a JSON object or array; `None` if it has been removed.
     body: Option<String>,
-    /// The body as it is sent.
+    /// The body as it is sent; empty if it has been removed.
     raw: String,
     curl: Option<String>,
 }
@@ -80,7 +80,7 @@ impl DeliveryPage {
         delivery_path(&self.webhook, id)
     }
 
-    /// The last attempt, if it failed.
+    /// Returns the last attempt if it failed.
     fn last_failure(&self) -> Option<&AttemptDetails> {
         self.attempts.first().filter(|attempt| !attempt.is_success)
     }
@@ -224,7 +224,8 @@ fn describe_state(
 }
 
 /// Returns the number of attempts of a delivered or failed delivery as a phrase, such as
-/// ` on attempt 2 (redelivered)` or ` after 4 attempts`; empty if there was only one attempt.
+/// ` on attempt 2 (redelivered)` or ` after 4 attempts`. Returns an empty string if there was at
+/// most one attempt.
 fn attempt_phrase(delivery: &DeliverySummary) -> String {
     let count = delivery.attempts.len();
     let redelivered = match delivery.round_attempts < count {
@@ -283,7 +284,7 @@ impl RequestView {
     }
 }
 
-/// Returns a command for a POSIX shell that sends the request again.
+/// Returns a curl command that sends the request again, quoted for POSIX shells.
 fn curl_command(url: &str, headers: &[(String, String)], body: &[u8]) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let headers: String = headers

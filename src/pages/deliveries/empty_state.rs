@@ -34,7 +34,8 @@ impl EmptyStateAction {
 }
 
 impl EmptyState {
-    /// `has_more` says whether the search can be continued with older deliveries.
+    /// Chooses the text and the button. `has_more` says whether the search can be continued with
+    /// older deliveries.
     pub fn new(query: &DeliveryListQuery, has_more: bool, has_webhooks: bool) -> Self {
         let state = |title, text, action| Self {
             title,

@@ -22,9 +22,9 @@ pub struct FailuresView {
     /// period is omitted.
     pub periods: Vec<PeriodFailures>,
     /// The number of failed deliveries of disabled webhooks, such as `3 deliveries`; empty if there
-    /// are none. They can't be redelivered.
+    /// are none. These deliveries can't be redelivered.
     pub disabled: String,
-    /// The confirmation for the requested period, if it contains failures.
+    /// The confirmation for the requested period, if enabled webhooks have failures in this period.
     pub confirmation: Option<RedeliverConfirmation>,
 }
 
@@ -42,7 +42,7 @@ pub struct PeriodFailures {
 /// The confirmation before deliveries are redelivered.
 pub struct RedeliverConfirmation {
     pub failures: PeriodFailures,
-    /// The start of the period at the time of rendering. The form contains it, so all listed
+    /// The start of the period at the time of rendering. The form contains this time, so all listed
     /// deliveries are redelivered even if the user confirms later.
     pub since: Timestamp,
     /// The label of each webhook, and its number of deliveries.
@@ -98,14 +98,14 @@ impl FailuresView {
         }))
     }
 
-    /// Returns the failures in the shortest period that has any.
+    /// Returns the shortest period in which enabled webhooks have failures.
     pub fn shortest_period(&self) -> Option<&PeriodFailures> {
         self.periods.first()
     }
 }
 
 impl PeriodFailures {
-    /// Returns the number of failures in a period, and their description.
+    /// Returns the number of failures in a period, and the view of these failures.
     fn new(failures: &[RecentFailures], period: Period, now: Timestamp) -> (u64, Self) {
         let since = period.start(now);
         let (count, is_capped) = sum_counts(failures, since);
@@ -155,8 +155,8 @@ fn format_deliveries(count: u64, is_capped: bool) -> String {
     }
 }
 
-/// Redelivers the deliveries of one webhook that failed since the time in the form, except tests
-/// and deliveries of deleted feedback.
+/// Redelivers one webhook's deliveries that failed since the time in the form, except tests and
+/// deliveries of deleted feedback.
 pub async fn redeliver_failed(
     context: RequestContext,
     id: web::Path<String>,
@@ -172,7 +172,8 @@ pub async fn redeliver_failed(
     Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))
 }
 
-/// Like [`redeliver_failed`], for all enabled webhooks or the webhook in the form.
+/// Redelivers the failed deliveries of the webhook in the form or, if there is none, of all enabled
+/// webhooks. See [`redeliver_failed`].
 pub async fn redeliver_all_failed(
     context: RequestContext,
     fields: IdempotentForm,
@@ -211,8 +212,8 @@ fn parse_since(fields: &IdempotentForm) -> Result<Timestamp, PageError> {
     Timestamp::parse(fields.get("since")).ok_or(PageError::InvalidForm)
 }
 
-/// Redelivers the deliveries of a webhook that failed since a time. Returns their number, or the
-/// reason that the webhook can't receive any.
+/// Redelivers a webhook's deliveries that failed since a time. Returns their number, or an error
+/// message if the webhook is disabled.
 async fn redeliver(
     context: &RequestContext,
     webhook: &WebhookId,

@@ -158,7 +158,7 @@ impl DeliveriesPage {
         format!("/settings/notifications/{}/{action}", webhook.id)
     }
 
-    /// The path of the feedback item whose id was searched for.
+    /// Returns the path of the feedback item whose id is in the search field.
     fn feedback_path(&self) -> Option<String> {
         match self.query.searched_id() {
             SearchedId::Feedback(id) => Some(format!("/feedback/{id}")),

@@ -80,7 +80,7 @@ pub struct DeliveryListQuery {
     pub text: String,
     /// The list contains only deliveries older than the delivery with this id.
     pub before: Option<String>,
-    /// The period for which the page asks whether to redeliver failed deliveries.
+    /// The period of the confirmation that asks whether to redeliver failed deliveries.
     pub redeliver: Option<Period>,
 }
 
@@ -95,7 +95,7 @@ impl DeliveryListQuery {
         let (from, to) = (date("from")?, date("to")?);
         let period = parameter("period").filter(|period| period != RANGE);
         Ok(Self {
-            // The form submits an empty value for "Any time".
+            // The form submits an empty `period` for "Any time". The dates are then ignored.
             is_range: match context.query_param("period") {
                 Some(period) => period == RANGE,
                 None => !from.is_empty() || !to.is_empty(),
@@ -156,7 +156,8 @@ impl DeliveryListQuery {
             || !self.text.is_empty()
     }
 
-    /// Returns the names and values of the query parameters of all active filters.
+    /// Returns the names and values of the query parameters of all active filters and of the
+    /// search.
     pub fn filter_pairs(&self) -> Vec<(&'static str, &str)> {
         let non_empty = |text| Some(text).filter(|text: &&str| !text.is_empty());
         let day = |day| non_empty(day).filter(|_| self.is_range);

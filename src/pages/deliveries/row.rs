@@ -127,7 +127,7 @@ pub struct ListedDelivery {
     pub project: String,
     /// The webhook's label, see [`webhook_label`].
     pub webhook: String,
-    /// The attempts as a phrase, such as `2 attempts`.
+    /// The attempts as a phrase, such as `2 attempts` or, for a pending delivery, `Attempt 3 of 4`.
     pub attempts: String,
 }
 
@@ -172,7 +172,7 @@ pub fn subject_label(subject: &EventSubject) -> (String, String) {
 }
 
 /// Returns a label for a webhook: its description or, without a description, its URL without
-/// `https://`. If both are empty, the webhook was deleted.
+/// `https://`. Returns `Deleted webhook` if both are empty.
 pub fn webhook_label(description: &str, url: &str) -> String {
     match (description.trim(), url) {
         ("", "") => "Deleted webhook".to_owned(),
@@ -181,7 +181,8 @@ pub fn webhook_label(description: &str, url: &str) -> String {
     }
 }
 
-/// Returns the start of a message on one line. Ends with `…` if the message is longer.
+/// Returns the first [`TITLE_CHARS_MAX`] characters of a message on one line. Appends `…` if the
+/// message is longer.
 fn message_start(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(TITLE_CHARS_MAX) {

@@ -25,7 +25,7 @@ pub struct StateTotal {
 }
 
 impl DeliveryTotalsView {
-    /// `list_path` is the path of the delivery list, without a query.
+    /// Formats delivery totals. `list_path` is the path of the delivery list, without a query.
     pub fn new(list_path: &str, totals: DeliveryTotals) -> Self {
         let states = [
             (DeliveryState::Delivered, totals.delivered),

@@ -19,7 +19,7 @@ fn redirect_path(fields: &IdempotentForm) -> String {
         true => format!("{PATH}/{item}"),
         false => PATH.to_owned(),
     };
-    // Accept only a query string, so the redirect can't lead to another site.
+    // Use `back` only as a query string, so the redirect can't lead to another site.
     let query: String = fields
         .get("back")
         .chars()

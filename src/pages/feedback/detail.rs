@@ -60,7 +60,8 @@ pub async fn show(
     render(StatusCode::OK, &page)
 }
 
-/// Returns the path of the item that follows `feedback` in the filtered list in this order.
+/// Returns the path of the item after `feedback` in the filtered list, sorted by `order`. Returns
+/// `None` at the end of the list, or if a filter is invalid.
 async fn find_neighbor(
     context: &RequestContext,
     feedback: &Feedback,

@@ -26,8 +26,9 @@ pub(super) struct TextSegment {
 pub(super) struct FeedbackItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
-    /// The page URL in a short form (see [`format_page_url`]). The email instead, if there is no
-    /// page URL or if only the email matches the search. Shown while the item is collapsed.
+    /// The page URL in a short form (see [`format_page_url`]). If there is no page URL, or if the
+    /// email matches the search and the URL doesn't, the hint is the email. A collapsed item shows
+    /// the hint.
     pub(super) hint: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
     pub(super) url: Vec<TextSegment>,
@@ -144,7 +145,7 @@ pub(super) fn item_path(
     }
 }
 
-/// Returns the decoded path, query, and fragment of a URL or, for a site's home page, its host and
+/// Returns the decoded path, query, and fragment of a URL or, for a site's home page, the host and
 /// port. The host of any other page is omitted, because the project usually implies the host. An
 /// invalid URL is returned unchanged.
 fn format_page_url(url: &str) -> String {

@@ -50,11 +50,12 @@ struct FeedbackPage {
     getting_started: Option<Checklist>,
     projects: Vec<Project>,
     items: Vec<FeedbackItemView>,
-    /// The number of items in each status that match the other filters.
+    /// For each status, the number of items that match all filters except the status filter.
     counts: StatusCounts,
     /// The limit of each count; `None` if the counts are exact.
     count_max: Option<u64>,
-    /// Whether any project has feedback. Otherwise, there is nothing to filter or export.
+    /// Whether any project has feedback. If no project has feedback, there is nothing to filter or
+    /// export.
     has_feedback: bool,
     /// The cursor of the next page.
     next: Option<String>,
@@ -114,8 +115,8 @@ impl FeedbackPage {
         }
     }
 
-    /// Returns the path of the list of new items and their number, if the list contains new items
-    /// and other items.
+    /// Returns the path of the list of new items, and their number. Returns `None` unless this list
+    /// contains new and other items.
     fn new_items_link(&self) -> Option<(String, String)> {
         let StatusCounts {
             new,
@@ -139,7 +140,8 @@ impl FeedbackPage {
         FeedbackStatus::ALL
     }
 
-    /// Returns the query string of this list. Forms redirect to it after they are processed.
+    /// Returns the query string of this list. After a form is processed, its handler redirects to
+    /// the list with this query string.
     fn redirect_query(&self) -> String {
         self.query.query_string(None)
     }
@@ -174,8 +176,9 @@ impl FeedbackPage {
             .is_some_and(|query| query.id == project.id)
     }
 
-    /// Returns the project whose snippet an empty list shows: the selected project or, if there is
-    /// no feedback at all, the first project.
+    /// Returns the project whose snippet an empty list shows: the selected project or, without a
+    /// selection, the first project. If any project has feedback, returns `None` unless a project
+    /// without feedback is the only filter.
     fn snippet_project(&self) -> Option<&Project> {
         let StatusCounts {
             new,

@@ -85,8 +85,8 @@ impl FeedbackListQuery {
         search_problem.or(self.received.problem)
     }
 
-    /// Returns a query string with the filters and the order of this list, and with the given
-    /// status, cursor, and extra pair, such as `open=ID`.
+    /// Returns a query string with the filters and the order of this list, but with `status` as the
+    /// status filter. Adds `cursor` and the extra pair, such as `open=ID`.
     pub(super) fn query_string_for(
         &self,
         status: Option<FeedbackStatus>,

@@ -116,7 +116,8 @@ impl ReceivedFilter {
     }
 }
 
-/// Parses one or two offsets from UTC in minutes, such as `120,60`. Positive offsets are east.
+/// Parses one or two offsets from UTC in minutes, such as `120,60`. Offsets east of UTC are
+/// positive.
 fn parse_offsets(text: &str) -> Option<(Offset, Offset)> {
     let parse = |minutes: &str| {
         let minutes: i32 = minutes.parse().ok()?;

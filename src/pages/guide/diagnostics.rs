@@ -30,7 +30,8 @@ impl DiagnosedWebhook {
             _ => false,
         };
         let (mut open_items, other_items): (Vec<_>, Vec<_>) = items.into_iter().partition(is_open);
-        // The sort is stable, so it keeps the order of the checks otherwise.
+        // The stable sort keeps the order of the checks among the problems and among the other
+        // items.
         open_items.sort_by_key(|item| item.status != Some(CheckStatus::Problem));
         Self {
             webhook,
@@ -65,7 +66,7 @@ fn count_items(items: &[ChecklistItem], status: CheckStatus) -> usize {
 
 /// Diagnoses all webhooks or, with `?webhook=ID`, only that webhook. Returns an empty list if the
 /// id is unknown. Webhooks with problems come first. The first webhook is expanded if it has
-/// problems or was selected by its id.
+/// problems, or if it is the only webhook in the list.
 pub(super) async fn diagnose_webhooks(
     context: &RequestContext,
 ) -> Result<Vec<DiagnosedWebhook>, PageError> {

@@ -1,5 +1,6 @@
-//! The language of the example code in the guide: the language in the URL (`?language=KEY`) or,
-//! otherwise, in a cookie that stores the last choice. The cookie contains nothing else.
+//! The language of the example code in the guide: the language in the URL (`?language=KEY`) or, if
+//! the URL contains none, in a cookie that stores the last choice. The cookie contains nothing
+//! else.
 
 use actix_web::HttpResponse;
 use actix_web::cookie::time::Duration as CookieDuration;

@@ -36,7 +36,7 @@ struct GuidePage {
     payloads: Vec<ExamplePayload>,
     /// The examples of "Verify the signature", each with its introduction.
     verify_examples: Vec<(&'static Example, &'static str)>,
-    /// The example in the chosen language, which the page shows, and its introduction.
+    /// The selected example of "Verify the signature", and its introduction.
     selected: (&'static Example, &'static str),
     /// The examples of "Common uses", each with its introduction.
     use_examples: Vec<(&'static Example, &'static str)>,

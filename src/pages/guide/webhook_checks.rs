@@ -15,7 +15,7 @@ use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::DisplayTime;
 use crate::store::{DeliverySummary, LoggedAttempt};
 
-/// Checks one webhook, based on the data in these fields.
+/// Runs the checks of one webhook. The fields contain all data that the checks use.
 pub(super) struct WebhookChecker<'a> {
     pub(super) webhook: &'a Webhook,
     /// The last deliveries, newest first.

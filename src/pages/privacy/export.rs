@@ -52,14 +52,14 @@ struct AttemptView<'a> {
 }
 
 /// The position of a chunk: the start of the file, or the feedback item after an id. `After(None)`
-/// is the first item.
+/// is the position of the first item.
 pub(super) enum ExportPosition {
     Start,
     After(Option<String>),
 }
 
 /// Returns the chunk at a position, and the next position, which is `None` at the end. A chunk is
-/// the head of the file, or one feedback item with its history and deliveries.
+/// the start of the file, or one feedback item with its history and deliveries.
 pub(super) async fn next_chunk(
     store: &Store,
     email: &str,

@@ -83,8 +83,8 @@ impl WidgetOrigins {
         })
     }
 
-    /// Returns whether feedback was rejected from an origin that still isn't allowed. The page then
-    /// expands the project's row for admins.
+    /// Returns whether feedback was rejected because of its origin, and this origin still isn't
+    /// allowed. The page then expands the project's row for admins.
     pub fn has_rejected_origin(&self, project: &Project) -> bool {
         self.origins
             .iter()

@@ -29,7 +29,8 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                     .with_action("/settings/notifications"),
             ),
         )
-        // Registered before the routes of one webhook, so that `deliveries` isn't read as an id.
+        // This route is registered before the routes of one webhook, so `deliveries` isn't read as
+        // an id.
         .service(page_routes(
             "/settings/notifications/deliveries",
             [get(Admin, deliveries::show_all)],

@@ -43,7 +43,7 @@ struct SignatureCheckPage {
 struct DeliveryOption {
     id: String,
     event: &'static str,
-    /// The last response, such as `401 in 4 ms`.
+    /// The last response or failure, such as `401 in 4 ms` or `timed out after 10 s`.
     response: String,
     created_at: DisplayTime,
     is_selected: bool,
@@ -122,7 +122,7 @@ impl SignatureCheckPage {
 }
 
 impl DiagnosisView {
-    /// Returns the checks, except those whose message is already in the summary.
+    /// Returns the checks, except checks whose message is already in the summary.
     fn checks(&self) -> impl Iterator<Item = &Check> {
         let diagnosis = &self.diagnosis;
         diagnosis
@@ -131,7 +131,7 @@ impl DiagnosisView {
             .filter(|check| check.message != diagnosis.finding && check.message != diagnosis.advice)
     }
 
-    /// CSS class and icon of a check's result.
+    /// Returns the CSS class and the icon of a check's result.
     fn css_class_and_icon(&self, check: &Check) -> (&'static str, &'static str) {
         match check.result {
             CheckResult::Passed => ("good", "ok"),

@@ -10,21 +10,21 @@ const BASE64_DECODER: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Header names and values, in the order of their priority.
+/// Header names and values. If a name occurs more than once, its first value is used.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct PastedHeaders(Vec<(String, String)>);
 
 impl PastedHeaders {
-    /// Parses `Name: value` lines, header lines of `curl -v`, `-H` options of curl, and arrays that
-    /// PHP's `print_r` prints. Also parses objects in JavaScript, JSON, and Python, and lists of
-    /// pairs.
+    /// Parses `Name: value` lines, header lines in the output of `curl -v`, `-H` options of curl,
+    /// and arrays that PHP's `print_r` prints. Also parses objects in JavaScript, JSON, and Python,
+    /// and lists of pairs.
     pub fn parse(text: &str) -> Self {
         let lines = parse_header_lines(text);
         if !text.contains(['{', '(', '[']) {
             return Self(lines);
         }
-        // Brackets can enclose an object, but headers such as `User-Agent` contain them too. A line
-        // with a plain value is always a header.
+        // Brackets can enclose an object, but headers such as `User-Agent` contain brackets too. A
+        // line with a plain value is therefore always parsed as a header.
         let is_plain = |value: &str| {
             !value.contains(['\'', '"', '\\'])
                 && !value.starts_with(['{', '(', '['])

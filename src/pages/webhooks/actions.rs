@@ -33,7 +33,8 @@ pub async fn add(
         Err(error) => return render_rejected_draft(&context, &fields, error).await,
     };
     let request_hash = tokens::sha256(fields.get("url"));
-    // A double submit has the same key. A submission with a different URL has a different key.
+    // A double submit has the same key, so it creates only one webhook. A submission with a
+    // different URL has a different key.
     let key = Some(fields.get("key")).filter(|key| !key.is_empty());
     let key = key.map(|key| format!("{key} {}", hex::encode(request_hash)));
     let owner = context.user()?.id.as_str().to_owned();

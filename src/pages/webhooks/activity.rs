@@ -33,10 +33,10 @@ pub(super) struct WebhookActivity {
 pub(super) struct WebhookProblem {
     /// The reason for the last failure, such as `404 Not Found`, if it is known.
     pub(super) reason: Option<String>,
-    /// Empty if there is no advice for the last failure.
+    /// The advice for the last failure; empty if there is none.
     pub(super) advice: &'static str,
-    /// Whether the status is 401 or 403. These statuses often mean that the endpoint uses a
-    /// different secret.
+    /// Whether the last failure is a response with the status 401 or 403. These statuses often mean
+    /// that the endpoint uses a different secret.
     pub(super) is_rejected: bool,
     /// The path and label of the button that sends the last failed delivery again; `None` if that
     /// delivery was canceled or isn't known.
@@ -140,7 +140,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
     if !webhook.enabled {
         return state("", "off", "Disabled");
     }
-    // The notice below the state contains the end of the hold.
+    // The state omits the end of the hold, because the notice below contains it.
     if held_until(webhook, now).is_some() {
         return state("wait", "hold", "Held");
     }

@@ -24,7 +24,7 @@ const EDIT_FIELDS: [EditField; 5] = [
     ("project", "Projects"),
 ];
 /// The hidden field with the version of the headers when the form was loaded. The version shows
-/// whether header values have changed, because the form doesn't contain them.
+/// whether header values have changed, because the form doesn't contain the values.
 const HEADERS_VERSION_FIELD: &str = "loaded.headers_version";
 
 /// The text fields of a webhook's settings form.

@@ -104,7 +104,7 @@ pub async fn show(
 }
 
 /// Returns the example for a `?with=` value, or the first example if there is no value. Returns
-/// `None` for `miniback listen`.
+/// `None` for `miniback listen`. Fails with [`PageError::NotFound`] if the value is unknown.
 fn select_example(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample>, PageError> {
     if key == Some(LISTEN_TAB.0) {
         return Ok(None);

@@ -47,7 +47,7 @@ use edit::SettingsForm;
 use row::{OpenSections, TestReportView, WebhookRow};
 
 const PATH: &str = "/settings/notifications";
-/// The parameter of the page, and the field of its forms, that shows only failing webhooks.
+/// The name of the query parameter and the form field that limit the list to failing webhooks.
 const FAILING_PARAM: &str = "failing";
 
 #[derive(Template)]
@@ -199,8 +199,8 @@ async fn render_page(
     render(status, &page)
 }
 
-/// Returns the draft of the "Add Webhook" form in `?add`: the stored draft or a new one. Stores it,
-/// so that reloading the page keeps the URL and the secret until the form is closed.
+/// Returns the draft of the "Add Webhook" form in `?add`: the stored draft or a new draft. Stores
+/// the draft, so reloading the page keeps the form. A background refresh doesn't store the draft.
 fn open_draft(context: &RequestContext, stored: Option<WebhookDraft>) -> Option<WebhookDraft> {
     let id = context.query_param("add")?;
     let draft = stored

@@ -1,4 +1,4 @@
-//! View models of a webhook's row, and of a test result.
+//! The data that the templates of a webhook's row and of a test result show.
 
 use crate::clock::Timestamp;
 use crate::delivery::TestReport;
@@ -24,7 +24,7 @@ const BODY_CHARS_SHOWN: usize = 500;
 
 /// Whether each section of a webhook's row is open.
 pub(super) struct OpenSections {
-    /// Whether a query parameter contains the webhook's id.
+    /// Whether `?open`, `?reveal`, `?rotate`, or `?delete` contains the webhook's id.
     pub(super) is_requested: bool,
     pub(super) details: bool,
     pub(super) secret: bool,
@@ -93,8 +93,8 @@ pub struct TestReportView {
     pub advice: &'static str,
     pub duration: String,
     pub body: String,
-    /// Whether the status is 401 or 403. These statuses often mean that the endpoint uses a
-    /// different secret.
+    /// Whether the endpoint responded with the status 401 or 403. These statuses often mean that
+    /// the endpoint uses a different secret.
     pub is_rejected: bool,
 }
 

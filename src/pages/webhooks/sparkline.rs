@@ -31,14 +31,14 @@ impl Sparkline {
     /// Maximum number of deliveries in the chart.
     pub(super) const DELIVERIES_MAX: usize = 30;
 
-    /// Height of the chart. The template uses the same value.
+    /// Height of the chart, in SVG units. The template uses the same value.
     const HEIGHT: u32 = 16;
 
     /// Minimum number of deliveries for a chart.
     const DELIVERIES_MIN: usize = 5;
 
-    /// `deliveries` is sorted newest first. Returns `None` if there are fewer than
-    /// [`DELIVERIES_MIN`](Self::DELIVERIES_MIN).
+    /// Creates the chart. `deliveries` is sorted newest first. Returns `None` if there are fewer
+    /// than [`DELIVERIES_MIN`](Self::DELIVERIES_MIN).
     pub(super) fn new(deliveries: &[DeliverySummary], now: Timestamp) -> Option<Self> {
         if deliveries.len() < Self::DELIVERIES_MIN {
             return None;

@@ -96,16 +96,16 @@ pub(super) struct StatisticsView {
     pub(super) summaries: Vec<PeriodSummary>,
     /// The hours with attempts, oldest first.
     pub(super) hours: Vec<HourView>,
-    /// The first, middle, and last hour of the period, below the charts.
+    /// The times below the charts: the start of the period, its middle, and the current time.
     pub(super) axis: [DisplayTime; 3],
     /// Width of the charts: [`HourView::WIDTH`] for each hour.
     pub(super) chart_width: u32,
     /// The y coordinate of the line between the bars of successful and failed attempts. It is
     /// measured from the top of the chart.
     pub(super) baseline: u64,
-    /// The maximum number of attempts in one hour.
+    /// The maximum number of attempts in any hour of the period.
     pub(super) max_attempts: String,
-    /// The highest 95th percentile of one hour.
+    /// The highest 95th percentile of the response times in any hour of the period.
     pub(super) max_response_time: String,
     /// The text alternative for the chart of attempts.
     pub(super) attempts_description: String,
@@ -129,7 +129,8 @@ pub(super) struct HourView {
     pub(super) percentile: String,
 }
 
-/// The maximum values of one hour. `response_time` is the highest 95th percentile, in milliseconds.
+/// The maximum of each value in any hour of the period. `response_time` is the highest 95th
+/// percentile, in milliseconds.
 struct Scale {
     succeeded: u64,
     failed: u64,
@@ -178,7 +179,7 @@ fn millis(statistics: &AttemptStatistics, percent: u64) -> u64 {
 
 impl HourView {
     const WIDTH: u32 = 10;
-    /// Height of the charts. The template uses the same value.
+    /// Height of the charts, in SVG units. The template uses the same value.
     const HEIGHT: u64 = 100;
 
     fn new(
@@ -218,7 +219,8 @@ impl HourView {
 }
 
 impl StatisticsView {
-    /// `hours` contains the statistics of the last 7 days, by the start of the hour.
+    /// Creates the view of a period. `hours` contains the statistics of the last 7 days, by the
+    /// start of the hour.
     pub(super) fn new(
         period: Period,
         hours: &BTreeMap<Timestamp, AttemptStatistics>,
