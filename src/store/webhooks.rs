@@ -152,7 +152,7 @@ impl Store {
                     cancel_pending_deliveries(tx, &webhook.id)?;
                 }
                 tx.publish_change(ChangeKind::Deliveries(webhook.id.clone()));
-                // A changed URL may have ended a hold.
+                // A changed URL may have ended a hold, so deliveries may be due.
                 tx.notify_deliveries();
                 Ok(Some(webhook))
             })

@@ -140,8 +140,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
-    // Overwrites deleted content within a page. Free pages are overwritten only when personal data
-    // is erased, because overwriting them causes more writes.
+    // `FAST` overwrites deleted content within a page. Free pages are overwritten only when
+    // personal data is erased, because overwriting them causes more writes.
     connection.pragma_update(None, "secure_delete", "FAST")?;
     // Without the query planner stability guarantee (QPSG), SQLite prepares statements again when
     // bound values change.
