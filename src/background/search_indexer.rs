@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::store::Store;
 
-/// The delay before new feedback is indexed. More feedback may arrive in the meantime, and larger
-/// batches are cheaper.
+/// The delay before new feedback is indexed, and between two checks during a burst. More feedback
+/// may arrive in the meantime, and larger batches are cheaper.
 const DEBOUNCE_DELAY: Duration = Duration::from_secs(1);
 /// The pause between two batches. Other writes can run during this pause.
 const BATCH_PAUSE: Duration = Duration::from_millis(2);

@@ -20,8 +20,8 @@ use crate::domain::alert::{
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{AlertId, WebhookId};
 
-/// Maximum age of an alert. When a webhook fails or recovers, older alerts are deleted, even if
-/// they haven't been received.
+/// Maximum age of an alert. Older alerts are deleted the next time a webhook fails or recovers,
+/// even if they haven't been received.
 const ALERT_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// SQL condition for enabled webhooks that are failing and have no alert yet.
 const FAILING_WITHOUT_ALERT: &str =

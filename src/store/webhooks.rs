@@ -51,8 +51,8 @@ const SELECT_WEBHOOKS: &str = "SELECT *, (SELECT json_group_array(topic)
     FROM webhooks WHERE deleted_at IS NULL";
 
 impl Store {
-    /// Creates a webhook. A repeated request with the same idempotency key returns the webhook
-    /// that the first request created.
+    /// Creates a webhook. A repeated request with the same idempotency key returns the webhook that
+    /// the first request created, unless this webhook has been deleted.
     pub async fn create_webhook(
         &self,
         new: NewWebhook,

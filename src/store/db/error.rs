@@ -1,4 +1,5 @@
-//! Errors of the store: [`StoreError`] while it is open, [`OpenError`] while it is being opened.
+//! Errors of the store: [`StoreError`] for operations on an open store, [`OpenError`] for opening
+//! it.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -12,8 +13,8 @@ use crate::io_errors;
 
 /// An error of the store, independent of the caller's input.
 ///
-/// If an error rolls back a whole batch of jobs, the jobs that didn't fail themselves receive a
-/// clone of this error.
+/// If an error rolls back a whole batch of jobs, every job that hasn't failed receives a clone of
+/// the error.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the database is overloaded")]

@@ -20,8 +20,9 @@ pub(in crate::store) const LOCK_FILE_NAME: &str = "miniback.lock";
 
 /// The lock on a data directory. It is released on drop and when the process ends.
 ///
-/// It consists of a lock on the lock file and a lock on the database. The lock file identifies the
-/// process that holds the lock. The lock on the database remains if the lock file is deleted.
+/// The lock consists of a lock on the lock file and a lock on the database. The lock file
+/// identifies the process that holds the lock. The lock on the database remains if the lock file is
+/// deleted.
 #[derive(Debug)]
 pub struct DirectoryLock(Arc<HeldLocks>);
 

@@ -1,4 +1,5 @@
-//! Opens the database in a data directory: file modes, pragmas, migrations.
+//! Opens the database in a data directory: restricts file modes, sets pragmas, and applies
+//! migrations.
 //!
 //! A database with a newer schema is rejected before SQLite touches the file. Before a migration,
 //! the database is copied.
