@@ -8,7 +8,8 @@ use crate::store::Store;
 /// The time between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Requests a check every `CHECK_INTERVAL`. Runs until aborted.
+/// Requests a check of the database files and the system clock every `CHECK_INTERVAL`. Runs until
+/// aborted.
 pub async fn run(store: Store) {
     loop {
         store.check_files_and_clock();

@@ -8,12 +8,13 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
-/// The pause between two runs. Expired rows are usually deleted within a minute.
+/// The pause between two runs. Rows are usually deleted within a minute of their expiry.
 const RUN_INTERVAL: Duration = Duration::from_secs(50);
 /// The pause between two batches. Other writes can run during this pause.
 const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
-/// The retention periods of finished deliveries and of feedback. `None` keeps feedback forever.
+/// The retention periods of finished deliveries and of feedback. If `feedback` is `None`, feedback
+/// is kept forever.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionPeriods {
     pub deliveries: Duration,

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use crate::store::Store;
 
-/// The delay before new feedback is indexed. More feedback may arrive in the meantime, and larger
-/// batches are cheaper.
+/// The delay before new feedback is indexed, and between two checks during a burst. More feedback
+/// may arrive in the meantime, and larger batches are cheaper.
 const DEBOUNCE_DELAY: Duration = Duration::from_secs(1);
 /// The pause between two batches. Other writes can run during this pause.
 const BATCH_PAUSE: Duration = Duration::from_millis(2);
-/// The growth of the backlog between two checks, in rows, that indicates a burst of new feedback.
-/// If the backlog grows by more rows, indexing waits until the burst ends.
+/// The growth of the backlog between two checks, in rows, above which new feedback counts as a
+/// burst. Indexing waits until the burst ends.
 const BURST_ROWS_MIN: u64 = 100;
-/// The backlog, in rows, from which indexing continues even during a burst. A larger backlog would
-/// make searches too slow.
+/// The size of the backlog, in rows, from which indexing continues even during a burst. A larger
+/// backlog would make searches too slow.
 const LARGE_BACKLOG_ROWS: u64 = 100_000;
 
 /// Waits for new feedback and indexes it. Runs until aborted.

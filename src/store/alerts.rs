@@ -1,9 +1,9 @@
 //! Creates alerts for `--alert-url` when they are due, and stores them until they are received or
 //! expire.
 //!
-//! `attempts` updates a webhook's health when it records an attempt. This module creates one alert
-//! when a webhook has failed for too long or too often, and another alert when it has recovered. An
-//! alert is stored before it is sent, so that no alert is lost in a crash.
+//! The module `attempts` updates a webhook's health when it records an attempt. This module creates
+//! one alert when a webhook has failed for too long or too often, and another alert when it has
+//! recovered. An alert is stored before it is sent, so that no alert is lost in a crash.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ use crate::domain::alert::{
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{AlertId, WebhookId};
 
-/// Maximum age of an alert. Older alerts are deleted, even if they haven't been received.
+/// Maximum age of an alert. Older alerts are deleted the next time a webhook fails or recovers,
+/// even if they haven't been received.
 const ALERT_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// SQL condition for enabled webhooks that are failing and have no alert yet.
 const FAILING_WITHOUT_ALERT: &str =
@@ -47,8 +48,8 @@ pub struct DueAlerts {
     /// The oldest alert. Later alerts wait for it, so that `webhook.recovered` never arrives before
     /// `webhook.failing`.
     pub first: Option<Alert>,
-    /// The time when the next `webhook.failing` alert becomes due, unless its webhook recovers
-    /// first. `None` if no such alert is expected.
+    /// The earliest time when a failing webhook without an alert will have failed for
+    /// `ALERT_DELAY`. `None` if there is no such webhook.
     pub next_check_at: Option<Timestamp>,
 }
 
@@ -113,8 +114,8 @@ fn insert_due_alerts(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(
     for mut data in failing {
         data.last_failure = last_failure(tx, &data.webhook.id)?;
         insert_alert(tx, AlertEvent::Failing, &data)?;
-        // The recovery alert will need `failing_since`, but a success resets that column before the
-        // alert is created.
+        // Copy `failing_since` for the recovery alert, because a success resets the column before
+        // that alert is created.
         let statement = "UPDATE webhooks SET alerted_at = ?2, alerted_failing_since = failing_since
              WHERE id = ?1";
         sql::execute(tx, statement, params![data.webhook.id, now])?;

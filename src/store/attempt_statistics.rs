@@ -23,10 +23,11 @@ impl Store {
     /// Returns the statistics of a webhook's attempts in each hour that starts at `since` or later.
     /// The keys are the starts of the hours. Hours without attempts are missing.
     ///
-    /// The cost doesn't depend on the number of attempts. An hour has at most one row for each
-    /// result and response time in two significant digits: usually 20 to 50, and at most about 600
-    /// with a time limit of 30 s. 1,000,000 attempts in seven days have about 5,000 rows in one
-    /// range of the primary key. Reading these rows takes about 2 ms.
+    /// The cost has a limit that doesn't depend on the number of attempts. An hour has at most one
+    /// row for each result and each response time, rounded to two significant digits. An hour
+    /// usually has 20 to 50 rows, and at most about 600 if attempts time out after 30 s. For
+    /// 1,000,000 attempts in seven days, about 5,000 rows are read from one range of the primary
+    /// key, in about 2 ms.
     pub async fn attempt_statistics(
         &self,
         webhook: WebhookId,
@@ -84,6 +85,7 @@ mod tests {
     }
 
     /// Stores `count` attempts in each of the hours, with at most `times` different response times.
+    /// Some attempts fail, and some have no response.
     fn record(
         connection: &Connection,
         webhook: &WebhookId,
@@ -140,7 +142,7 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(rows_after(2_000), rows_after(20_000));
-        // In each of 24 hours, each of 2 results has at most 40 response times, or no response.
+        // There are 24 hours, 2 results, and at most 41 response times, including no response.
         assert!(rows_after(20_000) <= 24 * 41 * 2);
     }
 

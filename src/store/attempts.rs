@@ -216,8 +216,8 @@ fn attempt_ended_at(tx: &WriteTx<'_>, finished: &FinishedAttempt) -> Timestamp {
 /// Fast path: records a success with a conditional UPDATE instead of reading the row first.
 ///
 /// Records nothing and returns `false` if the delivery isn't pending anymore, or if another attempt
-/// was recorded since it was read. A pending delivery still has its body, because deleting feedback
-/// cancels its deliveries. Therefore, the response can be stored.
+/// was recorded since the delivery was read. A pending delivery still has its body, because
+/// deleting feedback cancels its deliveries. Therefore, the response can be stored.
 fn record_success_if_pending(
     tx: &mut WriteTx<'_>,
     finished: &FinishedAttempt,

@@ -56,8 +56,8 @@ pub struct DatabaseSummary {
 /// Copies a snapshot of the database in `dir` to the file `path` (mode 0600) and verifies the copy.
 ///
 /// `path` must be a new path or a regular file. Rejects a file that belongs to a database, unless
-/// the database is a backup. The file is replaced atomically after the copy has been verified. An
-/// earlier error leaves the file unchanged.
+/// the database is a backup. The file is replaced atomically after the copy has been verified. If
+/// an error occurs before the replacement, the file stays unchanged.
 pub fn back_up_database(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
     let database = database_path(dir);
     let source = open_existing_database(dir)?;

@@ -236,9 +236,9 @@ fn list_deliveries(
     sql::query_all(connection, &statement, values, delivery_from_row)
 }
 
-/// Lists pending deliveries, newest first, although their index is sorted by due time. Searches the
-/// 2,000 newest deliveries before the cursor first. Reads all pending deliveries of the webhook
-/// only if this search doesn't fill the page.
+/// Lists pending deliveries, newest first, although their index is sorted by due time. First
+/// searches the 2,000 newest deliveries before the cursor. Reads all pending deliveries of the
+/// webhook only if this search doesn't fill the page.
 fn list_pending_deliveries(
     connection: &Connection,
     webhook: &WebhookId,
@@ -273,8 +273,8 @@ fn list_pending_deliveries(
     Ok(rows)
 }
 
-/// Stores an attempt. `keep_content` is `false` if the feedback has been deleted: then, headers,
-/// response bodies, and errors aren't stored, because they may quote the feedback.
+/// Stores an attempt. `keep_content` is `false` if the feedback has been deleted. In this case,
+/// headers, response bodies, and errors aren't stored, because they may quote the feedback.
 pub(super) fn insert_attempt(
     connection: &Connection,
     delivery: &DeliveryId,

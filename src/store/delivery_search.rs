@@ -35,9 +35,9 @@ pub struct DeliverySearch {
     pub feedback: Option<FeedbackId>,
     pub state: Option<DeliveryState>,
     pub event: Option<EventType>,
-    /// The start of the period, inclusive.
+    /// Matches deliveries that were created at this time or later.
     pub created_from: Option<Timestamp>,
-    /// The end of the period, exclusive.
+    /// Matches deliveries that were created before this time.
     pub created_until: Option<Timestamp>,
 }
 
@@ -133,7 +133,8 @@ impl Store {
     }
 
     /// Counts the deliveries that match the search, by state. The search's state is ignored.
-    /// Returns `None` for a search by event type or feedback, because no index counts its matches.
+    /// Returns `None` for a search by event type or feedback, because no index contains only its
+    /// matches.
     pub async fn count_deliveries(
         &self,
         search: DeliverySearch,
@@ -264,7 +265,7 @@ fn find_matches(
         let event = |event| Ok::<_, rusqlite::Error>(row.get::<_, EventType>(2)? == event);
         let webhook =
             |webhook: &WebhookId| Ok::<_, rusqlite::Error>(row.get::<_, WebhookId>(3)? == *webhook);
-        // Without feedback, the statement already selects only the deliveries of the webhook.
+        // Unless the search is limited to feedback, the statement already selects the webhook.
         let wanted_webhook = search.feedback.as_ref().and(search.webhook.as_ref());
         let is_match = search.state.map_or(Ok(true), state)?
             && search.event.map_or(Ok(true), event)?

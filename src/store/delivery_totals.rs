@@ -13,8 +13,8 @@ use super::db::error::StoreError;
 use super::db::sql;
 use crate::domain::id::WebhookId;
 
-/// The totals of a webhook since it was created, including tests. Each event counts as one
-/// delivery.
+/// The totals of a webhook since it was created, including tests. `events` is the number of
+/// deliveries that were created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryTotals {
     pub events: u64,

@@ -38,7 +38,7 @@ pub struct CreatedFeedback {
     pub id: FeedbackId,
     /// The response that `render` built for the feedback.
     pub response: String,
-    /// Whether this is the response to an earlier request with the same idempotency key.
+    /// Whether an earlier request with the same idempotency key received this response.
     pub replayed: bool,
 }
 
@@ -109,8 +109,8 @@ impl Store {
         self.feedback_batch(filter, page, usize::MAX).await
     }
 
-    /// Like [`feedback_list`](Self::feedback_list), but ends the page when its texts have reached
-    /// `max_bytes`.
+    /// Like [`feedback_list`](Self::feedback_list), but ends the page when the approximate size of
+    /// its items has reached `max_bytes`.
     pub async fn feedback_batch(
         &self,
         filter: FeedbackFilter,

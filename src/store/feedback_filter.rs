@@ -69,7 +69,7 @@ impl FeedbackFilter {
     }
 
     /// Returns whether the filter has a period or requires an email. The table `feedback_counts`
-    /// doesn't distinguish such feedback, so it must be counted in an index.
+    /// has no counts for such a filter, so the matches must be counted in an index.
     pub(super) fn needs_index_count(&self) -> bool {
         self.has_email || self.received_from.is_some() || self.received_until.is_some()
     }

@@ -151,14 +151,14 @@ impl Store {
         })
     }
 
-    /// Returns the notifier for commits after which deliveries may be due. A notification carries
-    /// no data; its receiver queries the database.
+    /// Returns the notifier that signals that deliveries may be due, for example after a commit or
+    /// a clock jump. A notification carries no data; its receiver queries the database.
     pub fn deliveries_notifier(&self) -> Arc<Notify> {
         self.notifiers.deliveries.clone()
     }
 
-    /// Returns the notifier for commits that change a webhook's health: it starts failing, reaches
-    /// the number of failures for an alert, or recovers.
+    /// Returns the notifier for changes of a webhook's health: the webhook starts failing, reaches
+    /// the number of failures for an alert, or recovers. Also notifies after a clock jump.
     pub fn health_notifier(&self) -> Arc<Notify> {
         self.notifiers.health.clone()
     }
@@ -183,7 +183,8 @@ impl Store {
         self.health.check_writable().is_ok()
     }
 
-    /// Returns whether the last write failed because the disk is full or failing.
+    /// Returns whether a write has failed because the disk is full or failing, and no change has
+    /// been stored since.
     pub fn is_disk_full(&self) -> bool {
         self.health.is_disk_full()
     }

@@ -2,8 +2,8 @@
 //!
 //! Only a SHA-256 of each link's token is stored. Viewing a link doesn't consume it. The action of
 //! a link runs in the transaction that consumes the link. Therefore, a link works only once, even
-//! if two requests use it at the same time. Used and expired links are stored for at least
-//! 30 days after their expiry, so that their pages can explain why they don't work.
+//! if two requests use it at the same time. A used or expired link is stored for at least 30 days
+//! after its expiry, so that its page can explain why the link doesn't work.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl ToSql for LinkPurpose {
     }
 }
 
-/// The state of a link: it works, or the reason it doesn't work.
+/// The state of a link: `Valid`, or the reason the link doesn't work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
     Valid,

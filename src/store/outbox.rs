@@ -19,8 +19,8 @@ use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId, parse_ulid};
 use crate::domain::webhook::{CustomHeaders, Secrets};
 
-/// Maximum total size, in bytes, of the bodies read for one webhook at once. The last body can
-/// exceed this size.
+/// Maximum total size, in bytes, of the bodies read for one webhook at once. The body that exceeds
+/// the maximum is the last body that is read.
 const READ_AHEAD_MAX_BYTES: usize = 256 * 1024;
 
 /// The settings of a webhook that its deliveries need: URL, secrets, and custom headers.
@@ -64,8 +64,8 @@ pub struct DueDeliveryBatches {
     pub batches: Vec<DeliveryBatch>,
     /// The earliest time when a delivery that isn't due yet becomes due.
     pub next_due_at: Option<Timestamp>,
-    /// The batches are valid while this equals [`Store::outbox_generation`]. Afterward, a
-    /// delivery may have been canceled, or its [`EndpointConfig`] may have changed.
+    /// The batches are valid while this number equals [`Store::outbox_generation`]. After the
+    /// number has changed, a delivery may be canceled, or its [`EndpointConfig`] may be outdated.
     pub generation: u64,
 }
 
@@ -95,9 +95,9 @@ const SELECT_DELIVERY_BY_ROWID: &str =
 impl Store {
     /// Reads the deliveries that are due now.
     ///
-    /// `requests` has priority over `default_request`; without a default, only the webhooks in
-    /// `requests` are read. Each webhook is read with its own query, so a backlog at one webhook
-    /// can't starve the others.
+    /// `requests` contains the requests for individual webhooks. All other webhooks are read with
+    /// `default_request`, or aren't read if it is `None`. Each webhook is read with its own query,
+    /// so a backlog at one webhook can't starve the others.
     pub async fn due_deliveries(
         &self,
         clock: Clock,

@@ -27,7 +27,7 @@ impl<T: Clone> Precondition<T> {
     }
 }
 
-/// The reason a change wasn't made.
+/// The reason a change wasn't stored.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError<T> {
     /// The stored object doesn't meet the [`Precondition`].

@@ -138,7 +138,8 @@ impl Store {
             .await
     }
 
-    /// Removes erased content from the WAL and from pages that were freed earlier.
+    /// Removes erased content from the WAL and from pages that were freed earlier. Logs a warning
+    /// if the WAL is still in use after about 1 s.
     pub async fn purge_free_pages(&self) -> Result<(), StoreError> {
         while self.incremental_vacuum_without_reserve().await? > 0 {}
         for _ in 0..10 {

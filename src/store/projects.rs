@@ -205,7 +205,7 @@ fn delete_project_batch(
     Ok(DeleteProgress::Done)
 }
 
-/// Finds a project by id or slug. Ids contain an underscore, slugs don't.
+/// Finds a project by id or slug. Ids contain an underscore; slugs don't.
 pub(super) fn find_project(
     connection: &Connection,
     id_or_slug: &str,

@@ -56,7 +56,7 @@ pub enum PendingDeliveryError {
     Store(#[from] StoreError),
 }
 
-/// The deliveries of a webhook that failed since a given time. Tests and deliveries of deleted
+/// A webhook's deliveries that have failed since a given time. Tests and deliveries of deleted
 /// feedback aren't included, because [`Store::redeliver_since`] skips them.
 #[derive(Clone, Debug)]
 pub struct RecentFailures {

@@ -33,9 +33,9 @@ impl Store {
             .await
     }
 
-    /// Replaces a webhook's secret. The old secret stays active for `overlap_hours`; if
-    /// `overlap_hours` is 0, the old secret is replaced immediately. An overlap that is still
-    /// active ends first.
+    /// Replaces a webhook's secret. The old secret stays active for `overlap_hours`. If
+    /// `overlap_hours` is 0, only the new secret is active. An overlap that is still active ends
+    /// first.
     pub async fn rotate_secret(
         &self,
         id: WebhookId,

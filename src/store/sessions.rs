@@ -13,9 +13,9 @@ use crate::clock::Timestamp;
 use crate::domain::account::User;
 use crate::domain::id::{SessionId, UserId};
 
-/// A session expires after 14 days without use.
+/// The time without use after which a session expires: 14 days.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(14 * 24 * 3600);
-/// A session expires 90 days after it started, even if it is in use.
+/// The maximum age of a session, even if it is in use: 90 days.
 const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Resolution of the last-used time. Updating it with each request would cost one commit per page.
 const LAST_USED_RESOLUTION: Duration = Duration::from_secs(10 * 60);
@@ -49,7 +49,7 @@ pub struct SessionRecord {
 
 impl Store {
     /// Starts a session for a user whose password was verified against `verified_hash`. Returns
-    /// `false` if the password has changed since.
+    /// `false` if the password has changed or the user has been deleted since.
     pub async fn start_session(
         &self,
         user: UserId,

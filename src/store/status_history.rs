@@ -80,7 +80,7 @@ impl Store {
                 let mut applied = Vec::new();
                 let mut seen = HashSet::new();
                 for StatusChange { id, only_from, to } in changes {
-                    // Apply only the first change of a repeated id.
+                    // If an id is repeated, apply only its first change.
                     if !seen.insert(id.clone()) {
                         continue;
                     }

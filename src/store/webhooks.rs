@@ -51,8 +51,8 @@ const SELECT_WEBHOOKS: &str = "SELECT *, (SELECT json_group_array(topic)
     FROM webhooks WHERE deleted_at IS NULL";
 
 impl Store {
-    /// Creates a webhook. A repeated request with the same idempotency key returns the webhook
-    /// that the first request created.
+    /// Creates a webhook. A repeated request with the same idempotency key returns the webhook that
+    /// the first request created, unless this webhook has been deleted.
     pub async fn create_webhook(
         &self,
         new: NewWebhook,
@@ -152,7 +152,7 @@ impl Store {
                     cancel_pending_deliveries(tx, &webhook.id)?;
                 }
                 tx.publish_change(ChangeKind::Deliveries(webhook.id.clone()));
-                // A changed URL may have ended a hold.
+                // A changed URL may have ended a hold, so deliveries may be due.
                 tx.notify_deliveries();
                 Ok(Some(webhook))
             })

@@ -1,8 +1,9 @@
 //! The file that a backup is written to.
 //!
-//! The target is checked and replaced through one open directory, so that replacing a directory in
-//! its path in the meantime has no effect. SQLite opens files only by path. If SQLite has written
-//! to another directory, the file in the open directory is still empty.
+//! The target is checked and replaced through one open directory. Therefore, the backup doesn't
+//! follow the path to another directory that replaces the open directory in the meantime. SQLite
+//! opens files only by path, so it may write the copy to the other directory. In this case, the
+//! file in the open directory stays empty, and the backup fails.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -21,7 +22,7 @@ use crate::store::db::files::{
 use crate::store::db::lock::LOCK_FILE_NAME;
 use crate::store::db::open::DATABASE_NAME;
 
-/// The prefix and the suffix of the name of an incomplete backup. A number is between them.
+/// The prefix and the suffix of the file name of an incomplete backup, with a number between them.
 const PARTIAL_NAME_AFFIXES: (&str, &str) = (".miniback-backup-", ".partial");
 
 /// The reason a backup can't be written to a path.
@@ -89,7 +90,8 @@ impl<'a> BackupTarget<'a> {
         let directory = File::from(directory);
         let stat =
             rustix::fs::fstat(&directory).map_err(|error| parent_directory_error(path, error))?;
-        // SQLite would interpret a relative path that starts with `file:` as a URI.
+        // Make the path absolute: SQLite would interpret a relative path that starts with `file:`
+        // as a URI.
         let directory_path =
             std::path::absolute(&parent).map_err(|source| TargetError::Parent {
                 path: path.to_owned(),
@@ -216,8 +218,8 @@ impl<'a> BackupTarget<'a> {
         Ok(())
     }
 
-    /// Creates the empty file for the copy (mode 0600) in the target's directory. In the data
-    /// directory, root creates the file for the owner of the directory.
+    /// Creates the empty file for the copy (mode 0600) in the target's directory. If root creates
+    /// the file in the data directory, the owner of the directory becomes the owner of the file.
     pub fn create_partial(&self) -> Result<PartialBackup<'_>, TargetError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let (start, end) = PARTIAL_NAME_AFFIXES;
@@ -268,7 +270,7 @@ impl PartialBackup<'_> {
         let own = rustix::fs::fstat(&self.file).map_err(|error| io_error(error.into()))?;
         let at_path = target.stat(&self.name)?;
         // If the open directory was replaced, SQLite has written to a file in the new directory,
-        // and this file is empty. Another program may also have replaced the file.
+        // and `self.file` is empty. Another program may also have replaced the file.
         if own.st_size == 0 || at_path.as_ref().map(file_id) != Some(file_id(&own)) {
             return Err(TargetError::Changed(target.path.to_owned()));
         }

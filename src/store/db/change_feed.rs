@@ -16,7 +16,8 @@ use crate::domain::id::WebhookId;
 /// A kind of data that changed. It identifies the data to read again, but doesn't contain the data.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChangeKind {
-    /// Feedback was created, changed, or deleted, or the settings of its project changed.
+    /// Feedback was created, changed, or deleted, the settings of a project changed, or a website
+    /// loaded the widget for the first time.
     Feedback,
     /// A webhook's deliveries, settings, or health changed.
     Deliveries(WebhookId),

@@ -1,10 +1,10 @@
 //! Follows jumps of the system clock, during a run and between runs: moves the stored deadlines, so
 //! that every wait keeps its remaining length.
 //!
-//! The writer stores readings of the clock. When the server starts, a clock that is behind the last
-//! reading has been set back. If the clock is far ahead of the last trusted reading, either the
-//! server was stopped for a long time or the clock is wrong. In this case, the clock isn't trusted
-//! at first.
+//! The writer stores readings of the clock. If the clock is behind the last reading when the server
+//! starts, the clock was set back. If the clock is far ahead of the last trusted reading, either
+//! the server was stopped for a long time or the clock is wrong. In both cases, the clock isn't
+//! trusted at first.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ const IDLE_CLOCK_READING_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// Maximum age of the last trusted reading when the server starts. If the reading is older, the
 /// clock isn't trusted at first.
 const DOWNTIME_MAX: Duration = Duration::from_secs(10 * 60);
-/// Maximum age of a `failing_since` that is moved. An older `failing_since` stays unchanged.
+/// Maximum age of a `failing_since` that is moved after a clock jump. An older `failing_since`
+/// stays unchanged.
 const FAILING_SINCE_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Follows the system clock for the server's writer.
@@ -39,8 +40,8 @@ pub(in crate::store) struct ClockJumpFollower {
 
 impl ClockJumpFollower {
     /// Creates a follower, and compares the clock with the stored readings of the last run. If the
-    /// system clock was set back, `clock` continues at the time of the last run, and the writer
-    /// follows the jump. After a long downtime, the clock isn't trusted at first.
+    /// system clock was set back, `clock` continues at the last reading, and the writer follows the
+    /// jump. After a long downtime, the clock isn't trusted at first.
     pub(in crate::store) fn start(
         connection: &Connection,
         clock: Clock,
@@ -79,8 +80,8 @@ impl ClockJumpFollower {
         })
     }
 
-    /// Like [`follow_jump`](Self::follow_jump), but only if the previous check found a jump too.
-    /// This way, a clock that is set in several steps is followed only once.
+    /// Like [`follow_jump`](Self::follow_jump), but does nothing unless the previous check found a
+    /// jump too. This way, a clock that is set in several steps is followed only once.
     pub(super) fn follow_jump_when_idle(&mut self, connection: &Connection) -> bool {
         let has_jumped = self.clock.pending_jump().is_some();
         std::mem::replace(&mut self.has_jumped, has_jumped) && self.follow_jump(connection)
@@ -143,7 +144,8 @@ impl ClockJumpFollower {
     pub(super) fn store_reading(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let now = self.clock.now();
         let trusted_at = self.clock.is_trusted().then_some(now);
-        // Keep the last trusted reading, because the next start compares the clock with it.
+        // While the clock isn't trusted, keep the last trusted reading, because the next start
+        // compares the clock with it.
         let statement = "INSERT INTO clock_readings (id, read_at, trusted_at) VALUES (1, ?1, ?2)
             ON CONFLICT DO UPDATE SET read_at = ?1, trusted_at = coalesce(?2, trusted_at)";
         sql::execute(connection, statement, params![now, trusted_at])?;
@@ -153,7 +155,8 @@ impl ClockJumpFollower {
 }
 
 /// Moves all deadlines that haven't passed at `jump.from`, so that their remaining time stays the
-/// same at `jump.to`.
+/// same at `jump.to`. Also moves each recent `failing_since`, which determines when an alert is
+/// due.
 ///
 /// If the clock was set back, rows that were due stay due. Expired rows stay expired if the clock
 /// was trusted before the jump (`was_trusted`). Otherwise, the time before the jump was probably

@@ -19,19 +19,19 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{ProjectId, WebhookId};
 
-/// The changes of the counters in one job or commit.
+/// Changes to the counters by one job or by all jobs of a commit.
 #[derive(Debug, Default)]
 pub(in crate::store) struct CounterDeltas {
     deliveries: BTreeMap<WebhookId, WebhookDeltas>,
     attempts: BTreeMap<WebhookId, AttemptDeltas>,
-    /// Indexed by status.
+    /// The changes of each project, in an array indexed by status.
     feedback: BTreeMap<ProjectId, [i64; FeedbackStatus::ALL.len()]>,
 }
 
 #[derive(Debug, Default)]
 struct WebhookDeltas {
     created: i64,
-    /// Indexed by state.
+    /// The changes of the totals, in an array indexed by state.
     states: [i64; DeliveryState::ALL.len()],
     deleted: i64,
 }
@@ -259,7 +259,7 @@ pub(in crate::store) fn count_unexplained_events(connection: &Connection) -> rus
 ///
 /// # Panics
 ///
-/// Panics if they differ.
+/// Panics if a counter differs from its rows.
 #[cfg(debug_assertions)]
 fn assert_counters_match(connection: &Connection) -> Result<(), StoreError> {
     const CHECKED_PAGES_MAX: i64 = 1000;

@@ -1,4 +1,5 @@
-//! Errors of the store: [`StoreError`] while it is open, [`OpenError`] while it is being opened.
+//! Errors of the store: [`StoreError`] for operations on an open store, [`OpenError`] for opening
+//! it.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -10,10 +11,10 @@ use super::file_permissions::FileExposure;
 use super::{SCHEMA_VERSION, health};
 use crate::io_errors;
 
-/// An error of the store itself, not of its input.
+/// An error of the store, independent of the caller's input.
 ///
-/// If an error rolls back a whole batch of jobs, the jobs that didn't fail themselves receive a
-/// clone of this error.
+/// If an error rolls back a whole batch of jobs, every job that hasn't failed receives a clone of
+/// the error.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the database is overloaded")]
@@ -55,7 +56,7 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             _ => {
-                // The message that people see doesn't contain SQLite's text, so log the text.
+                // Log SQLite's message, because people see a message that doesn't contain it.
                 tracing::error!(%error, "unexpected database error");
                 Self::Sqlite(Arc::new(error))
             }
@@ -63,8 +64,8 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Returns whether SQLite reports damage. A short read counts as damage, because it means that a
-/// part of the WAL is missing.
+/// Returns whether the error means that the database is damaged. A short read counts as damage,
+/// because it means that a part of the WAL is missing.
 pub fn is_damage(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     is_short_read(error)
@@ -167,7 +168,7 @@ pub enum OpenError {
     Connections,
 }
 
-/// Describes a failed migration, without text from a library.
+/// Describes a failed migration without the message of the library.
 fn describe_migration_error(error: &rusqlite_migration::Error) -> String {
     match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => describe_sqlite_error(err),
@@ -175,7 +176,7 @@ fn describe_migration_error(error: &rusqlite_migration::Error) -> String {
     }
 }
 
-/// Describes an SQLite error without SQLite's text.
+/// Describes an SQLite error without SQLite's message.
 pub fn describe_sqlite_error(error: &rusqlite::Error) -> String {
     let text = match error.sqlite_error_code() {
         _ if is_short_read(error) => "a part of miniback.db-wal is missing",

@@ -27,11 +27,11 @@ pub(in crate::store) struct FileGuard {
     pub database: FileId,
     wal: FileId,
     wal_index: FileId,
-    /// Must stay open while SQLite uses the database, like `wal_index_file`. Closing it would
-    /// release SQLite's locks.
+    /// This file and `wal_index_file` must stay open while SQLite uses the database. Closing either
+    /// file would release SQLite's locks.
     database_file: File,
     wal_index_file: File,
-    /// The highest change counter found in the header.
+    /// The highest change counter that was found in the header so far.
     change_counter: AtomicU32,
     /// The size of the database at the last check.
     database_bytes: AtomicU64,
@@ -147,9 +147,9 @@ impl FileGuard {
         Ok(())
     }
 
-    /// Reads the header of the WAL index, the file `-shm`: two copies of 48 bytes, then the number
+    /// Reads the header of the WAL index (the `-shm` file): two copies of 48 bytes, then the number
     /// of frames that checkpoints have copied (<https://sqlite.org/walformat.html>). Returns `None`
-    /// if the file can't be read, or while another process is changing it.
+    /// if the file can't be read, or if it is being changed.
     fn read_wal_index(&self) -> Option<WalIndex> {
         let mut bytes = [0; 100];
         self.wal_index_file.read_exact_at(&mut bytes, 0).ok()?;

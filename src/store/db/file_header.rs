@@ -23,8 +23,9 @@ pub(super) fn check_header(path: &Path) -> Result<Option<u32>, OpenError> {
     }
 }
 
-/// Reads `PRAGMA user_version` from the file's header, without SQLite, which would touch the file.
-/// Returns `None` if the file is missing or empty, or if its creation was interrupted early.
+/// Reads `PRAGMA user_version` from the file's header. Doesn't use SQLite, because SQLite could
+/// change the file. Returns `None` if the file is missing or empty, or if its creation was
+/// interrupted early.
 ///
 /// All numbers are big-endian: the page count in bytes 28 to 31, the version in 60 to 63, and the
 /// application id in 68 to 71. See <https://sqlite.org/fileformat.html>.

@@ -60,7 +60,7 @@ pub(super) fn ensure_no_wal_beside_link(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Creates a file that only its owner can access. If root runs the program, the owner of the
-/// directory becomes the owner of the file. Returns `None` if the file exists.
+/// directory becomes the owner of the file. Returns `None` if the file already exists.
 pub(super) fn create_private_file(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(0o600);

@@ -59,7 +59,7 @@ pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
 }
 
 /// Returns the first problem, if it is found within [`QUICK_CHECK_TIMEOUT`]. After the timeout,
-/// repeats the check in the background.
+/// starts the check again in the background and returns `None`.
 fn quick_check_with_timeout(
     connection: &Connection,
     path: &Path,
@@ -90,7 +90,7 @@ fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
     connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
 }
 
-/// Checks the whole database on a separate thread and reports damage.
+/// Starts the check on a separate thread, without a time limit. Reports damage to `health`.
 fn check_in_background(path: PathBuf, health: DatabaseHealth) {
     let check = move || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;

@@ -20,8 +20,9 @@ pub(in crate::store) const LOCK_FILE_NAME: &str = "miniback.lock";
 
 /// The lock on a data directory. It is released on drop and when the process ends.
 ///
-/// It consists of a lock on the lock file and a lock on the database. The lock file identifies the
-/// process that holds the lock. The lock on the database remains if the lock file is deleted.
+/// The lock consists of a lock on the lock file and a lock on the database. The lock file
+/// identifies the process that holds the lock. The lock on the database remains if the lock file is
+/// deleted.
 #[derive(Debug)]
 pub struct DirectoryLock(Arc<HeldLocks>);
 
@@ -128,7 +129,7 @@ impl LockFileWriter {
     }
 
     /// If the lock file was deleted or replaced, opens or creates it again and locks it. Returns
-    /// whether this was necessary and successful.
+    /// `true` if the new lock file is open and locked.
     pub(super) fn reopen_if_replaced(&self) -> bool {
         let Some(held) = self.held.upgrade() else {
             return false;
@@ -161,19 +162,19 @@ impl HeldLocks {
     }
 }
 
-/// The server that holds the lock on a data directory.
+/// The process that holds the lock on a data directory, usually a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockHolder {
-    /// The process, such as `process 123`.
+    /// The name of the process, such as `process 123`.
     pub name: String,
-    /// Whether the server has opened the database that is at the path now. Also `true` while the
-    /// server is starting.
+    /// Whether the process has opened the database that is at the path now. Also `true` if the
+    /// process hasn't written the id of its database to the lock file yet.
     pub has_database_open: bool,
-    /// The problem that the server has found in its database.
+    /// The problem that the process has found in its database.
     pub problem: Option<String>,
 }
 
-/// Returns the server that holds the lock on `dir`, or `None` if `dir` isn't locked.
+/// Returns the process that holds the lock on `dir`, or `None` if `dir` isn't locked.
 pub fn lock_holder(dir: &Path) -> Option<LockHolder> {
     let path = dir.join(LOCK_FILE_NAME);
     files::check_regular_file(&path).ok()?;

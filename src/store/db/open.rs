@@ -1,4 +1,5 @@
-//! Opens the database in a data directory: file modes, pragmas, migrations.
+//! Opens the database in a data directory: restricts file modes, sets pragmas, and applies
+//! migrations.
 //!
 //! A database with a newer schema is rejected before SQLite touches the file. Before a migration,
 //! the database is copied.
@@ -140,8 +141,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
-    // Overwrites deleted content within a page. Free pages are overwritten only when personal data
-    // is erased, because overwriting them causes more writes.
+    // `FAST` overwrites deleted content within a page. Free pages are overwritten only when
+    // personal data is erased, because overwriting them causes more writes.
     connection.pragma_update(None, "secure_delete", "FAST")?;
     // Without the query planner stability guarantee (QPSG), SQLite prepares statements again when
     // bound values change.

@@ -1,5 +1,5 @@
-//! Keyset pagination by id. Lists are newest first, except feedback that is listed oldest first.
-//! The cursor is the last id of the previous page.
+//! Keyset pagination by id. All lists are newest first; only feedback can also be listed oldest
+//! first. The cursor is the last id of the previous page.
 
 /// A request for one page of a list.
 #[derive(Clone, Debug)]

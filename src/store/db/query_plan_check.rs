@@ -19,7 +19,8 @@ const GROWING_TABLES: [&str; 7] = [
     "attempt_statistics",
     "idempotency_keys",
 ];
-/// The start of a statement that is allowed to scan or sort. A reason follows this text.
+/// The start of the SQL comment that exempts a statement from the check. The rest of the comment
+/// says which rows the statement may scan or sort.
 const EXEMPT_PREFIX: &str = "/* may ";
 
 static CHECKED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
@@ -28,7 +29,7 @@ static CHECKED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
 ///
 /// # Panics
 ///
-/// Panics if the statement scans a growing table or sorts its rows.
+/// Panics if the statement scans a growing table or sorts its rows, and isn't exempt.
 pub(super) fn check_query_plan(connection: &Connection, statement: &str) {
     {
         let mut checked = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +63,7 @@ fn find_scan_or_sort(steps: &[String]) -> Option<&String> {
             .and_then(|rest| rest.split(' ').next())
             .is_some_and(|table| GROWING_TABLES.contains(&table))
     };
-    // Scanning an index is no better, because it reads one entry for each row.
+    // A scan of an index counts too, because it reads one entry for each row.
     let scan = steps.iter().find(|step| is_on_growing_table(step, "SCAN "));
     let sort = || {
         let reads_growing_table = steps

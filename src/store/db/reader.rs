@@ -1,7 +1,7 @@
 //! Pools of read-only connections. Reads run on blocking threads, except reads of one or two rows.
 //!
-//! In WAL mode, a reader never blocks the writer. A read runs in one snapshot, so closures must be
-//! short: an open snapshot keeps the WAL from being reset.
+//! In WAL mode, a reader never blocks the writer. A read runs in one snapshot and must be short,
+//! because an open snapshot keeps the WAL from being reset.
 
 use std::path::Path;
 use std::time::Duration;

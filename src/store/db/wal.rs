@@ -13,7 +13,7 @@ use super::{BUSY_TIMEOUT, WAL_BYTES_MAX};
 
 /// Maximum time that the writer waits for readers when it truncates the WAL.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(20);
-/// Minimum time between a failed checkpoint and the next attempt, unless a checkpoint is forced.
+/// Minimum time between a failed checkpoint and the next checkpoint, unless it is forced.
 const CHECKPOINT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The WAL of a database that this process serves.

@@ -1,9 +1,8 @@
 //! The writer: the one thread that changes the database, with group commit.
 //!
-//! Jobs wait in a bounded queue. The thread takes the queued jobs (up to `BATCH_MAX`), runs each
-//! job in a savepoint of one `BEGIN IMMEDIATE` transaction, commits, and only then replies.
-//! Therefore, a reply means that the data is durable (`synchronous=FULL`), although many jobs share
-//! one commit.
+//! Jobs wait in a bounded queue. The thread runs up to `BATCH_MAX` queued jobs in one transaction
+//! (`BEGIN IMMEDIATE`), and replies to the jobs only after the commit. Therefore, a reply means
+//! that the data is durable (`synchronous=FULL`), although many jobs share one commit.
 //!
 //! If a job with a savepoint fails or panics, only this job is rolled back. Some errors of SQLite,
 //! such as a full disk, roll back the whole transaction; then every job of the batch fails.
@@ -294,8 +293,8 @@ impl WriterThread {
                 self.health.restore_lock_file();
             }
             Err(problem) if problem.is_file_moved() && !self.has_saved_wal => {
-                // SQLite could apply the WAL at this path to another database. Empty the WAL, so
-                // that its content is only in its own database.
+                // Another database may be at this path now, and SQLite could apply this WAL to it.
+                // Write the WAL's content into the open database, and empty the WAL.
                 let _ = checkpoint(&self.connection);
                 self.has_saved_wal = true;
             }

@@ -13,8 +13,8 @@ pub(super) trait Job: Send {
     /// Runs the work and stores its result. Returns whether the work succeeded.
     fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
     fn has_savepoint(&self) -> bool;
-    /// Replies with the stored result. If the transaction was rolled back, replies with the job's
-    /// own error or else with `error`.
+    /// Replies with the stored result. If the transaction was rolled back, replies with `error`,
+    /// unless the stored result is also an error.
     fn reply(self: Box<Self>, error: Option<StoreError>);
 }
 

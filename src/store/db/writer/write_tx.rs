@@ -91,8 +91,8 @@ impl WriteTx<'_> {
         self.effects.notify_deliveries = true;
     }
 
-    /// Invalidates deliveries that were read ahead. It takes effect after the commit, before the
-    /// job's reply.
+    /// Invalidates the deliveries that the dispatcher has read ahead. The invalidation takes effect
+    /// after the commit, before the job's reply.
     pub(in crate::store) fn invalidate_read_ahead(&mut self) {
         self.effects.invalidate_read_ahead = true;
     }
