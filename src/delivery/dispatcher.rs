@@ -307,7 +307,7 @@ impl Dispatcher {
             }
         }
         match due {
-            // A read with a newer generation has already finished.
+            // A read with a newer generation has already finished. Discard this result.
             Ok(due) if due.generation < self.generation => self.schedule_read(),
             Ok(due) => {
                 if due.generation > self.generation {

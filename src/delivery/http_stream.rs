@@ -17,7 +17,7 @@ use super::response_head::{FinalHead, Framing, HeadReader};
 use super::tls::FirstBytesRecorder;
 use crate::domain::delivery::AttemptPhase;
 
-/// The underlying connection.
+/// The connection under an [`HttpStream`], with or without TLS.
 pub enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<FirstBytesRecorder>>),

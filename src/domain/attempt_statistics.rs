@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The attempts of a webhook in one or more hours, without tests.
+/// Statistics about the attempts of a webhook in one or more hours. Tests aren't counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttemptStatistics {
     pub succeeded: u64,

@@ -105,7 +105,7 @@ pub fn detect_change(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
     if received.trim_ascii().is_empty() {
         return Some(BodyChange::Empty);
     }
-    // The order matters, because the first match is returned. The simplest explanation comes first.
+    // The first change that matches is returned, so the simplest changes are checked first.
     if let Some(change) = possible_original_bodies(received)
         .into_iter()
         .find_map(|(change, body)| (body == sent).then_some(change))
