@@ -80,7 +80,7 @@ impl HttpSender {
         }
     }
 
-    /// Connects to the host of `url`, including the TLS handshake, without sending a request.
+    /// Connects to the host of `url`, with a TLS handshake for `https`. Sends no request.
     pub async fn probe(&self, url: &EndpointUrl) -> Result<(), Outcome> {
         let progress = Rc::new(ExchangeProgress::new(Instant::now() + self.timeout));
         let connecting = connect(url, &self.policy, &self.tls, &progress);

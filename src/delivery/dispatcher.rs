@@ -336,7 +336,7 @@ impl Dispatcher {
     }
 
     /// Discards the deliveries that were read ahead, because they may have been canceled or
-    /// changed.
+    /// changed. Requests a new read of both groups.
     fn discard_read_ahead(&mut self) {
         self.queues
             .values_mut()

@@ -122,7 +122,7 @@ fn from_tcp_error(failure: &TcpError, timeout: Duration, progress: &ExchangeProg
     })
 }
 
-/// Maps an I/O error to an outcome. The error can come from connecting or from an open connection.
+/// Maps an I/O error to an outcome. The error occurred while connecting or on an open connection.
 fn from_io_error(error: &io::Error, timeout: Duration, progress: &ExchangeProgress) -> Outcome {
     if let Some(error) = inner_error::<HeadError>(error) {
         return match error {

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct AttemptStatistics {
     pub succeeded: u64,
     pub failed: u64,
-    /// The number of responses by response time, in rounded milliseconds.
+    /// The number of responses for each rounded response time, in milliseconds.
     response_times: BTreeMap<u32, u64>,
 }
 

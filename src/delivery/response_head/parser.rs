@@ -27,7 +27,7 @@ pub enum Framing {
     Empty,
     Length(u64),
     Chunked,
-    /// The body ends with the connection.
+    /// The body ends when the connection is closed.
     UntilClose,
 }
 
