@@ -111,7 +111,7 @@ impl PartialSchema for Timestamp {
 
 impl ToSchema for Timestamp {}
 
-/// The minimum size of a jump: the difference between the system clock and a [`Clock`].
+/// The minimum difference between the system clock and a [`Clock`] that counts as a jump.
 const JUMP_MIN: Duration = Duration::from_secs(1);
 /// The time for which the system clock must run without a jump before it is trusted again.
 const TRUST_DELAY: Duration = Duration::from_secs(3600);
@@ -170,7 +170,7 @@ impl Clock {
         Self::new(ClockSource::System)
     }
 
-    /// Returns a clock that moves only when `clock` is moved.
+    /// Returns a clock that uses `clock` as its system clock and monotonic clock.
     pub fn manual(clock: &ManualClock) -> Self {
         Self::new(ClockSource::Manual(clock.clone()))
     }

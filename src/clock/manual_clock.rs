@@ -1,4 +1,4 @@
-//! A clock that its owner moves.
+//! A manually controlled clock for tests and the demo.
 
 use std::sync::Arc;
 use std::time::Duration;

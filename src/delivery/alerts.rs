@@ -1,9 +1,9 @@
 //! Sends alerts to `--alert-url` when a webhook keeps failing and when it recovers. Alerts are
 //! signed like deliveries.
 //!
-//! The store decides which alerts to send. This loop wakes up when a webhook's health changes or an
-//! alert is due. It retries each alert until the endpoint accepts it or the store deletes it. Only
-//! then does the loop send the next alert, so alerts stay in order.
+//! The store decides which alerts to send. [`run`] wakes up when a webhook's health changes or an
+//! alert is due. It retries each alert until the endpoint accepts the alert or the store deletes
+//! it. Only then does it send the next alert, so alerts stay in order.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use crate::domain::retry;
 use crate::random;
 use crate::store::{AttemptRecord, DueDelivery, EndpointConfig, FinishedAttempt};
 
-/// Makes one attempt of the delivery `due`. Never fails: every failure is an outcome.
+/// Makes one attempt of the delivery `due`. Returns a failure as an outcome, not as an error.
 pub(super) async fn make_attempt(
     clock: Clock,
     client: Rc<EndpointClient>,

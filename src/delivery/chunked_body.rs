@@ -32,7 +32,7 @@ enum ChunkState {
     /// Reading the line with the size of a chunk.
     #[default]
     Size,
-    /// Reading the data of a chunk, with this many bytes left.
+    /// Reading the data of a chunk. Contains the number of bytes left.
     Data(u64),
     /// Reading the line end after a chunk.
     DataEnd,
@@ -55,7 +55,7 @@ impl ChunkReader {
         Ok(used)
     }
 
-    /// Returns whether the end of the body was reached.
+    /// Returns whether the end of the body has been reached.
     pub fn is_done(&self) -> bool {
         self.state == ChunkState::Done
     }
@@ -72,7 +72,8 @@ impl ChunkReader {
         count
     }
 
-    /// Reads up to the next line end. Returns the number of bytes consumed.
+    /// Reads up to and including the next line end, and parses the line if it is complete. Returns
+    /// the number of bytes consumed.
     fn read_line_part(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, ChunkError> {
         let end = input.iter().position(|byte| *byte == b'\n');
         let part = &input[..end.unwrap_or(input.len())];

@@ -50,8 +50,8 @@ pub struct HttpSender {
     timeout: Duration,
 }
 
-/// Sends requests to one URL and keeps its connections alive. Drop an idle client, because it keeps
-/// holding connections that the peer has closed.
+/// Sends requests to one URL and keeps its connections alive. Drop an idle client, because it
+/// doesn't release connections that the peer has closed.
 pub struct EndpointClient {
     sender: HttpSender,
     url: Rc<EndpointUrl>,
@@ -80,7 +80,7 @@ impl HttpSender {
         }
     }
 
-    /// Connects to the host of `url`, including the TLS handshake, without sending a request.
+    /// Connects to the host of `url`, with a TLS handshake for `https`. Sends no request.
     pub async fn probe(&self, url: &EndpointUrl) -> Result<(), Outcome> {
         let progress = Rc::new(ExchangeProgress::new(Instant::now() + self.timeout));
         let connecting = connect(url, &self.policy, &self.tls, &progress);
@@ -206,8 +206,8 @@ impl EndpointClient {
 }
 
 impl Exchange {
-    /// Returns whether the request can be sent once more. This requires that a reused connection
-    /// failed before the first byte of a response, other than by a timeout.
+    /// Returns whether the request can be resent: a reused connection failed before the first byte
+    /// of a response, and the attempt didn't time out.
     fn is_safe_to_resend(&self) -> bool {
         let failed = match &self.result {
             Ok(_) | Err(Outcome::Timeout(_)) => false,
@@ -275,8 +275,8 @@ fn append_up_to_limit(response: &mut EndpointResponse, chunk: &Bytes) -> bool {
     !response.truncated
 }
 
-/// Returns the body length that the headers declare. `Transfer-Encoding` overrides `Content-Length`
-/// (RFC 9112, section 6.3).
+/// Returns the body length that `Content-Length` declares. Returns `None` if `Transfer-Encoding` is
+/// present, because it overrides `Content-Length` (RFC 9112, section 6.3).
 fn declared_length(headers: &[(String, String)]) -> Option<u64> {
     if header_value(headers, "transfer-encoding").is_some() {
         return None;

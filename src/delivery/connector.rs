@@ -69,7 +69,8 @@ pub async fn check_url_before_save(
     }
 }
 
-/// Connects, and records in `progress` how long each phase takes. The caller enforces the deadline.
+/// Connects to the host of `url`, if `policy` allows the target. Records in `progress` how long
+/// each phase takes. The caller enforces the deadline.
 pub async fn connect(
     url: &EndpointUrl,
     policy: &EgressPolicy,

@@ -307,7 +307,7 @@ impl Dispatcher {
             }
         }
         match due {
-            // A read with a newer generation has already finished.
+            // A read with a newer generation has already finished. Discard this result.
             Ok(due) if due.generation < self.generation => self.schedule_read(),
             Ok(due) => {
                 if due.generation > self.generation {
@@ -336,7 +336,7 @@ impl Dispatcher {
     }
 
     /// Discards the deliveries that were read ahead, because they may have been canceled or
-    /// changed.
+    /// changed. Requests a new read of both groups.
     fn discard_read_ahead(&mut self) {
         self.queues
             .values_mut()

@@ -40,7 +40,7 @@ pub(super) struct EndpointQueue {
     last_used: Instant,
     /// Deliveries that were read ahead and haven't been sent yet.
     ready: VecDeque<DueDelivery>,
-    /// Whether more deliveries are due than were read.
+    /// Whether more deliveries may be due than were read.
     has_more: bool,
     claimed: HashSet<Ulid>,
     slots_in_use: usize,
@@ -94,7 +94,7 @@ impl EndpointQueue {
             return DeliveryBatchRequest::default();
         }
         let limit = self.read_ahead_limit().saturating_sub(self.ready.len());
-        // If the maximum number is read ahead, more deliveries may be due.
+        // If the maximum number of deliveries is read ahead, more deliveries may be due.
         self.has_more |= limit == 0;
         self.is_reading = limit > 0;
         DeliveryBatchRequest {
@@ -141,8 +141,8 @@ impl EndpointQueue {
         self.claimed.contains(&delivery.ulid()) && self.ready.iter().all(|due| due.id != *delivery)
     }
 
-    /// Returns whether a read is necessary: more deliveries are due, no read is running, and fewer
-    /// deliveries are read ahead than the concurrency limit.
+    /// Returns whether a read is necessary: more deliveries may be due, no read is running, and the
+    /// number of deliveries read ahead is below the concurrency limit.
     pub(super) fn needs_refill(&self) -> bool {
         self.has_more && !self.is_reading && self.ready.len() < self.concurrency_limit
     }
@@ -193,8 +193,8 @@ impl EndpointQueue {
     }
 
     /// Handles a failed attempt. The attempt keeps its slot until the failure is recorded. A
-    /// timeout reduces the number of slots. A requested hold stops sending until the attempt is
-    /// recorded.
+    /// timeout reduces the number of slots to one. A requested hold discards the deliveries read
+    /// ahead, and stops sending until the attempt is recorded.
     pub(super) fn on_attempt_failed(&mut self, timed_out: bool, requests_hold: bool) {
         if timed_out {
             self.concurrency_limit = SLOTS_AFTER_TIMEOUT;

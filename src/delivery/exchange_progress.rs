@@ -44,7 +44,7 @@ impl ExchangeProgress {
         !self.is_new.get()
     }
 
-    /// Returns whether any byte of a response arrived, including an interim response.
+    /// Returns whether any byte of a response has arrived, including an interim response.
     pub fn has_response_started(&self) -> bool {
         self.has_response_started.get()
     }
@@ -71,7 +71,7 @@ impl ExchangeProgress {
         self.headers.replace(headers);
     }
 
-    /// Removes and returns the headers of the final head, in their original order and case.
+    /// Removes and returns the headers of the final response, in their original order and case.
     pub fn take_response_headers(&self) -> Vec<(String, String)> {
         self.headers.take()
     }

@@ -17,7 +17,7 @@ use super::response_head::{FinalHead, Framing, HeadReader};
 use super::tls::FirstBytesRecorder;
 use crate::domain::delivery::AttemptPhase;
 
-/// The underlying connection.
+/// The connection under an [`HttpStream`], with or without TLS.
 pub enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<FirstBytesRecorder>>),
@@ -37,8 +37,8 @@ pub struct HttpStream {
     body_error: Option<ChunkError>,
     /// Bytes that arrived after a chunked body. They make awc drop the connection.
     surplus: Vec<u8>,
-    /// Whether the endpoint stopped reading the request. The rest of the request is discarded, and
-    /// awc doesn't reuse the connection.
+    /// Whether the endpoint closed the connection or responded before the whole request was sent.
+    /// If so, the rest of the request is discarded, and awc doesn't reuse the connection.
     is_write_closed: bool,
 }
 

@@ -115,8 +115,8 @@ pub fn start(
     })
 }
 
-/// Connects to an endpoint, including TLS, without sending a request. Must be called within an
-/// actix runtime.
+/// Connects to an endpoint, with a TLS handshake for `https`. Sends no request. Must be called
+/// within an actix runtime.
 pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(), Outcome> {
     let sender = client::HttpSender::new(
         settings.tls.clone(),
@@ -127,8 +127,8 @@ pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(),
 }
 
 impl DispatcherHandle {
-    /// Checks whether `url` can be saved: the URL itself and, if its host resolves within 1 s, its
-    /// IP addresses.
+    /// Checks whether `url` can be saved. If the host resolves within 1 s, also checks the IP
+    /// addresses of the host.
     pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
         connector::check_url_before_save(&self.policy, url).await
     }

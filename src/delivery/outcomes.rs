@@ -122,7 +122,7 @@ fn from_tcp_error(failure: &TcpError, timeout: Duration, progress: &ExchangeProg
     })
 }
 
-/// Maps an I/O error that occurred while connecting or on an established connection.
+/// Maps an I/O error to an outcome. The error occurred while connecting or on an open connection.
 fn from_io_error(error: &io::Error, timeout: Duration, progress: &ExchangeProgress) -> Outcome {
     if let Some(error) = inner_error::<HeadError>(error) {
         return match error {
@@ -148,7 +148,7 @@ fn from_io_error(error: &io::Error, timeout: Duration, progress: &ExchangeProgre
     }
 }
 
-/// Describes an error while reading a response body, for use within a sentence.
+/// Describes an error that ended a response body early. The description is part of a sentence.
 pub(super) fn describe_body_error(error: &io::Error) -> String {
     if tls_errors::inner_tls_error(error).is_some() {
         return "the TLS connection failed".to_owned();

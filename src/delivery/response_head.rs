@@ -136,8 +136,8 @@ impl HeadReader {
     }
 }
 
-/// Returns the first 20 bytes of the first line for display. Replaces bytes that aren't printable
-/// ASCII.
+/// Returns the first 20 bytes of the first line for display. Replaces each byte that isn't
+/// printable ASCII with `·`.
 pub fn excerpt(bytes: &[u8]) -> String {
     let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next();
     let start = line.unwrap_or_default().iter().take(20);

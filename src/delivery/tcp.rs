@@ -13,7 +13,7 @@ use tokio::time::timeout;
 /// recommends.
 const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// The most informative error from connecting to the IP addresses of a host.
+/// An error from connecting to one IP address of a host.
 #[derive(Debug, thiserror::Error)]
 #[error("{address}: {error}")]
 pub struct TcpError {
@@ -26,7 +26,8 @@ pub struct TcpError {
 /// [`CONNECTION_ATTEMPT_DELAY`], or immediately after a failure, while earlier attempts continue.
 /// After a success, the other attempts are dropped. The caller enforces the deadline.
 ///
-/// Returns `None` if there is no IP address.
+/// If all attempts fail, returns the first error other than a missing route, or else the last
+/// error. Returns `None` if there is no IP address.
 pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<Result<TcpStream, TcpError>> {
     let mut waiting = interleave_address_families(addresses).into_iter();
     let mut running = FuturesUnordered::new();

@@ -107,7 +107,8 @@ impl From<CertificateRejection> for Error {
     }
 }
 
-/// Adds reasons to the rejections of the standard verifier, and never changes its decisions.
+/// Replaces general errors of the standard verifier with specific errors. Accepts the same
+/// certificates and signatures as the standard verifier.
 #[derive(Debug)]
 struct CertificateVerifier {
     inner: Arc<WebPkiServerVerifier>,
@@ -134,7 +135,7 @@ impl CertificateVerifier {
             {
                 CertificateRejection::SelfSigned.into()
             }
-            // If the TLS library doesn't accept a key, it reports an invalid signature.
+            // If an RSA key is too short, the TLS library reports an invalid signature.
             Error::InvalidCertificate(CertificateError::BadSignature)
                 if has_short_key(end_entity)
                     || intermediates.iter().any(has_short_key)

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Admin,
-    /// Can read and change feedback, read projects, and manage their own account.
+    /// A user who can read and change feedback, read projects, and manage their own account.
     Member,
 }
 

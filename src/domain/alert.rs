@@ -31,7 +31,7 @@ impl AlertEvent {
     }
 }
 
-/// The `data` of an alert: the webhook and its failure.
+/// The `data` member of an alert: the webhook and its failure.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertData {

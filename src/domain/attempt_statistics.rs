@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The attempts of a webhook in one or more hours, without tests.
+/// Statistics about the attempts of a webhook in one or more hours. Tests aren't counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttemptStatistics {
     pub succeeded: u64,
     pub failed: u64,
-    /// The number of responses by response time, in rounded milliseconds.
+    /// The number of responses for each rounded response time, in milliseconds.
     response_times: BTreeMap<u32, u64>,
 }
 

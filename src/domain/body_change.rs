@@ -1,7 +1,7 @@
 //! Detects and reverses common changes that happen to a body before an endpoint verifies it.
 //!
-//! If the sent body is known, it is compared with the received body. Otherwise, each change is
-//! reversed in turn, and the result is checked against the signature.
+//! If the sent body is known, it is compared with the received body. Otherwise, each possible
+//! change is reversed, and the result is checked against the signature.
 
 use serde_json::{Map, Value};
 
@@ -105,7 +105,7 @@ pub fn detect_change(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
     if received.trim_ascii().is_empty() {
         return Some(BodyChange::Empty);
     }
-    // The order matters, because the first match is returned. The simplest explanation comes first.
+    // The first change that matches is returned, so the simplest changes are checked first.
     if let Some(change) = possible_original_bodies(received)
         .into_iter()
         .find_map(|(change, body)| (body == sent).then_some(change))
@@ -133,7 +133,7 @@ pub fn detect_change(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
     })
 }
 
-/// Returns possible originals of `received`, each with the change that explains it.
+/// Returns possible original bodies of `received`, each with the change that it implies.
 pub fn possible_original_bodies(received: &[u8]) -> Vec<(BodyChange, Vec<u8>)> {
     let mut candidates = Vec::new();
     let mut add = |change, body: Vec<u8>| {

@@ -207,7 +207,7 @@ impl AttemptPhase {
     }
 }
 
-/// Duration of each phase of an attempt; `None` for a phase that didn't occur.
+/// The duration of each phase of an attempt; `None` for a phase that didn't occur.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AttemptTimings {
     pub dns: Option<Duration>,

@@ -70,7 +70,7 @@ pub struct Check {
     pub message: String,
 }
 
-/// For each kind of signature, the active secret that signed the received body, if any.
+/// The active secrets that signed the received body, at most one for each kind of signature.
 struct SigningSecrets {
     hex: Option<SigningSecret>,
     standard: Option<SigningSecret>,

@@ -141,7 +141,7 @@ impl FromStr for AllowTarget {
     }
 }
 
-/// The allowed and blocked targets.
+/// The rules that decide which targets are allowed.
 #[derive(Clone, Debug, Default)]
 pub struct EgressPolicy {
     allow: Vec<AllowTarget>,

@@ -25,7 +25,8 @@ pub fn check_email(text: &str) -> Result<String, EmailError> {
     if email.len() > EMAIL_MAX_BYTES {
         return Err(EmailError::TooLong);
     }
-    // The parser accepts every character outside of ASCII, and tabs in a quoted local part.
+    // Check these characters here, because the parser accepts all non-ASCII characters, and tabs in
+    // a quoted local part.
     if email.contains(|c: char| c.is_control() || (c.is_whitespace() && c != ' ')) {
         return Err(EmailError::Invalid);
     }

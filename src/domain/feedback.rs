@@ -115,7 +115,7 @@ pub fn metadata_schema() -> Object {
         .build()
 }
 
-/// The part of a project that appears wherever feedback is displayed or sent.
+/// The project's data that is displayed and sent with feedback.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ProjectSummary {
     pub id: ProjectId,

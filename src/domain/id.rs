@@ -138,19 +138,19 @@ define_id!(/// The id of feedback, `fb_…`.
     FeedbackId, "fb");
 define_id!(/// The id of a webhook, `wh_…`.
     WebhookId, "wh");
-define_id!(/// The id of an event, `evt_…`. Not part of the API.
+define_id!(/// The id of an event, `evt_…`. Event ids aren't part of the API.
     EventId, "evt");
 define_id!(/// The id of a delivery, `dlv_…`. Endpoints use it to detect duplicates.
     DeliveryId, "dlv");
 define_id!(/// The id of a user, `usr_…`.
     UserId, "usr");
-define_id!(/// The id of an API token, `tok_…`. Not the token itself.
+define_id!(/// The id of an API token, `tok_…`. The id isn't the token.
     TokenId, "tok");
 define_id!(/// The id of an alert, `alr_…`. The receiving endpoint uses it to detect duplicates.
     AlertId, "alr");
-define_id!(/// The id of a session, `ses_…`. Not the value of the cookie.
+define_id!(/// The id of a session, `ses_…`. The id isn't the value of the cookie.
     SessionId, "ses");
-define_id!(/// The id of a one-time link, `lnk_…`. Not the token in its URL.
+define_id!(/// The id of a one-time link, `lnk_…`. The id isn't the token in the URL.
     LinkId, "lnk");
 
 #[cfg(test)]

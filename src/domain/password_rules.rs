@@ -15,7 +15,7 @@ pub const PASSWORD_MAX_BYTES: usize = 256;
 /// passwords, which people extend. `NOTICE` describes their origin.
 const COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
 const PROGRAM_NAME: &str = "miniback";
-/// The maximum total length, in bytes, of the extra characters that a comparison with common
+/// The maximum total length, in bytes, of the extra characters that a comparison with guessable
 /// passwords ignores, such as `2026!` in `password2026!`.
 const AFFIX_MAX_BYTES: usize = 6;
 /// The minimum average length, in characters, of the runs of equal or neighboring characters in a
@@ -105,9 +105,9 @@ fn is_email_or_local_part(word: &str, email: &str) -> bool {
     !email.is_empty() && (normalize_email(word) == email || word == local_part)
 }
 
-/// Returns whether `test` returns true for the password or a variant. A variant omits a few
-/// characters or predictable sequences at the ends, replaces digits and symbols with similar
-/// letters, or both.
+/// Returns whether `test` returns true for the password or a variant. A variant omits the
+/// characters at both ends that aren't letters, replaces digits and symbols with similar letters,
+/// or both. Characters are omitted only if they are few or predictable.
 fn has_matching_variant(password: &str, test: impl Fn(&str) -> bool) -> bool {
     let is_affix = |c: char| !c.is_alphabetic();
     let word = password.trim_matches(is_affix);
@@ -133,8 +133,8 @@ fn replace_leetspeak(text: &str) -> String {
         .collect()
 }
 
-/// Returns the shortest prefix of `text` that, repeated, equals `text`. Returns `text` if no part
-/// is repeated.
+/// Returns the shortest prefix that, repeated, equals `text`. Returns `text` if there is no shorter
+/// prefix.
 fn shortest_repeated_unit(text: &str) -> &str {
     (1..text.len())
         .filter(|len| text.len().is_multiple_of(*len) && text.is_char_boundary(*len))

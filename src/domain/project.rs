@@ -66,7 +66,7 @@ pub enum ProjectError {
 }
 
 /// Checks and trims the name of a project or an API token: 1 to 100 characters, at least one of
-/// them visible, no control characters.
+/// them visible, no control characters or line separators.
 pub fn check_name(text: &str) -> Result<String, SingleLineError> {
     check_single_line("name", text, 1..=NAME_MAX_CHARS)
 }

@@ -17,7 +17,7 @@ const PATIENT_DELAYS: [Duration; 6] = [
 /// The maximum length of a hold. A longer `Retry-After` is shortened to this length.
 const HOLD_MAX: Duration = Duration::from_secs(3600);
 
-/// The first retry delays, which both retry policies start with. Deliveries use `--retry-delays`.
+/// The first retry delays of both retry policies. For deliveries, `--retry-delays` sets them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetrySchedule(Vec<Duration>);
 

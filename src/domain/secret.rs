@@ -1,7 +1,8 @@
 //! Signing secrets of webhooks.
 //!
 //! Generated secrets follow the Standard Webhooks specification: `whsec_` and base64. Users can
-//! provide a secret in another format, but then deliveries don't have the `webhook-…` headers.
+//! provide a secret in another format. Deliveries that are signed only with such a secret don't
+//! have the `webhook-…` headers.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

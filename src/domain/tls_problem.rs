@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 pub enum TlsProblem {
     /// The port responded with plain HTTP.
     PlainHttp,
-    /// The port responded in another protocol. Contains the first bytes of the response, without
-    /// unprintable bytes.
+    /// The port responded in another protocol. Contains the first bytes of the response, with
+    /// unprintable bytes replaced.
     NotTls(String),
     /// The connection was closed during the handshake.
     Closed,
@@ -20,8 +20,8 @@ pub enum TlsProblem {
     UnknownName,
     /// The endpoint requires a client certificate.
     ClientCertificate,
-    /// The endpoint ended the handshake with another alert. Contains the alert's name in the TLS
-    /// standard.
+    /// The endpoint ended the handshake with another alert. Contains the alert's name from the
+    /// TLS standard.
     Alert(&'static str),
     /// Any other failure. The details are in the log.
     Other,
@@ -48,7 +48,7 @@ pub enum CertificateProblem {
     SelfSigned,
     /// The certificate is a CA certificate.
     IsCa,
-    /// The certificate was issued by a certificate that isn't a CA certificate.
+    /// The issuer's certificate isn't a CA certificate.
     IssuerIsNotCa,
     /// The certificate isn't an X.509 version 3 certificate.
     OldVersion,

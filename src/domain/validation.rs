@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use super::text::has_visible_char;
 
-/// An invalid field: its name in JSON and in forms, and a message for the person who sent it.
+/// An invalid field: its name in JSON and in forms, and a message for the person who entered the
+/// value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     #[schema(example = "message")]

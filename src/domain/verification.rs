@@ -45,9 +45,8 @@ pub enum VerificationError {
     ClockDifference(u64),
 }
 
-/// Verifies both signatures and the timestamp. Skips `webhook-signature` and the timestamp if any
-/// of the three `webhook-…` headers is missing, or if the secret isn't in the format of Standard
-/// Webhooks.
+/// Verifies both signatures and the timestamp. Skips `webhook-signature` and the timestamp if a
+/// `webhook-…` header is missing, or if the secret isn't in the format of Standard Webhooks.
 pub fn verify(
     received: &ReceivedRequest<'_>,
     secret: &Secret,

@@ -220,7 +220,8 @@ pub enum WebhookError {
     Overlap,
 }
 
-/// Checks and trims a description: at most 200 characters, no control characters.
+/// Checks and trims a description: at most 200 characters, no control characters or line
+/// separators. A description that isn't empty must contain a visible character.
 pub fn check_description(text: &str) -> Result<String, SingleLineError> {
     check_single_line("description", text, 0..=DESCRIPTION_MAX_CHARS)
 }

@@ -46,8 +46,8 @@ impl Dispatcher {
                 );
                 return;
             }
-            // Any other error may be temporary. Keep the attempts, because their deliveries are
-            // still due in the database.
+            // Any other error may be temporary. Try to record the attempts again. Otherwise, their
+            // deliveries would stay due and be sent again.
             Err(error) => {
                 // If the database was moved or replaced, the store has logged how to fix this
                 // problem.

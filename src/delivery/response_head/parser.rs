@@ -1,4 +1,4 @@
-//! Parses a response head leniently, and decides how its body ends (RFC 9112).
+//! Parses a response head leniently, and decides how the response body ends (RFC 9112).
 //!
 //! A recipient may recover from most deviations (RFC 9110, section 2.4). Only invalid status lines
 //! and invalid or ambiguous framing are rejected. If the end of a response is ambiguous, the next
@@ -27,7 +27,7 @@ pub enum Framing {
     Empty,
     Length(u64),
     Chunked,
-    /// The body ends with the connection.
+    /// The body ends when the connection is closed.
     UntilClose,
 }
 

@@ -54,7 +54,8 @@ const IPV4_RANGES: [(Ipv4Net, NonGlobalReason); 17] = [
     ipv4_range([240, 0, 0, 0], 4, "reserved, 240.0.0.0/4"),
 ];
 
-/// IPv6 ranges and the reasons. If several rows contain an IP address, the first row applies.
+/// IPv6 ranges, each with a reason or [`GLOBALLY_REACHABLE`]. If several rows contain an IP
+/// address, the first row applies.
 const IPV6_RANGES: [(Ipv6Net, NonGlobalReason); 16] = [
     (net(Ipv6Addr::UNSPECIFIED, 128), "unspecified"),
     (net(Ipv6Addr::LOCALHOST, 128), "loopback"),
@@ -139,7 +140,7 @@ pub fn overlaps_loopback(network: IpNet) -> bool {
         .any(|loopback| loopback.contains(&network) || network.contains(loopback))
 }
 
-/// Returns why an IP address isn't globally reachable, or `None` if it is.
+/// Returns the reason an IP address isn't globally reachable, or `None` if it is reachable.
 pub fn non_global_reason(ip: IpAddr) -> Option<NonGlobalReason> {
     match canonical_ip(ip) {
         IpAddr::V4(v4) => IPV4_RANGES
@@ -160,7 +161,7 @@ pub fn non_global_reason(ip: IpAddr) -> Option<NonGlobalReason> {
     }
 }
 
-/// Returns the last four bytes as an IPv4 address.
+/// Returns the last four bytes of an IPv6 address as an IPv4 address.
 fn last_four_bytes(ip: Ipv6Addr) -> Ipv4Addr {
     let [.., a, b, c, d] = ip.octets();
     Ipv4Addr::new(a, b, c, d)

@@ -26,8 +26,8 @@ struct Traffic {
 }
 
 impl Server {
-    /// Starts a server without TLS. Calls `respond` for each request, with the request's index over
-    /// all connections. Closes the connection if `respond` returns false.
+    /// Starts a server without TLS. Calls `respond` for each request, with the number of requests
+    /// that preceded it on all connections. Closes the connection if `respond` returns false.
     pub fn start(respond: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static) -> Self {
         Self::start_on("127.0.0.1:0", |tcp| Some(Box::new(tcp)), respond)
     }

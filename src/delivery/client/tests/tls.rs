@@ -222,7 +222,8 @@ async fn distinguishes_an_outdated_ca_from_a_broken_chain() {
     let chain = vec![leaf, intermediate.certificate.clone()];
     assert_eq!(outcome_for(&sender, chain, key).await, outdated);
 
-    // The endpoint sends an intermediate whose key didn't sign the leaf.
+    // The endpoint sends the certificate of an intermediate CA that didn't sign the server
+    // certificate.
     let (leaf, key) = known
         .issue_intermediate()
         .issue_certificate(&["localhost"], (-1, 1));

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Each case contains a value of `--allow-target`, a URL, the IP addresses of its host, and whether
-/// the URL is allowed.
+/// Each case contains a value of `--allow-target`, a URL, the IP addresses that the host resolves
+/// to, and whether the URL is allowed.
 const CASES: &[(&str, &str, &[&str], bool)] = &[
     ("10.0.0.0/8", "http://10.0.0.5:8080", &[], true),
     ("10.0.0.9/8", "http://10.1.2.3", &[], true),

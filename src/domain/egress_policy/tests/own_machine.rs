@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Each case contains a socket that Miniback listens on, a URL, the IP addresses of its host, and
-/// whether the URL is allowed.
+/// Each case contains a socket that Miniback listens on, a URL, the IP addresses that the host
+/// resolves to, and whether the URL is allowed.
 const CASES: &[(&str, &str, &[&str], bool)] = &[
     ("127.0.0.1:8080", "http://127.0.0.1:8080", &[], false),
     ("127.0.0.1:8080", "http://localhost:8080", &[], false),
