@@ -149,10 +149,10 @@ fn rejects_a_database_or_lock_that_is_not_a_plain_file() {
     }
 }
 
-/// An operating system user id without an account.
+/// An id that no user or group of the operating system has.
 const SOMEBODY: u32 = 12_345;
 
-/// Returns whether the tests run as root. Only root can create files of several users.
+/// Returns whether the tests run as root. Only root can create files that belong to other users.
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
