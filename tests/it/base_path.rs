@@ -88,8 +88,8 @@ impl ProxiedApp {
         page
     }
 
-    /// Follows redirects and returns the page to which they lead. Checks that the redirects and the
-    /// page stay under the base path.
+    /// Follows redirects and returns the page at the end. Checks that the redirects and the page
+    /// stay under the base path.
     #[track_caller]
     fn follow(&mut self, mut page: Page) -> Page {
         while matches!(page.response.status, 302 | 303) {

@@ -108,7 +108,7 @@ fn the_directory_can_have_any_name_and_be_behind_a_link() {
             parent.path().join(name).join("miniback.db").is_file(),
             "{name:?}"
         );
-        // `App` uses the directory `data`.
+        // `App` uses the directory `data`, which is a link to the unusual path here.
         symlink(name, parent.path().join("data")).unwrap();
         let app = App::builder()
             .without_admin()

@@ -111,7 +111,7 @@ fn signs_in_receives_feedback_verifies_webhooks_and_cleans_up() {
     let mut demo = Demo::start(&[]);
     let (origin, link) = split_origin(&demo.sign_in_url);
 
-    // The `HEAD` requests of programs that preview links don't use up the link.
+    // `HEAD` requests, which programs send to preview links, don't use up the link.
     for _ in 0..2 {
         let preview = http::send("HEAD", &demo.sign_in_url, &[], None);
         assert_eq!(preview.expect(303).header("set-cookie"), None);

@@ -1,5 +1,5 @@
-//! The integrations in `examples/receivers/` (Discord, SQLite, Twilio, and GitHub), tested with a
-//! fake of each service.
+//! The integrations in `examples/receivers/` (Discord, SQLite, Twilio, and GitHub), tested with
+//! fakes of the web services.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
