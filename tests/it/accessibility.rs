@@ -91,8 +91,8 @@ fn check_webhook_actions(checker: &mut AccessibilityChecker, data: &SampleData) 
     checker.check("a checked signature");
 }
 
-/// Checks the tokens, people, privacy, and feedback pages in states that appear only after a button
-/// is pressed.
+/// Checks the tokens, people, privacy, account, and feedback pages in states that appear only after
+/// a button is pressed.
 fn check_other_actions(checker: &mut AccessibilityChecker, data: &SampleData) {
     open(checker, data, "/settings/tokens?add");
     fill(checker, "Name", "Deploy");
@@ -157,7 +157,7 @@ fn check_documentation(checker: &mut AccessibilityChecker, data: &SampleData) {
     checker.check("a filtered API reference");
 }
 
-/// Checks the widget on another website: closed, open, and after success.
+/// Checks the widget on another website: the closed widget, the open dialog, and the confirmation.
 fn check_widget(checker: &mut AccessibilityChecker, data: &SampleData) {
     let page = format!(
         "<!doctype html><html lang=en><title>A shop</title>\
@@ -192,7 +192,7 @@ fn sign_in(checker: &AccessibilityChecker, app: &App, email: &str, password: &st
     press(checker, "Sign in");
 }
 
-/// Checks the setup page and the pages of an installation without data.
+/// Checks the setup page and the main pages of an installation without data.
 fn check_empty_pages(checker: &mut AccessibilityChecker) {
     let app = App::builder().without_admin().start();
     checker

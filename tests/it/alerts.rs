@@ -21,7 +21,8 @@ fn with_alerts(alerts: &Receiver) -> AppBuilder {
         .env("MINIBACK_ALERT_SECRET", SECRET)
 }
 
-/// Creates `count` feedback items and waits until their deliveries to `webhook` are in this state.
+/// Creates `count` feedback items and waits until their deliveries to `webhook` are in the state
+/// `state`.
 fn create_feedback_and_wait(api: &Api, webhook: &Value, count: usize, state: &str) {
     let path = format!("/api/v1/webhooks/{}/accounting", text(webhook, "id"));
     let count_in_state = |json: &Value| json[state].as_u64().unwrap_or(0);
@@ -130,7 +131,8 @@ fn failed_tests_and_working_webhooks_cause_no_alert() {
     }
     receiver.set_script(|_| Reply::status(200));
     create_feedback_and_wait(&api, &webhook, 11, "delivered");
-    // Ten failures cause an alert. An earlier alert would be first in the list of received alerts.
+    // Ten failures cause an alert. If the failed tests had caused alerts, the list would contain
+    // those alerts too.
     receiver.set_script(|_| Reply::status(500));
     create_feedback_and_wait(&api, &webhook, 10, "failed");
     assert_eq!(event_types(&alerts.wait_for(1)), ["webhook.failing"]);

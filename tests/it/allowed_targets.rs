@@ -104,7 +104,8 @@ fn allows_plain_http_to_localhost() {
 fn a_numeric_host_counts_as_an_ip_address() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    // 2130706433 is 127.0.0.1, which is allowed.
+    // 2130706433 is 127.0.0.1 as an integer. The egress policy of this installation allows
+    // 127.0.0.1.
     let url = format!("http://2130706433:{}/", receiver.address().port());
     let webhook = api.create_webhook(&url);
     assert_eq!(webhook["url"], url.as_str(), "the URL was changed");

@@ -224,7 +224,7 @@ fn never_returns_the_values_of_custom_headers() {
     assert!(!seen.text.contains("first-value"), "{seen:?}");
     assert_eq!(names(&seen.json()).len(), 2);
 
-    // A header that is `null` keeps its stored value. Omitted headers are removed.
+    // A header with the value `null` keeps its stored value. Omitted headers are removed.
     let change = json!({"headers": {"X-One": null, "X-Three": "third-value"}});
     let changed = api.patch_webhook(&created, change);
     assert!(!changed.to_string().contains("third-value"));

@@ -10,8 +10,8 @@ use crate::support::app::{ADMIN, App};
 use crate::support::http::Response;
 use crate::support::receiver::Receiver;
 
-/// API paths, each with all methods that it supports. Names in braces are replaced by the ids of
-/// existing items.
+/// Paths of the API and the health check, each with all methods that it supports. Names in braces
+/// are replaced by the ids of existing items.
 const PATHS: [(&str, &[&str]); 14] = [
     ("/api/v1/projects", &["GET", "POST"]),
     ("/api/v1/projects/shop", &["GET", "PATCH", "DELETE"]),

@@ -4,7 +4,8 @@ use crate::support::api::{Api, text};
 use crate::support::app::App;
 use crate::support::receiver::Receiver;
 
-/// Reads all pages of a list and returns the ids of their items.
+/// Reads all pages of a list and returns the ids of their items. Calls `after_each_page` after it
+/// has read a page.
 fn page_through(
     api: &Api,
     path: &str,

@@ -198,8 +198,8 @@ fn only_the_delivery_client_and_the_demo_connect_to_servers() {
 
 #[test]
 fn routes_are_registered_only_through_the_route_tables() {
-    // `every_route.rs` tests the tables. The health check and the redirect to the base path need no
-    // permission and aren't in a table.
+    // `every_route.rs` tests the routes in the tables. The health check, the redirect to the base
+    // path, and the demo's routes need no permission and aren't in a table.
     let paths = [
         "src/server/routing.rs",
         "src/server/health.rs",
@@ -249,7 +249,7 @@ fn domain_sources() -> impl Iterator<Item = SourceFile> {
     sources.filter(|source| source.path.starts_with("src/domain/"))
 }
 
-/// Returns the crates that the program depends on, with underscores instead of hyphens.
+/// Returns the names of the program's direct dependencies, with underscores instead of hyphens.
 fn dependencies() -> Vec<String> {
     let manifest = fs::read_to_string(repo_root().join("Cargo.toml")).unwrap();
     let section = manifest.split("\n[dependencies]\n").nth(1);

@@ -1,5 +1,5 @@
-//! The outcomes of attempts and how the delivery log shows them: every kind of failure, and unusual
-//! successful responses.
+//! The outcomes of attempts and how the delivery log shows them: failures, and unusual successful
+//! responses.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -69,7 +69,7 @@ fn any_2xx_status_is_a_success_without_an_error() {
     let api = app.api();
     for status in [200, 201, 202, 204, 299] {
         let receiver = Receiver::script(move |_| match status {
-            // A 204 has neither a body nor a `Content-Length`.
+            // A 204 response has neither a body nor a `Content-Length`.
             204 => Reply::Bytes(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
             _ => Reply::status(status),
         });

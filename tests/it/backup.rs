@@ -53,7 +53,7 @@ fn a_backup_contains_all_feedback_acknowledged_before_it_started() {
         "temporary files remain next to the backup"
     );
 
-    // Restore the backup as documented: copy it to a new data directory as the database.
+    // Restore the backup as documented: copy the file to a new data directory as `miniback.db`.
     let restored = Arc::new(TempDir::new().unwrap());
     std::fs::create_dir(restored.path().join("data")).unwrap();
     std::fs::copy(&copy, restored.path().join("data/miniback.db")).unwrap();

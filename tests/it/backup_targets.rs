@@ -182,7 +182,7 @@ fn rejects_the_files_of_another_data_directory() {
         }
     }
     other.api().create_feedback("other", "Still here");
-    // The same files are rejected without a running server.
+    // When no server is running, the same files are rejected.
     let (_, data) = other.sigterm_and_wait();
     let dir = data.path().join("data");
     for name in files {

@@ -1,5 +1,5 @@
-//! Miniback under a base path, behind a reverse proxy that forwards or strips the path. No link,
-//! form, redirect, or cookie uses a path outside the base path.
+//! Miniback under a base path, behind a reverse proxy that forwards or strips the base path. No
+//! link, form, redirect, or cookie uses a path outside the base path.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +15,7 @@ use crate::support::wait::wait_until;
 
 const BASE_PATH: &str = "/miniback";
 
-/// Checks that the redirect, the cookies, and all same-origin URLs of a page stay under the base
-/// path.
+/// Checks that a page's redirect, cookies, and same-origin URLs stay under the base path.
 #[track_caller]
 fn assert_under_base_path(page: &Page, origin: &str) {
     if page.response.header("location").is_some() {
@@ -89,7 +88,8 @@ impl ProxiedApp {
         page
     }
 
-    /// Follows redirects to a page and checks that they stay under the base path.
+    /// Follows redirects and returns the page at the end. Checks that the redirects and the page
+    /// stay under the base path.
     #[track_caller]
     fn follow(&mut self, mut page: Page) -> Page {
         while matches!(page.response.status, 302 | 303) {
@@ -100,7 +100,7 @@ impl ProxiedApp {
         page.expect(200)
     }
 
-    /// Fetches all style sheets, scripts, and images of a page.
+    /// Checks that all style sheets, scripts, and images of a page can be fetched.
     #[track_caller]
     fn load_assets(&mut self, page: &Page) {
         let here = url::Url::parse(&format!("{}{}", self.origin, page.path)).unwrap();

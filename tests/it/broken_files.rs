@@ -12,7 +12,7 @@ use crate::support::tls_endpoint::Certificates;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// Strings that only programmers understand. No error message may contain them.
+/// Strings from Rust's error and debug output. No error message may contain them.
 const INTERNALS: [&str; 12] = [
     "os error",
     "Err(",
@@ -28,8 +28,8 @@ const INTERNALS: [&str; 12] = [
     "StoreError",
 ];
 
-/// Returns broken files, each with a description. Creates the files in `dir`, except devices. One
-/// file is longer than `limit` bytes.
+/// Returns the paths of broken files, each with a description. Creates the files in `dir`, except
+/// missing files and devices. One of the created files is 1 byte longer than `limit`.
 fn broken_files(dir: &Path, limit: usize) -> Vec<(&'static str, PathBuf)> {
     let file = |name: &'static str, content: &[u8]| {
         let path = dir.join(name);
@@ -64,7 +64,7 @@ fn broken_files(dir: &Path, limit: usize) -> Vec<(&'static str, PathBuf)> {
 }
 
 /// Checks that the command exits with one of `codes` and prints a one-line error without
-/// [`INTERNALS`]. Returns the error. Ignores lines that start with `ok `.
+/// [`INTERNALS`]. Returns the error. Ignores output lines that start with `ok `.
 #[track_caller]
 fn expect_one_sentence(command: Command, codes: &[i32], what: &str) -> String {
     let output = run(command, "");

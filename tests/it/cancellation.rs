@@ -172,7 +172,8 @@ fn a_failure_in_flight_is_not_retried_after_deleting_the_webhook() {
 
 const SECRET_MESSAGE: &str = "xylophone-4711";
 
-/// Returns an endpoint that responds to each attempt with an error that repeats the request.
+/// Returns an endpoint that responds with an error. The response contains the request and
+/// [`SECRET_MESSAGE`].
 fn echoing_receiver() -> Receiver {
     Receiver::script(|request| Reply::body(500, &request.text()).header("X-Echo", SECRET_MESSAGE))
 }

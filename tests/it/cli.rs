@@ -5,7 +5,8 @@ use tempfile::TempDir;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::command::{miniback, run, run_on_data_dir};
 
-/// Runs `serve` with an invalid configuration and returns the line it prints to standard error.
+/// Runs `serve` with an invalid configuration. Returns the line that `serve` prints to standard
+/// error.
 #[track_caller]
 fn serve_error(args: &[&str], env: &[(&str, &str)]) -> String {
     let data = TempDir::new().unwrap();

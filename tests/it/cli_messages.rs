@@ -8,8 +8,8 @@ use tempfile::TempDir;
 
 use crate::support::command::{miniback, run};
 
-/// Runs a command that fails, and returns the line it prints to standard error. Checks that the
-/// line contains no text from a library.
+/// Runs a command that fails, and returns the line that the command prints to standard error.
+/// Checks that the line contains no text from a library.
 #[track_caller]
 fn error_line(args: &[&str], env: &[(&str, &str)], code: i32) -> String {
     let mut command = miniback(args);
@@ -112,7 +112,8 @@ fn help_describes_arguments_and_lists_only_what_a_command_uses() {
     ] {
         assert!(!check.contains(option), "{option}: {check}");
     }
-    // The hidden options are accepted, because `check` checks the configuration of `serve`.
+    // `check` accepts these options although its help doesn't list them, because it checks the
+    // configuration of `serve`.
     let temp = TempDir::new().unwrap();
     let dir = temp.path().join("data");
     let args = ["check", "--data-dir", text(&dir), "--retention", "often"];

@@ -221,7 +221,7 @@ fn is_rejected(page: &Page) -> bool {
     (400..500).contains(&page.response.status)
 }
 
-/// Fills in the setup form for the first admin.
+/// Returns the setup form for the first admin, with all fields filled in.
 #[track_caller]
 fn fill_setup(page: &Page) -> FilledForm {
     let forms = page.forms();

@@ -12,9 +12,9 @@ use crate::support::pages::Visitor;
 use crate::support::receiver::{Receiver, Reply};
 use crate::widget_script::form_token_in;
 
-/// Checks that the `remaining` wait after a jump isn't longer than `before`. A jump that looks like
-/// elapsed time can shorten the wait by up to the jump's length. A jump back across a restart can
-/// shorten the wait by at most 1 s. Any other jump doesn't change the wait.
+/// Checks that the `remaining` wait after a jump isn't longer than `before` (both in milliseconds).
+/// A jump that looks like elapsed time can shorten the wait by up to the jump's length. A jump back
+/// across a restart can shorten the wait by at most 1 s. Any other jump doesn't change the wait.
 #[track_caller]
 fn assert_not_longer(jump: Jump, remaining: i64, before: i64) {
     let expected = if jump.looks_like_elapsed_time() {

@@ -1,5 +1,5 @@
 //! Every phase of a connection has a deadline. The test of all phases runs its clients in parallel,
-//! so that it takes only as long as the longest deadline.
+//! so the test takes about as long as the longest deadline.
 
 use std::io::ErrorKind;
 use std::thread::{self, sleep};
@@ -12,7 +12,8 @@ use crate::support::raw_http::RawConnection;
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Sends `bytes` repeatedly until the server closes the connection, and returns the duration.
+/// Sends `bytes` and then waits for `pause`, repeatedly, until the server closes the connection.
+/// Returns the elapsed time.
 fn send_until_closed(connection: &mut RawConnection, bytes: &[u8], pause: Duration) -> Duration {
     let started = Instant::now();
     while connection.try_send(bytes).is_ok() {
@@ -74,7 +75,7 @@ fn slow_body(app: &App) {
 }
 
 /// Sends a body slowly to a route whose handler doesn't read the body. Checks that the server
-/// responds and soon closes the connection.
+/// responds, and that it closes the connection after 2 to 20 s.
 fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     let mut connection = RawConnection::open(app);
     connection.send(format!(
@@ -87,8 +88,8 @@ fn slow_unread_body(app: &App, framing: &str, bytes: &[u8]) {
     assert_between(time, 2, 20);
 }
 
-/// Checks that the server responds to a malformed head even if the client continues to send, and
-/// that the server then closes the connection.
+/// Checks that the server responds to a malformed request head with 400, even if the client
+/// continues to send. Checks that the server then closes the connection.
 fn malformed_head(app: &App, reuses_the_connection: bool) {
     let mut connection = RawConnection::open(app);
     if reuses_the_connection {
@@ -167,7 +168,7 @@ fn an_endless_body_is_cut_off() {
     let mut sent = 0;
     while connection.try_send(&chunk).is_ok() {
         sent += chunk.len();
-        // The kernel's buffers hold several MB that the server hasn't read.
+        // The kernel's buffers can hold several MB that the server hasn't read.
         assert!(sent < 32_000_000, "the server keeps reading");
     }
 }
@@ -221,7 +222,7 @@ fn a_new_connection_replaces_the_longest_idle_connection_if_files_run_out() {
             connection
         })
         .collect();
-    // The newest connections still work, and the oldest connections are closed.
+    // The 20 newest connections still work, and the 20 oldest connections are closed.
     for connection in connections.iter_mut().rev().take(20) {
         assert_eq!(connection.exchange("GET", HEALTH).status(), 200);
     }
@@ -237,7 +238,8 @@ fn another_client_isnt_shut_out(request: &str) {
     let app = App::builder().open_file_limits("128:128").start();
     let mut waiting: Vec<_> = (0..150).map(|_| RawConnection::open(&app)).collect();
     for connection in &mut waiting {
-        // Sending fails if the server has already closed the connection to make room for another.
+        // Sending fails if the server has already closed this connection to accept another
+        // connection.
         let _ = connection.try_send(request);
     }
     let started = Instant::now();

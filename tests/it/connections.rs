@@ -6,7 +6,8 @@ use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
-/// Creates feedback and waits until its delivery to the webhook is in this state.
+/// Creates feedback, waits until its delivery to the webhook is in the state `state`, and returns
+/// the delivery.
 #[track_caller]
 fn deliver(api: &Api, webhook: &Value, state: &str) -> Value {
     api.create_feedback("shop", "Hello");
@@ -30,7 +31,7 @@ fn resends_if_the_idle_connection_was_closed() {
 #[test]
 fn resends_once_on_a_new_connection() {
     let app = App::without_retries();
-    // The endpoint closes each connection when the second request arrives.
+    // The endpoint closes each connection when the second request on that connection arrives.
     let receiver = Receiver::script(|request| match request.index {
         0 => Reply::status(200),
         _ => Reply::Close,
@@ -93,7 +94,8 @@ fn a_connection_error_on_a_new_connection_is_a_failure() {
 #[test]
 fn an_interim_response_does_not_affect_the_next_delivery() {
     let app = App::without_retries();
-    // If the 103 counted as a response, the 200 would count as the second delivery's response.
+    // If Miniback treated the 103 as the first delivery's response, it would treat the 200 as the
+    // second delivery's response.
     let receiver = Receiver::queue(vec![
         Reply::status(200).preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"),
         Reply::status(500),
@@ -158,7 +160,7 @@ fn a_slow_endpoint_does_not_delay_another() {
     for number in 0..30 {
         api.create_feedback("shop", &format!("number {number}"));
     }
-    // All 30 requests arrive before the slow endpoint responds.
+    // All 30 requests arrive at the fast endpoint before the slow endpoint responds.
     fast.wait_for(30);
     for delivery in api.deliveries(&fast_webhook) {
         api.wait_for_state(text(&delivery, "id"), "delivered");
@@ -196,7 +198,7 @@ fn concurrency_starts_at_two_and_grows_with_each_success() {
         for number in 0..count {
             api.create_feedback("shop", &format!("number {number}"));
         }
-        // After this wait, the slow endpoint has received as many requests as its limit allows.
+        // During this wait, the slow endpoint has time to reach its limit of concurrent attempts.
         fast.wait_for(before + count);
     };
     let wait_until_all_delivered = || {

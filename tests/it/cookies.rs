@@ -88,7 +88,8 @@ fn cookies_of_other_programs_do_not_affect_a_session() {
         let page = visitor.fetch("GET", "/feedback", &[("Cookie", &line)], None);
         page.expect(200);
     }
-    // Another program on this host has replaced the cookie.
+    // Another program on this host has replaced the cookie `miniback_session`. The session's second
+    // cookie still identifies the session.
     let mut ada = ada;
     ada.cookies.insert("miniback_session".to_owned(), foreign);
     ada.get("/feedback").expect(200);

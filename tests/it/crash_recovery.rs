@@ -1,5 +1,5 @@
-//! Pending deliveries continue after a crash. Each test crashes Miniback at a specific moment;
-//! `kill_under_load.rs` crashes it at random moments.
+//! Pending deliveries continue after a crash. Each test crashes Miniback at a specific moment.
+//! `kill_under_load.rs` tests crashes at random moments.
 
 use std::sync::Arc;
 

@@ -108,7 +108,7 @@ fn the_directory_can_have_any_name_and_be_behind_a_link() {
             parent.path().join(name).join("miniback.db").is_file(),
             "{name:?}"
         );
-        // `App` uses the directory `data`.
+        // `App` uses the directory `data`, which is a link to the unusual path here.
         symlink(name, parent.path().join("data")).unwrap();
         let app = App::builder()
             .without_admin()
@@ -149,10 +149,10 @@ fn rejects_a_database_or_lock_that_is_not_a_plain_file() {
     }
 }
 
-/// An operating system user id without an account.
+/// An id that no user or group of the operating system has.
 const SOMEBODY: u32 = 12_345;
 
-/// Returns whether the tests run as root. Only root can create files of several users.
+/// Returns whether the tests run as root. Only root can create files that belong to other users.
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

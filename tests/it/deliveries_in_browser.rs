@@ -23,7 +23,8 @@ fn assert_fits(browser: &Browser) {
     assert!(excess.as_i64().unwrap_or(1) <= 0, "{excess} px too wide");
 }
 
-/// Finds the failed deliveries after an outage, reads the reason, and redelivers them.
+/// Finds the failed deliveries after an outage, reads the reason for the failures, and redelivers
+/// the deliveries.
 fn recover_from_an_outage(options: BrowserOptions) {
     let app = App::without_retries();
     let receiver = Receiver::script(|_| Reply::body(500, "out of disk space"));

@@ -11,8 +11,8 @@ use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{Receiver, Reply};
 
 const LOG: &str = "/settings/notifications/deliveries";
-/// The number of deliveries that are newer than the test. It exceeds the maximum number of rows
-/// that Miniback reads for one page.
+/// The number of deliveries that are newer than the test event's delivery. It exceeds the maximum
+/// number of rows that Miniback reads for one page.
 const NEWER_COUNT: u32 = 10_100;
 
 /// An installation with two webhooks. Deliveries to `works` succeed, and deliveries to `fails`

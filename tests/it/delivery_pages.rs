@@ -95,7 +95,7 @@ fn redelivers_one_delivery_and_then_all_failed_deliveries() {
     admin.submit_and_follow(&redeliver).expect(200);
     let redelivered = api.wait_for_state(text(&first, "id"), "delivered");
     assert_eq!(attempts(&redelivered).len(), 2);
-    // The first delivery has succeeded by now.
+    // The first delivery has succeeded by now, so the page counts only one failed delivery.
     let page = admin.get(&list);
     assert!(
         page.text().contains("1 delivery failed in the last hour"),

@@ -68,7 +68,7 @@ fn counts_each_event_in_its_current_state() {
     api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&working, "id")))
         .expect(200);
     assert_eq!(totals(&api, &working), expected_totals(3, 0, 0, 0));
-    // A delivery canceled in flight counts as canceled until its attempt succeeds.
+    // A delivery that is canceled in flight counts as canceled until its attempt succeeds.
     api.patch_webhook(&waiting, json!({"enabled": false}));
     assert_eq!(totals(&api, &waiting), expected_totals(0, 0, 0, 2));
     gate.open();

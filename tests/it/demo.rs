@@ -1,4 +1,4 @@
-//! `miniback demo`: works without any setup and deletes its data when it exits.
+//! `miniback demo` works without any setup and deletes its data when it exits.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -111,7 +111,7 @@ fn signs_in_receives_feedback_verifies_webhooks_and_cleans_up() {
     let mut demo = Demo::start(&[]);
     let (origin, link) = split_origin(&demo.sign_in_url);
 
-    // A program that previews the link doesn't use it up.
+    // `HEAD` requests, which programs send to preview links, don't use up the link.
     for _ in 0..2 {
         let preview = http::send("HEAD", &demo.sign_in_url, &[], None);
         assert_eq!(preview.expect(303).header("set-cookie"), None);

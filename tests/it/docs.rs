@@ -1,5 +1,5 @@
-//! The start page of the documentation at `/docs`, and the programming language of the guide's
-//! code.
+//! The start page of the documentation at `/docs`, and the choice of a programming language for the
+//! guide's code.
 
 use scraper::Html;
 
@@ -16,8 +16,8 @@ fn texts(page: &Page, css: &str) -> Vec<String> {
         .collect()
 }
 
-/// Opens every link in the page's content and table of contents. Returns the number of links to
-/// sections of the page.
+/// Checks that every link in the content and the table of contents of `/docs` works. Returns the
+/// number of links to sections of `/docs`.
 #[track_caller]
 fn open_all_links(visitor: &mut Visitor) -> usize {
     let page = visitor.get(DOCS).expect(200);

@@ -1,5 +1,5 @@
 //! The documentation in a browser: the API reference with its filter, anchors, and print view, the
-//! programming language of the guide's code, and the sidebar.
+//! choice of a programming language for the guide's code, and the sidebar.
 
 use crate::guide::GUIDE;
 use crate::support::app::App;
@@ -13,7 +13,7 @@ fn visible_calls(browser: &Browser) -> usize {
     usize::try_from(count).unwrap()
 }
 
-/// Returns the summaries of the open calls, separated by `; `.
+/// Returns the summaries of the API calls whose details are open, separated by `; `.
 fn open_calls(browser: &Browser) -> String {
     let open = "return [...document.querySelectorAll('.call > details[open] > summary')]
         .map((summary) => summary.innerText.replace(/\\s+/g, ' ').trim()).join('; ')";

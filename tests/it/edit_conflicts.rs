@@ -202,7 +202,7 @@ fn other_fields_show_their_current_values_after_a_conflict() {
     let page = fixture.ada.submit(&mine.press("Save changes")).expect(409);
     let again = page.form_with("Save changes");
     assert_eq!(again.value("Retries"), "patient");
-    // Somebody else changes the description again before the second press.
+    // Somebody else changes the description again before the form is submitted again.
     fixture.change_webhook(json!({"description": "theirs again"}));
     let page = fixture.ada.submit(&again.press("Save changes")).expect(409);
     assert!(page.text_of("#form-notice").contains("theirs again"));
@@ -251,7 +251,7 @@ fn a_changed_role_is_a_conflict() {
     let form = fixture.ada.submit(&change).form_with("Save");
     let admin = form.clone().fill("Role", "admin").press("Save");
     fixture.ada.submit(&admin).expect(303);
-    // Saving the same value again isn't a conflict, and an unchanged value isn't saved.
+    // Saving the same value again isn't a conflict. An unchanged value isn't saved.
     fixture.ada.submit(&admin).expect(303);
     fixture.ada.submit(&form.press("Save")).expect(303);
     let mut bob = fixture.app.visitor();

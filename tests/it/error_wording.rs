@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::App;
 
-/// Terms of Rust and serde that no error message may contain.
+/// Strings that are typical of errors from Rust libraries. No error message may contain them.
 const INTERNALS: [&str; 17] = [
     "struct",
     "enum",
@@ -25,7 +25,8 @@ const INTERNALS: [&str; 17] = [
     "custom name",
 ];
 
-/// API calls, each with a body that contains all members that the call accepts.
+/// Returns the methods, paths, and bodies of API calls. Each body contains all members that the
+/// call accepts.
 fn valid_calls() -> Vec<(&'static str, String, Value)> {
     let webhook = json!({
         "url": "http://127.0.0.1:9/hook", "description": "text", "topics": ["feedback.created"],

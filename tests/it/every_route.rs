@@ -13,8 +13,8 @@ use crate::support::receiver::Receiver;
 
 const MEMBER: &str = "bob@example.com";
 
-/// Strings in the paths of routes that must not be open to members. The guide is an exception. The
-/// test uses the strings to detect wrong permissions in the route tables.
+/// Members must not be able to use routes whose paths contain one of these strings. The public
+/// guide is an exception.
 const ADMIN_PATHS: [&str; 7] = [
     "webhook",
     "notifications",
@@ -164,7 +164,6 @@ fn check_route(
         for method in &methods {
             let reads = matches!(*method, "GET" | "HEAD");
             let is_allowed = caller.permissions.contains(&route.permission);
-            // Don't send allowed requests that change data or end a session.
             if is_allowed && (!reads || ROUTES_THAT_END_SESSIONS.contains(&path.as_str())) {
                 continue;
             }

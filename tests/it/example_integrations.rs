@@ -1,5 +1,5 @@
-//! The integrations in `examples/receivers/` (Discord, SQLite, Twilio, and GitHub), tested with a
-//! fake of each service.
+//! The integrations in `examples/receivers/` (Discord, SQLite, Twilio, and GitHub), tested with
+//! fakes of the web services.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -169,8 +169,8 @@ fn the_database_stores_each_item_once_with_its_latest_status() {
         )]
     };
     assert_eq!(rows(), expected_rows("RESOLVED"));
-    // An old event that arrives last must not change the status, even if its delivery id is
-    // unknown.
+    // An old event that arrives last must not change the status, even if the integration doesn't
+    // know the delivery's id.
     database.execute("DELETE FROM delivery", []).unwrap();
     integration.redeliver(&integration.api.delivery(text(&created, "id")));
     assert_eq!(rows(), expected_rows("RESOLVED"));

@@ -1,5 +1,5 @@
-//! The receivers in `examples/receivers/`: each handles genuine deliveries once and rejects
-//! everything else.
+//! The receivers in `examples/receivers/`: each receiver handles every genuine delivery once and
+//! rejects all other requests.
 
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ fn the_code_on_a_webhooks_page_runs_unchanged() {
     let app = start_miniback();
     let api = app.api();
     for (framework, secret) in frameworks {
-        // These characters have a special meaning in the routers of Express and Flask.
+        // Some of these characters have a special meaning in the routers of Express and Flask.
         let path = "/in/a:b(c)+d/%C3%A9%20f";
         let webhook = api.create_webhook_with(json!({
             "url": format!("http://127.0.0.1:9{path}"), "secret": secret, "enabled": false
@@ -220,7 +220,8 @@ impl Request {
         }
     }
 
-    /// Sends the request without the header `omitted`, and with some headers replaced.
+    /// Sends the request without the header `omitted`. The headers in `replacements` replace
+    /// headers with the same names or are added. Returns the response's status.
     #[track_caller]
     fn send(
         &self,
@@ -286,7 +287,7 @@ fn assert_rejects_forgeries(receiver: &ExampleReceiver) {
         let status = forged.send(receiver, "", &[("webhook-timestamp", timestamp)]);
         assert_rejected(status, &format!("the timestamp {timestamp:?}"));
     }
-    // Receivers ignore repeated ids, so a replay with another id must be rejected.
+    // Receivers ignore requests with a known id, so they must reject a replay with a new id.
     let new_id = [
         ("X-Miniback-Delivery", "dlv_renamed"),
         ("webhook-id", "dlv_renamed"),
@@ -295,7 +296,8 @@ fn assert_rejects_forgeries(receiver: &ExampleReceiver) {
         genuine.send(receiver, "", &new_id),
         "a replay with another id",
     );
-    // Receivers that read only `webhook-id` accept this repetition, but must not handle it again.
+    // Receivers that read only `webhook-id` accept this repeated request, but must not handle it
+    // again.
     genuine.send(receiver, "", &new_id[..1]);
     assert_rejected(receiver.post(PATH, &[], b""), "an empty request");
     assert_eq!(
@@ -305,7 +307,8 @@ fn assert_rejects_forgeries(receiver: &ExampleReceiver) {
     );
 }
 
-/// Checks that a receiver with only the next secret accepts requests during a rotation.
+/// Checks that a receiver with only the next secret accepts requests during a rotation, but only if
+/// the signature with the next secret is valid.
 #[track_caller]
 fn assert_accepts_next_secret(receiver: &ExampleReceiver) {
     let request = Request::genuine("dlv_rotated");

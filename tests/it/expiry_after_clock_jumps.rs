@@ -1,5 +1,5 @@
-//! Jumps of the system clock, while the program runs and across a restart: nothing expires early,
-//! and nothing is deleted.
+//! Jumps of the system clock, while the program runs and across a restart: nothing expires or is
+//! deleted early.
 
 use miniback::clock::Timestamp;
 use serde_json::json;
@@ -60,8 +60,8 @@ fn sessions_stay_valid_and_expire_after_their_time() {
     }
 }
 
-/// Requests a page with the visitor's cookies from the program's current URL, which changes with
-/// each restart. Returns the status.
+/// Requests a page with the visitor's cookies, and returns the status. Uses the program's current
+/// URL, because each restart changes the URL.
 fn page_status(app: &InProcess, visitor: &Visitor, path: &str) -> u16 {
     let mut current = app.visitor();
     current.cookies = visitor.cookies.clone();
@@ -144,7 +144,7 @@ fn nothing_is_deleted_until_the_clock_has_run_for_an_hour() {
             let status = app.api().get(path).status;
             assert_eq!(status, 200, "{jump:?}: {path}");
         }
-        // If the clock was set back, also wait until it reaches the time of these rows.
+        // If the jump set the clock back, also advance the clock by the length of the jump.
         app.advance(duration(HOUR + (-jump.by).max(0)));
         for path in [&feedback, &delivery] {
             wait_until("retention runs again", || {
@@ -157,7 +157,8 @@ fn nothing_is_deleted_until_the_clock_has_run_for_an_hour() {
 #[test]
 fn rows_created_while_the_clock_was_behind_are_kept_for_the_retention() {
     let mut app = InProcess::start(&["--feedback-retention", "10d"]);
-    // Commands create rows with the real time in their ids. Ids ascend, so start at a later time.
+    // Commands put the real time into the ids of new rows. Ids must ascend, so the test's clock
+    // starts at a later time.
     app.set_clock(Timestamp::parse("2100-01-01T00:00:00Z").unwrap());
     app.api().create_project("Shop");
     let first = app.api().create_feedback("shop", "Before");

@@ -190,7 +190,7 @@ fn a_session_can_run_two_exports_at_a_time() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    // This is more data than the buffers of a connection can hold.
+    // An export of this feedback is larger than the buffers of a connection.
     let long = "\u{4e00}".repeat(9_900);
     for _ in 0..300 {
         api.create_feedback("shop", &long);

@@ -1,5 +1,5 @@
-//! The filters and orders of `/feedback` in the URL, and the links between items with the same
-//! filters.
+//! The filters and sort orders in the URL of `/feedback`, and the links to the previous and next
+//! item, which keep the filters.
 
 use std::time::Duration;
 
@@ -153,7 +153,7 @@ fn an_items_page_leads_to_the_next_item_with_the_same_filters() {
     let page = follow_link(&mut ada, &page, "Next");
     assert_eq!(listed(&page), [2], "item 3 is resolved");
 
-    // The filters stay after a status change, although the item doesn't match them anymore.
+    // The filters still apply after a status change, although the item doesn't match them anymore.
     let page = ada.submit_and_follow(&page.form_with("Reviewed").press("Reviewed"));
     assert_eq!(listed(&page), [2]);
     let page = follow_link(&mut ada, &page, "Next");

@@ -9,7 +9,7 @@ use crate::support::forms::Form;
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::Receiver;
 
-/// Returns the form that has this button in the row of a feedback item.
+/// Returns the form of a feedback item that has the button `button`.
 #[track_caller]
 fn form_for(page: &Page, id: &str, button: &str) -> Form {
     let mut forms = page.forms_with(button);
@@ -54,7 +54,7 @@ fn follow_link(visitor: &mut Visitor, page: &Page, link: &str) -> Page {
     visitor.fetch("GET", &path, &[], None).expect(200)
 }
 
-/// Asserts that the options of the "Status" field show these numbers of items.
+/// Checks that the options of the "Status" field show these numbers of items.
 #[track_caller]
 fn assert_status_counts(page: &Page, counts: &[(&str, u32)]) {
     let text = page.text();

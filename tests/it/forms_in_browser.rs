@@ -155,7 +155,8 @@ fn another_form_on_the_page_keeps_unsaved_text_and_its_conflict() {
     browser.find("textbox", "Description").fill("mine");
     api.patch(&path, json!({"description": "theirs"}))
         .expect(200);
-    // Pressing the switch loads the page again, with the other user's description.
+    // Pressing the switch loads the page again. The page keeps the typed description, although
+    // another user has changed the stored description.
     browser.find("switch", "Enabled").press();
     browser.wait_for_text("Webhook disabled.");
     assert_eq!(browser.find("textbox", "Description").value(), "mine");
@@ -322,7 +323,7 @@ fn leaving_with_unsaved_text_asks_first() {
     browser.find("button", "Create").press();
     browser.wait_for_text("created");
     assert_eq!(asks(), Value::Bool(false));
-    // The browser doesn't ask about an unsubmitted search.
+    // The browser doesn't ask for confirmation before it leaves a page with an unsubmitted search.
     app.api().create_feedback("shop", "Hello");
     browser.open(&format!("{}/feedback", app.url));
     browser.find("searchbox", "Search").fill("text");

@@ -1,4 +1,5 @@
-//! Replays the corpus of the fuzz targets, and checks that every target has a fuzzer and a corpus.
+//! Replays the corpus of the fuzz targets. Checks that every target has a fuzzer and a corpus, and
+//! limits the size of the corpus.
 
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
@@ -14,7 +15,7 @@ use targets::{TARGETS, Target};
 /// The maximum size of the whole corpus, in bytes.
 const CORPUS_MAX_BYTES: u64 = 1024 * 1024;
 
-/// Returns the names of the entries of a directory, without `suffix`.
+/// Returns the names of the files and directories in a directory, without `suffix`.
 fn names_in(directory: &str, suffix: &str) -> BTreeSet<String> {
     let entries = fs::read_dir(repo_root().join(directory)).unwrap();
     entries

@@ -1,4 +1,4 @@
-//! The "Getting started" checklist: its steps, who sees it, and dismissing it.
+//! The "Getting started" checklist: its steps, its visibility, and its dismissal.
 
 use crate::support::app::{App, PASSWORD};
 use crate::support::browser::{Browser, BrowserOptions};

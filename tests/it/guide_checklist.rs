@@ -167,8 +167,8 @@ fn the_checklist_explains_the_errors_of_an_endpoint() {
         assert_finding(&mut admin, webhook, name, finding, text);
     }
 
-    // A webhook with problems is open. Its problems are visible, and its other checks are
-    // collapsed.
+    // The section of a webhook with problems is open. The problems are visible, and the other
+    // checks are collapsed.
     let page = admin.get(GUIDE).expect(200);
     let html = Html::parse_document(&page.response.text);
     let id = text(&rejecting, "id");

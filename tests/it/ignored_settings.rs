@@ -69,7 +69,7 @@ fn other_commands_warn_on_standard_error_only() {
     assert!(output.stderr.contains("MINIBACK_DATADIR"), "{output:#?}");
     assert!(output.stderr.contains("MINIBACK_DATA_DIR"), "{output:#?}");
 
-    // The option of another command causes no warning.
+    // The environment variable for an option of another command causes no warning.
     let mut command = miniback(["user", "list"]);
     command.arg("--data-dir").arg(&app.dir);
     command.env("MINIBACK_BASE_URL", "https://feedback.example.com");

@@ -114,7 +114,7 @@ fn errors_identify_the_field_and_are_readable_by_any_page() {
     }
     let missing = send(&public, &[], &json!({"projectSlug": "shop"}));
     missing.problem_at("message");
-    // Only the slug identifies a project here, not its id.
+    // `projectSlug` accepts a project's slug, but not its id.
     let id = api.get("/api/v1/projects/shop").json()["id"].clone();
     send_with("projectSlug", id).problem_at("projectSlug");
 
@@ -211,7 +211,7 @@ fn an_idempotency_key_identifies_feedback_within_a_project() {
     let other_project = json!({"projectSlug": "blog", "message": "Hello"});
     let second = send(&public, &key, &other_project).expect(201);
     assert_ne!(second.json()["id"], first.json()["id"]);
-    // The honeypot field isn't part of the compared content.
+    // Miniback doesn't compare the honeypot fields of requests with the same idempotency key.
     let mut again = valid_body();
     again["website"] = json!("");
     assert_eq!(send(&public, &key, &again).expect(201).text, first.text);

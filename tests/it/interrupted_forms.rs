@@ -33,7 +33,7 @@ const FORMS_WITHOUT_TEXT: [&str; 5] = [
     "/setup",
 ];
 
-/// A form with changed fields, and the request of one of its buttons.
+/// A form with changed fields, the path of its page, and the request that one of its buttons sends.
 struct EditedForm {
     page: String,
     form: Form,
@@ -171,7 +171,7 @@ fn a_second_press_after_signing_in_sends_the_form_once() {
     let form = form.fill("Name", "Shop & Co").press("Create");
     ada.cookies.clear();
     let page = ada.submit(&form).expect(401);
-    // A wrong password doesn't lose the text either.
+    // The text also survives a sign-in attempt with a wrong password.
     let sign_in = page.form_with("Sign in").fill("Email", ADMIN);
     let page = ada.submit(&sign_in.clone().fill("Password", "wrong").press("Sign in"));
     let sign_in = page.expect(401).form_with("Sign in");

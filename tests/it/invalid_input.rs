@@ -19,7 +19,7 @@ fn assert_rejected(api: &Api, path: &str, field: &str, body: &Value) {
     assert_eq!(after, before, "a rejected request changed the list: {body}");
 }
 
-/// Returns a body with one member changed.
+/// Returns a copy of `body` with one member changed or added.
 fn with_member(body: &Value, member: &str, value: Value) -> Value {
     let mut body = body.clone();
     body[member] = value;

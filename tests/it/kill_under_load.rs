@@ -17,7 +17,7 @@ const KILLS: usize = 50;
 const CLIENTS: usize = 6;
 /// The largest number of attempts in flight to one endpoint.
 const IN_FLIGHT_MAX: usize = 16;
-/// The delays between attempts. Only the `patient` policy has the third delay.
+/// The delays between attempts, in milliseconds. Only the `patient` policy has the third delay.
 const DELAYS_MS: [f64; 3] = [200.0, 400.0, 60_000.0];
 
 fn builder() -> AppBuilder {
@@ -25,7 +25,7 @@ fn builder() -> AppBuilder {
 }
 
 /// Returns the project that a request sends feedback to. Most feedback goes to "shop", which has
-/// only one webhook. So the slower endpoints of "desk" can keep up.
+/// only one webhook, so the slower endpoints of "desk" can keep up.
 fn project(number: usize) -> &'static str {
     if number.is_multiple_of(12) {
         "desk"
@@ -34,14 +34,14 @@ fn project(number: usize) -> &'static str {
     }
 }
 
-/// An endpoint with its webhook.
+/// An endpoint, its webhook, and the expected state of the webhook's deliveries.
 struct Endpoint {
-    /// `None` if nothing listens at the webhook's URL.
+    /// The receiver at the webhook's URL; `None` if nothing listens at this URL.
     receiver: Option<Receiver>,
     webhook: Value,
     /// The only project of the webhook; `None` if it subscribes to all projects.
     project: Option<&'static str>,
-    /// The state of all its deliveries at the end of the test.
+    /// The expected state of all deliveries at the end of the test.
     state: &'static str,
 }
 
@@ -99,7 +99,8 @@ fn fifty_kills_under_load_lose_no_acknowledged_event() {
         let unexpected = deliveries.iter().find(|d| d["state"] != endpoint.state);
         assert_eq!(unexpected, None, "a delivery isn't {}", endpoint.state);
     }
-    // All webhooks of "desk" have the same events, even if their endpoint received none.
+    // All webhooks of "desk" have the same number of deliveries, even if their endpoint received
+    // none.
     for deliveries in [down, unreachable, patient] {
         assert_eq!(deliveries.len(), slow.len());
     }
@@ -159,7 +160,8 @@ fn check_schedule<'a>(failed: impl Iterator<Item = &'a Value>, patient: &[Value]
     }
 }
 
-/// Waits until no delivery is due, and returns the deliveries of each webhook with all attempts.
+/// Waits until no delivery is due soon, and returns the deliveries of each webhook with all
+/// attempts. Ignores the third retry of the `patient` policy, which starts only after 60 s.
 fn all_deliveries<const N: usize>(api: &Api, endpoints: &[Endpoint; N]) -> [Vec<Value>; N] {
     for Endpoint { webhook, .. } in endpoints {
         wait_until_within(Duration::from_secs(60), "no delivery is due", || {

@@ -40,7 +40,7 @@ fn strangers_cannot_fill_the_log() {
     }
     app.run(&["token", "list"], "").success();
     let added = app.log.lines().split_off(before);
-    // Only the rejected form from another origin is logged, and only once.
+    // At most one request is logged: the rejected form from another origin.
     assert!(added.len() <= 1, "{} lines: {added:#?}", added.len());
 }
 

@@ -7,7 +7,7 @@ use crate::support::app::{App, AppBuilder};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::wait_until;
 
-/// The email of a member. It is long, so that it is hard to lay out.
+/// A member's email that is long enough to test the layout.
 pub const MEMBER: &str = "bob.with.a.very.long.address@subdomain.of.a.long.name.example.com";
 const LONG_URL: &str = "https://shop.example/a/very/long/path/that/goes/on/and/on/without/a/space/\
                         for/ever?and=ever&utm_source=newsletter";
@@ -15,7 +15,7 @@ const LONG_URL: &str = "https://shop.example/a/very/long/path/that/goes/on/and/o
 pub struct SampleData {
     pub app: App,
     pub api: Api,
-    /// The ids of three webhooks: one works, one fails, and one is held.
+    /// The ids of a working webhook, a failing webhook, and a webhook with a hold.
     pub webhooks: [String; 3],
     /// The id of one delivery of each webhook.
     deliveries: [String; 3],
@@ -41,7 +41,7 @@ fn id_before(html: &str, prefix: &str, marker: &str) -> String {
     html[start..].split('"').next().unwrap().to_owned()
 }
 
-/// Waits until the oldest delivery of a webhook is in this state, and returns its id.
+/// Waits until the oldest delivery of a webhook is in the state `state`, and returns its id.
 fn wait_for_oldest(api: &Api, webhook: &str, state: &str) -> String {
     let path = format!("/api/v1/webhooks/{webhook}/deliveries");
     wait_until(&format!("a delivery is {state}"), || {
