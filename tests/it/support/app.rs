@@ -65,8 +65,7 @@ impl AppBuilder {
         self
     }
 
-    /// Doesn't set `MINIBACK_ADMIN_EMAIL` and `MINIBACK_ADMIN_PASSWORD`, so the program starts
-    /// without a user.
+    /// Omits `MINIBACK_ADMIN_EMAIL` and `MINIBACK_ADMIN_PASSWORD`, so there is no user.
     pub fn without_admin(mut self) -> Self {
         self.admin = false;
         self
