@@ -156,7 +156,7 @@ fn acceptance_to_arrival(accepted: &[AcceptedFeedback], arrivals: &[Arrival]) ->
     Durations::new(times.collect())
 }
 
-/// Counts the arrivals of deliveries that had already arrived.
+/// Counts the duplicates: all arrivals of a delivery after its first.
 fn count_duplicates(arrivals: &[Arrival]) -> usize {
     let distinct: HashSet<u128> = arrivals.iter().map(|a| a.delivery).collect();
     arrivals.len() - distinct.len()

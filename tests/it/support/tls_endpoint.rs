@@ -24,7 +24,7 @@ pub struct LeafCertificate<'a> {
     pub extensions: &'a str,
     /// Additional arguments of `openssl x509 -req`.
     pub issue: &'a str,
-    /// The issuer's name: `ca`, or another certificate.
+    /// The name of the issuing certificate: `ca`, or the name of another certificate.
     pub issuer: &'a str,
 }
 
