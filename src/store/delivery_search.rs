@@ -55,7 +55,7 @@ pub struct DeliverySearchPage {
 pub struct FoundDelivery {
     pub summary: DeliverySummary,
     pub subject: EventSubject,
-    /// The webhook's description; empty if there is none.
+    /// The webhook's description, which may be empty.
     pub description: String,
     /// The webhook's URL; empty if the webhook has been deleted.
     pub url: String,

@@ -62,7 +62,7 @@ pub enum PendingDeliveryError {
 pub struct RecentFailures {
     pub webhook: WebhookId,
     pub url: String,
-    /// Empty if there is none.
+    /// May be empty.
     pub description: String,
     pub enabled: bool,
     /// The times of the failures, newest first.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::in_process::InProcess;
-use crate::support::pages::{Page, Visitor};
+use crate::support::pages::Page;
 
 /// Returns the numbers of the messages `message 1.`, `message 2.`, … on a page, in page order.
 fn listed(page: &Page) -> Vec<u32> {
@@ -22,14 +22,6 @@ fn listed(page: &Page) -> Vec<u32> {
 fn create_feedback_with(api: &Api, message: &str, email: &str) {
     let body = json!({"project": "shop", "message": message, "email": email});
     api.post("/api/v1/feedback", body).expect(201);
-}
-
-#[track_caller]
-fn follow_link(visitor: &mut Visitor, page: &Page, link: &str) -> Page {
-    let path = page
-        .link(link)
-        .unwrap_or_else(|| panic!("no link {link:?}: {:?}", page.response));
-    visitor.fetch("GET", &path, &[], None).expect(200)
 }
 
 #[test]
@@ -109,20 +101,20 @@ fn the_email_filter_and_the_order_apply_to_all_pages() {
     let mut page = ada.submit(&form.press("Filter")).expect(200);
     assert!(page.text().contains("More filters (2)"));
     assert!(page.text().contains("30 items"));
-    let selected = follow_link(&mut ada, &page, "Select all on this page");
+    let selected = ada.follow_link(&page, "Select all on this page");
     assert_eq!(
         listed(&selected),
         (1..=25).map(|number| 2 * number).collect::<Vec<_>>()
     );
     let mut shown = listed(&page);
     while page.link("Newer").is_some() {
-        page = follow_link(&mut ada, &page, "Newer");
+        page = ada.follow_link(&page, "Newer");
         shown.extend(listed(&page));
     }
     assert_eq!(shown, (1..=30).map(|number| 2 * number).collect::<Vec<_>>());
-    let page = follow_link(&mut ada, &page, "Oldest");
+    let page = ada.follow_link(&page, "Oldest");
     assert_eq!(listed(&page)[0], 2);
-    let page = follow_link(&mut ada, &page, "Clear filters");
+    let page = ada.follow_link(&page, "Clear filters");
     assert_eq!(listed(&page)[..2], [60, 59]);
 }
 
@@ -144,22 +136,22 @@ fn an_items_page_leads_to_the_next_item_with_the_same_filters() {
         text(&items[3], "id")
     );
     let page = ada.get(&open).expect(200);
-    let page = follow_link(&mut ada, &page, "Open full page");
+    let page = ada.follow_link(&page, "Open full page");
     assert_eq!(listed(&page), [4]);
     assert!(
         page.link("Previous").is_none(),
         "item 5 is in another project"
     );
-    let page = follow_link(&mut ada, &page, "Next");
+    let page = ada.follow_link(&page, "Next");
     assert_eq!(listed(&page), [2], "item 3 is resolved");
 
     // The filters still apply after a status change, although the item doesn't match them anymore.
     let page = ada.submit_and_follow(&page.form_with("Reviewed").press("Reviewed"));
     assert_eq!(listed(&page), [2]);
-    let page = follow_link(&mut ada, &page, "Next");
+    let page = ada.follow_link(&page, "Next");
     assert_eq!(listed(&page), [1]);
     assert!(page.link("Next").is_none());
-    let page = follow_link(&mut ada, &page, "Previous");
+    let page = ada.follow_link(&page, "Previous");
     assert_eq!(listed(&page), [4]);
     assert_eq!(
         page.link("Feedback").as_deref(),
@@ -216,6 +208,6 @@ fn empty_lists_show_the_next_step() {
     assert!(page.text().contains("Waiting for the first feedback…"));
     app.api().create_feedback("my-shop", "Hello");
     let page = ada.get("/feedback?q=absent").expect(200);
-    let page = follow_link(&mut ada, &page, "Clear filters");
+    let page = ada.follow_link(&page, "Clear filters");
     assert!(page.text().contains("Hello"));
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::api::{Api, text};
 use crate::support::app::{App, PASSWORD};
 use crate::support::forms::Form;
-use crate::support::pages::{Page, Visitor};
+use crate::support::pages::Page;
 use crate::support::receiver::Receiver;
 
 /// Returns the form of a feedback item that has the button `button`.
@@ -46,14 +46,6 @@ fn delivered_changes(api: &Api, webhook: &Value) -> Vec<(String, String)> {
     changes
 }
 
-#[track_caller]
-fn follow_link(visitor: &mut Visitor, page: &Page, link: &str) -> Page {
-    let path = page
-        .link(link)
-        .unwrap_or_else(|| panic!("no link {link:?}: {:?}", page.response));
-    visitor.fetch("GET", &path, &[], None).expect(200)
-}
-
 /// Checks that the options of the "Status" field show these numbers of items.
 #[track_caller]
 fn assert_status_counts(page: &Page, counts: &[(&str, u32)]) {
@@ -86,7 +78,7 @@ fn the_status_filter_shows_counts_and_filters() {
         ("Resolved", 1),
     ];
     assert_status_counts(&page, &counts);
-    let new = follow_link(&mut ada, &page, "3 new");
+    let new = ada.follow_link(&page, "3 new");
     assert!(new.text().contains("shop 0") && !new.text().contains("docs 0"));
     let filter = page.form_with("Filter").fill("Status", "RESOLVED");
     let page = ada.submit(&filter.press("Filter")).expect(200);
@@ -98,7 +90,7 @@ fn the_status_filter_shows_counts_and_filters() {
         .expect(200);
     assert!(page.text().contains("No matches"));
     assert_status_counts(&page, &[("Any status", 3), ("New", 3), ("Resolved", 0)]);
-    let page = follow_link(&mut ada, &page, "Clear filters");
+    let page = ada.follow_link(&page, "Clear filters");
     assert!(page.text().contains("docs 0") && page.text().contains("shop 0"));
 }
 
@@ -162,10 +154,10 @@ fn pages_through_a_long_list_and_back_to_the_newest() {
         if page.link("Older").is_none() {
             break;
         }
-        page = follow_link(&mut ada, &page, "Older");
+        page = ada.follow_link(&page, "Older");
     }
     assert_eq!(shown, (0..60).rev().collect::<Vec<_>>());
-    let page = follow_link(&mut ada, &page, "Newest");
+    let page = ada.follow_link(&page, "Newest");
     assert!(page.text().contains("message 59.") && page.link("Newest").is_none());
 }
 
@@ -224,7 +216,7 @@ fn a_bulk_change_creates_one_event_per_item_and_is_undone_together() {
             .text()
             .contains("No feedback selected.")
     );
-    let page = follow_link(&mut ada, &page, "Select all on this page");
+    let page = ada.follow_link(&page, "Select all on this page");
     let resolve = page.form_with("Mark as resolved").press("Mark as resolved");
     let page = ada.submit_and_follow(&resolve);
     assert!(
@@ -268,10 +260,10 @@ fn deleting_one_or_several_items_requires_confirmation() {
     };
     let mut ada = app.signed_in();
     let page = ada.get("/feedback?q=spam").expect(200);
-    let page = follow_link(&mut ada, &page, "Delete feedback");
+    let page = ada.follow_link(&page, "Delete feedback");
     assert!(page.text().contains("Delete this feedback?"));
     assert_eq!(count(), 4, "feedback was deleted without confirmation");
-    let canceled = follow_link(&mut ada, &page, "Cancel");
+    let canceled = ada.follow_link(&page, "Cancel");
     assert!(!canceled.text().contains("Delete this feedback?"));
     let page = ada.submit_and_follow(&page.form_with("Delete").press("Delete"));
     assert!(page.text().contains("Feedback deleted."));
@@ -345,7 +337,7 @@ fn details_show_history_to_all_users_and_deliveries_to_admins() {
         for fact in ["sam@example.com", "https://shop.example/checkout?step=2"] {
             assert_eq!(shown.matches(fact).count(), 1, "{fact}: {shown}");
         }
-        let page = follow_link(&mut ada, &page, "feedback.created");
+        let page = ada.follow_link(&page, "feedback.created");
         assert!(page.path.contains("/deliveries/dlv_"));
         let page = bob.get(&path).expect(200);
         assert!(page.text().contains("New → Reviewed"));

@@ -21,8 +21,8 @@ pub struct FailuresView {
     /// The periods with failures, shortest first. A period with the same failures as a shorter
     /// period is omitted.
     pub periods: Vec<PeriodFailures>,
-    /// The number of failed deliveries of disabled webhooks, such as `3 deliveries`; empty if there
-    /// are none. These deliveries can't be redelivered.
+    /// The number of failed deliveries of disabled webhooks, such as `3 deliveries`, which can't be
+    /// redelivered; empty if no such delivery failed.
     pub disabled: String,
     /// The confirmation for the requested period, if enabled webhooks have failures in this period.
     pub confirmation: Option<RedeliverConfirmation>,
@@ -172,8 +172,8 @@ pub async fn redeliver_failed(
     Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))
 }
 
-/// Redelivers the failed deliveries of the webhook in the form or, if there is none, of all enabled
-/// webhooks. See [`redeliver_failed`].
+/// Redelivers the failed deliveries of the webhook in the form. If the form contains no webhook,
+/// redelivers those of all enabled webhooks. See [`redeliver_failed`].
 pub async fn redeliver_all_failed(
     context: RequestContext,
     fields: IdempotentForm,

@@ -33,7 +33,7 @@ pub(super) struct WebhookActivity {
 pub(super) struct WebhookProblem {
     /// The reason for the last failure, such as `404 Not Found`, if it is known.
     pub(super) reason: Option<String>,
-    /// The advice for the last failure; empty if there is none.
+    /// The advice for the last failure; empty if the last attempt has no error code.
     pub(super) advice: &'static str,
     /// Whether the last failure is a response with the status 401 or 403. These statuses often mean
     /// that the endpoint uses a different secret.

@@ -80,6 +80,15 @@ impl Visitor {
         self.fetch("GET", &path, &[], None)
     }
 
+    /// Opens the page to which the link with the text `link` leads.
+    #[track_caller]
+    pub fn follow_link(&mut self, page: &Page, link: &str) -> Page {
+        let path = page
+            .link(link)
+            .unwrap_or_else(|| panic!("no link {link:?}: {:?}", page.response));
+        self.fetch("GET", &path, &[], None).expect(200)
+    }
+
     /// Submits a form and follows the redirect in the response.
     #[track_caller]
     pub fn submit_and_follow(&mut self, filled: &FilledForm) -> Page {
