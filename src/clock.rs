@@ -120,7 +120,7 @@ const TRUST_DELAY: Duration = Duration::from_secs(3600);
 ///
 /// The current time is read from the system clock once, and then advances with the monotonic clock.
 /// If somebody sets the system clock, the time doesn't change until the store has moved all
-/// deadlines and the jump is [followed](Self::follow_jump).
+/// deadlines and the jump is [applied](Self::apply_jump).
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<ClockState>);
 
@@ -133,8 +133,8 @@ struct ClockState {
     first_offset: i64,
     /// The monotonic time from which the system clock is trusted, in milliseconds.
     trusted_from: AtomicI64,
-    /// Locked for writing while a jump is followed.
-    following: RwLock<()>,
+    /// Locked for writing while a jump is applied.
+    jump_lock: RwLock<()>,
 }
 
 #[derive(Debug)]
@@ -182,7 +182,7 @@ impl Clock {
             offset: offset.into(),
             first_offset: offset,
             trusted_from: i64::MIN.into(),
-            following: RwLock::default(),
+            jump_lock: RwLock::default(),
         }))
     }
 
@@ -190,12 +190,12 @@ impl Clock {
         self.time_at_offset(self.0.offset.load(Ordering::Acquire))
     }
 
-    /// Calls `read` with the current time. No jump is followed during the call, so the time and the
+    /// Calls `read` with the current time. No jump is applied during the call, so the time and the
     /// stored deadlines that `read` reads are consistent.
     pub fn read_at_now<T>(&self, read: impl FnOnce(Timestamp) -> T) -> T {
         let _guard = self
             .0
-            .following
+            .jump_lock
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         read(self.now())
@@ -216,7 +216,7 @@ impl Clock {
         self.0.source.monotonic_time()
     }
 
-    /// Returns the jump of the system clock that hasn't been followed yet, if there is one.
+    /// Returns the jump of the system clock that hasn't been applied yet, if there is one.
     pub fn pending_jump(&self) -> Option<ClockJump> {
         let earliest = self.now();
         let to = self.0.source.wall_clock();
@@ -225,16 +225,16 @@ impl Clock {
         ClockJump::detect(to.clamp(earliest, latest), to)
     }
 
-    /// Follows a jump: calls `shift_deadlines`, then adopts the system clock's time, and distrusts
+    /// Applies a jump: calls `shift_deadlines`, then adopts the system clock's time, and distrusts
     /// the system clock for an hour. If `shift_deadlines` fails, the time doesn't change.
-    pub fn follow_jump<E>(
+    pub fn apply_jump<E>(
         &self,
         jump: ClockJump,
         shift_deadlines: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
         let _guard = self
             .0
-            .following
+            .jump_lock
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         shift_deadlines()?;
@@ -244,7 +244,7 @@ impl Clock {
     }
 
     /// Sets the current time. The difference from the system clock is then a jump that hasn't been
-    /// followed yet.
+    /// applied yet.
     pub fn set_current_time(&self, time: Timestamp) {
         let offset = time
             .0
@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(Timestamp::parse("yesterday"), None);
     }
     #[test]
-    fn a_jump_changes_the_time_only_when_it_is_followed() {
+    fn the_time_changes_only_after_a_jump_is_applied() {
         let manual = ManualClock::starting_at(Timestamp::from_millis(1_767_225_600_000));
         let clock = Clock::manual(&manual);
         let start = clock.now();
@@ -353,10 +353,10 @@ mod tests {
             manual.set_wall_clock(to);
             assert_eq!(clock.pending_jump(), Some(ClockJump { from, to }));
             assert_eq!(clock.now(), from);
-            let failed = clock.follow_jump(ClockJump { from, to }, || Err(()));
+            let failed = clock.apply_jump(ClockJump { from, to }, || Err(()));
             assert_eq!((failed, clock.now()), (Err(()), from));
-            let followed = clock.follow_jump(ClockJump { from, to }, || Ok::<_, ()>(()));
-            assert_eq!(followed, Ok(()));
+            let applied = clock.apply_jump(ClockJump { from, to }, || Ok::<_, ()>(()));
+            assert_eq!(applied, Ok(()));
             assert_eq!((clock.pending_jump(), clock.now()), (None, to));
             assert_eq!(clock.now_without_jumps(), start);
             assert_eq!(clock.monotonic_time(), Duration::ZERO);
@@ -382,12 +382,12 @@ mod tests {
             let mut by = 3_600_000;
             while !reader.is_finished() {
                 let (from, to) = (clock.now(), Timestamp(clock.now().0 + by));
-                let followed = clock.follow_jump(ClockJump { from, to }, || {
+                let applied = clock.apply_jump(ClockJump { from, to }, || {
                     deadline.fetch_add(by, Ordering::AcqRel);
                     std::thread::yield_now();
                     Ok::<_, ()>(())
                 });
-                assert_eq!(followed, Ok(()));
+                assert_eq!(applied, Ok(()));
                 by = -by;
             }
             assert!(reader.join().expect("the reader doesn't panic"));

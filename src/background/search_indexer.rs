@@ -14,7 +14,7 @@ const DEBOUNCE_DELAY: Duration = Duration::from_secs(1);
 const BATCH_PAUSE: Duration = Duration::from_millis(2);
 /// The growth of the backlog between two checks, in rows, above which new feedback counts as a
 /// burst. Indexing waits until the burst ends.
-const BURST_ROWS_MIN: u64 = 100;
+const BURST_GROWTH_MIN_ROWS: u64 = 100;
 /// The size of the backlog, in rows, from which indexing continues even during a burst. A larger
 /// backlog would make searches too slow.
 const LARGE_BACKLOG_ROWS: u64 = 100_000;
@@ -34,7 +34,8 @@ pub async fn run(store: Store) {
         if backlog == 0 {
             feedback_created.notified().await;
             tokio::time::sleep(DEBOUNCE_DELAY).await;
-        } else if backlog > previous_backlog + BURST_ROWS_MIN && backlog < LARGE_BACKLOG_ROWS {
+        } else if backlog > previous_backlog + BURST_GROWTH_MIN_ROWS && backlog < LARGE_BACKLOG_ROWS
+        {
             tokio::time::sleep(DEBOUNCE_DELAY).await;
         } else if let Err(error) = store.index_batch().await {
             tracing::warn!(%error, "search indexing failed");

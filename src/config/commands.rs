@@ -78,11 +78,11 @@ impl Command {
 
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Add a user; reads the password from the terminal or the first line of standard input
+    /// Add a user. The password is read from the terminal or from the first line of standard input
     Add {
         /// The email that the user signs in with
         email: String,
-        /// What the user can do. admin: everything; member: see and handle feedback
+        /// The role of the user: an admin can do everything, a member can only see and handle feedback
         #[arg(long, default_value = "admin", value_name = "admin|member")]
         role: Role,
         #[command(flatten)]

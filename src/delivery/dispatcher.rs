@@ -57,7 +57,7 @@ pub(super) struct Dispatcher {
     /// recorded either and the same deliveries would be sent repeatedly.
     is_recording_stalled: bool,
     /// Whether recording has stalled for a reason other than a full disk.
-    is_failing: bool,
+    is_recording_failing: bool,
     /// The time of the next scheduled read. A wake-up can trigger an earlier read.
     next_read_at: Option<Timestamp>,
     /// The outbox generation of the last read.
@@ -117,7 +117,7 @@ impl Dispatcher {
             },
             is_recording: false,
             is_recording_stalled: false,
-            is_failing: false,
+            is_recording_failing: false,
             next_read_at: None,
             generation: 0,
         }
@@ -168,7 +168,7 @@ impl Dispatcher {
                         }));
                     }
                     Some(DispatcherCommand::CheckHealth(reply)) => {
-                        let _ = reply.send(!self.is_failing);
+                        let _ = reply.send(!self.is_recording_failing);
                     }
                     Some(DispatcherCommand::CheckInFlight(delivery, reply)) => {
                         let in_flight = |queue: &EndpointQueue| queue.is_in_flight(&delivery);

@@ -95,7 +95,7 @@ pub enum CertificateRejection {
     SelfSigned,
     #[error("an RSA key has fewer than 2,048 bits")]
     ShortKey,
-    #[error("the issuer has the name of a trusted CA, but another key")]
+    #[error("the issuer has the name of a trusted CA, but a different key")]
     OtherIssuerKey,
     #[error("the handshake isn’t signed with the key of the certificate")]
     KeyMismatch,

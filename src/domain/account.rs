@@ -38,13 +38,13 @@ impl fmt::Display for Role {
 }
 
 impl FromStr for Role {
-    type Err = AccountError;
+    type Err = RoleOrScopeError;
 
-    fn from_str(text: &str) -> Result<Self, AccountError> {
+    fn from_str(text: &str) -> Result<Self, RoleOrScopeError> {
         match text {
             "admin" => Ok(Self::Admin),
             "member" => Ok(Self::Member),
-            _ => Err(AccountError::UnknownRole),
+            _ => Err(RoleOrScopeError::UnknownRole),
         }
     }
 }
@@ -70,14 +70,14 @@ impl Scope {
 }
 
 impl FromStr for Scope {
-    type Err = AccountError;
+    type Err = RoleOrScopeError;
 
-    fn from_str(text: &str) -> Result<Self, AccountError> {
+    fn from_str(text: &str) -> Result<Self, RoleOrScopeError> {
         match text {
             "full" => Ok(Self::Full),
             "submit" => Ok(Self::Submit),
             "metrics" => Ok(Self::Metrics),
-            _ => Err(AccountError::UnknownScope),
+            _ => Err(RoleOrScopeError::UnknownScope),
         }
     }
 }
@@ -110,7 +110,7 @@ pub struct ApiToken {
 
 /// The reason a role or scope is invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum AccountError {
+pub enum RoleOrScopeError {
     #[error("The role must be admin or member.")]
     UnknownRole,
     #[error("The scope must be full, submit, or metrics.")]

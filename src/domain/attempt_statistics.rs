@@ -46,7 +46,7 @@ impl AttemptStatistics {
 
     /// Returns the response time that `percent` of all responses didn't exceed (the nearest-rank
     /// percentile), or `None` if there are no responses.
-    pub fn response_time(&self, percent: u64) -> Option<Duration> {
+    pub fn response_time_percentile(&self, percent: u64) -> Option<Duration> {
         let responses: u64 = self.response_times.values().sum();
         let rank = (responses * percent).div_ceil(100).max(1);
         let mut seen = 0;
@@ -85,7 +85,7 @@ mod tests {
     fn computes_success_rates_and_percentiles() {
         let mut statistics = AttemptStatistics::default();
         assert_eq!(statistics.success_per_mille(), None);
-        assert_eq!(statistics.response_time(50), None);
+        assert_eq!(statistics.response_time_percentile(50), None);
         statistics.add(true, Some(10), 90);
         let mut slow = AttemptStatistics::default();
         slow.add(false, Some(500), 9);
@@ -93,7 +93,12 @@ mod tests {
         statistics.merge(&slow);
         assert_eq!(statistics.attempts(), 100);
         assert_eq!(statistics.success_per_mille(), Some(900));
-        let millis = |percent| statistics.response_time(percent).unwrap().as_millis();
+        let millis = |percent| {
+            statistics
+                .response_time_percentile(percent)
+                .unwrap()
+                .as_millis()
+        };
         assert_eq!(
             [1, 50, 90, 91, 95, 100].map(millis),
             [10, 10, 10, 500, 500, 500]

@@ -127,7 +127,7 @@ pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
         ),
         check_signature(
             "webhook-signature",
-            signatures.timestamp.is_some(),
+            signatures.standard.is_some(),
             signing_secrets.standard,
             input.secrets.current.standard_key().is_some(),
         ),

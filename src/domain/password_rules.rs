@@ -67,7 +67,7 @@ pub fn check_password(password: &str, email: &str) -> Result<(), PasswordError> 
         Err(PasswordError::Blank)
     } else if has_matching_variant(&password, |word| is_email_or_local_part(word, &email)) {
         Err(PasswordError::Email)
-    } else if is_program_name(&password) {
+    } else if is_program_name_variant(&password) {
         Err(PasswordError::ProgramName)
     } else if unit.len() < PASSWORD_MIN_BYTES && unit.len() < password.len() {
         Err(PasswordError::Repeated)
@@ -82,7 +82,7 @@ pub fn check_password(password: &str, email: &str) -> Result<(), PasswordError> 
 
 /// Returns whether the password consists of the program's name, separators, and words or characters
 /// that attackers would add.
-fn is_program_name(password: &str) -> bool {
+fn is_program_name_variant(password: &str) -> bool {
     [password.to_owned(), replace_leetspeak(password)]
         .into_iter()
         .any(|text| {

@@ -249,7 +249,7 @@ pub fn advice_for_code(code: &str) -> Option<&'static str> {
             "Check the host name in the URL, and add a certificate for it to the server."
         }
         "tls_client_certificate" => {
-            "Miniback doesn’t send client certificates. Turn them off for this path, and verify the signature instead."
+            "Miniback doesn’t send client certificates. Don’t require them for this path, and verify the signature instead."
         }
         "tls_alert" => {
             "The endpoint’s log should contain the reason. Check that the server has a certificate for this host name."

@@ -58,8 +58,11 @@ pub fn check_single_line(
 ) -> Result<String, SingleLineError> {
     let (text, (min, max)) = (text.trim(), chars.into_inner());
     Err(SingleLineError(match text.chars().count() {
-        _ if text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) => {
+        _ if text.contains(char::is_control) => {
             format!("The {label} contains a control character.")
+        }
+        _ if text.contains(['\u{2028}', '\u{2029}']) => {
+            format!("The {label} contains a line separator.")
         }
         length if length < min => format!("Enter a {label} of {min} to {max} characters."),
         length if length > max => {

@@ -128,7 +128,7 @@ mod tests {
             manual.advance(AGE_MIN);
             manual.set_wall_clock(to);
             let jump = clock.pending_jump().unwrap();
-            assert_eq!(clock.follow_jump(jump, || Ok::<_, ()>(())), Ok(()));
+            assert_eq!(clock.apply_jump(jump, || Ok::<_, ()>(())), Ok(()));
             assert_eq!(tokens.check_token(&token, &clock), Ok(()), "{to}");
             let new = tokens.issue_token(clock.now());
             let too_fast = Err(FormTokenError::TooFast);

@@ -76,7 +76,7 @@ pub use outbox::{
     DeliveryBatch, DeliveryBatchRequest, DueDelivery, DueDeliveryBatches, EndpointConfig,
 };
 pub use precondition::{ChangeError, Precondition};
-pub use privacy::{PersonalDelivery, PersonalFeedback};
+pub use privacy::{DeliveryExport, FeedbackExport};
 pub use projects::{CreateProjectError, ProjectPatch};
 pub use redelivery::{PendingDeliveryError, RecentFailures, RedeliverError};
 pub use search::SEARCH_COUNT_MAX;
@@ -86,7 +86,7 @@ pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};
 pub use users::UserError;
 pub use webhooks::SaveWebhookError;
 
-use db::clock_jumps::ClockJumpFollower;
+use db::clock_jumps::ClockJumpHandler;
 use db::file_guard::FileGuard;
 use db::health::DatabaseHealth;
 use db::{integrity_check, open, reader, sql, wal, writer};
@@ -130,7 +130,7 @@ impl Store {
             clock,
         };
         let server_state = lock
-            .map(|_| ClockJumpFollower::start(&connection, clock.clone()).map(server_state))
+            .map(|_| ClockJumpHandler::start(&connection, clock.clone()).map(server_state))
             .transpose()
             .map_err(|error| failed(&error))?;
         let writer = writer::Writer::start(

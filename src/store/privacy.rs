@@ -24,16 +24,16 @@ const ERASE_BATCH_SIZE: usize = 50;
 
 /// Feedback with its status history and its content in the delivery log.
 #[derive(Clone, Debug)]
-pub struct PersonalFeedback {
+pub struct FeedbackExport {
     pub feedback: Feedback,
     /// Oldest first.
     pub history: Vec<StatusHistoryEntry>,
-    pub deliveries: Vec<PersonalDelivery>,
+    pub deliveries: Vec<DeliveryExport>,
 }
 
 /// A delivery with its body and the responses to its attempts.
 #[derive(Clone, Debug)]
-pub struct PersonalDelivery {
+pub struct DeliveryExport {
     pub id: DeliveryId,
     pub webhook: WebhookId,
     pub event: EventType,
@@ -78,7 +78,7 @@ impl Store {
     pub async fn personal_feedback(
         &self,
         feedback: Feedback,
-    ) -> Result<PersonalFeedback, StoreError> {
+    ) -> Result<FeedbackExport, StoreError> {
         self.reader
             .read_slow(move |c| {
                 let statement = "/* may sort the deliveries of one feedback item */
@@ -86,7 +86,7 @@ impl Store {
                     FROM events JOIN deliveries ON event_id = events.id
                     WHERE feedback_id = ?1 ORDER BY deliveries.id";
                 let mut deliveries = sql::query_all(c, statement, [&feedback.id], |row| {
-                    Ok(PersonalDelivery {
+                    Ok(DeliveryExport {
                         id: row.get(0)?,
                         webhook: row.get(1)?,
                         event: row.get(2)?,
@@ -100,7 +100,7 @@ impl Store {
                     delivery.attempts =
                         deliveries::attempts(c, &delivery.id, deliveries::FULL_RESPONSE_COLUMNS)?;
                 }
-                Ok(PersonalFeedback {
+                Ok(FeedbackExport {
                     history: status_history::read_status_history(c, &feedback.id)?,
                     feedback,
                     deliveries,

@@ -73,7 +73,7 @@ fn resends_a_delivery_whose_success_was_not_recorded() {
     // The endpoint responds, but a full disk prevents Miniback from recording the response.
     app.limit_file_size(Some(4_096));
     gate.open();
-    app.log.wait_for_message("recording attempts failed");
+    app.log.wait_for_message("attempts can't be recorded");
     let data = app.sigkill();
 
     assert_resent_once(data, &receiver, &id, &first);

@@ -23,7 +23,7 @@ fn records_an_outcome_once_the_disk_works_again() {
     receiver.first();
     app.limit_file_size(Some(4_096));
     gate.open();
-    app.log.wait_for_message("recording attempts failed");
+    app.log.wait_for_message("attempts can't be recorded");
     // A restart wouldn't help, so `/healthz` reports no problem. A metric shows the full disk.
     let disk_full = |value: &str| {
         let metrics = api.get("/metrics").expect(200).text;

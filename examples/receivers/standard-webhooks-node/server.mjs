@@ -35,7 +35,7 @@ async function receive(request) {
   const body = await rawBody(request);
   let event;
   try {
-    // Compares in constant time, and rejects timestamps more than 5 minutes off.
+    // Compares the signatures in constant time, and rejects timestamps more than 5 minutes off.
     event = webhook.verify(body, request.headers);
   } catch {
     return 401;

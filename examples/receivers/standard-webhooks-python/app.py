@@ -22,7 +22,7 @@ def handle(event):
 @app.post("/webhooks/miniback")
 def miniback():
     try:
-        # Compares in constant time, and rejects timestamps more than 5 minutes off.
+        # Compares the signatures in constant time, and rejects timestamps more than 5 minutes off.
         event = webhook.verify(request.get_data(), request.headers)
     except (WebhookVerificationError, ValueError):  # ValueError: malformed headers
         return "invalid signature\n", 401

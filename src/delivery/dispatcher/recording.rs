@@ -52,17 +52,17 @@ impl Dispatcher {
                 // If the database was moved or replaced, the store has logged how to fix this
                 // problem.
                 if !self.is_recording_stalled && !matches!(error, StoreError::DatabaseReplaced) {
-                    tracing::error!(%error, "recording attempts failed; sending paused");
+                    tracing::error!(%error, "attempts can't be recorded; deliveries are paused");
                 }
                 self.is_recording_stalled = true;
-                self.is_failing = !matches!(error, StoreError::DiskFull);
+                self.is_recording_failing = !matches!(error, StoreError::DiskFull);
                 return self.record_batch(batch, STORE_RETRY_DELAY);
             }
         };
         if self.is_recording_stalled {
             self.schedule_read();
         }
-        (self.is_recording_stalled, self.is_failing) = (false, false);
+        (self.is_recording_stalled, self.is_recording_failing) = (false, false);
         for (finished, update) in batch.iter().zip(updates) {
             let record = &finished.attempt;
             let Some(queue) = self.queues.get_mut(&finished.webhook) else {

@@ -146,7 +146,7 @@ async fn shows_received_content_as_text() {
 }
 
 #[actix_web::test]
-async fn allows_only_the_site_to_frame_it_and_no_inline_scripts() {
+async fn allows_framing_only_by_the_site_and_no_inline_scripts() {
     let receiver = start_receiver();
     for path in ["/", "/nowhere", "/received.json"] {
         let response = get(format!("{}{path}", receiver.url)).await;

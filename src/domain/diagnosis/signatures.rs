@@ -36,7 +36,7 @@ pub(super) struct ReceivedSignatures<'a> {
     next_hex: Option<String>,
     id: Option<String>,
     pub(super) timestamp: Option<i64>,
-    standard: Option<String>,
+    pub(super) standard: Option<String>,
 }
 
 impl<'a> ReceivedSignatures<'a> {

@@ -244,6 +244,14 @@ fn reports_clock_differences_and_missing_or_changed_headers() {
         .without_header("webhook-signature");
     truncated.assert_finding("isn’t 64 hex digits");
 
+    let missing = scenario().without_header("webhook-signature").diagnosis();
+    let check = missing
+        .checks
+        .iter()
+        .find(|check| check.name == "webhook-signature")
+        .unwrap();
+    assert_eq!(check.message, "Missing.", "{missing:#?}");
+
     let bare = scenario()
         .without_header("X-Miniback-Signature")
         .without_header("webhook-signature");

@@ -86,8 +86,8 @@ impl NormalizedText {
         let previous = at.checked_sub(1).map(|previous| self.chars[previous]);
         current != ' '
             && (!current.is_alphanumeric()
-                || is_unspaced_script(current)
-                || previous.is_none_or(|c| !c.is_alphanumeric() || is_unspaced_script(c)))
+                || is_script_without_spaces(current)
+                || previous.is_none_or(|c| !c.is_alphanumeric() || is_script_without_spaces(c)))
     }
 
     pub(super) fn has_word_at(&self, at: usize, word: &[char]) -> bool {
@@ -132,7 +132,7 @@ fn fold_punctuation(c: char) -> Option<char> {
 
 /// Returns whether the letter's writing system has no spaces between words: Thai, Lao, Burmese,
 /// Khmer, Chinese, and Japanese. Also returns true for Korean, where a syllable can be a word.
-fn is_unspaced_script(letter: char) -> bool {
+fn is_script_without_spaces(letter: char) -> bool {
     matches!(letter, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
         | '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }

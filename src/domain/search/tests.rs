@@ -177,7 +177,7 @@ fn every_spelling_of_a_text_matches_all_others() {
 }
 
 #[test]
-fn limits_length_and_different_words() {
+fn limits_length_and_distinct_words() {
     assert!(SearchQuery::parse(&"ä".repeat(200)).is_ok());
     let too_long = SearchQuery::parse(&"a".repeat(201));
     assert_eq!(too_long, Err(SearchError::TooLong));

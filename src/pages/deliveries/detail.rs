@@ -179,7 +179,7 @@ fn describe_state(
             };
             let is_held = webhook.is_some_and(|webhook| held_until(webhook, now).is_some());
             let hold = if is_held {
-                ", held by the endpoint"
+                ", delayed by the endpoint’s Retry-After"
             } else {
                 ""
             };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use actix_web::{HttpResponse, web};
 
-use super::query::Period;
+use super::query::FailurePeriod;
 use super::row::webhook_label;
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
@@ -30,7 +30,7 @@ pub struct FailuresView {
 
 /// The failures of enabled webhooks in one period.
 pub struct PeriodFailures {
-    pub period: Period,
+    pub period: FailurePeriod,
     /// `8` or `1,000+`.
     pub count: String,
     /// `8 deliveries`.
@@ -55,10 +55,10 @@ impl FailuresView {
     pub async fn load(
         context: &RequestContext,
         webhook: Option<WebhookId>,
-        confirm: Option<Period>,
+        confirm: Option<FailurePeriod>,
     ) -> Result<Option<Self>, PageError> {
         let now = context.app.clock.now();
-        let [.., longest] = Period::ALL;
+        let [.., longest] = FailurePeriod::ALL;
         let failures = context
             .app
             .store
@@ -71,7 +71,7 @@ impl FailuresView {
             return Ok(None);
         }
         let mut periods: Vec<(u64, PeriodFailures)> = Vec::new();
-        for period in Period::ALL {
+        for period in FailurePeriod::ALL {
             let (count, failures) = PeriodFailures::new(&enabled, period, now);
             if count > periods.last().map_or(0, |(count, _)| *count) {
                 periods.push((count, failures));
@@ -106,7 +106,7 @@ impl FailuresView {
 
 impl PeriodFailures {
     /// Returns the number of failures in a period, and the view of these failures.
-    fn new(failures: &[RecentFailures], period: Period, now: Timestamp) -> (u64, Self) {
+    fn new(failures: &[RecentFailures], period: FailurePeriod, now: Timestamp) -> (u64, Self) {
         let since = period.start(now);
         let (count, is_capped) = sum_counts(failures, since);
         let view = Self {

@@ -18,7 +18,7 @@ use askama::Template;
 
 use self::empty_state::EmptyState;
 use self::failures::FailuresView;
-use self::query::{DeliveryListQuery, Period, SearchedId};
+use self::query::{DeliveryListQuery, FailurePeriod, SearchedId};
 use self::row::{ListedDelivery, delivery_path, webhook_label};
 use self::totals::DeliveryTotalsView;
 use super::framework::context::RequestContext;
@@ -107,7 +107,7 @@ impl DeliveriesPage {
     }
 
     fn period_options(&self) -> Vec<FilterOption> {
-        Period::ALL
+        FailurePeriod::ALL
             .map(|period| {
                 let is_selected = self.query.period == Some(period);
                 FilterOption::new(period.key, period.label.to_owned(), is_selected)

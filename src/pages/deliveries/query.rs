@@ -16,7 +16,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A period that ends now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Period {
+pub struct FailurePeriod {
     /// The value in URLs.
     pub key: &'static str,
     /// The label of the filter option, such as `Last hour`.
@@ -26,7 +26,7 @@ pub struct Period {
     hours: u64,
 }
 
-impl Period {
+impl FailurePeriod {
     /// The periods, shortest first.
     pub const ALL: [Self; 4] = [
         Self::new("1h", "Last hour", "the last hour", 1),
@@ -68,7 +68,7 @@ pub struct DeliveryListQuery {
     pub webhook: Option<WebhookId>,
     pub state: Option<DeliveryState>,
     pub event: Option<EventType>,
-    pub period: Option<Period>,
+    pub period: Option<FailurePeriod>,
     /// Whether the list is limited to a range of days (`from` to `to`) instead of a period.
     pub is_range: bool,
     /// The first day of the range, such as `2026-11-28`; empty without a limit. Days begin at
@@ -81,7 +81,7 @@ pub struct DeliveryListQuery {
     /// The list contains only deliveries older than the delivery with this id.
     pub before: Option<String>,
     /// The period of the confirmation that asks whether to redeliver failed deliveries.
-    pub redeliver: Option<Period>,
+    pub redeliver: Option<FailurePeriod>,
 }
 
 impl DeliveryListQuery {
@@ -103,12 +103,12 @@ impl DeliveryListQuery {
             webhook: parameter("webhook").map(WebhookId::new),
             state: parse_parameter(parameter("state"), DeliveryState::parse)?,
             event: parse_parameter(parameter("event"), EventType::parse)?,
-            period: parse_parameter(period, Period::parse)?,
+            period: parse_parameter(period, FailurePeriod::parse)?,
             from,
             to,
             text: parameter("q").unwrap_or_default().trim().to_owned(),
             before: parameter("before").filter(|id| is_id(id, "dlv_")),
-            redeliver: parse_parameter(parameter("redeliver"), Period::parse)?,
+            redeliver: parse_parameter(parameter("redeliver"), FailurePeriod::parse)?,
         })
     }
 

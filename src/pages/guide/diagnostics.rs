@@ -42,7 +42,7 @@ impl DiagnosedWebhook {
     }
 
     /// Returns the number of problems.
-    pub(super) fn issue_count(&self) -> usize {
+    pub(super) fn problem_count(&self) -> usize {
         count_items(&self.open_items, CheckStatus::Problem)
     }
 
@@ -109,9 +109,9 @@ pub(super) async fn diagnose_webhooks(
         let items = checker.run_all_checks();
         diagnosed.push(DiagnosedWebhook::new(webhook, items));
     }
-    diagnosed.sort_by_key(|webhook| webhook.issue_count() == 0);
+    diagnosed.sort_by_key(|webhook| webhook.problem_count() == 0);
     if let Some(first) = diagnosed.first_mut() {
-        first.is_open = is_single || first.issue_count() > 0;
+        first.is_open = is_single || first.problem_count() > 0;
     }
     Ok(diagnosed)
 }

@@ -8,7 +8,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
 use crate::pages::framework::exports::ExportError;
 use crate::server::long_reads::run_blocking;
-use crate::store::{PageRequest, PersonalDelivery, PersonalFeedback, StatusHistoryEntry, Store};
+use crate::store::{DeliveryExport, FeedbackExport, PageRequest, StatusHistoryEntry, Store};
 
 #[derive(Serialize)]
 struct FeedbackView<'a> {
@@ -101,7 +101,7 @@ fn render_json_start(email: &str, now: Timestamp) -> String {
     format!("{{\"email\":{email},\"exportedAt\":{now},\"feedback\":[")
 }
 
-fn feedback_view(personal: &PersonalFeedback) -> FeedbackView<'_> {
+fn feedback_view(personal: &FeedbackExport) -> FeedbackView<'_> {
     FeedbackView {
         feedback: &personal.feedback,
         history: personal.history.iter().map(status_change_view).collect(),
@@ -119,7 +119,7 @@ fn status_change_view(entry: &StatusHistoryEntry) -> StatusChangeView<'_> {
     }
 }
 
-fn delivery_view(delivery: &PersonalDelivery) -> DeliveryView<'_> {
+fn delivery_view(delivery: &DeliveryExport) -> DeliveryView<'_> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let json = |bytes: &Vec<u8>| {
         let parsed = serde_json::from_slice(bytes);

@@ -85,7 +85,7 @@ impl ProjectRow {
         edits::loaded_values(&EDIT_FIELDS, |name| stored_field_value(&self.project, name))
     }
 
-    fn path(&self, action: &str) -> String {
+    fn action_path(&self, action: &str) -> String {
         format!("{PATH}/{}/{action}", self.project.id)
     }
 }

@@ -7,7 +7,7 @@ use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpMessage, HttpResponse};
 
 use super::password_hashing_limiter::HashingPermit;
-use super::throttle::{Attempt, Client};
+use super::throttle::{Client, SignInAttempt};
 use crate::domain::account::User;
 use crate::domain::email::normalize_email;
 use crate::pages::framework::context::RequestContext;
@@ -21,7 +21,7 @@ const NO_ACCOUNT_EMAIL: &str = " ";
 pub enum PasswordCheckResult {
     Correct(VerifiedPassword),
     Wrong,
-    Rejected(PasswordRejection),
+    Rejected(SignInRejection),
 }
 
 pub struct VerifiedPassword {
@@ -34,7 +34,7 @@ pub struct VerifiedPassword {
 
 /// The reason a client has to wait before its next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PasswordRejection {
+pub enum SignInRejection {
     /// Too many failures. Contains the seconds to wait, from 1 to 60.
     Throttled(u64),
     /// Too many people are signing in. Contains the seconds after which a new attempt is guaranteed
@@ -42,7 +42,7 @@ pub enum PasswordRejection {
     Busy(Option<u64>),
 }
 
-impl PasswordRejection {
+impl SignInRejection {
     fn from_wait(wait: Duration) -> Self {
         Self::Throttled(round_up_to_seconds(wait))
     }
@@ -113,7 +113,7 @@ pub async fn verify_password(
     let client_ip = context.client_ip();
     security_events::log_failed_sign_in(user, actor.as_ref(), client_ip);
     Ok(attempt.fail().map_or(PasswordCheckResult::Wrong, |wait| {
-        PasswordCheckResult::Rejected(PasswordRejection::from_wait(wait))
+        PasswordCheckResult::Rejected(SignInRejection::from_wait(wait))
     }))
 }
 
@@ -123,7 +123,7 @@ pub async fn hash_password(
     context: &RequestContext,
     link_token: &str,
     password: &str,
-) -> Result<Result<String, PasswordRejection>, PageError> {
+) -> Result<Result<String, SignInRejection>, PageError> {
     let (attempt, permit) =
         match start_attempt(context, Client::from_identity(link_token), NO_ACCOUNT_EMAIL).await {
             Ok(started) => started,
@@ -140,20 +140,20 @@ async fn start_attempt(
     context: &RequestContext,
     client: Client,
     account: &str,
-) -> Result<(Attempt, HashingPermit), PasswordRejection> {
+) -> Result<(SignInAttempt, HashingPermit), SignInRejection> {
     let throttle = &context.state.sign_in_throttle;
     let mut attempt = throttle
         .start(client, account)
-        .map_err(PasswordRejection::from_wait)?;
+        .map_err(SignInRejection::from_wait)?;
     let limiter = &context.state.password_hashing_limiter;
     let Ok(permit) = limiter
         .acquire_permit(client.group(), attempt.is_guaranteed)
         .await
     else {
-        return Err(PasswordRejection::Busy(
+        return Err(SignInRejection::Busy(
             attempt.postpone().map(round_up_to_seconds),
         ));
     };
-    attempt.recheck().map_err(PasswordRejection::from_wait)?;
+    attempt.recheck().map_err(SignInRejection::from_wait)?;
     Ok((attempt, permit))
 }

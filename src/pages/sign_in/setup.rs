@@ -108,8 +108,11 @@ pub async fn create_first_user(
             Ok(response)
         }
         Err(LinkError::Store(error)) => Err(error.into()),
-        // Another request has just created the first user.
-        Err(_) => LinkProblem::AlreadySetUp.render(&context),
+        // The link stopped working while the password was hashed.
+        Err(_) => find_setup_problem(&context, token)
+            .await?
+            .unwrap_or(LinkProblem::AlreadySetUp)
+            .render(&context),
     }
 }
 

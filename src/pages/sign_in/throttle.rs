@@ -46,7 +46,7 @@ struct ThrottleState {
 
 /// An attempt whose password may be checked. If it is dropped without an outcome, its client can
 /// try again immediately.
-pub struct Attempt {
+pub struct SignInAttempt {
     throttle: SignInThrottle,
     client: Client,
     /// The normalized email, whether or not the account exists.
@@ -76,8 +76,8 @@ impl SignInThrottle {
     }
 
     /// Starts an attempt. The error is the time that the client has to wait.
-    pub fn start(&self, client: Client, account: &str) -> Result<Attempt, Duration> {
-        let mut attempt = Attempt {
+    pub fn start(&self, client: Client, account: &str) -> Result<SignInAttempt, Duration> {
+        let mut attempt = SignInAttempt {
             throttle: self.clone(),
             client,
             account: account.to_owned(),
@@ -106,7 +106,7 @@ impl ThrottleState {
     }
 }
 
-impl Attempt {
+impl SignInAttempt {
     /// Decides whether the password may be checked now. If a failure would make the client wait,
     /// its other attempts have to wait until this attempt has an outcome. The error is the time
     /// that the client has to wait.
@@ -228,7 +228,7 @@ impl Attempt {
     }
 }
 
-impl Drop for Attempt {
+impl Drop for SignInAttempt {
     fn drop(&mut self) {
         if !self.has_outcome && (self.is_guaranteed || self.is_reserved) {
             self.release(Duration::ZERO, false);

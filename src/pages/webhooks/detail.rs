@@ -9,7 +9,7 @@ use askama::Template;
 use super::PATH;
 use super::activity::WebhookActivity;
 use super::row::TestReportView;
-use super::statistics::{Period, StatisticsView};
+use super::statistics::{StatisticsPeriod, StatisticsView};
 use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
@@ -31,13 +31,13 @@ struct WebhookPage {
 
 impl WebhookPage {
     /// Returns the path of this page, followed by the path of a subpage or form.
-    fn path(&self, subpath: &str) -> String {
+    fn subpage_path(&self, subpath: &str) -> String {
         format!("{PATH}/{}{subpath}", self.webhook.id)
     }
 
     /// Returns the path and label of each period, and whether the charts show this period.
     fn period_tabs(&self) -> [(String, &'static str, bool); 2] {
-        Period::ALL.map(|period| {
+        StatisticsPeriod::ALL.map(|period| {
             let path = format!("{PATH}/{}?period={}", self.webhook.id, period.as_str());
             (path, period.label(), period == self.statistics.period)
         })
@@ -58,9 +58,9 @@ pub async fn show(
     let webhook = context.webhook(id.into_inner()).await?;
     let store = &context.app.store;
     let now = context.app.clock.now();
-    let period = Period::parse(context.query_param("period").as_deref());
+    let period = StatisticsPeriod::parse(context.query_param("period").as_deref());
     let hours = store
-        .attempt_statistics(webhook.id.clone(), Period::Week.start(now))
+        .attempt_statistics(webhook.id.clone(), StatisticsPeriod::Week.start(now))
         .await?;
     let totals = store.delivery_totals(webhook.id.clone()).await?;
     let activity = WebhookActivity::load(&context, &webhook, totals.unwrap_or_default()).await?;

@@ -62,7 +62,7 @@ impl EndpointCodePage {
             .map_or(LISTEN_TAB.1, |selected| selected.example.name)
     }
 
-    fn path(&self, action: &str) -> String {
+    fn action_path(&self, action: &str) -> String {
         format!("{PATH}/{}/{action}", self.webhook.id)
     }
 

@@ -37,9 +37,9 @@ pub(super) fn parse_headers(
             .split_once(':')
             .ok_or_else(|| HeaderLineError::MissingColon(line.to_owned()))?;
         let (name, value) = (name.trim_end(), value.trim());
-        let are_headers_unchanged = || stored.keys().any(|known| known.eq_ignore_ascii_case(name));
+        let has_stored_value = || stored.keys().any(|known| known.eq_ignore_ascii_case(name));
         let value = match value {
-            STORED_VALUE_PLACEHOLDER if are_headers_unchanged() => None,
+            STORED_VALUE_PLACEHOLDER if has_stored_value() => None,
             STORED_VALUE_PLACEHOLDER => {
                 return Err(WebhookError::NoStoredValue(name.to_owned()).into());
             }

@@ -137,7 +137,7 @@ impl WebhookRow {
     }
 
     /// Returns the path of the webhook's page, followed by the path of a subpage or form.
-    pub(super) fn path(&self, subpath: &str) -> String {
+    pub(super) fn subpage_path(&self, subpath: &str) -> String {
         format!("{}/{}{subpath}", super::PATH, self.webhook.id)
     }
 }

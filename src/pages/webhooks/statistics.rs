@@ -12,12 +12,12 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// The period that the charts show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Period {
+pub(super) enum StatisticsPeriod {
     Day,
     Week,
 }
 
-impl Period {
+impl StatisticsPeriod {
     pub(super) const ALL: [Self; 2] = [Self::Day, Self::Week];
 
     /// Returns the period of a `?period=` value. The default is 24 hours.
@@ -74,7 +74,7 @@ impl PeriodSummary {
     fn new(label: &'static str, statistics: &AttemptStatistics) -> Self {
         let response_time = |percent| {
             statistics
-                .response_time(percent)
+                .response_time_percentile(percent)
                 .map_or("–".to_owned(), format_duration)
         };
         Self {
@@ -92,7 +92,7 @@ impl PeriodSummary {
 
 /// The charts of one period, and the numbers of both periods.
 pub(super) struct StatisticsView {
-    pub(super) period: Period,
+    pub(super) period: StatisticsPeriod,
     pub(super) summaries: Vec<PeriodSummary>,
     /// The hours with attempts, oldest first.
     pub(super) hours: Vec<HourView>,
@@ -173,7 +173,9 @@ fn scaled_height(value: u64, max: u64) -> u64 {
 
 /// Returns a percentile of the response times in milliseconds; 0 without responses.
 fn millis(statistics: &AttemptStatistics, percent: u64) -> u64 {
-    let time = statistics.response_time(percent).unwrap_or_default();
+    let time = statistics
+        .response_time_percentile(percent)
+        .unwrap_or_default();
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -196,7 +198,7 @@ impl HourView {
         };
         let failed_height = scale.attempts_height(statistics.failed);
         let (median, percentile) = (millis(statistics, 50), millis(statistics, 95));
-        let has_responses = statistics.response_time(50).is_some();
+        let has_responses = statistics.response_time_percentile(50).is_some();
         let line = Self::HEIGHT - scale.response_time_height(percentile).max(3);
         Self {
             at,
@@ -222,12 +224,12 @@ impl StatisticsView {
     /// Creates the view of a period. `hours` contains the statistics of the last 7 days, by the
     /// start of the hour.
     pub(super) fn new(
-        period: Period,
+        period: StatisticsPeriod,
         hours: &BTreeMap<Timestamp, AttemptStatistics>,
         now: Timestamp,
     ) -> Self {
         let start = period.start(now);
-        let total = |period: Period| {
+        let total = |period: StatisticsPeriod| {
             let mut total = AttemptStatistics::default();
             for hour in hours.range(period.start(now)..).map(|(_, hour)| hour) {
                 total.merge(hour);
@@ -252,7 +254,7 @@ impl StatisticsView {
         let middle = start.plus(HOUR * (period.hours() / 2));
         Self {
             period,
-            summaries: Period::ALL
+            summaries: StatisticsPeriod::ALL
                 .map(|period| PeriodSummary::new(period.label(), &total(period)))
                 .into(),
             hours: hour_views,
@@ -293,14 +295,14 @@ mod tests {
     /// 2025-10-31T12:30:00Z.
     const NOW: Timestamp = Timestamp::from_millis(1_761_913_800_000);
 
-    fn view(period: Period, hours: &[(u64, u64, u64)]) -> StatisticsView {
+    fn view(period: StatisticsPeriod, hours: &[(u64, u64, u64)]) -> StatisticsView {
         let hours: BTreeMap<_, _> = hours
             .iter()
             .map(|(hours_ago, succeeded, failed)| {
                 let mut statistics = AttemptStatistics::default();
                 statistics.add(true, Some(40), *succeeded);
                 statistics.add(false, Some(80), *failed);
-                let current = Period::Day.start(NOW).plus(HOUR * 23);
+                let current = StatisticsPeriod::Day.start(NOW).plus(HOUR * 23);
                 (
                     current.minus(HOUR * u32::try_from(*hours_ago).unwrap()),
                     statistics,
@@ -313,15 +315,18 @@ mod tests {
     #[test]
     fn a_period_ends_with_the_current_hour() {
         assert_eq!(
-            Period::Day.start(NOW).to_string(),
+            StatisticsPeriod::Day.start(NOW).to_string(),
             "2025-10-30T13:00:00.000Z"
         );
         assert_eq!(
-            Period::Week.start(NOW).to_string(),
+            StatisticsPeriod::Week.start(NOW).to_string(),
             "2025-10-24T13:00:00.000Z"
         );
         let hours = [(0, 5, 0), (23, 5, 0), (24, 5, 0), (167, 5, 5), (168, 9, 9)];
-        let (day, week) = (view(Period::Day, &hours), view(Period::Week, &hours));
+        let (day, week) = (
+            view(StatisticsPeriod::Day, &hours),
+            view(StatisticsPeriod::Week, &hours),
+        );
         assert_eq!((day.hours.len(), week.hours.len()), (2, 4));
         assert!(day.hours[0].area.starts_with("M0 0") && day.hours[1].area.starts_with("M230 0"));
         assert!(
@@ -340,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_single_failure_is_visible_and_described() {
-        let view = view(Period::Day, &[(1, 100_000, 1), (0, 2, 0)]);
+        let view = view(StatisticsPeriod::Day, &[(1, 100_000, 1), (0, 2, 0)]);
         assert_eq!(view.hours[0].failed, "M221 100v-3h8v3z");
         assert_eq!(view.hours[1].failed, "");
         assert_eq!(
@@ -356,7 +361,7 @@ mod tests {
 
     #[test]
     fn shows_a_dash_instead_of_rates_without_attempts() {
-        let view = view(Period::Week, &[]);
+        let view = view(StatisticsPeriod::Week, &[]);
         assert!(view.hours.is_empty());
         let summary = &view.summaries[1];
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Follows jumps of the system clock, during a run and between runs: moves the stored deadlines, so
+//! Handles jumps of the system clock, during a run and between runs: moves the stored deadlines, so
 //! that every wait keeps its remaining length.
 //!
 //! The writer stores readings of the clock. If the clock is behind the last reading when the server
@@ -27,20 +27,20 @@ const DOWNTIME_MAX: Duration = Duration::from_secs(10 * 60);
 /// stays unchanged.
 const FAILING_SINCE_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Follows the system clock for the server's writer.
-pub(in crate::store) struct ClockJumpFollower {
+/// Handles jumps of the system clock for the server's writer.
+pub(in crate::store) struct ClockJumpHandler {
     clock: Clock,
     /// The time of the stored reading; `None` if a new reading must be stored.
     stored_at: Option<Timestamp>,
     /// Whether the last idle check found a jump.
     has_jumped: bool,
-    /// Whether following the current jump has failed. Repeated failures aren't logged.
+    /// Whether handling the current jump has failed. Repeated failures aren't logged.
     has_failed: bool,
 }
 
-impl ClockJumpFollower {
-    /// Creates a follower, and compares the clock with the stored readings of the last run. If the
-    /// system clock was set back, `clock` continues at the last reading, and the writer follows the
+impl ClockJumpHandler {
+    /// Creates a handler, and compares the clock with the stored readings of the last run. If the
+    /// system clock was set back, `clock` continues at the last reading, and the writer handles the
     /// jump. After a long downtime, the clock isn't trusted at first.
     pub(in crate::store) fn start(
         connection: &Connection,
@@ -80,23 +80,23 @@ impl ClockJumpFollower {
         })
     }
 
-    /// Like [`follow_jump`](Self::follow_jump), but does nothing unless the previous check found a
-    /// jump too. This way, a clock that is set in several steps is followed only once.
-    pub(super) fn follow_jump_when_idle(&mut self, connection: &Connection) -> bool {
+    /// Like [`handle_jump`](Self::handle_jump), but does nothing unless the previous check found a
+    /// jump too. This way, a clock that is set in several steps is handled only once.
+    pub(super) fn handle_jump_when_idle(&mut self, connection: &Connection) -> bool {
         let has_jumped = self.clock.pending_jump().is_some();
-        std::mem::replace(&mut self.has_jumped, has_jumped) && self.follow_jump(connection)
+        std::mem::replace(&mut self.has_jumped, has_jumped) && self.handle_jump(connection)
     }
 
-    /// If the system clock has jumped, follows the jump in a separate transaction. If the
-    /// transaction fails, the jump isn't followed yet. Returns `true` if a jump was followed.
-    pub(super) fn follow_jump(&mut self, connection: &Connection) -> bool {
+    /// If the system clock has jumped, handles the jump in a separate transaction. If the
+    /// transaction fails, the jump isn't handled yet. Returns `true` if a jump was handled.
+    pub(super) fn handle_jump(&mut self, connection: &Connection) -> bool {
         let Some(jump) = self.clock.pending_jump() else {
             return false;
         };
         let shift_deadlines = || self.shift_deadlines(connection, jump);
-        if let Err(error) = self.clock.follow_jump(jump, shift_deadlines) {
+        if let Err(error) = self.clock.apply_jump(jump, shift_deadlines) {
             if !std::mem::replace(&mut self.has_failed, true) {
-                tracing::error!(%error, "following a jump of the system clock failed");
+                tracing::error!(%error, "moving the deadlines after a jump of the system clock failed");
             }
             return false;
         }

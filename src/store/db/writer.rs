@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::clock_jumps::ClockJumpFollower;
+use super::clock_jumps::ClockJumpHandler;
 use super::error::StoreError;
 use super::health::DatabaseHealth;
 use super::sql;
@@ -62,7 +62,7 @@ where
 /// The state that only a server's writer has.
 pub(in crate::store) struct ServerWriterState {
     pub wal: Wal,
-    pub clock: ClockJumpFollower,
+    pub clock: ClockJumpHandler,
 }
 
 /// Handle to the writer thread; cheap to clone.
@@ -215,7 +215,7 @@ impl WriterThread {
                         break;
                     }
                     WriterCommand::CheckFilesAndClock => {
-                        self.follow_clock(ClockJumpFollower::follow_jump_when_idle);
+                        self.handle_clock_jump(ClockJumpHandler::handle_jump_when_idle);
                     }
                     WriterCommand::Close => {
                         open = false;
@@ -229,7 +229,7 @@ impl WriterThread {
                 };
             }
             if !batch.is_empty() {
-                self.follow_clock(ClockJumpFollower::follow_jump);
+                self.handle_clock_jump(ClockJumpHandler::handle_jump);
                 self.commit_batch(batch);
             }
             if let Some(reply) = truncate_wal {
@@ -303,12 +303,12 @@ impl WriterThread {
         self.health.check_writable()
     }
 
-    /// Follows a jump of the system clock, if the database files are at their paths.
-    fn follow_clock(&mut self, follow: fn(&mut ClockJumpFollower, &Connection) -> bool) {
+    /// Handles a jump of the system clock, if the database files are at their paths.
+    fn handle_clock_jump(&mut self, handle: fn(&mut ClockJumpHandler, &Connection) -> bool) {
         // `check_files` reports a problem to `health`.
         let is_in_place = self.check_files().is_ok();
         if let Some(server_state) = self.server_state.as_mut().filter(|_| is_in_place)
-            && follow(&mut server_state.clock, &self.connection)
+            && handle(&mut server_state.clock, &self.connection)
         {
             self.notifiers.notify_clock_jumped();
         }

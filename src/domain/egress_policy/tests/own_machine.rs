@@ -45,7 +45,7 @@ const CASES: &[(&str, &str, &[&str], bool)] = &[
 ];
 
 #[test]
-fn never_allows_its_own_sockets() {
+fn never_allows_own_sockets() {
     let all: Vec<AllowTarget> = ["0.0.0.0/0", "::/0", "localhost", "me.example"]
         .map(|t| t.parse().unwrap())
         .into();

@@ -53,7 +53,7 @@ proptest! {
     }
 
     #[test]
-    fn no_option_allows_its_own_socket(ip in any::<u32>(), port in 1u16..) {
+    fn no_option_allows_own_socket(ip in any::<u32>(), port in 1u16..) {
         let own = SocketAddr::from((Ipv4Addr::from(ip), port));
         let policy = EgressPolicy::new(
             vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()], false, vec![own], vec![],
