@@ -82,7 +82,7 @@ pub enum UserCommand {
     Add {
         /// The email that the user signs in with
         email: String,
-        /// The role of the user: an admin can do everything, a member can only see and handle feedback
+        /// The user's role. Admins can do everything; members can see and handle feedback
         #[arg(long, default_value = "admin", value_name = "admin|member")]
         role: Role,
         #[command(flatten)]
