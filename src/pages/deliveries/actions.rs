@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
+use crate::pages::webhooks::row::held_until;
 use crate::store::{PendingDeliveryError, RedeliverError};
 
 /// The ids of the webhook and the delivery.
@@ -16,7 +17,7 @@ pub async fn redeliver(
 ) -> Result<HttpResponse, PageError> {
     let id = DeliveryId::new(&path.1);
     let message = match context.app.store.redeliver(id).await {
-        Ok(()) => "Redelivery queued.".to_owned(),
+        Ok(()) => queued_message(&context, &path).await?.to_owned(),
         Err(RedeliverError::Store(error)) => return Err(error.into()),
         Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
             return Err(PageError::ItemNotFound);
@@ -26,6 +27,20 @@ pub async fn redeliver(
         Err(error) => error.to_string(),
     };
     Ok(redirect_with_message(&context, &path, message))
+}
+
+/// Returns the message for a queued redelivery, which waits if its webhook is held.
+async fn queued_message(
+    context: &RequestContext,
+    path: &DeliveryIdsPath,
+) -> Result<&'static str, PageError> {
+    let webhook = context.app.store.webhook(WebhookId::new(&path.0)).await?;
+    let now = context.app.clock.now();
+    let is_held = webhook.is_some_and(|webhook| held_until(&webhook, now).is_some());
+    Ok(match is_held {
+        true => "Redelivery queued. It’s sent when the hold ends, or when you select “Retry now”.",
+        false => "Redelivery queued.",
+    })
 }
 
 pub async fn retry(

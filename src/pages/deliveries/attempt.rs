@@ -20,6 +20,9 @@ pub struct AttemptDetails {
     /// The result, such as `500 Internal Server Error`.
     pub result: String,
     pub is_success: bool,
+    /// Whether the response is 401 or 403, which often means that the endpoint uses a different
+    /// secret.
+    pub is_rejected: bool,
     pub started_at: DisplayTime,
     pub duration: String,
     /// A description of the failure; empty after a success.
@@ -72,6 +75,7 @@ impl AttemptDetails {
                 .or_else(|| failure_label(attempt))
                 .unwrap_or_default(),
             is_success: attempt.error_code.is_none(),
+            is_rejected: matches!(attempt.status, Some(401 | 403)),
             started_at: DisplayTime::new(attempt.started_at, now),
             duration: format_duration(attempt.duration),
             error: attempt.error.clone().unwrap_or_default(),

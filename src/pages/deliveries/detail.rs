@@ -125,6 +125,7 @@ pub async fn show(
         .map(|webhook| webhook.url.as_str().to_owned())
         .unwrap_or_default();
     let (title, _) = subject_label(&detail.subject);
+    layout.subject.clone_from(&title);
     let is_pending = summary.state == DeliveryState::Pending;
     let is_test = summary.event == EventType::Test;
     let attempts = summary.attempts.iter().rev();

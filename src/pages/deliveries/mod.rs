@@ -165,6 +165,13 @@ impl DeliveriesPage {
             _ => None,
         }
     }
+
+    /// Returns the path of a search for feedback with the text in the search field, unless the text
+    /// is an id.
+    fn message_search_path(&self) -> Option<String> {
+        let is_text = self.query.searched_id() == SearchedId::Invalid;
+        is_text.then(|| with_query("/feedback", &self.query.text_query_string()))
+    }
 }
 
 fn list_path(webhook: Option<&Webhook>) -> String {
@@ -238,9 +245,10 @@ async fn show_list(
     };
     let (mut layout, flash) = context.build_layout(title, NavSection::Notifications);
     layout.breadcrumb = vec![Ancestor::notifications()];
-    layout
-        .breadcrumb
-        .extend(webhook.as_ref().map(Ancestor::webhook));
+    if let Some(webhook) = &webhook {
+        layout.breadcrumb.push(Ancestor::webhook(webhook));
+        layout.subject = webhook.title().to_owned();
+    }
     let test_report = flash
         .test
         .filter(|(tested, _)| {

@@ -177,6 +177,17 @@ impl DeliveryListQuery {
             .collect()
     }
 
+    /// Returns the number of filters that narrow screens show only in a disclosure.
+    pub fn hidden_filter_count(&self) -> usize {
+        let has_period = self.period.is_some() || self.is_range;
+        usize::from(self.event.is_some()) + usize::from(has_period)
+    }
+
+    /// Returns the text in the search field as a query string.
+    pub fn text_query_string(&self) -> String {
+        serde_urlencoded::to_string([("q", &self.text)]).unwrap_or_default()
+    }
+
     /// Returns the filters as a query string, with an optional extra pair.
     pub fn query_string(&self, extra: Option<(&str, &str)>) -> String {
         let pairs: Vec<(&str, &str)> = self.filter_pairs().into_iter().chain(extra).collect();

@@ -183,7 +183,7 @@ pub fn webhook_label(description: &str, url: &str) -> String {
 
 /// Returns the first [`TITLE_CHARS_MAX`] characters of a message on one line. Appends `…` if the
 /// message is longer.
-fn message_start(message: &str) -> String {
+pub fn message_start(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(TITLE_CHARS_MAX) {
         Some((end, _)) => format!("{}…", line[..end].trim_end()),

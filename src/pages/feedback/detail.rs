@@ -11,6 +11,7 @@ use super::item_details::FeedbackDetails;
 use super::query::FeedbackListQuery;
 use crate::domain::feedback::Feedback;
 use crate::domain::id::FeedbackId;
+use crate::pages::deliveries::row::message_start;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::navigation::NavSection;
@@ -43,7 +44,8 @@ pub async fn show(
     let details = FeedbackDetails::load(&context, &feedback).await?;
     let previous = find_neighbor(&context, &feedback, &query, query.order.reversed()).await?;
     let next = find_neighbor(&context, &feedback, &query, query.order).await?;
-    let (layout, _) = context.build_layout("Feedback details", NavSection::Feedback);
+    let (mut layout, _) = context.build_layout("Feedback details", NavSection::Feedback);
+    layout.subject = message_start(&feedback.message);
     let is_confirming_delete = context.query_param("delete").is_some();
     let item = FeedbackItemView::for_page(feedback, &layout, &query, details, is_confirming_delete);
     let list_path = match item.back.as_str() {

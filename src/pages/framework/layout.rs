@@ -23,6 +23,9 @@ use crate::store::DatabaseProblem;
 pub struct Layout {
     urls: Urls,
     pub title: String,
+    /// What the page is about, such as the name of a webhook. It comes first in the title of the
+    /// browser tab, so that tabs can be told apart.
+    pub subject: String,
     /// `None` if the page isn't in the navigation.
     section: Option<NavSection>,
     /// The pages above this page, outermost first.
@@ -52,6 +55,7 @@ impl Layout {
         Self {
             urls: urls.clone(),
             title: title.to_owned(),
+            subject: String::new(),
             section,
             breadcrumb: Vec::new(),
             user: user.map(|user| LayoutUser {
@@ -75,6 +79,14 @@ impl Layout {
             }
             _ => None,
         };
+    }
+
+    /// Returns the title of the browser tab.
+    pub fn tab_title(&self) -> String {
+        match self.subject.as_str() {
+            "" => self.title.clone(),
+            subject => format!("{} · {}", escape_controls(subject), self.title),
+        }
     }
 
     /// Adds the base path to a path within Miniback.

@@ -5,12 +5,12 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::explanation::advice_for_code;
 use crate::domain::webhook::Webhook;
-use crate::pages::deliveries::row::{DeliveryRow, StateLabel, failure_label};
+use crate::pages::deliveries::row::{ListedDelivery, StateLabel, failure_label};
 use crate::pages::deliveries::totals::DeliveryTotalsView;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
-use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, PageRequest};
+use crate::store::{DeliveryFilter, DeliverySearch, DeliverySummary, DeliveryTotals, PageRequest};
 
 use super::sparkline::Sparkline;
 
@@ -26,7 +26,7 @@ pub(super) struct WebhookActivity {
     pub(super) last_attempt: Option<DisplayTime>,
     pub(super) sparkline: Option<Sparkline>,
     pub(super) totals: DeliveryTotalsView,
-    pub(super) recent: Vec<DeliveryRow>,
+    pub(super) recent: Vec<ListedDelivery>,
 }
 
 /// The problem of a failing webhook, with advice for fixing it.
@@ -59,6 +59,15 @@ impl WebhookActivity {
             .deliveries(webhook.id.clone(), DeliveryFilter::default(), page)
             .await?
             .items;
+        let search = DeliverySearch {
+            webhook: Some(webhook.id.clone()),
+            ..DeliverySearch::default()
+        };
+        let page = PageRequest {
+            limit: RECENT_DELIVERIES_SHOWN,
+            before: None,
+        };
+        let recent = store.search_deliveries(search, page).await?.items;
         let max_attempts = context.app.delivery.max_attempts(webhook.retries);
         let state = state_label(webhook, &deliveries, now);
         let attempts = deliveries.iter().flat_map(|delivery| &delivery.attempts);
@@ -75,10 +84,9 @@ impl WebhookActivity {
                 &format!("{}/{}/deliveries", super::PATH, webhook.id),
                 totals,
             ),
-            recent: deliveries
+            recent: recent
                 .iter()
-                .take(RECENT_DELIVERIES_SHOWN)
-                .map(|delivery| DeliveryRow::new(delivery, max_attempts, now))
+                .map(|found| ListedDelivery::new(found, max_attempts, now))
                 .collect(),
         })
     }

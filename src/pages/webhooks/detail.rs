@@ -66,6 +66,7 @@ pub async fn show(
     let activity = WebhookActivity::load(&context, &webhook, totals.unwrap_or_default()).await?;
     let (mut layout, flash) = context.build_layout("Webhook", NavSection::Notifications);
     layout.breadcrumb = vec![Ancestor::notifications()];
+    layout.subject = webhook.title().to_owned();
     let test_report = flash
         .test
         .filter(|(tested, _)| *tested == webhook.id)
