@@ -73,7 +73,7 @@ pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
         states: vec![
             state("good", "ok", "Success"),
             state("bad", "bad", "Failing"),
-            state("wait", "hold", "Held"),
+            state("wait", "hold", "On hold"),
             state("wait", "wait", "Pending"),
             state("", "off", "Off"),
         ],

@@ -164,7 +164,7 @@ fn widget_step(progress: &SetupProgress) -> Step {
         }
         (None, Some((id, _))) => Step::to_do(
             TITLE,
-            "Paste the snippet into your pages, then open one of them. Miniback detects it.",
+            "Paste the snippet into your pages, then open a page. Miniback detects the widget.",
             Some((
                 format!("/settings/projects?open={id}#{id}"),
                 "Get the snippet",
@@ -186,7 +186,7 @@ fn webhook_step(progress: &SetupProgress) -> Step {
     let draft = tokens::random_token();
     Step::to_do(
         TITLE,
-        "Miniback sends feedback to your URL. To try it without code, run “miniback listen”.",
+        "Miniback sends feedback to your URL. To test without code, run “miniback listen”.",
         Some((
             format!("/settings/notifications?add={draft}"),
             "Set up a webhook",

@@ -104,7 +104,7 @@ fn filters_use_the_browsers_time_zone() {
         ));
     };
     choose("received", "range");
-    browser.wait_for_text("Days in your time zone");
+    browser.wait_for_text("Dates are in your time zone");
     assert_eq!(
         browser.script("return document.activeElement.id"),
         "from",

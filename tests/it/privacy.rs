@@ -93,7 +93,7 @@ fn exports_all_data_for_an_email() {
     let page = press(&mut ada, SAM, "Find");
     assert!(
         page.text()
-            .contains("11 more not listed. The export includes them."),
+            .contains("11 more not listed. The export includes all items."),
         "{}",
         page.text()
     );

@@ -157,7 +157,7 @@ fn a_hold_is_explained_once() {
     api.wait_for_attempts(text(&api.only_delivery(&webhook), "id"), 1);
     let page = app.signed_in().get("/settings/notifications").expect(200);
     assert_eq!(
-        page.text().matches("Held until").count(),
+        page.text().matches("On hold until").count(),
         1,
         "{}",
         page.text()

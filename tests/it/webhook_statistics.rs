@@ -130,7 +130,7 @@ fn open_from_row_and_test(options: BrowserOptions) {
             .contains("Attempts per hour. Last 7 days: 4 attempts")
             .then_some(())
     });
-    browser.find("group", "Statistics of both periods");
+    browser.find("group", "Statistics for both periods");
     browser.script("document.getElementById('hours').open = true");
     browser.wait_for_text("Hour from");
     browser.find("button", "Test").press();

@@ -62,7 +62,7 @@ impl EmptyState {
             ),
             SearchedId::Delivery(_) => state(
                 "Delivery not found",
-                "No delivery has this ID, or it was deleted after the retention period.",
+                "No delivery has this ID, or the delivery was deleted after the retention period.",
                 clear,
             ),
             _ if query.has_reversed_dates() => {

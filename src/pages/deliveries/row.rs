@@ -205,7 +205,7 @@ pub fn failure_label(attempt: &LoggedAttempt) -> Option<String> {
         "name_not_found" => "host name not found",
         "name_lookup" => "DNS lookup failed",
         "connection_refused" => "connection refused",
-        "name_without_address" => "host without IP address",
+        "name_without_address" => "host has no IP address",
         "unreachable" | "no_ipv6" => "IP address unreachable",
         "connection_forbidden" | "no_local_port" | "too_many_files" | "internal" => {
             "failed on Miniback’s machine"

@@ -75,7 +75,7 @@ impl ReceivedFilter {
             "7d" => 6,
             "30d" => 29,
             _ => {
-                filter.hint = format!("Days in {zone}");
+                filter.hint = format!("Dates are in {zone}");
                 filter.set_range(first_day, last_day, start_offset, end_offset);
                 return filter;
             }

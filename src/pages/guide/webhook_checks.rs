@@ -281,7 +281,7 @@ impl WebhookChecker<'_> {
         let link = |name| Some(("/feedback".to_owned(), name));
         match self.feedback_count {
             0 => {
-                let text = "No feedback in its projects yet. Check the widget, or the API call that submits it.";
+                let text = "No feedback in the webhook’s projects yet. Check the widget, or the API call that submits feedback.";
                 let snippet = ("/settings/projects".to_owned(), "Widget snippet");
                 (CheckStatus::Problem, text.into(), Some(snippet))
             }
@@ -305,7 +305,7 @@ impl WebhookChecker<'_> {
         {
             let clock = DisplayTime::new(until, self.now).clock;
             let text = format!(
-                "The endpoint sent Retry-After. Deliveries are held until {clock}. A successful test ends the hold."
+                "The endpoint sent Retry-After. The webhook is on hold until {clock}. A successful test ends the hold."
             );
             return (CheckStatus::Problem, text, self.webhook_link("Test"));
         }
@@ -319,7 +319,7 @@ impl WebhookChecker<'_> {
                 (CheckStatus::Unknown, "No deliveries yet.".into(), None)
             }
             None => {
-                let text = "No failures in the last attempts.";
+                let text = "All recent attempts succeeded.";
                 (CheckStatus::Ok, text.into(), self.delivery_log_link())
             }
             Some((0, (delivery, last))) => {
@@ -329,8 +329,10 @@ impl WebhookChecker<'_> {
                     self.delivery_link(delivery)
                 };
                 let state = match delivery.state {
-                    DeliveryState::Failed => "No retries are left. You can redeliver it.",
-                    DeliveryState::Pending => "It will be retried automatically.",
+                    DeliveryState::Failed => {
+                        "No retries are left. You can redeliver this delivery."
+                    }
+                    DeliveryState::Pending => "The delivery will be retried automatically.",
                     DeliveryState::Delivered | DeliveryState::Canceled => "",
                 };
                 let text = format!(

@@ -191,7 +191,7 @@ pub async fn allow_origin(
         }
         AllowOriginResult::ListFull => {
             format!(
-                "The limit of {} allowed origins is reached. Remove one first.",
+                "The limit of {} allowed origins is reached. Remove an origin first.",
                 project::ORIGINS_MAX
             )
         }

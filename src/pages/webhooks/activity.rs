@@ -150,7 +150,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
     }
     // The state omits the end of the hold, because the notice below contains it.
     if held_until(webhook, now).is_some() {
-        return state("wait", "hold", "Held");
+        return state("wait", "hold", "On hold");
     }
     if let Some(since) = webhook.failing_since {
         return StateLabel {

@@ -269,7 +269,7 @@ impl StatisticsView {
                 group_digits(max_attempts)
             ),
             response_times_description: format!(
-                "{}: median {}, 95th percentile {} (at most {max_response_time} in one hour).",
+                "{}: median {}, 95th percentile {} (highest in one hour: {max_response_time}).",
                 period.label(),
                 sum.median,
                 sum.percentile
