@@ -217,8 +217,17 @@ fn opens_only_the_last_attempt_and_formats_json() {
     let order = ["id=\"summary\"", "id=\"request\"", "id=\"attempts\""];
     let positions = order.map(|id| page.response.text.find(id).unwrap());
     assert!(positions.is_sorted(), "{positions:?}");
-    let feedback = page.link("One message").unwrap();
-    assert!(feedback.starts_with("/feedback/fb_"), "{feedback}");
+    assert!(
+        summary.contains("\"error\": \"unavailable\""),
+        "{summary}"
+    );
+    let feedback = page.link("Open the feedback").unwrap();
+    let id = feedback.strip_prefix("/feedback/").unwrap();
+    assert!(id.starts_with("fb_"), "{feedback}");
+    let deliveries = page.link("All its deliveries").unwrap();
+    assert!(deliveries.ends_with(id), "{deliveries}");
+    let title = page.text_of("title");
+    assert!(title.starts_with("One message"), "{title}");
 }
 
 #[test]
