@@ -68,7 +68,7 @@ async fn find_neighbor(
     query: &FeedbackListQuery,
     order: FeedbackOrder,
 ) -> Result<Option<String>, PageError> {
-    if query.problem().is_some() {
+    if query.filter_problem().is_some() {
         return Ok(None);
     }
     let filter = FeedbackFilter {
