@@ -21,8 +21,8 @@ struct DesignPage {
 }
 
 impl DesignPage {
-    /// The CSS variables for distances, and their values in pixels.
-    fn distances(&self) -> [(&'static str, u32); 7] {
+    /// The CSS variables for spacing, and their values in pixels.
+    fn spacings(&self) -> [(&'static str, u32); 7] {
         [
             ("--space-1", 4),
             ("--space-2", 8),

@@ -15,10 +15,10 @@ use crate::store::SetupProgress;
 
 /// The path of the feedback list. Only this page shows the checklist expanded at first, and has the
 /// "Dismiss" button.
-const MAIN_PAGE: &str = "/feedback";
+const FEEDBACK_LIST_PATH: &str = "/feedback";
 
 pub struct Checklist {
-    pub steps: Vec<Step>,
+    pub steps: Vec<ChecklistStep>,
     /// Whether the steps are visible at first. A collapsed checklist shows only the next step.
     pub is_expanded: bool,
     /// Whether the checklist is hidden until a button beside the page's title opens it.
@@ -29,7 +29,7 @@ pub struct Checklist {
     pub live: &'static str,
 }
 
-pub struct Step {
+pub struct ChecklistStep {
     pub title: &'static str,
     pub is_done: bool,
     /// An instruction or, if the step is done, the result.
@@ -39,8 +39,8 @@ pub struct Step {
     pub link: Option<(String, &'static str)>,
 }
 
-impl Step {
-    fn to_do(title: &'static str, text: &str, link: Option<(String, &'static str)>) -> Self {
+impl ChecklistStep {
+    fn new_not_done(title: &'static str, text: &str, link: Option<(String, &'static str)>) -> Self {
         Self {
             title,
             is_done: false,
@@ -49,7 +49,7 @@ impl Step {
         }
     }
 
-    fn done(title: &'static str, text: impl Into<String>) -> Self {
+    fn new_done(title: &'static str, text: impl Into<String>) -> Self {
         Self {
             title,
             is_done: true,
@@ -92,8 +92,8 @@ impl Checklist {
         let is_unfinished = steps.iter().any(|step| !step.is_done);
         is_unfinished.then_some(Self {
             steps,
-            is_expanded: page == MAIN_PAGE,
-            is_popover: page == MAIN_PAGE && progress.has_feedback,
+            is_expanded: page == FEEDBACK_LIST_PATH,
+            is_popover: page == FEEDBACK_LIST_PATH && progress.has_feedback,
             page,
             live,
         })
@@ -101,7 +101,7 @@ impl Checklist {
 
     /// Returns whether the page has the "Dismiss" button.
     pub fn can_be_dismissed(&self) -> bool {
-        self.page == MAIN_PAGE
+        self.page == FEEDBACK_LIST_PATH
     }
 
     pub fn done_count(&self) -> usize {
@@ -109,7 +109,7 @@ impl Checklist {
     }
 
     /// Returns the first step that the user can do now.
-    pub fn next_step(&self) -> Option<&Step> {
+    pub fn next_step(&self) -> Option<&ChecklistStep> {
         self.steps.iter().find(|step| step.link.is_some())
     }
 
@@ -120,7 +120,7 @@ impl Checklist {
         (!self.is_expanded && !link.0.starts_with(self.page)).then_some(link)
     }
 
-    pub fn is_next(&self, step: &Step) -> bool {
+    pub fn is_next(&self, step: &ChecklistStep) -> bool {
         self.next_step()
             .is_some_and(|next| std::ptr::eq(next, step))
     }
@@ -130,7 +130,7 @@ impl Checklist {
 pub async fn can_be_shown_again(context: &RequestContext) -> Result<bool, PageError> {
     let progress = load_progress(context).await?;
     let role = context.user()?.role;
-    Ok(progress.is_dismissed && Checklist::new(&progress, role, MAIN_PAGE).is_some())
+    Ok(progress.is_dismissed && Checklist::new(&progress, role, FEEDBACK_LIST_PATH).is_some())
 }
 
 async fn load_progress(context: &RequestContext) -> Result<SetupProgress, PageError> {
@@ -139,11 +139,11 @@ async fn load_progress(context: &RequestContext) -> Result<SetupProgress, PageEr
     Ok(store.setup_progress(user, now).await?)
 }
 
-fn project_step(progress: &SetupProgress) -> Step {
+fn project_step(progress: &SetupProgress) -> ChecklistStep {
     const TITLE: &str = "Create a project";
     match &progress.project {
-        Some((_, name)) => Step::done(TITLE, format!("“{name}” collects feedback.")),
-        None => Step::to_do(
+        Some((_, name)) => ChecklistStep::new_done(TITLE, format!("“{name}” collects feedback.")),
+        None => ChecklistStep::new_not_done(
             TITLE,
             "A project is the website, app, or product that you want feedback on.",
             Some(("/settings/projects?add".into(), "Create a project")),
@@ -151,18 +151,18 @@ fn project_step(progress: &SetupProgress) -> Step {
     }
 }
 
-fn widget_step(progress: &SetupProgress) -> Step {
+fn widget_step(progress: &SetupProgress) -> ChecklistStep {
     const TITLE: &str = "Add the widget to your site";
     match (&progress.widget_origin, &progress.project) {
         // The origin is `null` for a page such as a file that a browser opened from disk.
         (Some(origin), _) if origin == "null" => {
-            Step::done(TITLE, "Feedback arrived from a page without an origin.")
+            ChecklistStep::new_done(TITLE, "Feedback arrived from a page without an origin.")
         }
         (Some(origin), _) => {
             let site = origin.strip_prefix("https://").unwrap_or(origin);
-            Step::done(TITLE, format!("The widget is on {site}."))
+            ChecklistStep::new_done(TITLE, format!("The widget is on {site}."))
         }
-        (None, Some((id, _))) => Step::to_do(
+        (None, Some((id, _))) => ChecklistStep::new_not_done(
             TITLE,
             "Paste the snippet into your pages, then open a page. Miniback detects the widget.",
             Some((
@@ -170,7 +170,7 @@ fn widget_step(progress: &SetupProgress) -> Step {
                 "Get the snippet",
             )),
         ),
-        (None, None) => Step::to_do(
+        (None, None) => ChecklistStep::new_not_done(
             TITLE,
             "Create a project first. It contains the snippet.",
             None,
@@ -178,13 +178,13 @@ fn widget_step(progress: &SetupProgress) -> Step {
     }
 }
 
-fn webhook_step(progress: &SetupProgress) -> Step {
+fn webhook_step(progress: &SetupProgress) -> ChecklistStep {
     const TITLE: &str = "Set up a webhook";
     if progress.has_webhook {
-        return Step::done(TITLE, "Miniback sends new feedback to your endpoint.");
+        return ChecklistStep::new_done(TITLE, "Miniback sends new feedback to your endpoint.");
     }
     let draft = tokens::random_token();
-    Step::to_do(
+    ChecklistStep::new_not_done(
         TITLE,
         "Miniback sends feedback to your URL. To test without code, run “miniback listen”.",
         Some((
@@ -194,13 +194,13 @@ fn webhook_step(progress: &SetupProgress) -> Step {
     )
 }
 
-fn delivery_step(progress: &SetupProgress) -> Step {
+fn delivery_step(progress: &SetupProgress) -> ChecklistStep {
     const TITLE: &str = "Receive the first delivery";
     if progress.has_delivered {
-        return Step::done(TITLE, "Your endpoint accepted a delivery.");
+        return ChecklistStep::new_done(TITLE, "Your endpoint accepted a delivery.");
     }
     match (&progress.failed_webhook, progress.has_webhook) {
-        (Some(webhook), _) => Step::to_do(
+        (Some(webhook), _) => ChecklistStep::new_not_done(
             TITLE,
             "A delivery failed. The delivery log shows the reason.",
             Some((
@@ -208,26 +208,28 @@ fn delivery_step(progress: &SetupProgress) -> Step {
                 "See why it failed",
             )),
         ),
-        (None, true) => Step::to_do(
+        (None, true) => ChecklistStep::new_not_done(
             TITLE,
             "Press “Test” next to the webhook, or submit feedback on your site.",
             Some(("/settings/notifications".into(), "Go to webhooks")),
         ),
-        (None, false) => Step::to_do(TITLE, "Set up a webhook first.", None),
+        (None, false) => ChecklistStep::new_not_done(TITLE, "Set up a webhook first.", None),
     }
 }
 
-fn people_step(progress: &SetupProgress) -> Step {
+fn people_step(progress: &SetupProgress) -> ChecklistStep {
     const TITLE: &str = "Invite a teammate";
     match (progress.users, progress.invitations) {
-        (0 | 1, 0) => Step::to_do(
+        (0 | 1, 0) => ChecklistStep::new_not_done(
             TITLE,
             "You get a link to share. Members read and process feedback.",
             Some(("/settings/people?add".into(), "Invite a teammate")),
         ),
-        (0 | 1, 1) => Step::done(TITLE, "1 invitation is pending."),
-        (0 | 1, count) => Step::done(TITLE, format!("{count} invitations are pending.")),
-        (users, _) => Step::done(TITLE, format!("{users} people have accounts.")),
+        (0 | 1, 1) => ChecklistStep::new_done(TITLE, "1 invitation is pending."),
+        (0 | 1, count) => {
+            ChecklistStep::new_done(TITLE, format!("{count} invitations are pending."))
+        }
+        (users, _) => ChecklistStep::new_done(TITLE, format!("{users} people have accounts.")),
     }
 }
 
@@ -248,5 +250,5 @@ pub(super) async fn set_visibility(
         let message = "Checklist dismissed. You can show it again under Settings → Account.";
         context.add_flash_message(message);
     }
-    Ok(context.redirect(MAIN_PAGE))
+    Ok(context.redirect(FEEDBACK_LIST_PATH))
 }

@@ -10,8 +10,8 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::framework::context::RequestContext;
-use super::framework::edits::{self, EditField, FormEdits, LoadedValue};
 use super::framework::flash::OneTimeValue;
+use super::framework::form_edits::{self, EditField, FormEdits, LoadedValue};
 use super::framework::form_field::FormField;
 use super::framework::format::DisplayTime;
 use super::framework::idempotent_form::IdempotentForm;
@@ -83,7 +83,7 @@ impl PersonRow {
     }
 
     fn loaded_values(&self) -> Vec<LoadedValue> {
-        edits::loaded_values(&[ROLE_FIELD], |_| self.user.role.to_string())
+        form_edits::loaded_values(&[ROLE_FIELD], |_| self.user.role.to_string())
     }
 }
 

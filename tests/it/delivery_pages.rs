@@ -217,10 +217,7 @@ fn opens_only_the_last_attempt_and_formats_json() {
     let order = ["id=\"summary\"", "id=\"request\"", "id=\"attempts\""];
     let positions = order.map(|id| page.response.text.find(id).unwrap());
     assert!(positions.is_sorted(), "{positions:?}");
-    assert!(
-        summary.contains("\"error\": \"unavailable\""),
-        "{summary}"
-    );
+    assert!(summary.contains("\"error\": \"unavailable\""), "{summary}");
     let feedback = page.link("Open the feedback").unwrap();
     let id = feedback.strip_prefix("/feedback/").unwrap();
     assert!(id.starts_with("fb_"), "{feedback}");

@@ -11,7 +11,7 @@ use crate::store::LoggedAttempt;
 /// Maximum number of bytes of a binary response body that the page shows.
 const HEX_BYTES_SHOWN: usize = 512;
 /// Minimum duration of an attempt with a timing bar.
-const TIMING_BAR_MIN: Duration = Duration::from_millis(10);
+const TIMING_BAR_DURATION_MIN: Duration = Duration::from_millis(10);
 /// Minimum width of a phase in the timing bar, in percent.
 const PHASE_WIDTH_MIN: f64 = 0.5;
 
@@ -29,14 +29,14 @@ pub struct AttemptDetails {
     pub error: String,
     /// Advice for fixing the failure.
     pub advice: &'static str,
-    pub phases: Vec<Phase>,
+    pub phases: Vec<AttemptPhase>,
     pub has_timing_bar: bool,
-    pub response: Option<Response>,
+    pub response: Option<ResponseView>,
 }
 
 /// A phase of an attempt, and its segment of the timing bar. `x` and `width` are percentages of
 /// the time limit.
-pub struct Phase {
+pub struct AttemptPhase {
     pub css_class: &'static str,
     pub name: &'static str,
     pub duration: String,
@@ -44,7 +44,7 @@ pub struct Phase {
     pub width: String,
 }
 
-pub struct Response {
+pub struct ResponseView {
     pub headers: Vec<(String, String)>,
     /// The body, formatted if it is a JSON object or array; empty if there is no body.
     pub body: String,
@@ -81,13 +81,13 @@ impl AttemptDetails {
             error: attempt.error.clone().unwrap_or_default(),
             advice: hint.unwrap_or_else(|| advice_for_code(code, attempt.status)),
             phases: phases(attempt, time_limit),
-            has_timing_bar: attempt.duration >= TIMING_BAR_MIN,
-            response: Response::new(attempt),
+            has_timing_bar: attempt.duration >= TIMING_BAR_DURATION_MIN,
+            response: ResponseView::new(attempt),
         }
     }
 }
 
-impl Response {
+impl ResponseView {
     /// Returns `None` if the log contains neither headers nor a body: the endpoint didn't respond,
     /// or the response has been removed.
     fn new(attempt: &LoggedAttempt) -> Option<Self> {
@@ -134,7 +134,7 @@ fn body_text(bytes: &[u8]) -> String {
     }
 }
 
-fn phases(attempt: &LoggedAttempt, time_limit: Duration) -> Vec<Phase> {
+fn phases(attempt: &LoggedAttempt, time_limit: Duration) -> Vec<AttemptPhase> {
     let timings = &attempt.timings;
     let all = [
         ("dns", "DNS", timings.dns),
@@ -149,7 +149,7 @@ fn phases(attempt: &LoggedAttempt, time_limit: Duration) -> Vec<Phase> {
             let time = time?;
             let share = time.as_secs_f64() / limit * 100.0;
             let width = share.max(PHASE_WIDTH_MIN).min(100.0 - x);
-            let phase = Phase {
+            let phase = AttemptPhase {
                 css_class,
                 name,
                 duration: format_duration(time),

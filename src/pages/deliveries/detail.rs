@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::attempt::{AttemptDetails, format_json};
-use super::row::{DeliveryRow, delivery_path, next_attempt, subject_label};
+use super::row::{DeliveryRow, delivery_path, next_and_last_attempt, subject_label};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
@@ -15,7 +15,7 @@ use crate::domain::webhook::Webhook;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::layout::{Layout, render};
-use crate::pages::framework::navigation::{Ancestor, NavSection};
+use crate::pages::framework::navigation::{Breadcrumb, NavSection};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::held_until;
 use crate::store::{DeliveryDetail, DeliverySummary, EventSubject};
@@ -76,7 +76,7 @@ impl DeliveryPage {
         self.webhook_path(&format!("deliveries/{}", self.row.id))
     }
 
-    fn path_to_delivery(&self, id: &DeliveryId) -> String {
+    fn delivery_path(&self, id: &DeliveryId) -> String {
         delivery_path(&self.webhook, id)
     }
 
@@ -109,12 +109,12 @@ pub async fn show(
     let now = context.app.clock.now();
     let delivery = &context.app.delivery;
     let (mut layout, _) = context.build_layout("Delivery", NavSection::Notifications);
-    layout.breadcrumb = vec![Ancestor::notifications()];
+    layout.breadcrumb = vec![Breadcrumb::notifications()];
     if let Some(webhook) = &webhook {
-        let deliveries = Ancestor::deliveries(&webhook.id);
+        let deliveries = Breadcrumb::deliveries(&webhook.id);
         layout
             .breadcrumb
-            .extend([Ancestor::webhook(webhook), deliveries]);
+            .extend([Breadcrumb::webhook(webhook), deliveries]);
     }
     // Only pending deliveries show the maximum, and a deleted webhook has no pending deliveries.
     let max_attempts = webhook
@@ -173,7 +173,7 @@ fn describe_state(
     };
     match (delivery.state, delivery.next_attempt_at) {
         (DeliveryState::Pending, Some(due)) if due > now => {
-            let (number, max) = next_attempt(delivery, max_attempts);
+            let (number, max) = next_and_last_attempt(delivery, max_attempts);
             let label = match delivery.attempts.as_slice() {
                 [] => "First attempt at",
                 _ => "Next attempt at",

@@ -20,15 +20,15 @@ pub enum EmptyStateAction {
 }
 
 impl EmptyStateAction {
-    pub fn adds_webhook(self) -> bool {
+    pub fn is_add_webhook(self) -> bool {
         self == Self::AddWebhook
     }
 
-    pub fn clears_filters(self) -> bool {
+    pub fn is_clear_filters(self) -> bool {
         self == Self::ClearFilters
     }
 
-    pub fn searches_older(self) -> bool {
+    pub fn is_search_older(self) -> bool {
         self == Self::SearchOlder
     }
 }

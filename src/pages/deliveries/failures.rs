@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use actix_web::{HttpResponse, web};
 
-use super::query::FailurePeriod;
+use super::query::RecentPeriod;
 use super::row::webhook_label;
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
@@ -30,7 +30,7 @@ pub struct FailuresView {
 
 /// The failures of enabled webhooks in one period.
 pub struct PeriodFailures {
-    pub period: FailurePeriod,
+    pub period: RecentPeriod,
     /// `8` or `1,000+`.
     pub count: String,
     /// `8 deliveries`.
@@ -55,10 +55,10 @@ impl FailuresView {
     pub async fn load(
         context: &RequestContext,
         webhook: Option<WebhookId>,
-        confirm: Option<FailurePeriod>,
+        confirm: Option<RecentPeriod>,
     ) -> Result<Option<Self>, PageError> {
         let now = context.app.clock.now();
-        let [.., longest] = FailurePeriod::ALL;
+        let [.., longest] = RecentPeriod::ALL;
         let failures = context
             .app
             .store
@@ -71,7 +71,7 @@ impl FailuresView {
             return Ok(None);
         }
         let mut periods: Vec<(u64, PeriodFailures)> = Vec::new();
-        for period in FailurePeriod::ALL {
+        for period in RecentPeriod::ALL {
             let (count, failures) = PeriodFailures::new(&enabled, period, now);
             if count > periods.last().map_or(0, |(count, _)| *count) {
                 periods.push((count, failures));
@@ -92,7 +92,7 @@ impl FailuresView {
             periods: periods.into_iter().map(|(_, failures)| failures).collect(),
             disabled: match count {
                 0 => String::new(),
-                _ => format_deliveries(count, is_capped),
+                _ => format_delivery_count(count, is_capped),
             },
             confirmation: confirmation.filter(|confirmation| !confirmation.webhooks.is_empty()),
         }))
@@ -106,13 +106,13 @@ impl FailuresView {
 
 impl PeriodFailures {
     /// Returns the number of failures in a period, and the view of these failures.
-    fn new(failures: &[RecentFailures], period: FailurePeriod, now: Timestamp) -> (u64, Self) {
+    fn new(failures: &[RecentFailures], period: RecentPeriod, now: Timestamp) -> (u64, Self) {
         let since = period.start(now);
         let (count, is_capped) = sum_counts(failures, since);
         let view = Self {
             period,
             count: format_count(count, is_capped),
-            deliveries: format_deliveries(count, is_capped),
+            deliveries: format_delivery_count(count, is_capped),
             webhooks: match count_by_webhook(failures, since).count() {
                 1 => "1 webhook".to_owned(),
                 count => format!("{count} webhooks"),
@@ -148,7 +148,7 @@ fn format_count(count: u64, is_capped: bool) -> String {
     format!("{}{plus}", group_digits(count))
 }
 
-fn format_deliveries(count: u64, is_capped: bool) -> String {
+fn format_delivery_count(count: u64, is_capped: bool) -> String {
     match (count, is_capped) {
         (1, false) => "1 delivery".to_owned(),
         _ => format!("{} deliveries", format_count(count, is_capped)),
@@ -165,7 +165,7 @@ pub async fn redeliver_failed(
     let id = WebhookId::new(id.into_inner());
     let since = parse_since(&fields)?;
     let message = match redeliver(&context, &id, since).await? {
-        Ok(count) => format_result(count, 1),
+        Ok(count) => redelivery_result_message(count, 1),
         Err(reason) => reason,
     };
     context.add_flash_message(message);
@@ -198,7 +198,7 @@ pub async fn redeliver_all_failed(
             }
         }
     }
-    let result = format_result(total, webhooks);
+    let result = redelivery_result_message(total, webhooks);
     let sentences: Vec<String> = [result].into_iter().chain(problems).collect();
     context.add_flash_message(sentences.join(" "));
     let query = match only {
@@ -237,12 +237,12 @@ async fn redeliver(
     }
 }
 
-fn format_result(count: usize, webhooks: usize) -> String {
+fn redelivery_result_message(count: usize, webhooks: usize) -> String {
     match (count, webhooks) {
         (0, _) => "No failed deliveries in that period.".to_owned(),
-        (count, 0..=1) => format!("{} queued.", format_deliveries(count as u64, false)),
+        (count, 0..=1) => format!("{} queued.", format_delivery_count(count as u64, false)),
         (count, webhooks) => {
-            let deliveries = format_deliveries(count as u64, false);
+            let deliveries = format_delivery_count(count as u64, false);
             format!("{deliveries} to {webhooks} webhooks queued.")
         }
     }

@@ -18,13 +18,13 @@ use askama::Template;
 
 use self::empty_state::EmptyState;
 use self::failures::FailuresView;
-use self::query::{DeliveryListQuery, FailurePeriod, SearchedId};
+use self::query::{DeliveryListQuery, RecentPeriod, SearchedId};
 use self::row::{ListedDelivery, delivery_path, webhook_label};
 use self::totals::DeliveryTotalsView;
 use super::framework::context::RequestContext;
 use super::framework::format::{DisplayTime, group_digits};
 use super::framework::layout::{Layout, render};
-use super::framework::navigation::{Ancestor, NavSection};
+use super::framework::navigation::{Breadcrumb, NavSection};
 use super::framework::page_error::PageError;
 use super::webhooks::row::{TestReportView, held_until};
 use crate::domain::delivery::DeliveryState;
@@ -107,7 +107,7 @@ impl DeliveriesPage {
     }
 
     fn period_options(&self) -> Vec<FilterOption> {
-        FailurePeriod::ALL
+        RecentPeriod::ALL
             .map(|period| {
                 let is_selected = self.query.period == Some(period);
                 FilterOption::new(period.key, period.label.to_owned(), is_selected)
@@ -124,7 +124,7 @@ impl DeliveriesPage {
     }
 
     /// Returns the name of the live updates that the page subscribes to.
-    fn live_name(&self) -> String {
+    fn live_subscription_name(&self) -> String {
         match &self.webhook {
             Some(webhook) => format!("deliveries:{}", webhook.id),
             None => "deliveries".to_owned(),
@@ -219,7 +219,7 @@ async fn show_list(
     }
     let search = query.to_search(webhook.as_ref().map(|webhook| &webhook.id), now);
     let found = match query.searched_id() {
-        SearchedId::Delivery(_) | SearchedId::Invalid => no_deliveries(),
+        SearchedId::Delivery(_) | SearchedId::Invalid => empty_search_page(),
         SearchedId::None | SearchedId::Feedback(_) => {
             let page = PageRequest {
                 limit: PAGE_SIZE,
@@ -230,7 +230,7 @@ async fn show_list(
     };
     let webhooks = match webhook {
         Some(_) => Vec::new(),
-        None => all_webhooks(&context).await?,
+        None => load_webhook_labels(&context).await?,
     };
     let totals = load_totals(&context, search.webhook.as_ref()).await?;
     let totals_path = match &search.webhook {
@@ -244,9 +244,9 @@ async fn show_list(
         None => "All deliveries",
     };
     let (mut layout, flash) = context.build_layout(title, NavSection::Notifications);
-    layout.breadcrumb = vec![Ancestor::notifications()];
+    layout.breadcrumb = vec![Breadcrumb::notifications()];
     if let Some(webhook) = &webhook {
-        layout.breadcrumb.push(Ancestor::webhook(webhook));
+        layout.breadcrumb.push(Breadcrumb::webhook(webhook));
         layout.subject = webhook.title().to_owned();
     }
     let test_report = flash
@@ -287,7 +287,7 @@ async fn show_list(
     render(StatusCode::OK, &page)
 }
 
-fn no_deliveries() -> DeliverySearchPage {
+fn empty_search_page() -> DeliverySearchPage {
     DeliverySearchPage {
         items: Vec::new(),
         next_cursor: None,
@@ -295,7 +295,9 @@ fn no_deliveries() -> DeliverySearchPage {
 }
 
 /// Returns the id and the label of each webhook, oldest first.
-async fn all_webhooks(context: &RequestContext) -> Result<Vec<(WebhookId, String)>, PageError> {
+async fn load_webhook_labels(
+    context: &RequestContext,
+) -> Result<Vec<(WebhookId, String)>, PageError> {
     let page = PageRequest {
         limit: WEBHOOKS_MAX,
         before: None,

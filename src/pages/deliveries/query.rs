@@ -11,12 +11,12 @@ use crate::pages::framework::page_error::PageError;
 use crate::store::DeliverySearch;
 
 /// The value of `period` that selects a range of days.
-const RANGE: &str = "range";
+const CUSTOM_RANGE: &str = "range";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A period that ends now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FailurePeriod {
+pub struct RecentPeriod {
     /// The value in URLs.
     pub key: &'static str,
     /// The label of the filter option, such as `Last hour`.
@@ -26,7 +26,7 @@ pub struct FailurePeriod {
     hours: u64,
 }
 
-impl FailurePeriod {
+impl RecentPeriod {
     /// The periods, shortest first.
     pub const ALL: [Self; 4] = [
         Self::new("1h", "Last hour", "the last hour", 1),
@@ -68,7 +68,7 @@ pub struct DeliveryListQuery {
     pub webhook: Option<WebhookId>,
     pub state: Option<DeliveryState>,
     pub event: Option<EventType>,
-    pub period: Option<FailurePeriod>,
+    pub period: Option<RecentPeriod>,
     /// Whether the list is limited to a range of days (`from` to `to`) instead of a period.
     pub is_range: bool,
     /// The first day of the range, such as `2026-11-28`; empty without a limit. Days begin at
@@ -81,7 +81,7 @@ pub struct DeliveryListQuery {
     /// The list contains only deliveries older than the delivery with this id.
     pub before: Option<String>,
     /// The period of the confirmation that asks whether to redeliver failed deliveries.
-    pub redeliver: Option<FailurePeriod>,
+    pub redeliver: Option<RecentPeriod>,
 }
 
 impl DeliveryListQuery {
@@ -93,22 +93,22 @@ impl DeliveryListQuery {
             text => Ok(text.unwrap_or_default()),
         };
         let (from, to) = (date("from")?, date("to")?);
-        let period = parameter("period").filter(|period| period != RANGE);
+        let period = parameter("period").filter(|period| period != CUSTOM_RANGE);
         Ok(Self {
             // The form submits an empty `period` for "Any time". The dates are then ignored.
             is_range: match context.query_param("period") {
-                Some(period) => period == RANGE,
+                Some(period) => period == CUSTOM_RANGE,
                 None => !from.is_empty() || !to.is_empty(),
             },
             webhook: parameter("webhook").map(WebhookId::new),
             state: parse_parameter(parameter("state"), DeliveryState::parse)?,
             event: parse_parameter(parameter("event"), EventType::parse)?,
-            period: parse_parameter(period, FailurePeriod::parse)?,
+            period: parse_parameter(period, RecentPeriod::parse)?,
             from,
             to,
             text: parameter("q").unwrap_or_default().trim().to_owned(),
             before: parameter("before").filter(|id| is_id(id, "dlv_")),
-            redeliver: parse_parameter(parameter("redeliver"), FailurePeriod::parse)?,
+            redeliver: parse_parameter(parameter("redeliver"), RecentPeriod::parse)?,
         })
     }
 
@@ -166,7 +166,7 @@ impl DeliveryListQuery {
             ("webhook", self.webhook.as_ref().map(WebhookId::as_str)),
             ("state", self.state.map(DeliveryState::as_str)),
             ("event", self.event.map(EventType::as_str)),
-            ("period", period.or(self.is_range.then_some(RANGE))),
+            ("period", period.or(self.is_range.then_some(CUSTOM_RANGE))),
             ("from", day(self.from.as_str())),
             ("to", day(self.to.as_str())),
             ("q", non_empty(self.text.as_str())),

@@ -50,7 +50,7 @@ fn max_attempts_for(delivery: &DeliverySummary, webhook_max: usize) -> usize {
 /// Returns the number of a pending delivery's next or current attempt, and the number of the last
 /// attempt before the delivery fails. `webhook_max` is the maximum for the webhook's retry policy.
 /// After a redelivery, the numbers continue from the previous attempts.
-pub fn next_attempt(delivery: &DeliverySummary, webhook_max: usize) -> (usize, usize) {
+pub fn next_and_last_attempt(delivery: &DeliverySummary, webhook_max: usize) -> (usize, usize) {
     let made = delivery.attempts.len();
     let before_round = made.saturating_sub(delivery.round_attempts);
     let max = before_round + max_attempts_for(delivery, webhook_max);
@@ -91,7 +91,7 @@ impl DeliveryRow {
             event: delivery.event.as_str(),
             attempts: match delivery.state {
                 DeliveryState::Pending => {
-                    let (number, max) = next_attempt(delivery, max_attempts);
+                    let (number, max) = next_and_last_attempt(delivery, max_attempts);
                     format!("Attempt {number} of {max}")
                 }
                 _ => delivery.attempts.len().to_string(),
@@ -167,7 +167,7 @@ pub fn subject_label(subject: &EventSubject) -> (String, String) {
         EventSubject::DeletedFeedback => ("Deleted feedback".to_owned(), String::new()),
         EventSubject::Feedback {
             message, project, ..
-        } => (message_start(message), project.clone()),
+        } => (truncate_message(message), project.clone()),
     }
 }
 
@@ -183,7 +183,7 @@ pub fn webhook_label(description: &str, url: &str) -> String {
 
 /// Returns the first [`TITLE_CHARS_MAX`] characters of a message on one line. Appends `…` if the
 /// message is longer.
-pub fn message_start(message: &str) -> String {
+pub fn truncate_message(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(TITLE_CHARS_MAX) {
         Some((end, _)) => format!("{}…", line[..end].trim_end()),

@@ -30,7 +30,7 @@ const SECTIONS: [(&str, &str); 10] = [
 
 #[derive(Template)]
 #[template(path = "docs.html")]
-struct StartPage {
+struct DocsStartPage {
     layout: Layout,
     sidebar: DocsSidebar,
     /// The public URL of this installation.
@@ -41,7 +41,7 @@ struct StartPage {
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let (layout, _) = context.build_layout("Documentation", NavSection::HelpTopic);
-    let page = StartPage {
+    let page = DocsStartPage {
         layout,
         sidebar: DocsSidebar::new(DocsPage::Start, SECTIONS),
         base_url: context.absolute_url(""),

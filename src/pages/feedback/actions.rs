@@ -47,7 +47,7 @@ fn parse_status(fields: &IdempotentForm) -> Result<FeedbackStatus, PageError> {
 
 /// Adds a message such as "Marked as reviewed." with "Undo" to the next page, unless nothing was
 /// changed.
-fn push_status_change_message(
+fn add_status_change_message(
     context: &RequestContext,
     fields: &IdempotentForm,
     changed: &[AppliedStatusChange],
@@ -95,7 +95,7 @@ pub async fn set_status(
     let changed = store
         .set_statuses(vec![change], current_actor(&context)?)
         .await?;
-    push_status_change_message(&context, &fields, &changed);
+    add_status_change_message(&context, &fields, &changed);
     Ok(context.redirect(&redirect_path(&fields)))
 }
 
@@ -123,7 +123,7 @@ pub async fn set_statuses(
         let status = to.label().to_lowercase();
         context.add_flash_message(format!("No change: already {status}."));
     }
-    push_status_change_message(&context, &fields, &changed);
+    add_status_change_message(&context, &fields, &changed);
     Ok(context.redirect(&redirect_path(&fields)))
 }
 

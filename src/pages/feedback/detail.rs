@@ -11,7 +11,7 @@ use super::item_details::FeedbackDetails;
 use super::query::FeedbackListQuery;
 use crate::domain::feedback::Feedback;
 use crate::domain::id::FeedbackId;
-use crate::pages::deliveries::row::message_start;
+use crate::pages::deliveries::row::truncate_message;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::navigation::NavSection;
@@ -45,7 +45,7 @@ pub async fn show(
     let previous = find_neighbor(&context, &feedback, &query, query.order.reversed()).await?;
     let next = find_neighbor(&context, &feedback, &query, query.order).await?;
     let (mut layout, _) = context.build_layout("Feedback details", NavSection::Feedback);
-    layout.subject = message_start(&feedback.message);
+    layout.subject = truncate_message(&feedback.message);
     let is_confirming_delete = context.query_param("delete").is_some();
     let item = FeedbackItemView::for_page(feedback, &layout, &query, details, is_confirming_delete);
     let list_path = match item.back.as_str() {
@@ -70,7 +70,7 @@ async fn find_neighbor(
     query: &FeedbackListQuery,
     order: FeedbackOrder,
 ) -> Result<Option<String>, PageError> {
-    if query.problem().is_some() {
+    if query.filter_problem().is_some() {
         return Ok(None);
     }
     let filter = FeedbackFilter {

@@ -49,7 +49,7 @@ enum ExportPosition {
 
 async fn export(context: RequestContext, format: ExportFormat) -> Result<HttpResponse, PageError> {
     let query = FeedbackListQuery::parse(&context).await?;
-    if let Some(message) = query.problem() {
+    if let Some(message) = query.filter_problem() {
         return Err(PageError::Specific {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             title: "Invalid search",

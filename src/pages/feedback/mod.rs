@@ -10,7 +10,7 @@ mod export;
 mod item;
 mod item_details;
 mod query;
-mod received;
+mod received_filter;
 
 pub(super) use actions::{
     delete, request_delete_confirmation, set_status, set_statuses, undo_status_changes,
@@ -75,7 +75,7 @@ impl FeedbackPage {
     fn status_options(&self) -> Vec<StatusOption> {
         let option = |label, status: Option<FeedbackStatus>| StatusOption {
             label,
-            count: self.count(status),
+            count: self.status_count(status),
             value: status.map_or("", FeedbackStatus::as_str),
             is_selected: self.query.status == status,
         };
@@ -86,7 +86,7 @@ impl FeedbackPage {
 
     /// Returns the number of items with a status, or with any status. A number that isn't exact
     /// ends with `+`.
-    fn count(&self, status: Option<FeedbackStatus>) -> String {
+    fn status_count(&self, status: Option<FeedbackStatus>) -> String {
         let StatusCounts {
             new,
             reviewed,
@@ -108,8 +108,8 @@ impl FeedbackPage {
     }
 
     /// Returns the number of listed items on all pages, such as `13 items`.
-    fn list_count(&self) -> String {
-        match self.count(self.query.status).as_str() {
+    fn item_count_text(&self) -> String {
+        match self.status_count(self.query.status).as_str() {
             "1" => "1 item".to_owned(),
             count => format!("{count} items"),
         }
@@ -126,7 +126,7 @@ impl FeedbackPage {
         let is_mixed = self.query.status.is_none() && new > 0 && reviewed + resolved > 0;
         let new = Some(FeedbackStatus::New);
         let path = || self.list_path(&self.query.query_string_for(new, None, None));
-        is_mixed.then(|| (path(), self.count(new)))
+        is_mixed.then(|| (path(), self.status_count(new)))
     }
 
     fn list_path(&self, query: &str) -> String {
@@ -188,9 +188,9 @@ impl FeedbackPage {
         match (&self.query.project, self.has_feedback) {
             (Some(project), false) => Some(project),
             (None, false) => self.projects.first(),
-            (project, true) => project
-                .as_ref()
-                .filter(|_| new + reviewed + resolved == 0 && !self.query.has_other_filters()),
+            (project, true) => project.as_ref().filter(|_| {
+                new + reviewed + resolved == 0 && !self.query.has_non_project_filters()
+            }),
         }
     }
 
@@ -206,7 +206,7 @@ impl FeedbackPage {
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let query = FeedbackListQuery::parse(&context).await?;
-    let status = match query.problem() {
+    let status = match query.filter_problem() {
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
         None => StatusCode::OK,
     };
@@ -233,7 +233,7 @@ async fn render_page(
         before: query.cursor.clone(),
     };
     let projects = store.projects_by_name().await?;
-    let list = match query.problem() {
+    let list = match query.filter_problem() {
         Some(_) => Page::default(),
         None => store.feedback_list(filter.clone(), request).await?,
     };

@@ -1,7 +1,7 @@
 //! The query parameters of the feedback list: filters, order, cursor, and open items.
 
 use super::PAGE_SIZE;
-use super::received::ReceivedFilter;
+use super::received_filter::ReceivedFilter;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{FeedbackId, parse_ulid};
 use crate::domain::project::Project;
@@ -80,7 +80,7 @@ impl FeedbackListQuery {
     }
 
     /// Returns the reason a filter is invalid. If a filter is invalid, the list is empty.
-    pub(super) fn problem(&self) -> Option<&'static str> {
+    pub(super) fn filter_problem(&self) -> Option<&'static str> {
         let search_problem = self.search_problem.map(SearchError::message);
         search_problem.or(self.received.problem)
     }
@@ -137,13 +137,13 @@ impl FeedbackListQuery {
     }
 
     /// Returns whether filters other than the project are active.
-    pub(super) fn has_other_filters(&self) -> bool {
+    pub(super) fn has_non_project_filters(&self) -> bool {
         let has_period = !self.received.period.is_empty();
         self.status.is_some() || !self.text.is_empty() || has_period || self.has_email
     }
 
     pub(super) fn is_filtered(&self) -> bool {
-        self.project.is_some() || self.has_other_filters()
+        self.project.is_some() || self.has_non_project_filters()
     }
 }
 

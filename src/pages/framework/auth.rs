@@ -62,9 +62,9 @@ pub async fn middleware(
         "no-cache"
     };
     add_security_headers(response.headers_mut(), cache_control);
-    if signed_in && session::has_signing_in_cookie(response.request()) {
+    if signed_in && session::has_sign_in_progress_cookie(response.request()) {
         let context = RequestContext::from_http_request(response.request())?;
-        session::remove_signing_in_cookie(&context, response.response_mut());
+        session::remove_sign_in_progress_cookie(&context, response.response_mut());
     }
     Ok(response)
 }

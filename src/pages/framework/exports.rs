@@ -43,7 +43,7 @@ pub struct ExportSlot {
     running: Arc<Mutex<Vec<ExportOwner>>>,
 }
 
-fn lock_running(running: &Mutex<Vec<ExportOwner>>) -> MutexGuard<'_, Vec<ExportOwner>> {
+fn lock_running_exports(running: &Mutex<Vec<ExportOwner>>) -> MutexGuard<'_, Vec<ExportOwner>> {
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -51,7 +51,7 @@ impl ExportLimiter {
     /// Acquires a slot. Returns `None` if the session, the user, or all users together have too
     /// many running exports.
     fn acquire_slot(&self, session: [u8; 32], user: &UserId) -> Option<ExportSlot> {
-        let mut running = lock_running(&self.0);
+        let mut running = lock_running_exports(&self.0);
         let of_session = running.iter().filter(|owner| owner.0 == session).count();
         let of_user = running.iter().filter(|owner| owner.1 == *user).count();
         if of_session >= EXPORTS_PER_SESSION
@@ -71,7 +71,7 @@ impl ExportLimiter {
 
 impl Drop for ExportSlot {
     fn drop(&mut self) {
-        let mut running = lock_running(&self.running);
+        let mut running = lock_running_exports(&self.running);
         if let Some(at) = running.iter().position(|other| *other == self.owner) {
             running.swap_remove(at);
         }

@@ -98,14 +98,14 @@ impl FlashStore {
         }
     }
 
-    fn lock_pending(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Duration, Flash)>> {
+    fn lock_pending_flashes(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Duration, Flash)>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the flash data for the session's next page.
     pub fn update_flash(&self, session: [u8; 32], change: impl FnOnce(&mut Flash)) {
         let now = self.clock.monotonic_time();
-        let mut pending = self.lock_pending();
+        let mut pending = self.lock_pending_flashes();
         pending.retain(|_, (since, _)| now.saturating_sub(*since) < FLASH_LIFETIME);
         change(
             &mut pending
@@ -152,7 +152,7 @@ impl FlashStore {
         take: impl FnOnce(&mut Flash) -> T,
     ) -> T {
         let now = self.clock.monotonic_time();
-        match self.lock_pending().get_mut(&session) {
+        match self.lock_pending_flashes().get_mut(&session) {
             Some((since, flash)) if now.saturating_sub(*since) < FLASH_LIFETIME => take(flash),
             _ => T::default(),
         }

@@ -13,14 +13,14 @@ use askama::filters::{Escaper, Html};
 use lol_html::html_content::{ContentType, Element};
 use lol_html::{HandlerResult, RewriteStrSettings, element, rewrite_str};
 
-use super::edits::{FieldConflict, LOADED_FIELD_PREFIX};
+use super::form_edits::{FieldConflict, LOADED_FIELD_PREFIX};
 
 /// Hidden fields that are filled in, because they identify a submission. Loaded values are filled
 /// in too. Other hidden fields keep the values of the page.
 const RESTORED_HIDDEN_FIELDS: [&str; 3] = ["submission_key", "key", "stamp"];
 /// CSS classes of forms with room for a notice. Other forms are buttons within rows, and their
 /// notices are shown with the page's messages.
-const BLOCK_FORM_CLASSES: [&str; 4] = ["panel", "card", "card-body", "form-section"];
+const FORM_CLASSES_WITH_NOTICE: [&str; 4] = ["panel", "card", "card-body", "form-section"];
 /// The HTML id of the notice in `form_notice.html`.
 const NOTICE_ID: &str = "form-notice";
 
@@ -113,7 +113,7 @@ impl FormRestoration<'_> {
         if let Some(notice) = self.notice
             && class
                 .split(' ')
-                .any(|name| BLOCK_FORM_CLASSES.contains(&name))
+                .any(|name| FORM_CLASSES_WITH_NOTICE.contains(&name))
         {
             form.prepend(&notice.render()?, ContentType::Html);
             state.is_notice_shown.set(true);

@@ -114,7 +114,7 @@ impl FromRequest for IdempotentForm {
                 let key = tokens::sha256(format!("{session} {} {key} {fields}", request.path()));
                 let redirect = context.state.submission_keys.lock_submission(key).await;
                 if let Some(location) = &*redirect {
-                    return Err(repeat_redirect(location.clone()));
+                    return Err(redirect_repeated_submission(location.clone()));
                 }
                 request.extensions_mut().insert(SubmissionLock(redirect));
             }
@@ -127,7 +127,7 @@ impl FromRequest for IdempotentForm {
 /// extensions.
 struct SubmissionLock(OwnedMutexGuard<Option<HeaderValue>>);
 
-fn repeat_redirect(location: HeaderValue) -> Error {
+fn redirect_repeated_submission(location: HeaderValue) -> Error {
     let response = HttpResponse::SeeOther()
         .insert_header((LOCATION, location))
         .finish();

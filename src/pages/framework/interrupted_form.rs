@@ -9,7 +9,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
 use super::context::RequestContext;
-use super::edits::{FieldConflict, LOADED_FIELD_PREFIX};
+use super::form_edits::{FieldConflict, LOADED_FIELD_PREFIX};
 use super::form_page::FormPage;
 use super::form_restore::{FormNotice, FormRestoration, restore_form_in_response};
 use super::page_error::PageError;
@@ -202,7 +202,7 @@ pub async fn respond_with_form(
 fn changed_fields(form: &FormData) -> Vec<&str> {
     let is_loaded = |name: &str| {
         let loaded = form.get(&format!("{LOADED_FIELD_PREFIX}{name}"));
-        super::edits::is_equal_to_loaded(form.get_all(name), loaded)
+        super::form_edits::is_equal_to_loaded(form.get_all(name), loaded)
     };
     let mut names: Vec<&str> = form
         .iter()

@@ -9,7 +9,7 @@ use askama::Template;
 use super::flash::FlashMessage;
 use super::format::{DisplayTime, mailto_url};
 use super::interrupted_form::EnteredText;
-use super::navigation::{Ancestor, NavLink, NavSection, sidebar_links, top_bar_links};
+use super::navigation::{Breadcrumb, NavLink, NavSection, sidebar_links, top_bar_links};
 use super::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User};
@@ -29,7 +29,7 @@ pub struct Layout {
     /// `None` if the page isn't in the navigation.
     section: Option<NavSection>,
     /// The pages above this page, outermost first.
-    pub breadcrumb: Vec<Ancestor>,
+    pub breadcrumb: Vec<Breadcrumb>,
     pub user: Option<LayoutUser>,
     pub messages: Vec<FlashMessage>,
     /// A database problem to show to the user.

@@ -3,10 +3,10 @@
 
 pub mod auth;
 pub mod context;
-pub mod edits;
 pub mod event_streams;
 pub mod exports;
 pub mod flash;
+pub mod form_edits;
 pub mod form_field;
 pub mod form_page;
 pub mod form_restore;

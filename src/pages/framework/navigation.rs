@@ -26,13 +26,13 @@ const TOP_BAR_SECTIONS: [NavSection; 3] = [Feedback, Settings, Help];
 const SIDEBAR_SECTIONS: [NavSection; 6] =
     [Notifications, Projects, ApiTokens, People, Privacy, Account];
 
-/// A breadcrumb link to a page above the current page.
-pub struct Ancestor {
+/// A link to a page above the current page.
+pub struct Breadcrumb {
     pub label: String,
     pub path: String,
 }
 
-impl Ancestor {
+impl Breadcrumb {
     fn new(label: &str, path: String) -> Self {
         let label = label.to_owned();
         Self { label, path }

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
-use super::edits::FieldConflict;
+use super::form_edits::FieldConflict;
 use crate::server::form_data::FormError;
 use crate::store::{ChangeError, StoreError, UserError};
 

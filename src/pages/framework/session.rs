@@ -18,7 +18,7 @@ use crate::server::{cookies, tokens};
 use crate::store::NewSession;
 
 const SESSION_COOKIE_NAME: &str = "miniback_session";
-const SIGNING_IN_COOKIE_NAME: &str = "miniback_signing_in";
+const SIGN_IN_PROGRESS_COOKIE_NAME: &str = "miniback_signing_in";
 /// The maximum lifetime of a session and its cookies, in days.
 const MAX_AGE_DAYS: i64 = 90;
 
@@ -94,27 +94,31 @@ pub fn set_sign_in_cookies(
     cookies: &[Cookie<'_>; 2],
 ) {
     set_session_cookies(response, cookies);
-    set_signing_in_cookie(context, response, CookieDuration::minutes(1));
+    set_sign_in_progress_cookie(context, response, CookieDuration::minutes(1));
 }
 
 /// Returns whether the browser has the cookie that marks a sign-in in progress.
-pub fn has_signing_in_cookie(request: &HttpRequest) -> bool {
-    cookies::cookie_values(request.headers(), SIGNING_IN_COOKIE_NAME)
+pub fn has_sign_in_progress_cookie(request: &HttpRequest) -> bool {
+    cookies::cookie_values(request.headers(), SIGN_IN_PROGRESS_COOKIE_NAME)
         .next()
         .is_some()
 }
 
 /// Removes the cookie that marks a sign-in in progress.
-pub fn remove_signing_in_cookie(context: &RequestContext, response: &mut HttpResponse) {
-    set_signing_in_cookie(context, response, CookieDuration::ZERO);
+pub fn remove_sign_in_progress_cookie(context: &RequestContext, response: &mut HttpResponse) {
+    set_sign_in_progress_cookie(context, response, CookieDuration::ZERO);
 }
 
-fn set_signing_in_cookie(
+fn set_sign_in_progress_cookie(
     context: &RequestContext,
     response: &mut HttpResponse,
     age: CookieDuration,
 ) {
-    let mut cookie = build_cookie(context, SIGNING_IN_COOKIE_NAME.to_owned(), "1".to_owned());
+    let mut cookie = build_cookie(
+        context,
+        SIGN_IN_PROGRESS_COOKIE_NAME.to_owned(),
+        "1".to_owned(),
+    );
     cookie.set_secure(false);
     cookie.set_max_age(age);
     set_cookie(response, &cookie);

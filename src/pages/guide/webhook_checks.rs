@@ -33,8 +33,8 @@ type CheckReport = (CheckStatus, String, Option<(String, &'static str)>);
 impl WebhookChecker<'_> {
     pub(super) fn run_all_checks(&self) -> Vec<ChecklistItem> {
         let reports = [
-            self.check_reachable(),
-            self.check_encrypted(),
+            self.check_reachability(),
+            self.check_encryption(),
             self.check_response_time(),
             self.check_enabled(),
             self.check_topics(),
@@ -81,7 +81,7 @@ impl WebhookChecker<'_> {
         DisplayTime::new(attempt.started_at, self.now).relative
     }
 
-    fn check_reachable(&self) -> CheckReport {
+    fn check_reachability(&self) -> CheckReport {
         let Some((delivery, last)) = self.attempts_latest_first().into_iter().next() else {
             let text = "No deliveries yet. Press “Test” to send one and see the result.";
             return (CheckStatus::Unknown, text.into(), self.webhook_link("Test"));
@@ -105,7 +105,7 @@ impl WebhookChecker<'_> {
         (CheckStatus::Problem, text, self.delivery_link(delivery))
     }
 
-    fn check_encrypted(&self) -> CheckReport {
+    fn check_encryption(&self) -> CheckReport {
         let url = &self.webhook.url;
         let attempts = self.attempts_latest_first();
         if url.scheme() == Scheme::Https {

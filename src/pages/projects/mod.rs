@@ -13,7 +13,7 @@ use askama::Template;
 
 use self::origins::{ProjectOrigins, WidgetOrigins};
 use super::framework::context::RequestContext;
-use super::framework::edits::{self, EditField, FormEdits, LoadedValue};
+use super::framework::form_edits::{self, EditField, FormEdits, LoadedValue};
 use super::framework::form_field::FormField;
 use super::framework::format::group_digits;
 use super::framework::idempotent_form::IdempotentForm;
@@ -82,7 +82,7 @@ impl ProjectRow {
     }
 
     fn loaded_values(&self) -> Vec<LoadedValue> {
-        edits::loaded_values(&EDIT_FIELDS, |name| stored_field_value(&self.project, name))
+        form_edits::loaded_values(&EDIT_FIELDS, |name| stored_field_value(&self.project, name))
     }
 
     fn action_path(&self, action: &str) -> String {

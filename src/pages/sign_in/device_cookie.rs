@@ -30,16 +30,16 @@ fn signed_text(user: &UserId, device: &str) -> String {
 }
 
 /// Returns the cookie's value, if the browser has signed in as this user before.
-fn find_valid_value(context: &RequestContext, user: &UserId) -> Option<String> {
+fn find_valid_cookie_value(context: &RequestContext, user: &UserId) -> Option<String> {
     let key = &context.state.device_key;
     let name = cookie_name(user);
     let mut values =
         cookies::cookie_values(context.request.headers(), &name).take(VERIFIED_VALUES_MAX);
-    let value = values.find(|value| is_valid_value(key, user, value));
+    let value = values.find(|value| is_valid_cookie_value(key, user, value));
     value.map(str::to_owned)
 }
 
-fn is_valid_value(key: &hmac::Key, user: &UserId, value: &str) -> bool {
+fn is_valid_cookie_value(key: &hmac::Key, user: &UserId, value: &str) -> bool {
     let Some((device, tag)) = value.split_once('.') else {
         return false;
     };
@@ -47,7 +47,7 @@ fn is_valid_value(key: &hmac::Key, user: &UserId, value: &str) -> bool {
         .is_ok_and(|tag| hmac::verify(key, signed_text(user, device).as_bytes(), &tag).is_ok())
 }
 
-fn generate_value(key: &hmac::Key, user: &UserId) -> String {
+fn generate_cookie_value(key: &hmac::Key, user: &UserId) -> String {
     let device = tokens::random_token();
     let tag = hmac::sign(key, signed_text(user, &device).as_bytes());
     format!("{device}.{}", hex::encode(tag))
@@ -56,7 +56,7 @@ fn generate_value(key: &hmac::Key, user: &UserId) -> String {
 /// Returns the client that is signing in: the browser if it has signed in as `user` before,
 /// otherwise its IP address.
 pub fn sign_in_client(context: &RequestContext, user: Option<&User>) -> Client {
-    match user.and_then(|user| find_valid_value(context, &user.id)) {
+    match user.and_then(|user| find_valid_cookie_value(context, &user.id)) {
         Some(value) => Client::from_identity(value),
         None => Client::from_ip(context.client_ip()),
     }
@@ -64,8 +64,8 @@ pub fn sign_in_client(context: &RequestContext, user: Option<&User>) -> Client {
 
 /// Adds the cookie to the response of a successful sign-in.
 pub fn set_device_cookie(context: &RequestContext, response: &mut HttpResponse, user: &UserId) {
-    let value = find_valid_value(context, user)
-        .unwrap_or_else(|| generate_value(&context.state.device_key, user));
+    let value = find_valid_cookie_value(context, user)
+        .unwrap_or_else(|| generate_cookie_value(&context.state.device_key, user));
     let mut cookie = session::build_cookie(context, cookie_name(user), value);
     cookie.set_max_age(CookieDuration::days(MAX_AGE_DAYS));
     session::set_cookie(response, &cookie);
@@ -80,10 +80,10 @@ mod tests {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
         let other_key = hmac::Key::new(hmac::HMAC_SHA256, &[2; 32]);
         let (ada, bob) = (UserId::new("usr_ada"), UserId::new("usr_bob"));
-        let value = generate_value(&key, &ada);
-        assert!(is_valid_value(&key, &ada, &value));
-        assert!(!is_valid_value(&key, &bob, &value));
-        assert!(!is_valid_value(&other_key, &ada, &value));
+        let value = generate_cookie_value(&key, &ada);
+        assert!(is_valid_cookie_value(&key, &ada, &value));
+        assert!(!is_valid_cookie_value(&key, &bob, &value));
+        assert!(!is_valid_cookie_value(&other_key, &ada, &value));
         let (device, tag) = value.split_once('.').unwrap();
         for forged in [
             String::new(),
@@ -96,7 +96,7 @@ mod tests {
                 tag.replace(|c: char| c.is_ascii_digit(), "0")
             ),
         ] {
-            assert!(!is_valid_value(&key, &ada, &forged), "{forged}");
+            assert!(!is_valid_cookie_value(&key, &ada, &forged), "{forged}");
         }
     }
 }

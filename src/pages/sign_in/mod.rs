@@ -83,7 +83,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     let page = SignInPage::new(&context, "", &next, problem).await?;
     let mut response = render(StatusCode::OK, &page)?;
     if is_incomplete {
-        session::remove_signing_in_cookie(&context, &mut response);
+        session::remove_sign_in_progress_cookie(&context, &mut response);
     }
     Ok(response)
 }
@@ -97,7 +97,7 @@ fn is_session_cookie_missing(context: &RequestContext) -> bool {
     let sign_in = context.app.urls.path("/login");
     let is_redirect = context.query_param("next").is_some()
         && referer.is_some_and(|referer| referer.path() == sign_in);
-    session::has_signing_in_cookie(&context.request) || is_redirect
+    session::has_sign_in_progress_cookie(&context.request) || is_redirect
 }
 
 /// Returns the message for a browser that didn't keep the sign-in cookie. Logs the first such
@@ -202,7 +202,7 @@ pub(super) async fn sign_out(context: RequestContext) -> Result<HttpResponse, Pa
     }
     let mut response = context.redirect("/login");
     session::clear_session_cookies(&context, &mut response);
-    session::remove_signing_in_cookie(&context, &mut response);
+    session::remove_sign_in_progress_cookie(&context, &mut response);
     Ok(response)
 }
 

@@ -13,7 +13,7 @@ use super::deliveries::row::response_summary;
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
 use super::framework::layout::{Layout, render};
-use super::framework::navigation::{Ancestor, NavSection};
+use super::framework::navigation::{Breadcrumb, NavSection};
 use super::framework::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::diagnosis::{self, Check, CheckResult, Diagnosis, DiagnosisInput, SentDelivery};
@@ -294,7 +294,7 @@ async fn render_page(
     result: Option<DiagnosisView>,
 ) -> Result<HttpResponse, PageError> {
     let (mut layout, _) = context.build_layout("Check a signature", NavSection::Notifications);
-    layout.breadcrumb = vec![Ancestor::notifications(), Ancestor::webhook(&webhook)];
+    layout.breadcrumb = vec![Breadcrumb::notifications(), Breadcrumb::webhook(&webhook)];
     let page = SignatureCheckPage {
         layout,
         deliveries: load_delivery_options(context, &webhook).await?,

@@ -13,7 +13,7 @@ use super::statistics::{StatisticsPeriod, StatisticsView};
 use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
-use crate::pages::framework::navigation::{Ancestor, NavSection};
+use crate::pages::framework::navigation::{Breadcrumb, NavSection};
 use crate::pages::framework::page_error::PageError;
 
 #[derive(Template)]
@@ -43,7 +43,7 @@ impl WebhookPage {
         })
     }
 
-    fn topics(&self) -> String {
+    fn topic_labels(&self) -> String {
         match self.webhook.topics.as_slice() {
             [] => "No topics selected".to_owned(),
             topics => Topic::labels(topics),
@@ -65,7 +65,7 @@ pub async fn show(
     let totals = store.delivery_totals(webhook.id.clone()).await?;
     let activity = WebhookActivity::load(&context, &webhook, totals.unwrap_or_default()).await?;
     let (mut layout, flash) = context.build_layout("Webhook", NavSection::Notifications);
-    layout.breadcrumb = vec![Ancestor::notifications()];
+    layout.breadcrumb = vec![Breadcrumb::notifications()];
     layout.subject = webhook.title().to_owned();
     let test_report = flash
         .test

@@ -9,7 +9,7 @@ use super::render_page;
 use crate::domain::validation::{check_all_fields, check_field};
 use crate::domain::webhook::{self, RetryPolicy, Topic, Webhook, WebhookError, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::edits::{self, EditField, FieldConflict, FormEdits, LoadedValue};
+use crate::pages::framework::form_edits::{self, EditField, FieldConflict, FormEdits, LoadedValue};
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
@@ -41,13 +41,16 @@ fn stored_field_value(webhook: &Webhook, name: &str) -> String {
         "description" => webhook.description.clone(),
         "retries" => webhook.retries.as_str().to_owned(),
         "headers" => format_headers(&webhook.headers),
-        "project" => edits::join_values(webhook.projects.iter().map(|id| id.as_str())),
+        "project" => {
+            form_edits::join_checkbox_values(webhook.projects.iter().map(|id| id.as_str()))
+        }
         _ => String::new(),
     }
 }
 
 pub(super) fn loaded_settings(webhook: &Webhook, versions: &VersionHasher) -> Vec<LoadedValue> {
-    let mut loaded = edits::loaded_values(&EDIT_FIELDS, |name| stored_field_value(webhook, name));
+    let mut loaded =
+        form_edits::loaded_values(&EDIT_FIELDS, |name| stored_field_value(webhook, name));
     let version = versions.headers_version(&webhook.headers);
     loaded.push((HEADERS_VERSION_FIELD.to_owned(), version));
     loaded
@@ -55,8 +58,8 @@ pub(super) fn loaded_settings(webhook: &Webhook, versions: &VersionHasher) -> Ve
 
 pub(super) fn loaded_topics(webhook: &Webhook) -> Vec<LoadedValue> {
     let topics = webhook.topics.iter().map(|topic| topic.as_str());
-    edits::loaded_values(&[("topic", "Topics")], |_| {
-        edits::join_values(topics.clone())
+    form_edits::loaded_values(&[("topic", "Topics")], |_| {
+        form_edits::join_checkbox_values(topics.clone())
     })
 }
 
@@ -227,7 +230,7 @@ pub async fn set_topics(
         topics.ok_or(PageError::InvalidForm)
     };
     let submitted = parse(&mut fields.get_all("topic"))?;
-    let loaded = match edits::read_loaded_value(&fields, "topic") {
+    let loaded = match form_edits::read_loaded_value(&fields, "topic") {
         Some(loaded) => Some(parse(&mut loaded.lines())?),
         None => None,
     };

@@ -13,7 +13,7 @@ use crate::domain::webhook::Webhook;
 use crate::pages::examples::{Example, Receiver};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
-use crate::pages::framework::navigation::{Ancestor, NavSection};
+use crate::pages::framework::navigation::{Breadcrumb, NavSection};
 use crate::pages::framework::page_error::PageError;
 
 /// The port of a receiver behind a reverse proxy.
@@ -87,7 +87,7 @@ pub async fn show(
     let secrets = context.webhook_secrets(webhook.id.clone()).await?;
     let is_local = is_local_http(url);
     let (mut layout, _) = context.build_layout("Endpoint code", NavSection::Notifications);
-    layout.breadcrumb = vec![Ancestor::notifications(), Ancestor::webhook(&webhook)];
+    layout.breadcrumb = vec![Breadcrumb::notifications(), Breadcrumb::webhook(&webhook)];
     let page = EndpointCodePage {
         is_verifiable: secrets.current.standard_key().is_some()
             || !selected

@@ -8,7 +8,7 @@ use crate::domain::project::Project;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::edits::LoadedValue;
+use crate::pages::framework::form_edits::LoadedValue;
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;

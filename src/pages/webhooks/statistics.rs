@@ -131,13 +131,13 @@ pub(super) struct HourView {
 
 /// The maximum of each value in any hour of the period. `response_time` is the highest 95th
 /// percentile, in milliseconds.
-struct Scale {
+struct ChartScale {
     succeeded: u64,
     failed: u64,
     response_time: u64,
 }
 
-impl Scale {
+impl ChartScale {
     fn new<'a>(hours: impl Iterator<Item = &'a AttemptStatistics>) -> Self {
         let mut scale = Self {
             succeeded: 0,
@@ -147,7 +147,7 @@ impl Scale {
         for hour in hours {
             scale.succeeded = scale.succeeded.max(hour.succeeded);
             scale.failed = scale.failed.max(hour.failed);
-            scale.response_time = scale.response_time.max(millis(hour, 95));
+            scale.response_time = scale.response_time.max(percentile_millis(hour, 95));
         }
         scale
     }
@@ -172,7 +172,7 @@ fn scaled_height(value: u64, max: u64) -> u64 {
 }
 
 /// Returns a percentile of the response times in milliseconds; 0 without responses.
-fn millis(statistics: &AttemptStatistics, percent: u64) -> u64 {
+fn percentile_millis(statistics: &AttemptStatistics, percent: u64) -> u64 {
     let time = statistics
         .response_time_percentile(percent)
         .unwrap_or_default();
@@ -188,7 +188,7 @@ impl HourView {
         index: u32,
         at: DisplayTime,
         statistics: &AttemptStatistics,
-        scale: &Scale,
+        scale: &ChartScale,
         baseline: u64,
     ) -> Self {
         let left = index * Self::WIDTH;
@@ -197,7 +197,10 @@ impl HourView {
             height => format!("M{} {bottom}v-{height}h8v{height}z", left + 1),
         };
         let failed_height = scale.attempts_height(statistics.failed);
-        let (median, percentile) = (millis(statistics, 50), millis(statistics, 95));
+        let (median, percentile) = (
+            percentile_millis(statistics, 50),
+            percentile_millis(statistics, 95),
+        );
         let has_responses = statistics.response_time_percentile(50).is_some();
         let line = Self::HEIGHT - scale.response_time_height(percentile).max(3);
         Self {
@@ -237,7 +240,7 @@ impl StatisticsView {
             total
         };
         let shown = || hours.range(start..).filter(|(at, _)| **at <= now);
-        let scale = Scale::new(shown().map(|(_, hour)| hour));
+        let scale = ChartScale::new(shown().map(|(_, hour)| hour));
         let baseline = scale
             .attempts_height(scale.succeeded)
             .min(HourView::HEIGHT - 4);

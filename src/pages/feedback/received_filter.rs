@@ -14,9 +14,9 @@ const PERIODS: [(&str, &str); 4] = [
     ("today", "Today"),
     ("7d", "Last 7 days"),
     ("30d", "Last 30 days"),
-    (RANGE, "Custom range…"),
+    (CUSTOM_RANGE, "Custom range…"),
 ];
-const RANGE: &str = "range";
+const CUSTOM_RANGE: &str = "range";
 
 /// An option of the "Received" list.
 pub(super) struct PeriodOption {
@@ -53,10 +53,10 @@ impl ReceivedFilter {
         let has_days = !first_day.is_empty() || !last_day.is_empty();
         let period = match period.into_iter().find(|value| *value == received) {
             Some(period) => period,
-            None if has_days => RANGE,
+            None if has_days => CUSTOM_RANGE,
             None => return Self::default(),
         };
-        let (offsets, start_offset, end_offset) = match parse_offsets(&text("tz")) {
+        let (offsets, start_offset, end_offset) = match parse_utc_offsets(&text("tz")) {
             Some((start, end)) => (text("tz"), start, end),
             None => (String::new(), Offset::UTC, Offset::UTC),
         };
@@ -104,10 +104,10 @@ impl ReceivedFilter {
     }
 
     pub(super) fn is_range(&self) -> bool {
-        self.period == RANGE
+        self.period == CUSTOM_RANGE
     }
 
-    pub(super) fn options(&self) -> [PeriodOption; 4] {
+    pub(super) fn period_options(&self) -> [PeriodOption; 4] {
         PERIODS.map(|(value, label)| PeriodOption {
             value,
             label,
@@ -118,7 +118,7 @@ impl ReceivedFilter {
 
 /// Parses one or two offsets from UTC in minutes, such as `120,60`. Offsets east of UTC are
 /// positive.
-fn parse_offsets(text: &str) -> Option<(Offset, Offset)> {
+fn parse_utc_offsets(text: &str) -> Option<(Offset, Offset)> {
     let parse = |minutes: &str| {
         let minutes: i32 = minutes.parse().ok()?;
         Offset::from_seconds(minutes.checked_mul(60)?).ok()

@@ -130,7 +130,7 @@ pub fn read_loaded_value<'a>(form: &'a FormData, name: &str) -> Option<&'a str> 
 }
 
 /// Joins the values of a group of checkboxes into one loaded value.
-pub fn join_values<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+pub fn join_checkbox_values<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
     normalize_values(values)
 }
 
