@@ -29,7 +29,7 @@ use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::intake::Intake;
 use crate::server::inbound::{self, framing};
-use crate::server::long_reads::LongReads;
+use crate::server::long_reads::LongReadLimiter;
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::versions::VersionHasher;
@@ -146,7 +146,7 @@ pub async fn start(
         urls,
         versions,
         proxies: TrustedProxies::new(options.trusted_proxy.0.clone()),
-        long_reads: LongReads::default(),
+        long_reads: LongReadLimiter::default(),
         alerts,
         delivery_retention: options.retention,
     });
@@ -232,7 +232,7 @@ fn start_http_server(
     intake: web::Data<Intake>,
     pages: web::Data<pages::PageState>,
 ) -> std::io::Result<Server> {
-    let api_reference = web::Data::new(pages::ApiReference::new(api_document));
+    let api_reference = web::Data::new(pages::ApiReference::new(openapi_document));
     let workers = std::thread::available_parallelism()?.get();
     tracing::info!(
         open_files = open_files.files,
@@ -261,7 +261,7 @@ fn start_http_server(
     })
 }
 
-fn api_document() -> serde_json::Value {
+fn openapi_document() -> serde_json::Value {
     // This can't fail, because a test serializes the same document.
     serde_json::to_value(api::document("/")).unwrap_or_default()
 }

@@ -192,7 +192,7 @@ impl Clock {
 
     /// Calls `read` with the current time. No jump is applied during the call, so the time and the
     /// stored deadlines that `read` reads are consistent.
-    pub fn read_at_now<T>(&self, read: impl FnOnce(Timestamp) -> T) -> T {
+    pub fn with_current_time<T>(&self, read: impl FnOnce(Timestamp) -> T) -> T {
         let _guard = self
             .0
             .jump_lock
@@ -373,7 +373,7 @@ mod tests {
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 (0..10_000).all(|_| {
-                    clock.read_at_now(|now| {
+                    clock.with_current_time(|now| {
                         std::thread::yield_now();
                         deadline.load(Ordering::Acquire) - now.millis() == 1000
                     })

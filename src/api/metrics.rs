@@ -129,7 +129,7 @@ fn render_database_metrics(store: &Store) -> String {
         (
             "miniback_database_ok",
             "Whether the database is intact, and its files weren't moved or replaced.",
-            store.problem().is_none(),
+            store.database_problem().is_none(),
         ),
         (
             "miniback_disk_full",

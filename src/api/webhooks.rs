@@ -204,7 +204,7 @@ pub(super) async fn create(
         check_field("secret", parse_or_generate_secret(body.secret)),
         check_field("description", webhook::check_description(&description)),
         check_field("headers", webhook::check_custom_headers(&headers_as_patch)),
-        check_field("url", app.check_endpoint_url(&body.url).await),
+        check_field("url", app.parse_and_check_endpoint_url(&body.url).await),
     ))?;
     let new = NewWebhook {
         url,
@@ -299,7 +299,7 @@ pub(super) async fn update(
     // Report 404 before validation errors.
     app.store.webhook(id.clone()).await?.ok_or(NOT_FOUND)?;
     let url = match &body.url {
-        Some(url) => app.check_endpoint_url(url).await.map(Some),
+        Some(url) => app.parse_and_check_endpoint_url(url).await.map(Some),
         None => Ok(None),
     };
     let headers = body.headers.as_ref().map(webhook::check_custom_headers);

@@ -22,7 +22,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         .map_err(CommandError::usage_error)?;
     options
         .log
-        .read_log_level()
+        .read_log_level_or_default()
         .map_err(CommandError::usage_error)?;
     let first_user = config::read_first_user(|name| std::env::var(name).ok())
         .map_err(CommandError::usage_error)?;

@@ -24,9 +24,9 @@ const DEMO_USER_EMAIL: &str = "ada@example.com";
 pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
     let level = options
         .log
-        .read_given_log_level()
+        .read_log_level()
         .map_err(CommandError::usage_error)?;
-    let format = options.log.format_or_default();
+    let format = options.log.log_format_or_default();
     match level {
         Some(level) => logging::start(format, level),
         // By default, log only warnings and errors, so that the URLs stay visible.

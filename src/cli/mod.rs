@@ -117,7 +117,7 @@ fn try_print(text: &str) -> std::io::Result<()> {
 /// Logs a security event to standard error, in the default format of `serve`.
 fn log_security_event(event: &str, subject: &str) {
     logging::start(
-        LogOptions { log_format: None }.format_or_default(),
+        LogOptions { log_format: None }.log_format_or_default(),
         LevelFilter::INFO,
     );
     security_events::log_local_event(event, subject, "command_line");

@@ -9,10 +9,10 @@ use crate::config::{self, LogFormat, ServeOptions};
 use crate::logging;
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
-    let format = options.log.format_or_default();
+    let format = options.log.log_format_or_default();
     let level = options
         .log
-        .read_log_level()
+        .read_log_level_or_default()
         .map_err(CommandError::usage_error)?;
     logging::start(format, level);
     if let Some(ignored) =

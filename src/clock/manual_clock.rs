@@ -10,17 +10,17 @@ use super::Timestamp;
 /// A clock for tests and the demo's history. It changes only when its owner advances or sets it.
 /// Clones share the same time.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<watch::Sender<ManualTimes>>);
+pub struct ManualClock(Arc<watch::Sender<ManualClockState>>);
 
 #[derive(Clone, Copy, Debug)]
-struct ManualTimes {
+struct ManualClockState {
     wall_clock: Timestamp,
     monotonic: Duration,
 }
 
 impl ManualClock {
     pub fn starting_at(start: Timestamp) -> Self {
-        Self(Arc::new(watch::Sender::new(ManualTimes {
+        Self(Arc::new(watch::Sender::new(ManualClockState {
             wall_clock: start,
             monotonic: Duration::ZERO,
         })))

@@ -249,12 +249,12 @@ pub enum LogFormat {
 
 impl LogOptions {
     /// Reads the log level from `MINIBACK_LOG`; `info` if the variable is empty or isn't set.
-    pub fn read_log_level(&self) -> Result<LevelFilter, String> {
-        Ok(self.read_given_log_level()?.unwrap_or(LevelFilter::INFO))
+    pub fn read_log_level_or_default(&self) -> Result<LevelFilter, String> {
+        Ok(self.read_log_level()?.unwrap_or(LevelFilter::INFO))
     }
 
     /// Reads the log level from `MINIBACK_LOG`; `None` if the variable is empty or isn't set.
-    pub fn read_given_log_level(&self) -> Result<Option<LevelFilter>, String> {
+    pub fn read_log_level(&self) -> Result<Option<LevelFilter>, String> {
         let level = std::env::var("MINIBACK_LOG").unwrap_or_default();
         let level = match level.as_str() {
             "" => return Ok(None),
@@ -270,7 +270,7 @@ impl LogOptions {
         level.map(Some)
     }
 
-    pub fn format_or_default(&self) -> LogFormat {
+    pub fn log_format_or_default(&self) -> LogFormat {
         let default = if std::io::stderr().is_terminal() {
             LogFormat::Text
         } else {

@@ -69,12 +69,12 @@ async fn send_due_alerts(
     endpoint: &AlertEndpoint,
 ) -> Result<Option<Timestamp>, StoreError> {
     loop {
-        let due = store.create_due_alerts(endpoint.public_url.clone()).await?;
-        let Some(alert) = due.first else {
-            return Ok(due.next_check_at);
+        let next = store.create_due_alerts(endpoint.public_url.clone()).await?;
+        let Some(alert) = next.alert else {
+            return Ok(next.next_check_at);
         };
         if alert.due_at > clock.now() {
-            return Ok(due.next_check_at.into_iter().chain([alert.due_at]).min());
+            return Ok(next.next_check_at.into_iter().chain([alert.due_at]).min());
         }
         match send_alert(clock, handle, endpoint, &alert).await? {
             None => {

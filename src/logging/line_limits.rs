@@ -12,7 +12,8 @@ use tracing_subscriber::layer::Context;
 
 use crate::server::security_events;
 
-const WINDOW: Duration = Duration::from_secs(60);
+/// The period in which lines are counted. The limits apply to each period.
+const LIMIT_WINDOW: Duration = Duration::from_secs(60);
 /// Maximum number of warnings and errors per window from one log statement.
 const WARNINGS_AND_ERRORS_MAX: u64 = 10;
 /// Maximum number of logged failed sign-ins per window, for all clients together. A single client
@@ -125,7 +126,7 @@ impl LineCounts {
 /// Logs once a minute how many lines were suppressed. Runs until aborted.
 pub async fn report_suppressed_lines() {
     loop {
-        tokio::time::sleep(WINDOW).await;
+        tokio::time::sleep(LIMIT_WINDOW).await;
         COUNTS.log_suppressed_lines();
     }
 }

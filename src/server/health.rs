@@ -43,7 +43,7 @@ pub async fn get_health(app: web::Data<AppState>) -> HttpResponse {
     };
     // A database problem is logged when it is detected, and also stops the dispatcher. Don't log
     // the failed checks again.
-    let has_problem = app.store.problem().is_some();
+    let has_problem = app.store.database_problem().is_some();
     if !has_problem && ping.is_ok() && is_alive {
         return HttpResponse::Ok().json(Health { status: "ok" });
     }

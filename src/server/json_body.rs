@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::BODY_TIMEOUT;
 use super::content_type::ContentType;
-use super::exact_json;
+use super::lossless_json;
 use super::problem::{JSON_BODY_MAX_BYTES, Problem};
 use crate::domain::text::strip_byte_order_mark;
 use crate::domain::validation::ValidationErrors;
@@ -56,14 +56,14 @@ pub struct NoBody;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NoMembers {}
+struct EmptyObject {}
 
 impl FromRequest for NoBody {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = OptionalJson::<NoMembers>::from_request(request, payload);
+        let body = OptionalJson::<EmptyObject>::from_request(request, payload);
         Box::pin(async { body.await.map(|_| Self) })
     }
 }
@@ -153,7 +153,7 @@ fn parse_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             "The body must be a JSON object.",
         ));
     }
-    exact_json::check_json_is_exact(text)?;
+    lossless_json::check_json_is_lossless(text)?;
     // `value` is needed only for the checks above. The result is deserialized from the text.
     let mut members = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut members).map_err(|error| {

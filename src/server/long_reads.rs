@@ -14,28 +14,28 @@ use crate::domain::id::UserId;
 use crate::store::StoreError;
 
 /// Maximum number of long reads at a time. The store has the same number of connections for them.
-const RUNNING_MAX: usize = 2;
+const CONCURRENT_READS_MAX: usize = 2;
 /// Maximum number of requests of one user that run or wait.
 const REQUESTS_PER_USER_MAX: usize = 32;
 /// Maximum time that a request waits for its turn.
-const WAIT_MAX: Duration = Duration::from_secs(15);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 
-pub struct LongReads {
+pub struct LongReadLimiter {
     running: Arc<Semaphore>,
     /// For each user with a request, a semaphore with one permit.
     users: Mutex<HashMap<UserId, Weak<Semaphore>>>,
 }
 
-impl Default for LongReads {
+impl Default for LongReadLimiter {
     fn default() -> Self {
         Self {
-            running: Arc::new(Semaphore::new(RUNNING_MAX)),
+            running: Arc::new(Semaphore::new(CONCURRENT_READS_MAX)),
             users: Mutex::default(),
         }
     }
 }
 
-impl LongReads {
+impl LongReadLimiter {
     /// Waits for the user's turn, then runs `read`. The read continues even if the caller
     /// disconnects, so that the number of running reads is correct.
     ///
@@ -57,7 +57,7 @@ impl LongReads {
             let own = own.acquire_owned().await;
             (own, self.running.clone().acquire_owned().await)
         };
-        let turn = timeout(WAIT_MAX, turn)
+        let turn = timeout(WAIT_TIMEOUT, turn)
             .await
             .map_err(|_| StoreError::Overloaded)?;
         let task = actix_web::rt::spawn(async move {
@@ -102,7 +102,7 @@ mod tests {
 
     #[actix_web::test]
     async fn one_user_cannot_starve_another() {
-        let reads = Rc::new(LongReads::default());
+        let reads = Rc::new(LongReadLimiter::default());
         let (open, release) = (Rc::new(Cell::new(0)), Rc::new(Semaphore::new(0)));
         let start = |user: &str| {
             let (reads, user) = (reads.clone(), UserId::new(user));

@@ -3,7 +3,6 @@
 
 pub mod content_type;
 pub mod cookies;
-mod exact_json;
 pub mod form_data;
 pub mod health;
 pub mod html;
@@ -11,6 +10,7 @@ pub mod idempotency_key;
 pub mod inbound;
 pub mod json_body;
 pub mod long_reads;
+mod lossless_json;
 pub mod permissions;
 pub mod problem;
 pub mod rate_limit_headers;
@@ -45,7 +45,7 @@ pub struct AppState {
     pub delivery: delivery::DispatcherHandle,
     pub urls: Urls,
     pub proxies: TrustedProxies,
-    pub long_reads: long_reads::LongReads,
+    pub long_reads: long_reads::LongReadLimiter,
     pub versions: VersionHasher,
     /// The endpoint of alerts about failing webhooks, if `--alert-url` is set.
     pub alerts: Option<delivery::AlertEndpoint>,
@@ -56,7 +56,7 @@ pub struct AppState {
 impl AppState {
     /// Parses a webhook's URL and checks whether requests to it are allowed. The error is a
     /// message for the person who entered the URL.
-    pub async fn check_endpoint_url(&self, text: &str) -> Result<EndpointUrl, String> {
+    pub async fn parse_and_check_endpoint_url(&self, text: &str) -> Result<EndpointUrl, String> {
         let url = EndpointUrl::parse(text).map_err(|error| error.to_string())?;
         self.delivery
             .check_target(&url)

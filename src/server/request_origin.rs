@@ -45,7 +45,7 @@ impl TrustedProxies {
     }
 
     /// Returns a value for `--trusted-proxy` that contains the current networks and `peer`.
-    pub fn trusted_proxy_option_with(&self, peer: IpAddr) -> String {
+    pub fn suggested_trusted_proxy_option(&self, peer: IpAddr) -> String {
         let networks = self.networks.iter().map(ToString::to_string);
         let all: Vec<_> = networks.chain([peer.to_string()]).collect();
         all.join(",")
@@ -62,7 +62,7 @@ impl TrustedProxies {
                 %peer,
                 "ignoring X-Forwarded headers from an untrusted peer; if it is your reverse proxy, \
                  set --trusted-proxy {}",
-                self.trusted_proxy_option_with(peer)
+                self.suggested_trusted_proxy_option(peer)
             );
         }
     }

@@ -18,7 +18,7 @@ pub fn random_token() -> String {
 }
 
 /// Returns whether the text has the length and the characters of a [`random_token`].
-pub fn is_random_token(text: &str) -> bool {
+pub fn has_random_token_format(text: &str) -> bool {
     text.len() == 43
         && text
             .bytes()

@@ -44,10 +44,10 @@ pub struct Alert {
 
 /// The alert to send first, and the time of the next check.
 #[derive(Clone, Debug)]
-pub struct DueAlerts {
+pub struct NextAlert {
     /// The oldest alert. Later alerts wait for it, so that `webhook.recovered` never arrives before
     /// `webhook.failing`.
-    pub first: Option<Alert>,
+    pub alert: Option<Alert>,
     /// The earliest time when a failing webhook without an alert will have failed for
     /// `ALERT_DELAY`. `None` if there is no such webhook.
     pub next_check_at: Option<Timestamp>,
@@ -59,7 +59,7 @@ impl Store {
     pub async fn create_due_alerts(
         &self,
         public_url: Option<String>,
-    ) -> Result<DueAlerts, StoreError> {
+    ) -> Result<NextAlert, StoreError> {
         let has_candidates = self
             .reader
             .read(|c| {
@@ -75,7 +75,7 @@ impl Store {
                 .write_with_backpressure(move |tx| insert_due_alerts(tx, public_url.as_deref()))
                 .await?;
         }
-        self.reader.read(due_alerts).await
+        self.reader.read(next_alert).await
     }
 
     /// Deletes an alert that has been received.
@@ -155,9 +155,9 @@ fn insert_alert(
     Ok(())
 }
 
-fn due_alerts(connection: &Connection) -> Result<DueAlerts, StoreError> {
-    let first = "SELECT * FROM alerts ORDER BY id LIMIT 1";
-    let first = sql::query_optional(connection, first, [], |row| {
+fn next_alert(connection: &Connection) -> Result<NextAlert, StoreError> {
+    let oldest = "SELECT * FROM alerts ORDER BY id LIMIT 1";
+    let alert = sql::query_optional(connection, oldest, [], |row| {
         Ok(Alert {
             id: row.get("id")?,
             event: row.get("event")?,
@@ -170,8 +170,8 @@ fn due_alerts(connection: &Connection) -> Result<DueAlerts, StoreError> {
     let failing_since =
         format!("SELECT min(failing_since) FROM webhooks WHERE {FAILING_WITHOUT_ALERT}");
     let failing_since: Option<Timestamp> = sql::query_value(connection, &failing_since, [])?;
-    Ok(DueAlerts {
-        first,
+    Ok(NextAlert {
+        alert,
         next_check_at: failing_since.map(|since| since.plus(ALERT_DELAY)),
     })
 }

@@ -59,7 +59,7 @@ impl Store {
                 let record = |finished| {
                     let update = record_attempt(tx, finished, &schedule)?;
                     if let Some(update) = update.filter(|_| !finished.is_test) {
-                        count_attempt(tx, finished);
+                        add_attempt_to_statistics(tx, finished);
                         update_webhook_health(tx, finished, update.state, &mut healthy)?;
                     }
                     Ok(update)
@@ -244,7 +244,7 @@ fn record_success_if_pending(
 }
 
 /// Adds the attempt to the statistics of its webhook.
-fn count_attempt(tx: &mut WriteTx<'_>, finished: &FinishedAttempt) {
+fn add_attempt_to_statistics(tx: &mut WriteTx<'_>, finished: &FinishedAttempt) {
     let attempt = &finished.attempt;
     let result = &attempt.result;
     let response_time = result.response.as_ref().map(|_| result.duration);

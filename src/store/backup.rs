@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::Error as MigrationError;
 
-use super::db::error::{OpenError, describe_sqlite_error, is_damage};
+use super::db::error::{OpenError, describe_sqlite_error, is_corruption_error};
 use super::db::files::DatabaseFiles;
 use super::db::open::{copy_database, database_path, require_database};
 use super::db::{counters, schema_check};
@@ -67,7 +67,7 @@ pub fn back_up_database(dir: &Path, path: &Path) -> Result<DatabaseSummary, Back
     })?;
     let target = BackupTarget::open(path, &live)?;
     let partial = target.create_partial()?;
-    copy_database(&source, &partial.path).map_err(|error| copy_error(error, path))?;
+    copy_database(&source, &partial.path).map_err(|error| to_backup_error(error, path))?;
     let summary = match check_and_summarize(&open_read_only(&partial.path)?, &partial.path)? {
         Ok(summary) => summary,
         // Find out whether the database or only the copy is corrupt.
@@ -93,9 +93,9 @@ fn open_existing_database(dir: &Path) -> Result<Connection, BackupError> {
     open_read_only(&database_path(dir))
 }
 
-fn copy_error(error: rusqlite::Error, path: &Path) -> BackupError {
+fn to_backup_error(error: rusqlite::Error, path: &Path) -> BackupError {
     match error.sqlite_error_code() {
-        _ if is_damage(&error) => BackupError::Corrupt(describe_sqlite_error(&error)),
+        _ if is_corruption_error(&error) => BackupError::Corrupt(describe_sqlite_error(&error)),
         Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
             BackupError::Write {
                 path: path.to_owned(),
@@ -119,7 +119,7 @@ fn check_and_summarize(
     path: &Path,
 ) -> Result<Result<DatabaseSummary, String>, BackupError> {
     match summarize(connection, path) {
-        Err(MigrationError::RusqliteError { err, .. }) if is_damage(&err) => {
+        Err(MigrationError::RusqliteError { err, .. }) if is_corruption_error(&err) => {
             Ok(Err(describe_sqlite_error(&err)))
         }
         Err(MigrationError::RusqliteError { err, .. }) => Err(err.into()),

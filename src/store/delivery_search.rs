@@ -89,7 +89,7 @@ pub struct StateCounts {
 
 /// The ids of the deliveries on a page, and the cursor of the next page.
 #[derive(Default)]
-struct Matches {
+struct MatchingIds {
     ids: Vec<DeliveryId>,
     next_cursor: Option<String>,
 }
@@ -119,7 +119,7 @@ impl Store {
     ) -> Result<DeliverySearchPage, StoreError> {
         self.reader
             .read(move |c| {
-                let found = find_matches(c, &search, &page)?;
+                let found = find_matching_ids(c, &search, &page)?;
                 let mut items = Vec::with_capacity(found.ids.len());
                 for id in &found.ids {
                     items.extend(read_found_delivery(c, id)?);
@@ -245,11 +245,11 @@ fn unsuccessful_index(webhook: Option<&WebhookId>) -> &'static str {
     }
 }
 
-fn find_matches(
+fn find_matching_ids(
     connection: &Connection,
     search: &DeliverySearch,
     page: &PageRequest,
-) -> Result<Matches, StoreError> {
+) -> Result<MatchingIds, StoreError> {
     let mut statement = sql::prepare(connection, &candidates_statement(connection, search)?)?;
     let subject = match &search.feedback {
         Some(feedback) => Some(feedback.as_str()),
@@ -258,7 +258,7 @@ fn find_matches(
     let (period_end, cursor) = (search.id_upper_bound(), page.id_upper_bound());
     let upper_bound = period_end.as_str().min(cursor);
     let mut rows = statement.query(params![subject, upper_bound, search.id_lower_bound()])?;
-    let mut found = Matches::default();
+    let mut found = MatchingIds::default();
     let mut scanned = 0;
     while let Some(row) = rows.next()? {
         let state = |state| Ok::<_, rusqlite::Error>(row.get::<_, DeliveryState>(1)? == state);

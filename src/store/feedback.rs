@@ -59,8 +59,11 @@ impl Store {
             .writer
             .write_without_savepoint(move |tx| {
                 if let Some(key) = &idempotency
-                    && let Some(created) =
-                        find_created_by_key(tx, key, tx.expiry_cutoff(idempotency::KEY_LIFETIME))?
+                    && let Some(created) = find_feedback_by_idempotency_key(
+                        tx,
+                        key,
+                        tx.expiry_cutoff(idempotency::KEY_LIFETIME),
+                    )?
                 {
                     return Ok(created);
                 }
@@ -92,7 +95,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<CreatedFeedback>, CreateFeedbackError> {
         let valid_after = now.minus(idempotency::KEY_LIFETIME);
-        let find = move |c: &Connection| find_created_by_key(c, &key, valid_after);
+        let find = move |c: &Connection| find_feedback_by_idempotency_key(c, &key, valid_after);
         self.reader.read_inline(find).await
     }
 
@@ -118,7 +121,7 @@ impl Store {
         max_bytes: usize,
     ) -> Result<Page<Feedback>, StoreError> {
         self.reader
-            .read_slow(move |c| read_batch(c, &filter, &page, max_bytes))
+            .read_slow(move |c| read_feedback_batch(c, &filter, &page, max_bytes))
             .await
     }
 
@@ -173,7 +176,7 @@ pub(super) fn list_statement(filter: &FeedbackFilter) -> String {
     )
 }
 
-fn read_batch(
+fn read_feedback_batch(
     connection: &Connection,
     filter: &FeedbackFilter,
     page: &PageRequest,
@@ -235,7 +238,7 @@ pub(super) fn find_feedback(
 
 /// Returns the feedback that an earlier request with this idempotency key created. Fails if that
 /// request was different, or if the feedback was deleted.
-fn find_created_by_key(
+fn find_feedback_by_idempotency_key(
     connection: &Connection,
     key: &IdempotencyKey,
     valid_after: Timestamp,

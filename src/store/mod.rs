@@ -44,7 +44,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-pub use alerts::{Alert, DueAlerts};
+pub use alerts::{Alert, NextAlert};
 pub use attempts::{DeliveryUpdate, FinishedAttempt};
 pub use backup::{BackupError, DatabaseSummary, TargetError, back_up_database, check_database};
 pub use db::change_feed::{ChangeFeed, ChangeKind};
@@ -87,7 +87,7 @@ pub use users::UserError;
 pub use webhooks::SaveWebhookError;
 
 use db::clock_jumps::ClockJumpHandler;
-use db::file_guard::FileGuard;
+use db::file_checker::FileChecker;
 use db::health::DatabaseHealth;
 use db::{integrity_check, open, reader, sql, wal, writer};
 
@@ -110,11 +110,11 @@ impl Store {
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
         let connection = open::open_or_create_database(dir, lock)?;
         let path = database_path(dir);
-        let guard = lock.map(|_| FileGuard::new(&path)).transpose()?;
+        let file_checker = lock.map(|_| FileChecker::new(&path)).transpose()?;
         let lock_file = lock
-            .zip(guard.as_ref())
-            .map(|(lock, guard)| lock.lock_file_writer(guard.database));
-        let health = DatabaseHealth::new(lock_file, guard);
+            .zip(file_checker.as_ref())
+            .map(|(lock, file_checker)| lock.lock_file_writer(file_checker.database));
+        let health = DatabaseHealth::new(lock_file, file_checker);
         if lock.is_some() {
             integrity_check::check_integrity(&connection, &path, &health)?;
         }
@@ -174,7 +174,7 @@ impl Store {
     }
 
     /// Returns the known problem of the database, or `None` if no problem is known.
-    pub fn problem(&self) -> Option<DatabaseProblem> {
+    pub fn database_problem(&self) -> Option<DatabaseProblem> {
         self.health.problem()
     }
 

@@ -108,7 +108,7 @@ impl Store {
         // outdated.
         let generation = self.outbox_generation();
         let read = move |connection: &Connection| {
-            clock.read_at_now(|now| {
+            clock.with_current_time(|now| {
                 let default_request = default_request.as_ref();
                 read_due_batches(connection, generation, now, &requests, default_request)
             })
@@ -146,12 +146,12 @@ fn read_due_batches(
         };
         let held_until = held_until.filter(|until| *until > now);
         let statement = held_until.map_or(SELECT_PENDING_IDS, |_| SELECT_REQUESTED_RETRIES);
-        let mut pending = read_pending_deliveries(connection, statement, &webhook, request, now)?;
+        let mut found = read_due_deliveries(connection, statement, &webhook, request, now)?;
         if let Some(until) = held_until {
-            pending.next_due_at = next_due_after_hold(connection, &webhook, until)?;
+            found.next_due_at = next_due_after_hold(connection, &webhook, until)?;
         }
-        due.next_due_at = due.next_due_at.into_iter().chain(pending.next_due_at).min();
-        if pending.deliveries.is_empty() {
+        due.next_due_at = due.next_due_at.into_iter().chain(found.next_due_at).min();
+        if found.deliveries.is_empty() {
             continue;
         }
         let has_endpoint = request.endpoint_generation == Some(generation);
@@ -164,8 +164,8 @@ fn read_due_batches(
             due.batches.push(DeliveryBatch {
                 webhook,
                 endpoint,
-                deliveries: pending.deliveries,
-                has_more: pending.has_more,
+                deliveries: found.deliveries,
+                has_more: found.has_more,
             });
         }
     }
@@ -173,7 +173,7 @@ fn read_due_batches(
 }
 
 #[derive(Default)]
-struct PendingDeliveries {
+struct DueDeliveries {
     deliveries: Vec<DueDelivery>,
     has_more: bool,
     next_due_at: Option<Timestamp>,
@@ -195,14 +195,14 @@ fn next_due_after_hold(
 
 /// Reads a webhook's due deliveries in the order of their due times. `statement` is
 /// [`SELECT_PENDING_IDS`] or [`SELECT_REQUESTED_RETRIES`].
-fn read_pending_deliveries(
+fn read_due_deliveries(
     connection: &Connection,
     statement: &str,
     webhook: &WebhookId,
     request: &DeliveryBatchRequest,
     now: Timestamp,
-) -> Result<PendingDeliveries, StoreError> {
-    let (mut pending, mut bytes) = (PendingDeliveries::default(), 0);
+) -> Result<DueDeliveries, StoreError> {
+    let (mut found, mut bytes) = (DueDeliveries::default(), 0);
     let mut ids = sql::prepare(connection, statement)?;
     let mut delivery = sql::prepare(connection, SELECT_DELIVERY_BY_ROWID)?;
     let mut rows = ids.query([webhook])?;
@@ -213,11 +213,11 @@ fn read_pending_deliveries(
         }
         let due_at: Timestamp = row.get(1)?;
         if due_at > now {
-            pending.next_due_at = Some(due_at);
+            found.next_due_at = Some(due_at);
             break;
         }
-        if pending.deliveries.len() == request.limit || bytes > READ_AHEAD_MAX_BYTES {
-            pending.has_more = true;
+        if found.deliveries.len() == request.limit || bytes > READ_AHEAD_MAX_BYTES {
+            found.has_more = true;
             break;
         }
         let due = delivery.query_row([row.get::<_, i64>(2)?], |row| {
@@ -231,9 +231,9 @@ fn read_pending_deliveries(
             })
         })?;
         bytes += due.body.len();
-        pending.deliveries.push(due);
+        found.deliveries.push(due);
     }
-    Ok(pending)
+    Ok(found)
 }
 
 fn read_endpoint_config(

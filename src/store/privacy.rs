@@ -75,10 +75,7 @@ impl Store {
     }
 
     /// Returns the feedback with its status history and its content in the delivery log.
-    pub async fn personal_feedback(
-        &self,
-        feedback: Feedback,
-    ) -> Result<FeedbackExport, StoreError> {
+    pub async fn feedback_export(&self, feedback: Feedback) -> Result<FeedbackExport, StoreError> {
         self.reader
             .read_slow(move |c| {
                 let statement = "/* may sort the deliveries of one feedback item */
@@ -112,7 +109,7 @@ impl Store {
     /// Erases a batch of the feedback sent with this email. If `feedback` in the result is 0, no
     /// feedback with this email is left.
     ///
-    /// After the last batch, call [`purge_free_pages`](Self::purge_free_pages).
+    /// After the last batch, call [`purge_erased_content`](Self::purge_erased_content).
     pub async fn erase_feedback_batch(&self, email: &str) -> Result<ErasureCounts, StoreError> {
         let email = normalize_email(email);
         self.writer
@@ -140,7 +137,7 @@ impl Store {
 
     /// Removes erased content from the WAL and from pages that were freed earlier. Logs a warning
     /// if the WAL is still in use after about 1 s.
-    pub async fn purge_free_pages(&self) -> Result<(), StoreError> {
+    pub async fn purge_erased_content(&self) -> Result<(), StoreError> {
         while self.incremental_vacuum_without_reserve().await? > 0 {}
         for _ in 0..10 {
             if self.writer.truncate_wal().await? {

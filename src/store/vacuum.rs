@@ -8,14 +8,14 @@ use super::db::writer::WriteTx;
 /// Maximum number of pages released in one step.
 const STEP_PAGES_MAX: u32 = 64;
 /// The number of free pages that stay in the file, because new rows will need them.
-const FREE_PAGES_KEPT: u32 = 64;
+const FREE_PAGES_RESERVED: u32 = 64;
 
 impl Store {
     /// Releases a batch of free pages to the file system. Returns the number of released pages, or
     /// 0 if no pages were left to release.
     pub async fn incremental_vacuum(&self) -> Result<u32, StoreError> {
         self.writer
-            .write(|tx| release_free_pages(tx, FREE_PAGES_KEPT))
+            .write(|tx| release_free_pages(tx, FREE_PAGES_RESERVED))
             .await
     }
 

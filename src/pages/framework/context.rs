@@ -167,7 +167,7 @@ impl RequestContext {
             self.app.clock.now(),
         );
         layout.last_change = self.last_change;
-        if let Some(problem) = self.app.store.problem() {
+        if let Some(problem) = self.app.store.database_problem() {
             layout.show_database_problem(&problem);
         }
         layout.messages = std::mem::take(&mut flash.messages);

@@ -47,7 +47,7 @@ impl SessionCookieNames {
         let names = [&self.https, &self.http, SESSION_COOKIE_NAME];
         let values = names.map(|name| cookies::cookie_values(headers, name));
         let mut candidates: Vec<_> = values.into_iter().flatten().collect();
-        candidates.retain(|value| tokens::is_random_token(value));
+        candidates.retain(|value| tokens::has_random_token_format(value));
         candidates.dedup();
         candidates.truncate(TOKEN_CANDIDATES_MAX);
         candidates

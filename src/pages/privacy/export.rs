@@ -79,12 +79,12 @@ pub(super) async fn next_chunk(
     let Some(feedback) = page.items.pop() else {
         return Ok((b"\n]}\n".to_vec(), None));
     };
-    let personal = store.personal_feedback(feedback).await?;
+    let export = store.feedback_export(feedback).await?;
     let next = page.next_cursor.map(|id| ExportPosition::After(Some(id)));
     let is_last = next.is_none();
     let chunk = run_blocking(move || {
         let mut chunk = Vec::from(if is_first { "\n" } else { ",\n" });
-        serde_json::to_writer(&mut chunk, &feedback_view(&personal))?;
+        serde_json::to_writer(&mut chunk, &feedback_view(&export))?;
         if is_last {
             chunk.extend_from_slice(b"\n]}\n");
         }
@@ -101,11 +101,11 @@ fn render_json_start(email: &str, now: Timestamp) -> String {
     format!("{{\"email\":{email},\"exportedAt\":{now},\"feedback\":[")
 }
 
-fn feedback_view(personal: &FeedbackExport) -> FeedbackView<'_> {
+fn feedback_view(export: &FeedbackExport) -> FeedbackView<'_> {
     FeedbackView {
-        feedback: &personal.feedback,
-        history: personal.history.iter().map(status_change_view).collect(),
-        deliveries: personal.deliveries.iter().map(delivery_view).collect(),
+        feedback: &export.feedback,
+        history: export.history.iter().map(status_change_view).collect(),
+        deliveries: export.deliveries.iter().map(delivery_view).collect(),
     }
 }
 

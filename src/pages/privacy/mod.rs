@@ -180,7 +180,7 @@ pub(super) async fn erase(
         }
         erased += batch;
     }
-    store.purge_free_pages().await?;
+    store.purge_erased_content().await?;
     tracing::info!(feedback = erased.feedback, "personal data erased");
     let summary = erasure_result_message(&email, erased);
     context.update_flash(|flash| flash.one_time_value = Some(OneTimeValue::Erased { summary }));

@@ -143,7 +143,7 @@ impl ProjectsPage {
             .take(UNTRUSTED_PROXIES_SHOWN)
             .map(|peer| UntrustedProxy {
                 peer,
-                option_value: proxies.trusted_proxy_option_with(peer),
+                option_value: proxies.suggested_trusted_proxy_option(peer),
             })
             .collect();
         let getting_started = match layout.is_admin() {

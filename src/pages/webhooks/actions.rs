@@ -28,7 +28,11 @@ pub async fn add(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let url = match context.app.check_endpoint_url(fields.get("url")).await {
+    let url = match context
+        .app
+        .parse_and_check_endpoint_url(fields.get("url"))
+        .await
+    {
         Ok(url) => url,
         Err(error) => return render_rejected_draft(&context, &fields, error).await,
     };
@@ -70,7 +74,11 @@ pub async fn test_draft(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let url = match context.app.check_endpoint_url(fields.get("url")).await {
+    let url = match context
+        .app
+        .parse_and_check_endpoint_url(fields.get("url"))
+        .await
+    {
         Ok(url) => url,
         Err(error) => return render_rejected_draft(&context, &fields, error).await,
     };

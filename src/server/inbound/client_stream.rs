@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connection_state::{ConnectionEnd, ConnectionState};
+use super::connection_state::{ConnectionState, EndAction};
 use super::{LINGER_TIMEOUT, UNREAD_BODY_MAX_BYTES};
 
 /// The response to a head that doesn't arrive in time.
@@ -66,7 +66,7 @@ impl ClientStream {
     }
 
     /// Returns the action that must end the connection, if the deadline has passed.
-    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Option<ConnectionEnd> {
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Option<EndAction> {
         let (deadline, end) = self.state.deadline()?;
         self.poll_timer(deadline, context).then_some(end)
     }
@@ -97,10 +97,10 @@ impl AsyncRead for ClientStream {
         }
         match self.poll_deadline(context) {
             None => read,
-            Some(ConnectionEnd::Reset) => Poll::Ready(Err(self.reset_as_timed_out())),
+            Some(EndAction::Reset) => Poll::Ready(Err(self.reset_as_timed_out())),
             // Return bytes that have just arrived, instead of closing the connection.
-            Some(ConnectionEnd::Close) if buffer.filled().len() > before => read,
-            Some(ConnectionEnd::Close) => {
+            Some(EndAction::Close) if buffer.filled().len() > before => read,
+            Some(EndAction::Close) => {
                 if self.state.has_only_partial_head() {
                     let _ = self.tcp.try_write(REQUEST_TIMEOUT_RESPONSE);
                     self.state.record_write();
@@ -128,7 +128,7 @@ impl AsyncWrite for ClientStream {
         }
         self.state.record_blocked_write();
         match self.poll_deadline(context) {
-            Some(ConnectionEnd::Reset) => Poll::Ready(Err(self.reset_as_timed_out())),
+            Some(EndAction::Reset) => Poll::Ready(Err(self.reset_as_timed_out())),
             _ => Poll::Pending,
         }
     }

@@ -25,7 +25,7 @@ enum ConnectionPhase {
 
 /// The action that ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectionEnd {
+pub enum EndAction {
     /// The server closes the connection, because the client hasn't sent a whole request head.
     Close,
     /// The server resets the connection, because the client doesn't read the response or doesn't
@@ -45,10 +45,10 @@ enum WaitReason {
 
 impl WaitReason {
     /// Returns the action that ends an evicted connection that waits for this reason.
-    fn connection_end(self) -> ConnectionEnd {
+    fn end_action(self) -> EndAction {
         match self {
-            Self::Request => ConnectionEnd::Close,
-            Self::Progress => ConnectionEnd::Reset,
+            Self::Request => EndAction::Close,
+            Self::Progress => EndAction::Reset,
         }
     }
 }
@@ -199,11 +199,11 @@ impl ConnectionState {
 
     /// Returns the time at which the connection must end, and the action that ends it. Returns
     /// `None` if there is no deadline, for example while a handler runs.
-    pub fn deadline(&self) -> Option<(Instant, ConnectionEnd)> {
+    pub fn deadline(&self) -> Option<(Instant, EndAction)> {
         if self.is_evicted.get()
             && let Some((wait_reason, since)) = self.current_wait()
         {
-            return Some((since, wait_reason.connection_end()));
+            return Some((since, wait_reason.end_action()));
         }
         let since = self.since.get();
         let phase = match self.phase.get() {
@@ -211,9 +211,9 @@ impl ConnectionState {
             ConnectionPhase::Idle => Some(IDLE_TIMEOUT),
             _ => None,
         };
-        let phase = phase.map(|limit| (since + limit, ConnectionEnd::Close));
+        let phase = phase.map(|limit| (since + limit, EndAction::Close));
         let blocked = self.blocked_since.get();
-        let blocked = blocked.map(|since| (since + WRITE_TIMEOUT, ConnectionEnd::Reset));
+        let blocked = blocked.map(|since| (since + WRITE_TIMEOUT, EndAction::Reset));
         phase.into_iter().chain(blocked).min_by_key(|(at, _)| *at)
     }
 }

@@ -27,9 +27,9 @@ pub enum ChangeKind {
 
 /// The sequence numbers of the latest changes. Clones share their state.
 #[derive(Clone)]
-pub struct ChangeFeed(Arc<FeedState>);
+pub struct ChangeFeed(Arc<ChangeFeedState>);
 
-struct FeedState {
+struct ChangeFeedState {
     /// One less than the number of the first change in this run. It is derived from the clock, so
     /// that it is normally greater than the numbers of earlier runs.
     start: u64,
@@ -40,7 +40,7 @@ struct FeedState {
 impl ChangeFeed {
     pub(in crate::store) fn new(now: Timestamp) -> Self {
         let start = u64::try_from(now.millis()).unwrap_or(0) * 1000;
-        Self(Arc::new(FeedState {
+        Self(Arc::new(ChangeFeedState {
             start,
             last: Mutex::default(),
             latest: watch::Sender::new(start),

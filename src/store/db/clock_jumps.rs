@@ -82,7 +82,7 @@ impl ClockJumpHandler {
 
     /// Like [`handle_jump`](Self::handle_jump), but does nothing unless the previous check found a
     /// jump too. This way, a clock that is set in several steps is handled only once.
-    pub(super) fn handle_jump_when_idle(&mut self, connection: &Connection) -> bool {
+    pub(super) fn handle_jump_if_confirmed(&mut self, connection: &Connection) -> bool {
         let has_jumped = self.clock.pending_jump().is_some();
         std::mem::replace(&mut self.has_jumped, has_jumped) && self.handle_jump(connection)
     }
@@ -124,7 +124,7 @@ impl ClockJumpHandler {
     }
 
     /// Stores a reading of the clock in the current transaction, unless a recent reading is stored.
-    pub(super) fn store_recent_reading(
+    pub(super) fn store_reading_if_outdated(
         &mut self,
         connection: &Connection,
         has_changes: bool,

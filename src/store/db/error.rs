@@ -46,7 +46,7 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            _ if is_damage(&error) => {
+            _ if is_corruption_error(&error) => {
                 health::on_corruption_error();
                 Self::Damaged(Arc::new(error))
             }
@@ -66,7 +66,7 @@ impl From<rusqlite::Error> for StoreError {
 
 /// Returns whether the error means that the database is damaged. A short read counts as damage,
 /// because it means that a part of the WAL is missing.
-pub fn is_damage(error: &rusqlite::Error) -> bool {
+pub fn is_corruption_error(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     is_short_read(error)
         || matches!(

@@ -125,7 +125,7 @@ pub(super) fn restrict_file_access(dir: &Path) -> Result<Vec<String>, OpenError>
             lines.push(format!(
                 "other users could access {path}; now only the owner of the data directory can"
             ));
-        } else if is_owner && is_open_by_server(&exposure.path) {
+        } else if is_owner && has_server_file_name(&exposure.path) {
             return Err(OpenError::Exposed(exposure));
         } else {
             lines.push(exposure.to_string());
@@ -167,7 +167,7 @@ impl FileExposure {
 }
 
 /// Returns whether `path` has the name of a file that a server opens.
-fn is_open_by_server(path: &Path) -> bool {
+fn has_server_file_name(path: &Path) -> bool {
     let names = [
         "miniback.db",
         "miniback.db-wal",

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::StoreError;
-use super::file_guard::FileGuard;
+use super::file_checker::FileChecker;
 use super::lock::LockFileWriter;
 
 thread_local! {
@@ -95,37 +95,37 @@ struct HealthState {
     /// `None` if this process doesn't hold the lock on the data directory.
     lock_file: Option<LockFileWriter>,
     /// `None` if this process doesn't hold the lock.
-    guard: Option<FileGuard>,
+    file_checker: Option<FileChecker>,
 }
 
 impl DatabaseHealth {
-    pub fn new(lock_file: Option<LockFileWriter>, guard: Option<FileGuard>) -> Self {
+    pub fn new(lock_file: Option<LockFileWriter>, file_checker: Option<FileChecker>) -> Self {
         Self(Arc::new(HealthState {
             lock_file,
-            guard,
+            file_checker,
             ..HealthState::default()
         }))
     }
 
     /// Checks the files of the database. If there is a problem, reports and returns it.
     pub fn check_files(&self) -> Result<(), DatabaseProblem> {
-        let Some(guard) = &self.0.guard else {
+        let Some(file_checker) = &self.0.file_checker else {
             return Ok(());
         };
-        guard.check_files().map_err(|(problem, details)| {
+        file_checker.check_files().map_err(|(problem, details)| {
             self.report_problem(problem.clone(), &details);
             problem
         })
     }
 
     pub fn problem(&self) -> Option<DatabaseProblem> {
-        self.lock_problem().clone()
+        self.locked_problem().clone()
     }
 
     /// Reports a problem, unless a problem that is at least as severe is already known. Returns
     /// whether the problem was recorded.
     pub fn report_problem(&self, problem: DatabaseProblem, details: &str) -> bool {
-        let mut current = self.lock_problem();
+        let mut current = self.locked_problem();
         let is_new = match &*current {
             None => true,
             // Another file may have replaced the missing file.
@@ -146,7 +146,7 @@ impl DatabaseHealth {
     /// Clears a reversible problem, because the file is at its path again. Returns `false` if there
     /// was no such problem.
     pub fn clear_reversible_problem(&self) -> bool {
-        let mut current = self.lock_problem();
+        let mut current = self.locked_problem();
         if !current.as_ref().is_some_and(DatabaseProblem::is_reversible) {
             return false;
         }
@@ -166,7 +166,7 @@ impl DatabaseHealth {
 
     /// Fails if the known problem prevents writes.
     pub fn check_writable(&self) -> Result<(), StoreError> {
-        match &*self.lock_problem() {
+        match &*self.locked_problem() {
             Some(problem) if problem.prevents_writes() => Err(StoreError::DatabaseReplaced),
             _ => Ok(()),
         }
@@ -174,7 +174,7 @@ impl DatabaseHealth {
 
     /// Fails if the known problem prevents reads.
     pub fn check_readable(&self) -> Result<(), StoreError> {
-        match &*self.lock_problem() {
+        match &*self.locked_problem() {
             Some(problem) if problem.prevents_reads() => Err(StoreError::DatabaseReplaced),
             _ => Ok(()),
         }
@@ -221,7 +221,7 @@ impl DatabaseHealth {
         }
     }
 
-    fn lock_problem(&self) -> std::sync::MutexGuard<'_, Option<DatabaseProblem>> {
+    fn locked_problem(&self) -> std::sync::MutexGuard<'_, Option<DatabaseProblem>> {
         self.0
             .problem
             .lock()

@@ -25,7 +25,7 @@ pub(in crate::store) fn check_integrity(
     health: &DatabaseHealth,
 ) -> Result<(), OpenError> {
     let problem = quick_check_with_timeout(connection, path, health)
-        .map_err(|error| open_error(error, path))?;
+        .map_err(|error| to_open_error(error, path))?;
     if let Some(details) = problem {
         tracing::debug!(details, "the database is corrupt");
         return Err(OpenError::Corrupt {
@@ -40,12 +40,12 @@ pub(in crate::store) fn check_integrity(
             tracing::error!(%error, "database is not writable");
             Ok(())
         }
-        _ => Err(open_error(error, path)),
+        _ => Err(to_open_error(error, path)),
     })
 }
 
 /// Converts an SQLite error into the matching error for the database at `path`.
-pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
+pub(super) fn to_open_error(error: rusqlite::Error, path: &Path) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {

@@ -5,7 +5,7 @@ pub(super) mod change_feed;
 pub(super) mod clock_jumps;
 pub(super) mod counters;
 pub(super) mod error;
-pub(super) mod file_guard;
+pub(super) mod file_checker;
 mod file_header;
 pub(super) mod file_permissions;
 pub(super) mod files;

@@ -109,11 +109,11 @@ pub fn open_or_create_database(
         lock.lock_database(&path)?;
     }
     let mut connection =
-        connect(&path).map_err(|error| integrity_check::open_error(error, &path))?;
+        connect(&path).map_err(|error| integrity_check::to_open_error(error, &path))?;
     migrate(&mut connection, dir, MIGRATIONS, lock)?;
     let difference =
         schema_check::find_schema_difference(&connection).map_err(|error| match error {
-            MigrationError::RusqliteError { err, .. } => integrity_check::open_error(err, &path),
+            MigrationError::RusqliteError { err, .. } => integrity_check::to_open_error(err, &path),
             error => error.into(),
         })?;
     if let Some(difference) = difference {

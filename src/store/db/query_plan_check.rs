@@ -21,7 +21,7 @@ const GROWING_TABLES: [&str; 7] = [
 ];
 /// The start of the SQL comment that exempts a statement from the check. The rest of the comment
 /// says which rows the statement may scan or sort.
-const EXEMPT_PREFIX: &str = "/* may ";
+const EXEMPTION_PREFIX: &str = "/* may ";
 
 static CHECKED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
 
@@ -34,7 +34,7 @@ pub(super) fn check_query_plan(connection: &Connection, statement: &str) {
     {
         let mut checked = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
         let checked = checked.get_or_insert_default();
-        if statement.starts_with(EXEMPT_PREFIX) || !checked.insert(statement.to_owned()) {
+        if statement.starts_with(EXEMPTION_PREFIX) || !checked.insert(statement.to_owned()) {
             return;
         }
     }

@@ -215,7 +215,7 @@ impl WriterThread {
                         break;
                     }
                     WriterCommand::CheckFilesAndClock => {
-                        self.handle_clock_jump(ClockJumpHandler::handle_jump_when_idle);
+                        self.handle_clock_jump(ClockJumpHandler::handle_jump_if_confirmed);
                     }
                     WriterCommand::Close => {
                         open = false;
@@ -373,7 +373,7 @@ impl WriterThread {
             let has_changes = connection.total_changes() > changes_before;
             server_state
                 .clock
-                .store_recent_reading(connection, has_changes)?;
+                .store_reading_if_outdated(connection, has_changes)?;
         }
         effects.counters.update_counters(connection)
     }

@@ -108,7 +108,7 @@ async fn erased_content_is_in_no_index_and_no_file() {
         .feedback
         > 0
     {}
-    store.purge_free_pages().await.unwrap();
+    store.purge_erased_content().await.unwrap();
     assert_eq!(count_matches(&store).await, 0);
     assert!(!is_word_in_a_file(directory.path()));
     let check_index = "INSERT INTO feedback_search (feedback_search) VALUES ('integrity-check')";

@@ -102,7 +102,7 @@ impl Fixture {
     }
 }
 
-async fn with_two_messages() -> Fixture {
+async fn fixture_with_two_messages() -> Fixture {
     let fixture = Fixture::new().await;
     fixture
         .add_feedback(0, "The submit button is dead", Some("sam@example.com"))
@@ -113,7 +113,7 @@ async fn with_two_messages() -> Fixture {
 
 #[tokio::test]
 async fn finds_feedback_before_and_after_it_is_indexed() {
-    let fixture = with_two_messages().await;
+    let fixture = fixture_with_two_messages().await;
     for indexed in [false, true] {
         if indexed {
             fixture.index_all().await;
@@ -137,7 +137,7 @@ async fn finds_feedback_before_and_after_it_is_indexed() {
 
 #[tokio::test]
 async fn no_input_breaks_the_query() {
-    let fixture = with_two_messages().await;
+    let fixture = fixture_with_two_messages().await;
     for indexed in [false, true] {
         if indexed {
             fixture.index_all().await;

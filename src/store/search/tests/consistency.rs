@@ -68,11 +68,11 @@ async fn lists_searches_and_counts_match_a_full_scan() {
     assert_matches_full_scan(&fixture).await;
     fixture.index_all().await;
     assert_matches_full_scan(&fixture).await;
-    assert_index_is_intact_without(&fixture, fixture.projects[1].clone()).await;
+    assert_index_is_intact_without_project(&fixture, fixture.projects[1].clone()).await;
 }
 
 /// Asserts that the index is intact and contains no entries of the deleted project.
-async fn assert_index_is_intact_without(fixture: &Fixture, deleted: ProjectId) {
+async fn assert_index_is_intact_without_project(fixture: &Fixture, deleted: ProjectId) {
     let (integrity, remaining) = fixture
         .read(move |c| {
             let integrity: String = c.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;

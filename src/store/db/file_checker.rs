@@ -20,7 +20,7 @@ const WAL_HEADER_BYTES: u64 = 32;
 const FRAME_HEADER_BYTES: u64 = 24;
 
 /// The expected ids, change counter, and size of an open database's files.
-pub(in crate::store) struct FileGuard {
+pub(in crate::store) struct FileChecker {
     path: PathBuf,
     /// `path` with its symbolic link resolved. SQLite creates the WAL and the WAL index next to it.
     target: PathBuf,
@@ -37,7 +37,7 @@ pub(in crate::store) struct FileGuard {
     database_bytes: AtomicU64,
 }
 
-impl FileGuard {
+impl FileChecker {
     /// Records the files of the database at `path`, which SQLite has just opened.
     pub fn new(path: &Path) -> Result<Self, OpenError> {
         let fail = io_error(path);
