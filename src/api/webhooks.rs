@@ -48,12 +48,12 @@ fn custom_headers_schema(
         .build()
 }
 
-fn create_headers_schema() -> Object {
+fn headers_schema_for_create() -> Object {
     let description = "At most 10 custom headers, sent with every delivery.";
     custom_headers_schema(Type::String, description, json!({"X-Api-Key": "abc"}))
 }
 
-fn update_headers_schema() -> Object {
+fn headers_schema_for_update() -> Object {
     let description = "Replaces all headers. `null` as a value keeps the stored value.";
     let types = SchemaType::from_iter([Type::String, Type::Null]);
     custom_headers_schema(types, description, json!({"X-Api-Key": "abc"}))
@@ -84,7 +84,7 @@ pub(super) struct CreateWebhook {
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     retries: Option<RetryPolicy>,
-    #[schema(schema_with = create_headers_schema)]
+    #[schema(schema_with = headers_schema_for_create)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     headers: Option<BTreeMap<String, String>>,
     #[schema(schema_with = schemas::secret, required = false)]
@@ -115,7 +115,7 @@ pub(super) struct UpdateWebhook {
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     retries: Option<RetryPolicy>,
-    #[schema(schema_with = update_headers_schema)]
+    #[schema(schema_with = headers_schema_for_update)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     headers: Option<BTreeMap<String, Option<String>>>,
 }

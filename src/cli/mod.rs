@@ -18,7 +18,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::app;
 use crate::config::{self, Command, ConfigError, LogOptions};
-use crate::domain::text::escape_controls;
+use crate::domain::text::escape_misleading_chars;
 use crate::io_errors;
 use crate::logging;
 use crate::server::security_events;
@@ -125,5 +125,5 @@ fn log_security_event(event: &str, subject: &str) {
 
 /// Escapes control characters, so that untrusted text is safe to print on a terminal.
 fn escape_control_chars(text: &str) -> String {
-    escape_controls(text).into_owned()
+    escape_misleading_chars(text).into_owned()
 }

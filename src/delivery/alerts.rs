@@ -24,7 +24,7 @@ const RETRY_DELAYS: [Duration; 3] = [
     Duration::from_secs(15),
 ];
 /// The delay before each retry after the `patient` delays. The store deletes an alert after a week.
-const FINAL_RETRY_DELAY: Duration = Duration::from_secs(24 * 3600);
+const REPEATED_RETRY_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// The delay before the next check after a failed read or write of the database.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(5);
 
@@ -92,7 +92,7 @@ async fn send_due_alerts(
                 );
                 let delay = schedule
                     .next_delay(RetryPolicy::Patient, alert.attempts + 1, 0.0)
-                    .unwrap_or(FINAL_RETRY_DELAY);
+                    .unwrap_or(REPEATED_RETRY_DELAY);
                 store.reschedule_alert(alert.id, delay).await?;
             }
         }

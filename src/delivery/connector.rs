@@ -17,7 +17,7 @@ use super::exchange_progress::ExchangeProgress;
 use super::http_stream::{HttpStream, Transport};
 use super::tcp::{self, TcpError};
 use super::tls::{self, HandshakeError};
-use crate::domain::delivery::{AttemptPhase, LookupProblem};
+use crate::domain::delivery::{AttemptPhase, DnsProblem};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy, addresses_without_dns};
 use crate::domain::endpoint_url::{EndpointUrl, Host, Scheme};
 
@@ -34,7 +34,7 @@ pub enum ConnectError {
     #[error("the host has no IP address")]
     NameWithoutAddress,
     #[error("the DNS lookup failed")]
-    LookupFailed(LookupProblem),
+    LookupFailed(DnsProblem),
     #[error("{0}")]
     Tcp(#[source] TcpError),
     #[error("{error}")]
@@ -124,26 +124,27 @@ fn server_name(url: &EndpointUrl) -> io::Result<ServerName<'static>> {
 
 /// Converts an error of `getaddrinfo`. Only the error's text distinguishes the causes.
 fn dns_error(error: io::Error) -> ConnectError {
-    const NOT_FOUND_MESSAGES: [&str; 4] = [
+    const NAME_NOT_FOUND_MESSAGES: [&str; 4] = [
         "Name or service not known",
         "Name does not resolve",
         "Name has no usable address",
         "nodename nor servname provided",
     ];
-    const TEMPORARY_MESSAGES: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
+    const TEMPORARY_ERROR_MESSAGES: [&str; 2] =
+        ["Temporary failure in name resolution", "Try again"];
     let text = error.to_string();
     let contains_any = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-    if contains_any(&NOT_FOUND_MESSAGES) {
+    if contains_any(&NAME_NOT_FOUND_MESSAGES) {
         ConnectError::NameNotFound
     } else if text.contains("No address associated with") {
         ConnectError::NameWithoutAddress
-    } else if contains_any(&TEMPORARY_MESSAGES) {
-        ConnectError::LookupFailed(LookupProblem::Temporary)
+    } else if contains_any(&TEMPORARY_ERROR_MESSAGES) {
+        ConnectError::LookupFailed(DnsProblem::Temporary)
     } else if text.contains("Non-recoverable failure") {
-        ConnectError::LookupFailed(LookupProblem::Permanent)
+        ConnectError::LookupFailed(DnsProblem::Permanent)
     } else {
         tracing::warn!(%error, "unknown DNS error");
-        ConnectError::LookupFailed(LookupProblem::Other)
+        ConnectError::LookupFailed(DnsProblem::Other)
     }
 }
 
@@ -170,13 +171,13 @@ mod tests {
         for (detail, expected) in [
             (
                 "Temporary failure in name resolution",
-                LookupProblem::Temporary,
+                DnsProblem::Temporary,
             ),
             (
                 "Non-recoverable failure in name resolution",
-                LookupProblem::Permanent,
+                DnsProblem::Permanent,
             ),
-            ("Something else", LookupProblem::Other),
+            ("Something else", DnsProblem::Other),
         ] {
             let ConnectError::LookupFailed(problem) = error_for(detail) else {
                 panic!("{detail}");

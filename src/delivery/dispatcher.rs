@@ -200,7 +200,7 @@ impl Dispatcher {
             .values_mut()
             .partition(|queue| queue.is_healthy());
         for queue in healthy.into_iter().chain(unproven) {
-            while let Some((due, endpoint, client)) = queue.next_attempt(free) {
+            while let Some((due, endpoint, client)) = queue.pop_next_delivery(free) {
                 free = free.saturating_sub(1);
                 let id = due.id.clone();
                 let attempt = make_attempt(self.clock.clone(), client, endpoint, due);

@@ -169,7 +169,7 @@ impl EndpointQueue {
     /// and a slot are available. Returns `None` while a requested hold isn't recorded yet. `free`
     /// is the number of free slots for all webhooks. A webhook without a slot in use ignores
     /// `free`, so other webhooks can't block it.
-    pub(super) fn next_attempt(
+    pub(super) fn pop_next_delivery(
         &mut self,
         free: usize,
     ) -> Option<(DueDelivery, Rc<EndpointConfig>, Rc<EndpointClient>)> {

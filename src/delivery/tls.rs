@@ -144,9 +144,9 @@ impl CertificateVerifier {
                 CertificateRejection::ShortKey.into()
             }
             Error::InvalidCertificate(CertificateError::BadSignature)
-                if self.has_root_named(certificate.issuer())
+                if self.has_root_with_subject(certificate.issuer())
                     || intermediates.iter().any(|issuer| {
-                        self.has_root_named_like_issuer(issuer)
+                        self.has_root_matching_issuer(issuer)
                             && self.is_signed_by(issuer, end_entity, server_name, now)
                     }) =>
             {
@@ -183,20 +183,20 @@ impl CertificateVerifier {
     }
 
     fn has_root_with_short_key(&self, subject: &[u8]) -> bool {
-        self.roots_named(subject)
+        self.roots_with_subject(subject)
             .any(|root| is_short_rsa_key(&root.subject_public_key_info))
     }
 
-    fn has_root_named(&self, subject: &[u8]) -> bool {
-        self.roots_named(subject).next().is_some()
+    fn has_root_with_subject(&self, subject: &[u8]) -> bool {
+        self.roots_with_subject(subject).next().is_some()
     }
 
-    fn has_root_named_like_issuer(&self, certificate: &CertificateDer<'_>) -> bool {
+    fn has_root_matching_issuer(&self, certificate: &CertificateDer<'_>) -> bool {
         EndEntityCert::try_from(certificate)
-            .is_ok_and(|parsed| self.has_root_named(parsed.issuer()))
+            .is_ok_and(|parsed| self.has_root_with_subject(parsed.issuer()))
     }
 
-    fn roots_named(&self, subject: &[u8]) -> impl Iterator<Item = &TrustAnchor<'static>> {
+    fn roots_with_subject(&self, subject: &[u8]) -> impl Iterator<Item = &TrustAnchor<'static>> {
         let roots = self.roots.roots.iter();
         roots.filter(move |root| root.subject.as_ref() == subject)
     }

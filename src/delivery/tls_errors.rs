@@ -23,13 +23,13 @@ pub(super) fn tls_error_outcome(
             return Outcome::Certificate(certificate_problem(error));
         }
         Error::NoCertificatesPresented => return Outcome::Tls(TlsProblem::UnknownName),
-        Error::AlertReceived(alert) => alert_problem(*alert, certificate_requested),
+        Error::AlertReceived(alert) => tls_alert_problem(*alert, certificate_requested),
         Error::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => TlsProblem::OldVersion,
         Error::PeerIncompatible(_) => TlsProblem::NoCommonAlgorithm,
-        Error::InvalidMessage(_) => protocol_problem(received),
+        Error::InvalidMessage(_) => detect_non_tls_protocol(received),
         _ => TlsProblem::Other,
     };
     if problem == TlsProblem::Other {
@@ -41,7 +41,7 @@ pub(super) fn tls_error_outcome(
 /// Returns the outcome for a connection that the endpoint closed during the handshake. `received`
 /// contains the first bytes that the endpoint sent.
 pub(super) fn closed_connection_outcome(received: &[u8]) -> Outcome {
-    match protocol_problem(received) {
+    match detect_non_tls_protocol(received) {
         TlsProblem::Other => Outcome::Tls(TlsProblem::Closed),
         other => Outcome::Tls(other),
     }
@@ -54,7 +54,7 @@ pub(super) fn inner_tls_error(error: &io::Error) -> Option<&Error> {
 
 /// Recognizes a protocol other than TLS by the first bytes that the endpoint sent. Returns
 /// [`TlsProblem::Other`] if there are no bytes or if they start a TLS record.
-fn protocol_problem(received: &[u8]) -> TlsProblem {
+fn detect_non_tls_protocol(received: &[u8]) -> TlsProblem {
     match received {
         // TLS records: change cipher spec, alert, handshake, and application data.
         [] | [0x14..=0x17, ..] => TlsProblem::Other,
@@ -64,7 +64,7 @@ fn protocol_problem(received: &[u8]) -> TlsProblem {
 }
 
 /// Maps a TLS alert to a problem. The names of alerts come from RFC 8446, section 6.
-fn alert_problem(alert: AlertDescription, certificate_requested: bool) -> TlsProblem {
+fn tls_alert_problem(alert: AlertDescription, certificate_requested: bool) -> TlsProblem {
     use AlertDescription as Alert;
     TlsProblem::Alert(match alert {
         Alert::CertificateRequired => return TlsProblem::ClientCertificate,

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::api::{ApiClient, ApiError, FeedbackRequest, ProjectRequest, WebhookRequest};
 use super::receiver::{ENDPOINT_PATH, TICKETS_PATH};
-use super::samples::{DELIVERED_SAMPLE_FEEDBACK, SAMPLE_FEEDBACK, SAMPLE_PROJECTS, SampleFeedback};
+use super::samples::{LATEST_SAMPLE_FEEDBACK, SAMPLE_FEEDBACK, SAMPLE_PROJECTS, SampleFeedback};
 use super::server::{DemoServer, listener_url};
 use crate::clock::{ManualClock, Timestamp};
 
@@ -93,15 +93,11 @@ pub struct SampleWebhooks {
 
 /// Returns a clock at the start of a history that ends at `end`.
 pub fn history_clock(end: Timestamp) -> ManualClock {
-    ManualClock::starting_at(end.minus(minutes(HISTORY_MINUTES)))
-}
-
-fn minutes(count: u64) -> Duration {
-    Duration::from_secs(count * 60)
+    ManualClock::starting_at(end.minus(Duration::from_mins(HISTORY_MINUTES)))
 }
 
 /// A change in the history.
-enum Change {
+enum FeedbackChange {
     /// Creates the sample feedback with this index.
     Create(usize),
     /// Sets the status of the sample feedback with this index.
@@ -110,12 +106,13 @@ enum Change {
 
 /// Returns the changes of all sample feedback with their times in minutes before the end, oldest
 /// first.
-fn changes() -> Vec<(u64, Change)> {
+fn feedback_changes() -> Vec<(u64, FeedbackChange)> {
     let mut changes = Vec::new();
     for (index, sample) in SAMPLE_FEEDBACK.iter().enumerate() {
-        changes.push((sample.minutes_ago, Change::Create(index)));
+        changes.push((sample.minutes_ago, FeedbackChange::Create(index)));
         let statuses = sample.later_statuses.iter();
-        changes.extend(statuses.map(|(ago, status)| (*ago, Change::SetStatus(index, status))));
+        changes
+            .extend(statuses.map(|(ago, status)| (*ago, FeedbackChange::SetStatus(index, status))));
     }
     changes.sort_by_key(|(minutes_ago, _)| std::cmp::Reverse(*minutes_ago));
     changes
@@ -139,20 +136,20 @@ pub async fn create_history(
         .await
         .map_err(to_demo_error("webhooks"))?;
     let mut feedback_ids = Vec::new();
-    for (minutes_ago, change) in changes() {
-        move_clock(clock, end.minus(minutes(minutes_ago)));
+    for (minutes_ago, change) in feedback_changes() {
+        move_clock(clock, end.minus(Duration::from_mins(minutes_ago)));
         match change {
-            Change::Create(index) => {
+            FeedbackChange::Create(index) => {
                 feedback_ids.push(create_feedback(api, &SAMPLE_FEEDBACK[index]).await?);
             }
-            Change::SetStatus(index, status) => {
+            FeedbackChange::SetStatus(index, status) => {
                 api.set_status(&feedback_ids[index], status)
                     .await
                     .map_err(to_demo_error("sample statuses"))?;
             }
         }
         for id in &webhook_ids {
-            run_attempts(api, clock, id)
+            wait_for_pending_deliveries(api, clock, id)
                 .await
                 .map_err(to_demo_error("deliveries"))?;
         }
@@ -163,7 +160,7 @@ pub async fn create_history(
 
 /// Creates one more feedback item, which the receiver shows.
 pub async fn create_latest_feedback(api: &ApiClient) -> Result<(), DemoError> {
-    create_feedback(api, &DELIVERED_SAMPLE_FEEDBACK).await?;
+    create_feedback(api, &LATEST_SAMPLE_FEEDBACK).await?;
     Ok(())
 }
 
@@ -207,7 +204,7 @@ async fn create_feedback(api: &ApiClient, sample: &SampleFeedback) -> Result<Str
 
 /// Waits until no delivery of a webhook is pending or the webhook is held, for at most about 10 s.
 /// Moves the clock forward to each retry.
-async fn run_attempts(
+async fn wait_for_pending_deliveries(
     api: &ApiClient,
     clock: &ManualClock,
     webhook_id: &str,
@@ -248,7 +245,7 @@ pub fn start_history_endpoints(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(endpoints.clone())
-            .default_service(web::to(respond))
+            .default_service(web::to(respond_to_delivery))
     })
     .workers(1)
     .disable_signals()
@@ -258,7 +255,10 @@ pub fn start_history_endpoints(
     Ok(DemoServer::spawn(url, server, watch::Sender::new(false)))
 }
 
-async fn respond(endpoints: web::Data<HistoryEndpoints>, request: HttpRequest) -> HttpResponse {
+async fn respond_to_delivery(
+    endpoints: web::Data<HistoryEndpoints>,
+    request: HttpRequest,
+) -> HttpResponse {
     let HistoryEndpoints { clock, end } = endpoints.get_ref();
     let now = clock.wall_clock();
     // A number from 0 to 89, derived from the time, that makes the response times vary.
@@ -269,7 +269,7 @@ async fn respond(endpoints: web::Data<HistoryEndpoints>, request: HttpRequest) -
     }
     clock.advance(Duration::from_millis(85 + variation * 2));
     let outage = OUTAGES.iter().find(|outage| {
-        let start = end.minus(minutes(outage.minutes_ago));
+        let start = end.minus(Duration::from_mins(outage.minutes_ago));
         now >= start && now.since(start) < outage.length
     });
     let Some(outage) = outage else {

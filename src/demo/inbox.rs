@@ -129,7 +129,7 @@ impl Inbox {
     }
 
     /// Returns a channel that contains the number of the newest request.
-    pub fn subscribe_to_newest_number(&self) -> watch::Receiver<u64> {
+    pub fn subscribe_to_newest_request_number(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 

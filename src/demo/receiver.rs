@@ -216,7 +216,7 @@ fn create_event_stream(
         let reset = web::Bytes::from_static(b"event: reset\ndata: restarted\n\n");
         return stream::iter([Ok(reset)]).left_stream();
     };
-    let changes = receiver.inbox.subscribe_to_newest_number();
+    let changes = receiver.inbox.subscribe_to_newest_request_number();
     let stopping = receiver.stopping.clone();
     let state = (receiver, changes, stopping, last_number);
     let events = stream::unfold(state, |state| async move {

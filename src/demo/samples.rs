@@ -157,7 +157,7 @@ pub(super) const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
 ];
 
 /// Feedback created when the receiver runs, so that the receiver has a delivery to show.
-pub(super) const DELIVERED_SAMPLE_FEEDBACK: SampleFeedback = SampleFeedback {
+pub(super) const LATEST_SAMPLE_FEEDBACK: SampleFeedback = SampleFeedback {
     minutes_ago: 0,
     project: SITE_PROJECT_SLUG,
     message: "The new route view is a joy. I can see the whole summer in one line.",

@@ -59,7 +59,7 @@ pub enum Outcome {
     /// The host name exists, but has no IP address.
     NameWithoutAddress,
     /// The DNS lookup failed.
-    LookupFailed(LookupProblem),
+    LookupFailed(DnsProblem),
     ConnectionRefused,
     Unreachable(UnreachableCause),
     /// The connection was closed or reset before the response head was complete.
@@ -95,7 +95,7 @@ pub enum UnreachableCause {
 
 /// The reason a DNS lookup failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LookupProblem {
+pub enum DnsProblem {
     /// The DNS server didn't respond, or reported a temporary error (SERVFAIL).
     Temporary,
     /// The DNS server rejected the query or reported a permanent failure.

@@ -86,8 +86,8 @@ impl SigningSecrets {
 pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
     let signatures = ReceivedSignatures::new(input);
     let signing_secrets = SigningSecrets {
-        hex: signatures.hex_signing_secret(input.received.body),
-        standard: signatures.standard_signing_secret(input.received.body),
+        hex: signatures.find_secret_for_hex_signature(input.received.body),
+        standard: signatures.find_secret_for_standard_signature(input.received.body),
     };
     let change = find_body_change(input, &signatures, &signing_secrets);
     let difference = input
@@ -156,7 +156,9 @@ fn find_body_change(
         None => body_change::possible_original_bodies(input.received.body)
             .into_iter()
             .find_map(|(change, original)| {
-                signatures.any_signing_secret(&original).map(|_| change)
+                signatures
+                    .find_secret_for_any_signature(&original)
+                    .map(|_| change)
             }),
     }
 }
@@ -181,7 +183,7 @@ fn summarize_checks(
     if let Some(check) = wrong_secret {
         return invalid("Wrong secret.", &check.message);
     }
-    if signatures.has_standard_mismatch(input.received.body) {
+    if signatures.has_standard_signature_mismatch(input.received.body) {
         return invalid(
             "X-Miniback-Signature matches, but webhook-signature doesn’t: webhook-id or webhook-timestamp was changed.",
             "webhook-signature covers both headers. Pass them on unchanged, as text and not as a number or a date.",
@@ -217,8 +219,11 @@ fn explain_mismatch(
     let invalid = |finding: &str, advice: &str| (false, finding.to_owned(), advice.to_owned());
     if let Some(change) = change {
         let sent = input.sent.as_ref();
-        let is_secret_replaced =
-            sent.is_some_and(|sent| signatures.any_signing_secret(sent.body).is_none());
+        let is_secret_replaced = sent.is_some_and(|sent| {
+            signatures
+                .find_secret_for_any_signature(sent.body)
+                .is_none()
+        });
         let secret = if is_secret_replaced {
             "The secret was also replaced: no active secret produces the signature of the sent body."
         } else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::delivery::{AttemptPhase, LookupProblem, Outcome, Timeout, UnreachableCause};
+use super::delivery::{AttemptPhase, DnsProblem, Outcome, Timeout, UnreachableCause};
 use super::tls_problem;
 
 impl Outcome {
@@ -31,11 +31,11 @@ impl Outcome {
                 "The host name exists, but it has no IP address (no A or AAAA record).".into()
             }
             Self::LookupFailed(problem) => match problem {
-                LookupProblem::Temporary => {
+                DnsProblem::Temporary => {
                     "The DNS lookup failed: the DNS server didn’t respond or reported an error."
                 }
-                LookupProblem::Permanent => "The DNS lookup failed: the DNS server rejected it.",
-                LookupProblem::Other => "The DNS lookup failed.",
+                DnsProblem::Permanent => "The DNS lookup failed: the DNS server rejected it.",
+                DnsProblem::Other => "The DNS lookup failed.",
             }
             .into(),
             Self::ConnectionRefused => "The connection was refused.".into(),

@@ -22,7 +22,7 @@ const AFFIX_MAX_BYTES: usize = 6;
 /// predictable password.
 const RUN_LENGTH_MIN: usize = 4;
 /// Characters that follow each other in the alphabet or on keyboards.
-const CHARACTER_ROWS: [&str; 7] = [
+const CHARACTER_SEQUENCES: [&str; 7] = [
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890",
     "qwertyuiop",
@@ -149,7 +149,7 @@ fn is_predictable(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let steps: Vec<_> = chars
         .windows(2)
-        .map(|pair| direction_between(pair[0], pair[1]))
+        .map(|pair| neighbor_direction(pair[0], pair[1]))
         .collect();
     let mut runs = usize::from(!chars.is_empty());
     let mut direction = None;
@@ -164,16 +164,16 @@ fn is_predictable(text: &str) -> bool {
     runs * RUN_LENGTH_MIN <= chars.len()
 }
 
-/// Returns the direction from a character to its neighbor in one of the [`CHARACTER_ROWS`]: 1 for
-/// forward, and -1 for backward. Returns 0 for the same character, and `None` if the characters
+/// Returns the direction from a character to its neighbor in one of the [`CHARACTER_SEQUENCES`]: 1
+/// for forward, and -1 for backward. Returns 0 for the same character, and `None` if the characters
 /// aren't neighbors.
-fn direction_between(from: char, to: char) -> Option<i8> {
+fn neighbor_direction(from: char, to: char) -> Option<i8> {
     if from == to {
         return Some(0);
     }
     let has_pair = |first: char, second: char| {
         let pair: String = [first, second].iter().collect();
-        CHARACTER_ROWS.iter().any(|row| row.contains(&pair))
+        CHARACTER_SEQUENCES.iter().any(|row| row.contains(&pair))
     };
     if has_pair(from, to) {
         Some(1)

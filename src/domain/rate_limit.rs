@@ -19,7 +19,7 @@ pub struct RateLimit {
 
 impl RateLimit {
     /// Returns the time in which the quota regains one request. The result is at least 1 ns.
-    pub fn interval(&self) -> Duration {
+    pub fn time_per_request(&self) -> Duration {
         (self.period / self.count.get()).max(Duration::from_nanos(1))
     }
 }

@@ -26,7 +26,7 @@ pub fn has_visible_char(text: &str) -> bool {
 ///
 /// Doesn't escape joiners and variation selectors, because emoji and several writing systems need
 /// them.
-pub fn escape_controls(text: &str) -> Cow<'_, str> {
+pub fn escape_misleading_chars(text: &str) -> Cow<'_, str> {
     if !text.contains(is_misleading) {
         return Cow::Borrowed(text);
     }
@@ -84,13 +84,14 @@ mod tests {
 
     #[test]
     fn escapes_only_disguising_characters() {
-        let escaped = escape_controls("a\u{202e}b\u{2066}c\u{200b}\n\u{1b}[31m\u{feff}\u{2028}");
+        let escaped =
+            escape_misleading_chars("a\u{202e}b\u{2066}c\u{200b}\n\u{1b}[31m\u{feff}\u{2028}");
         assert_eq!(
             escaped,
             "a\\u{202e}b\\u{2066}c\\u{200b}\\n\\u{1b}[31m\\u{feff}\\u{2028}"
         );
         for text in ["plain", "Größe", "👩‍💻", "می‌خواهم", "❤️"] {
-            assert_eq!(escape_controls(text), text);
+            assert_eq!(escape_misleading_chars(text), text);
         }
     }
 }

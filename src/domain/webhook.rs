@@ -74,7 +74,7 @@ impl Topic {
     }
 
     /// Returns the labels of these topics, separated by commas.
-    pub fn labels(topics: &[Self]) -> String {
+    pub fn join_labels(topics: &[Self]) -> String {
         let labels: Vec<_> = topics.iter().map(|topic| topic.label()).collect();
         labels.join(", ")
     }

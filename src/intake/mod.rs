@@ -212,7 +212,7 @@ impl Intake {
             let quotas = Vec::new();
             return Ok(AcceptedSubmission { receipt, quotas });
         }
-        let counted = self.limits.count_for_ip_address(source.client_ip)?;
+        let counted = self.limits.count_client_request(source.client_ip)?;
         if valid.is_honeypot_hit {
             return Ok(AcceptedSubmission {
                 receipt: honeypot_receipt(&app.clock),
@@ -227,7 +227,9 @@ impl Intake {
             }
             return Err(error);
         }
-        let counted = self.limits.count_for_project(counted, &valid.project.id)?;
+        let counted = self
+            .limits
+            .count_project_request(counted, &valid.project.id)?;
         let stored = store_submission(app, valid, source.origin).await;
         if !matches!(&stored, Ok(created) if !created.replayed) {
             self.limits.undo_count(&counted);

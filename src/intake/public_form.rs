@@ -43,15 +43,15 @@ struct FormNotice {
 
 impl FormNotice {
     /// Returns a notice that asks the person to wait. It doesn't look like an error.
-    fn wait(text: &str) -> Option<Self> {
-        Self::with_class("", text)
+    fn wait_notice(text: &str) -> Option<Self> {
+        Self::with_css_class("", text)
     }
 
-    fn error(text: &str) -> Option<Self> {
-        Self::with_class("bad", text)
+    fn error_notice(text: &str) -> Option<Self> {
+        Self::with_css_class("bad", text)
     }
 
-    fn with_class(css_class: &'static str, text: &str) -> Option<Self> {
+    fn with_css_class(css_class: &'static str, text: &str) -> Option<Self> {
         let text = text.to_owned();
         Some(Self { css_class, text })
     }
@@ -144,7 +144,7 @@ impl FormPage {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             SubmissionError::RateLimited(exceeded) => {
-                self.notice = FormNotice::wait(&self.strings.too_many);
+                self.notice = FormNotice::wait_notice(&self.strings.too_many);
                 retry_after = Some(exceeded.wait_seconds());
                 StatusCode::TOO_MANY_REQUESTS
             }
@@ -152,7 +152,7 @@ impl FormPage {
                 if error.http_status() == StatusCode::INTERNAL_SERVER_ERROR {
                     tracing::error!(?error, "form request failed");
                 }
-                self.notice = FormNotice::error(&self.strings.failed);
+                self.notice = FormNotice::error_notice(&self.strings.failed);
                 retry_after = Some(STORE_ERROR_RETRY_AFTER_SECONDS);
                 error.http_status()
             }
@@ -173,7 +173,7 @@ impl FormPage {
         self.message_error = message_for("message");
         self.email_error = message_for("email");
         if errors.message_for("stamp").is_some() {
-            self.notice = FormNotice::wait(&self.strings.too_fast);
+            self.notice = FormNotice::wait_notice(&self.strings.too_fast);
         }
     }
 
@@ -260,7 +260,7 @@ pub(super) async fn submit(
             let data = request.extensions().get::<FormData>().cloned();
             let data = data.ok_or(error)?;
             page.restore_input(&intake, &data, &app.clock);
-            page.notice = FormNotice::error(&error.to_string());
+            page.notice = FormNotice::error_notice(&error.to_string());
             return page.render_response(error.status_code());
         }
     };

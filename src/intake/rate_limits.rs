@@ -66,7 +66,7 @@ impl IntakeLimits {
     }
 
     /// Counts a request toward the limits of its IP address. Fails if a limit is exceeded.
-    pub(super) fn count_for_ip_address(
+    pub(super) fn count_client_request(
         &self,
         ip_address: IpAddr,
     ) -> Result<CountedRequest, RateLimitExceeded> {
@@ -87,7 +87,7 @@ impl IntakeLimits {
     /// Counts a request toward the limits of its project. Fails if a limit is exceeded and the
     /// client has no reservation for this time. Before failing, undoes the count for the IP
     /// address.
-    pub(super) fn count_for_project(
+    pub(super) fn count_project_request(
         &self,
         mut request: CountedRequest,
         project: &ProjectId,
@@ -134,17 +134,17 @@ impl LimitsState {
         client: IpAddressHash,
         now: Duration,
     ) -> Result<(), RateLimitExceeded> {
-        let accepted_from = self.reservations.accepted_from(project, &client, now);
+        let valid_from = self.reservations.valid_from(project, &client, now);
         let Some(exceeded) = find_exceeded_limit(&self.projects, project, now) else {
             return Ok(());
         };
         let RemainingQuota { limit, wait, .. } = exceeded.0;
-        let wait = match accepted_from {
+        let wait = match valid_from {
             Some(time) if time <= now => return Ok(()),
             Some(time) => time - now,
             None => self
                 .reservations
-                .add(project, client, now, wait, limit.interval()),
+                .add(project, client, now, wait, limit.time_per_request()),
         };
         let quota = RemainingQuota { wait, ..exceeded.0 };
         Err(RateLimitExceeded(quota))
@@ -245,21 +245,21 @@ mod tests {
         let client = ip("192.0.2.1");
         for left in (0..10).rev() {
             assert_eq!(
-                limits.count_for_ip_address(client).unwrap().quotas[0].count,
+                limits.count_client_request(client).unwrap().quotas[0].count,
                 left
             );
         }
-        let exceeded = rejection(limits.count_for_ip_address(client));
+        let exceeded = rejection(limits.count_client_request(client));
         assert_eq!(exceeded.wait_seconds(), 6);
-        assert!(limits.count_for_ip_address(ip("192.0.2.2")).is_ok());
+        assert!(limits.count_client_request(ip("192.0.2.2")).is_ok());
         clock.advance(Duration::from_millis(5_999));
         assert_eq!(
-            rejection(limits.count_for_ip_address(client)).wait_seconds(),
+            rejection(limits.count_client_request(client)).wait_seconds(),
             1
         );
         clock.advance(Duration::from_millis(1));
-        assert!(limits.count_for_ip_address(client).is_ok());
-        assert!(limits.count_for_ip_address(client).is_err());
+        assert!(limits.count_client_request(client).is_ok());
+        assert!(limits.count_client_request(client).is_err());
     }
 
     #[test]
@@ -268,14 +268,14 @@ mod tests {
         let client = ip("192.0.2.1");
         let accepted_of = |n: u32| {
             (0..n)
-                .filter(|_| limits.count_for_ip_address(client).is_ok())
+                .filter(|_| limits.count_client_request(client).is_ok())
                 .count()
         };
         assert_eq!(accepted_of(50), 2);
         clock.advance(Duration::from_secs(60));
         assert_eq!(accepted_of(50), 2);
         clock.advance(Duration::from_secs(60));
-        let exceeded = rejection(limits.count_for_ip_address(client));
+        let exceeded = rejection(limits.count_client_request(client));
         assert_eq!(exceeded.0.limit.to_string(), "4/1h");
         // The limit of 4 per hour allows one submission per 15 minutes, and 2 minutes have passed.
         assert_eq!(exceeded.wait_seconds(), 13 * 60);
@@ -284,11 +284,11 @@ mod tests {
     #[test]
     fn ipv6_is_limited_by_its_64_prefix_and_limits_reset_each_day() {
         let (limits, clock) = limits("1/1h", "none");
-        assert!(limits.count_for_ip_address(ip("2001:db8::1")).is_ok());
-        assert!(limits.count_for_ip_address(ip("2001:db8::ffff:1")).is_err());
-        assert!(limits.count_for_ip_address(ip("2001:db8:0:1::1")).is_ok());
+        assert!(limits.count_client_request(ip("2001:db8::1")).is_ok());
+        assert!(limits.count_client_request(ip("2001:db8::ffff:1")).is_err());
+        assert!(limits.count_client_request(ip("2001:db8:0:1::1")).is_ok());
         clock.advance(Duration::from_secs(24 * 3600));
-        assert!(limits.count_for_ip_address(ip("2001:db8::1")).is_ok());
+        assert!(limits.count_client_request(ip("2001:db8::1")).is_ok());
     }
 
     fn project(n: u64) -> ProjectId {
@@ -300,8 +300,8 @@ mod tests {
         from: &str,
         to: u64,
     ) -> Result<CountedRequest, RateLimitExceeded> {
-        let counted = limits.count_for_ip_address(ip(from))?;
-        limits.count_for_project(counted, &project(to))
+        let counted = limits.count_client_request(ip(from))?;
+        limits.count_project_request(counted, &project(to))
     }
 
     #[test]
@@ -374,15 +374,15 @@ mod tests {
     fn memory_is_bounded_with_many_ip_addresses() {
         let (limits, _) = limits("1/1m", "none");
         let first = ip("10.0.0.0");
-        assert!(limits.count_for_ip_address(first).is_ok());
+        assert!(limits.count_client_request(first).is_ok());
         for n in 1..u32::try_from(KEYS_MAX).unwrap() {
             let next = std::net::Ipv4Addr::from_bits(0x0a00_0000 + n);
-            assert!(limits.count_for_ip_address(IpAddr::V4(next)).is_ok());
+            assert!(limits.count_client_request(IpAddr::V4(next)).is_ok());
         }
         // The table is full and no key has regained its full quota, so all keys are removed.
-        assert!(limits.count_for_ip_address(ip("192.0.2.1")).is_ok());
+        assert!(limits.count_client_request(ip("192.0.2.1")).is_ok());
         let count = limits.state.lock().unwrap().ip_addresses[0].len();
         assert!(count < 10, "{count}");
-        assert!(limits.count_for_ip_address(first).is_ok());
+        assert!(limits.count_client_request(first).is_ok());
     }
 }

@@ -6,7 +6,7 @@ use super::{SECRET, start_fake_api};
 use crate::clock::Timestamp;
 use crate::demo::history::{SampleWebhooks, create_history, history_clock};
 
-const END: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+const HISTORY_END: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 fn sample_webhooks() -> SampleWebhooks {
     SampleWebhooks {
@@ -19,13 +19,13 @@ fn sample_webhooks() -> SampleWebhooks {
 #[actix_web::test]
 async fn creates_projects_and_webhooks_before_four_days_of_feedback() {
     let (api, calls) = start_fake_api(201);
-    let clock = history_clock(END);
+    let clock = history_clock(HISTORY_END);
     let start = clock.wall_clock();
-    create_history(&api, &clock, END, &sample_webhooks())
+    create_history(&api, &clock, HISTORY_END, &sample_webhooks())
         .await
         .unwrap();
-    assert_eq!(END.since(start).as_secs(), 4 * 24 * 3600);
-    assert_eq!(clock.wall_clock(), END);
+    assert_eq!(HISTORY_END.since(start).as_secs(), 4 * 24 * 3600);
+    assert_eq!(clock.wall_clock(), HISTORY_END);
     let calls = calls.lock().unwrap();
     let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
     let (project, webhook) = ("POST /api/v1/projects", "POST /api/v1/webhooks");
@@ -56,9 +56,14 @@ async fn creates_projects_and_webhooks_before_four_days_of_feedback() {
 #[actix_web::test]
 async fn explains_why_a_sample_was_rejected() {
     let (api, _) = start_fake_api(409);
-    let error = create_history(&api, &history_clock(END), END, &sample_webhooks())
-        .await
-        .unwrap_err();
+    let error = create_history(
+        &api,
+        &history_clock(HISTORY_END),
+        HISTORY_END,
+        &sample_webhooks(),
+    )
+    .await
+    .unwrap_err();
     assert_eq!(
         error.to_string(),
         "Creating the demo’s sample projects failed. \

@@ -69,7 +69,7 @@ impl<'a> ReceivedSignatures<'a> {
     }
 
     /// Returns the active secret for which a received hex signature of `body` is valid.
-    pub(super) fn hex_signing_secret(&self, body: &[u8]) -> Option<SigningSecret> {
+    pub(super) fn find_secret_for_hex_signature(&self, body: &[u8]) -> Option<SigningSecret> {
         let received: Vec<Vec<u8>> = [&self.hex, &self.next_hex]
             .into_iter()
             .flatten()
@@ -83,7 +83,7 @@ impl<'a> ReceivedSignatures<'a> {
     }
 
     /// Returns the active secret for which a signature of `body` in `webhook-signature` is valid.
-    pub(super) fn standard_signing_secret(&self, body: &[u8]) -> Option<SigningSecret> {
+    pub(super) fn find_secret_for_standard_signature(&self, body: &[u8]) -> Option<SigningSecret> {
         let (id, timestamp, received) =
             (self.id.as_ref()?, self.timestamp?, self.standard.as_ref()?);
         self.find_signing_secret(|secret| {
@@ -96,9 +96,9 @@ impl<'a> ReceivedSignatures<'a> {
 
     /// Returns the active secret for which any received signature of `body`, hex or standard, is
     /// valid.
-    pub(super) fn any_signing_secret(&self, body: &[u8]) -> Option<SigningSecret> {
-        self.hex_signing_secret(body)
-            .or_else(|| self.standard_signing_secret(body))
+    pub(super) fn find_secret_for_any_signature(&self, body: &[u8]) -> Option<SigningSecret> {
+        self.find_secret_for_hex_signature(body)
+            .or_else(|| self.find_secret_for_standard_signature(body))
     }
 
     fn find_signing_secret(&self, is_signer: impl Fn(&Secret) -> bool) -> Option<SigningSecret> {
@@ -110,13 +110,13 @@ impl<'a> ReceivedSignatures<'a> {
 
     /// Returns whether `webhook-signature` is present, but isn't a signature of `body` by an active
     /// secret. Returns false if no active secret is in the format of Standard Webhooks.
-    pub(super) fn has_standard_mismatch(&self, body: &[u8]) -> bool {
+    pub(super) fn has_standard_signature_mismatch(&self, body: &[u8]) -> bool {
         self.standard.is_some()
             && self
                 .secrets
                 .iter()
                 .any(|(_, secret)| secret.standard_key().is_some())
-            && self.standard_signing_secret(body).is_none()
+            && self.find_secret_for_standard_signature(body).is_none()
     }
 
     /// Returns a finding and advice if the headers contain no complete signature.
@@ -126,7 +126,7 @@ impl<'a> ReceivedSignatures<'a> {
         if self.hex.is_some() || self.next_hex.is_some() || is_standard_complete {
             return None;
         }
-        let present = self.present_headers();
+        let present = self.present_header_names();
         let advice = if present.is_empty() {
             "None of Miniback’s headers were received. Either the request isn’t from Miniback, or a proxy removes unknown headers. Allow the X-Miniback-… and webhook-… headers.".to_owned()
         } else {
@@ -139,7 +139,7 @@ impl<'a> ReceivedSignatures<'a> {
         Some(("The header X-Miniback-Signature is missing.".into(), advice))
     }
 
-    fn present_headers(&self) -> Vec<&'static str> {
+    fn present_header_names(&self) -> Vec<&'static str> {
         let is_present = |name: &&str| (self.header)(&name.to_ascii_lowercase()).is_some();
         Self::HEADER_NAMES
             .into_iter()
@@ -150,7 +150,7 @@ impl<'a> ReceivedSignatures<'a> {
 
     /// Checks whether all headers in [`Self::HEADER_NAMES`] are present.
     pub(super) fn check_headers(&self) -> Check {
-        let present = self.present_headers();
+        let present = self.present_header_names();
         let missing: Vec<&str> = Self::HEADER_NAMES
             .into_iter()
             .filter(|name| !present.contains(name))

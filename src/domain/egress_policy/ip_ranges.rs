@@ -117,7 +117,7 @@ pub fn canonical_ip(ip: IpAddr) -> IpAddr {
     match v6.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => ip,
         [0, 0, 0, 0, 0, 0 | 0xffff, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => {
-            last_four_bytes(v6).into()
+            ipv4_from_last_four_bytes(v6).into()
         }
         _ => ip,
     }
@@ -151,7 +151,7 @@ pub fn non_global_reason(ip: IpAddr) -> Option<NonGlobalReason> {
             // The lower half of an ISATAP address (RFC 5214) contains the IPv4 address of a tunnel.
             // The upper half can be any prefix.
             let is_isatap = matches!(v6.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, _, _]);
-            if is_isatap && non_global_reason(last_four_bytes(v6).into()).is_some() {
+            if is_isatap && non_global_reason(ipv4_from_last_four_bytes(v6).into()).is_some() {
                 return Some("ISATAP tunnel to an IPv4 address that isn’t public");
             }
             let row = IPV6_RANGES.iter().find(|(net, _)| net.contains(&v6));
@@ -162,7 +162,7 @@ pub fn non_global_reason(ip: IpAddr) -> Option<NonGlobalReason> {
 }
 
 /// Returns the last four bytes of an IPv6 address as an IPv4 address.
-fn last_four_bytes(ip: Ipv6Addr) -> Ipv4Addr {
+fn ipv4_from_last_four_bytes(ip: Ipv6Addr) -> Ipv4Addr {
     let [.., a, b, c, d] = ip.octets();
     Ipv4Addr::new(a, b, c, d)
 }

@@ -21,7 +21,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// Checks a URL whose host resolves to `addresses`.
-fn check_resolved(
+fn check_resolved_url(
     policy: &EgressPolicy,
     text: &str,
     addresses: &[&str],
@@ -55,7 +55,7 @@ fn messages_contain_the_option_that_allows_the_target() {
         ),
     ] {
         assert_eq!(
-            check_resolved(&policy(&[]), text, addresses)
+            check_resolved_url(&policy(&[]), text, addresses)
                 .unwrap_err()
                 .to_string(),
             message

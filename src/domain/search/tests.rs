@@ -22,7 +22,7 @@ fn highlighted(query: &str, text: &str) -> String {
     highlighted + &text[from..]
 }
 
-const TEXTS: [&str; 8] = [
+const SAMPLE_TEXTS: [&str; 8] = [
     "The submit button\nis not working (on my Pixel 8).",
     "Der Druckknopf für ÄNDERUNGEN fehlt; 5€!",
     "写真を日付順に並べ替えたいです。",
@@ -66,7 +66,7 @@ fn matches_words_in_any_script() {
         ("example.com/a", 7),
         ("sam+shop@example.com", 7),
     ] {
-        assert!(is_match(query, TEXTS[text]), "{query}");
+        assert!(is_match(query, SAMPLE_TEXTS[text]), "{query}");
     }
     for (query, text) in [
         ("buttons", 0),
@@ -76,7 +76,7 @@ fn matches_words_in_any_script() {
         ("submit absent", 0),
         ("%_", 0),
     ] {
-        assert!(!is_match(query, TEXTS[text]), "{query}");
+        assert!(!is_match(query, SAMPLE_TEXTS[text]), "{query}");
     }
 }
 

@@ -33,7 +33,7 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
 
     /// Returns the time until the quota allows another request; zero if it allows a request now.
     pub(super) fn wait_time(&self, key: &K, now: Duration) -> Duration {
-        (self.time_until_full(key, now) + self.limit.interval())
+        (self.time_until_full(key, now) + self.limit.time_per_request())
             .saturating_sub(self.time_to_refill())
     }
 
@@ -45,7 +45,7 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
         if self.full_at.len() >= KEYS_MAX {
             self.full_at.clear();
         }
-        let interval = self.limit.interval();
+        let interval = self.limit.time_per_request();
         let until_full = self.time_until_full(key, now) + interval;
         self.full_at.insert(key.clone(), now + until_full);
         let free =
@@ -56,7 +56,7 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
     /// Undoes the count of one request.
     pub(super) fn undo_count(&mut self, key: &K) {
         if let Some(full_at) = self.full_at.get_mut(key) {
-            *full_at = full_at.saturating_sub(self.limit.interval());
+            *full_at = full_at.saturating_sub(self.limit.time_per_request());
         }
     }
 
@@ -75,7 +75,7 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
 
     /// Returns the time in which an empty quota becomes full.
     fn time_to_refill(&self) -> Duration {
-        self.limit.interval() * self.limit.count.get()
+        self.limit.time_per_request() * self.limit.count.get()
     }
 
     fn time_until_full(&self, key: &K, now: Duration) -> Duration {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::domain::id::ProjectId;
 
-/// The time between `accepted_from` and the expiration of a reservation.
+/// The time between `valid_from` and the expiration of a reservation.
 const RESERVATION_LIFETIME: Duration = Duration::from_secs(60);
 /// Maximum number of open reservations of a project. Clients without a reservation compete for the
 /// quota.
@@ -21,7 +21,7 @@ pub(super) struct Reservations<K> {
 
 struct Reservation<K> {
     client: K,
-    accepted_from: Duration,
+    valid_from: Duration,
 }
 
 impl<K: PartialEq> Reservations<K> {
@@ -33,22 +33,22 @@ impl<K: PartialEq> Reservations<K> {
 
     /// Removes the project's expired reservations. If the client has a reservation, returns the
     /// time from which the client is accepted.
-    pub(super) fn accepted_from(
+    pub(super) fn valid_from(
         &mut self,
         project: &ProjectId,
         client: &K,
         now: Duration,
     ) -> Option<Duration> {
         let reservations = self.projects.get_mut(project)?;
-        reservations.retain(|reservation| now <= reservation.accepted_from + RESERVATION_LIFETIME);
+        reservations.retain(|reservation| now <= reservation.valid_from + RESERVATION_LIFETIME);
         let reservation = reservations
             .iter()
             .find(|reservation| reservation.client == *client);
-        let accepted_from = reservation.map(|reservation| reservation.accepted_from);
+        let valid_from = reservation.map(|reservation| reservation.valid_from);
         if reservations.is_empty() {
             self.projects.remove(project);
         }
-        accepted_from
+        valid_from
     }
 
     /// Returns the time that the client must wait: at least `wait`, and at least until `interval`
@@ -65,15 +65,12 @@ impl<K: PartialEq> Reservations<K> {
         let reservations = self.projects.entry(project.clone()).or_default();
         let last = reservations
             .last()
-            .map(|reservation| reservation.accepted_from + interval);
-        let accepted_from = last.unwrap_or_default().max(now + wait);
+            .map(|reservation| reservation.valid_from + interval);
+        let valid_from = last.unwrap_or_default().max(now + wait);
         if reservations.len() < RESERVATIONS_MAX {
-            reservations.push(Reservation {
-                client,
-                accepted_from,
-            });
+            reservations.push(Reservation { client, valid_from });
         }
-        accepted_from - now
+        valid_from - now
     }
 
     /// Removes the reservation of a client that was accepted.

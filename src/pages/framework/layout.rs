@@ -13,7 +13,7 @@ use super::navigation::{Breadcrumb, NavLink, NavSection, sidebar_links, top_bar_
 use super::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User};
-use crate::domain::text::escape_controls;
+use crate::domain::text::escape_misleading_chars;
 use crate::server::html;
 use crate::server::tokens;
 use crate::server::urls::Urls;
@@ -102,7 +102,7 @@ impl Layout {
     /// Escapes control characters in the text of an attribute such as `title`, because `<bdi>`
     /// can't isolate text in attributes.
     pub fn escape_attribute<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        escape_controls(text)
+        escape_misleading_chars(text)
     }
 
     pub fn mailto_url(&self, email: &str) -> String {

@@ -78,7 +78,7 @@ pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
         "An endpoint needs an https:// URL with a valid certificate. Use http:// only for tests on localhost.".to_owned(),
         format!("The endpoint must return a 2xx within {}. Respond first, then process the event.", format_duration(timeout)),
         "Check the switch beside the webhook under Settings → Notifications. Events that happen while a webhook is disabled aren’t sent later.".to_owned(),
-        format!("Expand the webhook and select at least one topic: {}. Without topics, only tests are sent.", Topic::labels(&Topic::ALL)),
+        format!("Expand the webhook and select at least one topic: {}. Without topics, only tests are sent.", Topic::join_labels(&Topic::ALL)),
         "If projects are selected for a webhook, it receives only their events. If none are selected, it receives the events of all projects.".to_owned(),
         "A paused project accepts no feedback, so it has no events. See Settings → Projects.".to_owned(),
         "Look for the feedback on the Feedback page. If it isn’t there, Miniback didn’t receive it. Check the widget, or the API call that submits it. If it’s there, check the webhook’s deliveries.".to_owned(),

@@ -199,7 +199,7 @@ impl WebhookChecker<'_> {
             .filter(|topic| !self.webhook.topics.contains(topic))
             .map(Topic::label)
             .collect();
-        let all = Topic::labels(&Topic::ALL);
+        let all = Topic::join_labels(&Topic::ALL);
         if missing.is_empty() {
             let text = format!("All topics are selected: {all}.");
             (CheckStatus::Ok, text, None)

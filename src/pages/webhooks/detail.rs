@@ -46,7 +46,7 @@ impl WebhookPage {
     fn topic_labels(&self) -> String {
         match self.webhook.topics.as_slice() {
             [] => "No topics selected".to_owned(),
-            topics => Topic::labels(topics),
+            topics => Topic::join_labels(topics),
         }
     }
 }

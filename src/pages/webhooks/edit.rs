@@ -264,7 +264,7 @@ pub async fn set_topics(
     };
     context.add_flash_message(match webhook.topics.as_slice() {
         [] => "Saved. No topics selected, so no events are sent.".to_owned(),
-        topics => format!("Topics saved: {}.", Topic::labels(topics)),
+        topics => format!("Topics saved: {}.", Topic::join_labels(topics)),
     });
     Ok(redirect_to_open_row(&context, &webhook.id))
 }

@@ -37,11 +37,11 @@ impl Server {
         (certificate, key): (CertificateDer<'static>, PrivateKeyDer<'static>),
         respond: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self::start_with_chain(bind, (vec![certificate], key), respond)
+        Self::start_with_certificate_chain(bind, (vec![certificate], key), respond)
     }
 
     /// Starts a TLS server with a certificate chain and a private key, which don't have to match.
-    pub fn start_with_chain(
+    pub fn start_with_certificate_chain(
         bind: &str,
         (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
         respond: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static,

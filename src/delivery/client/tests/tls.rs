@@ -76,7 +76,7 @@ impl TestCa {
         (certificate.der().clone(), key)
     }
 
-    fn trusting_sender(&self) -> HttpSender {
+    fn sender_with_ca_file(&self) -> HttpSender {
         let tls = tls_config(&[self.file.path().to_owned()]).unwrap();
         HttpSender::new(Arc::new(tls), Arc::default(), LONG_TIMEOUT)
     }
@@ -102,7 +102,7 @@ async fn attempt_outcome(sender: &HttpSender, server: &Server, host: &str) -> Ou
 async fn accepts_ca_file_certificates_for_names_and_ip_addresses() {
     let ca = new_test_ca();
     let valid = || ca.issue_certificate(&["localhost", "127.0.0.1", "::1"], (-1, 1));
-    let sender = ca.trusting_sender();
+    let sender = ca.sender_with_ca_file();
     let server = Server::start_with_tls("127.0.0.1:0", valid(), respond_ok);
     for host in ["localhost", "LOCALHOST.", "127.0.0.1", "2130706433"] {
         assert_eq!(
@@ -136,7 +136,7 @@ async fn reuses_tls_connections_and_measures_each_phase() {
         ca.issue_certificate(&["localhost"], (-1, 1)),
         respond_ok,
     );
-    let sender = ca.trusting_sender();
+    let sender = ca.sender_with_ca_file();
     let client = sender.client_for(&parse_url(&format!(
         "https://localhost:{}",
         server.address.port()
@@ -157,7 +157,7 @@ async fn reuses_tls_connections_and_measures_each_phase() {
 async fn reports_why_a_certificate_is_invalid() {
     use crate::domain::tls_problem::CertificateProblem as Problem;
     let ca = new_test_ca();
-    let sender = ca.trusting_sender();
+    let sender = ca.sender_with_ca_file();
     let outcome_for = async |names: &[&str], days| {
         let server =
             Server::start_with_tls("127.0.0.1:0", ca.issue_certificate(names, days), respond_ok);
@@ -200,9 +200,9 @@ async fn distinguishes_an_outdated_ca_from_a_broken_chain() {
     use crate::domain::tls_problem::CertificateProblem as Problem;
     // All test CAs have the same name.
     let (known, renewed) = (new_test_ca(), new_test_ca());
-    let sender = known.trusting_sender();
+    let sender = known.sender_with_ca_file();
     let outcome_for = async |sender: &HttpSender, chain: Vec<_>, key| {
-        let server = Server::start_with_chain("127.0.0.1:0", (chain, key), respond_ok);
+        let server = Server::start_with_certificate_chain("127.0.0.1:0", (chain, key), respond_ok);
         let outcome = attempt_outcome(sender, &server, "localhost").await;
         assert!(server.requests().is_empty());
         outcome
@@ -237,7 +237,7 @@ async fn distinguishes_an_outdated_ca_from_a_broken_chain() {
     let mismatch = outcome_for(&sender, vec![leaf], other_key).await;
     assert_eq!(mismatch, Outcome::Certificate(Problem::KeyMismatch));
 
-    let sender = renewed.trusting_sender();
+    let sender = renewed.sender_with_ca_file();
     let server = Server::start_with_tls(
         "127.0.0.1:0",
         renewed.issue_certificate(&["localhost"], (-1, 1)),

@@ -4,7 +4,7 @@ use super::Framing::{Chunked, Empty, Length, UntilClose};
 use super::*;
 
 /// Parses a response head. Each `|` in `text` represents a line break.
-fn parsed(text: &str) -> Result<ParsedHead, HeadError> {
+fn parse_head(text: &str) -> Result<ParsedHead, HeadError> {
     parse(text.replace('|', "\r\n").as_bytes())
 }
 
@@ -119,7 +119,7 @@ fn accepts_deviations_that_the_standard_permits() {
         ),
         ("HTTP/1.1 101 Switching|Upgrade: x||", 101, Empty),
     ] {
-        let parsed = parsed(head).unwrap_or_else(|error| panic!("{head}: {error}"));
+        let parsed = parse_head(head).unwrap_or_else(|error| panic!("{head}: {error}"));
         assert_eq!((parsed.status, parsed.framing), (status, framing), "{head}");
     }
 }
@@ -178,7 +178,7 @@ fn rejects_an_ambiguous_end_and_an_unusable_status_line() {
             HeadError::TransferEncoding,
         ),
     ] {
-        assert_eq!(parsed(head), Err(error), "{head}");
+        assert_eq!(parse_head(head), Err(error), "{head}");
     }
 }
 
@@ -224,6 +224,6 @@ fn reuses_a_connection_only_if_the_framing_is_unambiguous() {
         ),
         ("HTTP/1.1 101 Switching||", false),
     ] {
-        assert_eq!(parsed(head).unwrap().keep_alive, keep_alive, "{head}");
+        assert_eq!(parse_head(head).unwrap().keep_alive, keep_alive, "{head}");
     }
 }

@@ -81,7 +81,7 @@ const CASES: &[(&str, &str, &[&str], bool)] = &[
 fn allow_target_allows_exactly_what_it_matches() {
     for (allow, text, addresses, is_allowed) in CASES {
         assert_eq!(
-            check_resolved(&policy(&[allow]), text, addresses).is_ok(),
+            check_resolved_url(&policy(&[allow]), text, addresses).is_ok(),
             *is_allowed,
             "{allow} for {text} {addresses:?}"
         );

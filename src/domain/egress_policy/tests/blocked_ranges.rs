@@ -140,10 +140,10 @@ fn allows_public_targets_only_over_https() {
 fn one_blocked_ip_address_blocks_the_host_name() {
     let none = policy(&[]);
     assert_eq!(
-        check_resolved(&none, "https://a.example", &["8.8.8.8", "2606:4700::1"]),
+        check_resolved_url(&none, "https://a.example", &["8.8.8.8", "2606:4700::1"]),
         Ok(())
     );
-    assert_eq!(check_resolved(&none, "https://a.example", &[]), Ok(()));
+    assert_eq!(check_resolved_url(&none, "https://a.example", &[]), Ok(()));
     for bad in [
         "10.0.0.5",
         "127.0.0.1",
@@ -154,7 +154,7 @@ fn one_blocked_ip_address_blocks_the_host_name() {
         "fd00::1",
     ] {
         for list in [vec![bad], vec!["8.8.8.8", bad], vec![bad, "2606:4700::1"]] {
-            let result = check_resolved(&none, "https://a.example", &list);
+            let result = check_resolved_url(&none, "https://a.example", &list);
             assert!(
                 matches!(result, Err(EgressDenied::NotPublic { .. })),
                 "{list:?}: {result:?}"

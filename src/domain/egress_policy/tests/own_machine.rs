@@ -60,7 +60,7 @@ fn never_allows_own_sockets() {
         EgressPolicy::new(all.clone(), false, vec![listen.parse().unwrap()], addresses)
     };
     for (listen, text, addresses, is_allowed) in CASES {
-        let result = check_resolved(&own(listen), text, addresses);
+        let result = check_resolved_url(&own(listen), text, addresses);
         assert_eq!(
             result.is_ok(),
             *is_allowed,
@@ -83,7 +83,7 @@ fn allows_own_ip_addresses_only_over_https_on_port_443() {
     };
     assert_eq!(own(&[]).check_url(&url("https://9.9.9.9/")), Ok(()));
     assert_eq!(
-        check_resolved(&own(&[]), "https://me.example/", &["9.9.9.9"]),
+        check_resolved_url(&own(&[]), "https://me.example/", &["9.9.9.9"]),
         Ok(())
     );
     for text in ["https://9.9.9.9:8443/", "https://[::ffff:9.9.9.9]:6379/"] {
