@@ -174,7 +174,7 @@ fn scoped_idempotency_key(
             "project" = Option<IdOrSlug>,
             Query,
             nullable = false,
-            description = "Only feedback in this project: its id or slug.",
+            description = "The id or slug of a project. Only feedback in this project is listed.",
         ),
         (
             "status" = Option<FeedbackStatus>,

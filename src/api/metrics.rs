@@ -60,7 +60,7 @@ const WEBHOOK_GAUGES: [WebhookGauge; 6] = [
     },
     WebhookGauge {
         name: "miniback_webhook_held",
-        help: "Whether deliveries are held because the endpoint sent Retry-After.",
+        help: "Whether the webhook is on hold because its endpoint sent Retry-After.",
         value: |webhook, now| {
             Some(bool_to_f64(
                 webhook.held_until.is_some_and(|until| until > now),
@@ -128,7 +128,7 @@ fn render_database_metrics(store: &Store) -> String {
     for (name, help, value) in [
         (
             "miniback_database_ok",
-            "Whether the database is intact, and its files weren't moved or replaced.",
+            "Whether the database is intact and wasn't moved or replaced.",
             store.database_problem().is_none(),
         ),
         (

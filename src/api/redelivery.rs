@@ -74,7 +74,7 @@ pub(super) async fn redeliver(
 
 /// Retry a pending delivery now
 ///
-/// Starts the next attempt immediately, even while the webhook is held because of `Retry-After`.
+/// Starts the next attempt immediately, even while the webhook is on hold because of `Retry-After`.
 /// The attempt neither starts nor ends a hold.
 #[utoipa::path(
     post,

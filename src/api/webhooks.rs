@@ -142,8 +142,8 @@ pub(super) struct WebhookView<'a> {
     /// failing.
     #[schema(required = true)]
     failing_since: Option<Timestamp>,
-    /// Deliveries are held until this time, because the endpoint sent `Retry-After`. Null without a
-    /// hold.
+    /// The webhook is on hold until this time, because its endpoint sent `Retry-After`. Null
+    /// without a hold.
     #[schema(required = true)]
     held_until: Option<Timestamp>,
     created_at: Timestamp,

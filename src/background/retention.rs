@@ -29,7 +29,7 @@ pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
             Ok(true) => tokio::time::sleep(BATCH_PAUSE).await,
             Ok(false) => clock.sleep(RUN_INTERVAL).await,
             Err(error) => {
-                tracing::warn!(%error, "retention failed");
+                tracing::warn!(%error, "retention failed; trying again");
                 clock.sleep(RUN_INTERVAL).await;
             }
         }

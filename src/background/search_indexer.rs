@@ -27,7 +27,10 @@ pub async fn run(store: Store) {
         let backlog = match store.count_unindexed().await {
             Ok(backlog) => backlog,
             Err(error) => {
-                tracing::warn!(%error, "reading the search backlog failed");
+                tracing::warn!(
+                    %error,
+                    "reading the search backlog failed; trying again after new feedback"
+                );
                 0
             }
         };
@@ -38,7 +41,7 @@ pub async fn run(store: Store) {
         {
             tokio::time::sleep(DEBOUNCE_DELAY).await;
         } else if let Err(error) = store.index_batch().await {
-            tracing::warn!(%error, "search indexing failed");
+            tracing::warn!(%error, "search indexing failed; trying again");
             tokio::time::sleep(DEBOUNCE_DELAY * 10).await;
         } else {
             tokio::time::sleep(BATCH_PAUSE).await;

@@ -33,7 +33,7 @@ fn write_to_stdout(data_dir: &Path) -> Result<(), CommandError> {
         .prefix("miniback-backup-")
         .tempdir()
         .map_err(CommandError::io_error(
-            "can’t create a directory for temporary files, which TMPDIR can set",
+            "can’t create a directory in the temporary directory (TMPDIR)",
         ))?;
     let path = directory.path().join("miniback.db");
     let contents = store::back_up_database(data_dir, &path).map_err(CommandError::new)?;

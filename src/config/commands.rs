@@ -43,8 +43,8 @@ pub enum Command {
     },
     /// Back up the database while the server is running
     Backup {
-        /// A new path, or an existing regular file to replace, but not a file of the live database;
-        /// “-” writes to standard output
+        /// The path of the backup. An existing regular file is replaced, but not a file of the live
+        /// database. “-” writes to standard output
         file: PathBuf,
         #[command(flatten)]
         data: DataDirOptions,
@@ -116,7 +116,8 @@ pub enum TokenCommand {
         /// The token’s user
         #[arg(long, value_name = "EMAIL")]
         user: String,
-        /// full: everything its user can do; submit: create feedback; metrics: read metrics
+        /// What the token can do: everything that the user can do (full), create feedback (submit),
+        /// or read metrics (metrics)
         #[arg(long, default_value = "full", value_name = "full|submit|metrics")]
         scope: Scope,
         /// A name that says what the token is for

@@ -22,7 +22,7 @@ use crate::domain::secret::Secret;
 
 #[derive(Clone, Debug, Args)]
 pub struct DataDirOptions {
-    /// The directory of the database miniback.db; serve and init create it
+    /// The directory that contains the database miniback.db, created by serve or init
     #[arg(
         long,
         env = "MINIBACK_DATA_DIR",
@@ -36,7 +36,7 @@ pub struct DataDirOptions {
 pub struct ServeOptions {
     #[command(flatten)]
     pub data: DataDirOptions,
-    /// The IP address and port to listen on; port 0 picks a free one
+    /// The IP address and port to listen on; port 0 picks a free port
     #[arg(
         long,
         env = "MINIBACK_LISTEN",
@@ -70,7 +70,7 @@ pub struct ServeOptions {
         value_name = "DURATION"
     )]
     pub feedback_retention: Option<Duration>,
-    /// Networks of the proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted; “none”
+    /// The networks of the proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted; “none”
     /// trusts no proxy
     #[arg(
         long,
@@ -160,7 +160,7 @@ fn parse_secret(
 /// Rate limits for the widget and the public form.
 #[derive(Clone, Debug, Args)]
 pub struct RateLimitOptions {
-    /// Rate limit per IP address for the widget and the public form; “none” disables it
+    /// The rate limit per IP address for the widget and the public form; “none” disables it
     #[arg(
         long,
         env = "MINIBACK_LIMIT_ADDRESS",
@@ -169,7 +169,7 @@ pub struct RateLimitOptions {
         value_name = "COUNT/DURATION,…"
     )]
     pub limit_address: RateLimits,
-    /// Rate limit per project for the widget and the public form; “none” disables it
+    /// The rate limit per project for the widget and the public form; “none” disables it
     #[arg(
         long,
         env = "MINIBACK_LIMIT_PROJECT",
@@ -222,7 +222,7 @@ pub struct DeliveryOptions {
         value_name = "DURATION"
     )]
     pub timeout: Duration,
-    /// Delays before the retries; “none” disables retries
+    /// The delays before the retries; “none” disables retries
     #[arg(
         long,
         env = "MINIBACK_RETRY_DELAYS",
@@ -300,7 +300,7 @@ pub struct DemoOptions {
 
 #[derive(Clone, Debug, Args)]
 pub struct ListenOptions {
-    /// The port on 127.0.0.1 to listen on; 0 picks a free one
+    /// The port on 127.0.0.1 to listen on; 0 picks a free port
     #[arg(
         long,
         env = "MINIBACK_PORT",

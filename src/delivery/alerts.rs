@@ -47,7 +47,7 @@ pub async fn run(store: Store, clock: Clock, handle: DispatcherHandle, endpoint:
         let next = match send_due_alerts(&store, &clock, &handle, &schedule, &endpoint).await {
             Ok(next) => next,
             Err(error) => {
-                tracing::warn!(%error, "creating or sending alerts failed");
+                tracing::warn!(%error, "creating or sending alerts failed; trying again");
                 Some(clock.now().plus(STORE_RETRY_DELAY))
             }
         };
@@ -88,7 +88,7 @@ async fn send_due_alerts(
                     event = alert.event,
                     host,
                     code = error_code,
-                    "alert failed"
+                    "alert failed; trying again later"
                 );
                 let delay = schedule
                     .next_delay(RetryPolicy::Patient, alert.attempts + 1, 0.0)

@@ -320,7 +320,7 @@ impl Dispatcher {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "reading due deliveries failed");
+                tracing::error!(%error, "reading due deliveries failed; trying again");
                 self.schedule_read_at(Some(self.clock.now().plus(STORE_RETRY_DELAY)));
             }
         }

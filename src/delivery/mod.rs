@@ -99,7 +99,9 @@ pub fn start(
             Ok(runtime) => runtime.block_on(
                 dispatcher::Dispatcher::new(dispatcher_store, clock, settings).run(receiver),
             ),
-            Err(error) => tracing::error!(%error, "starting the dispatcher failed"),
+            Err(error) => {
+                tracing::error!(%error, "starting the dispatcher failed; webhooks aren't sent")
+            }
         }
     };
     let thread = std::thread::Builder::new()

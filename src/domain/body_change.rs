@@ -73,7 +73,7 @@ impl BodyChange {
                 "The body was already consumed. Read the raw body before any body parser runs."
             }
             Self::TrailingWhitespace | Self::SurroundingWhitespace => {
-                "If pasting didn’t add it, check that your code passes the bytes on unchanged, without println or templates."
+                "If the whitespace wasn’t added by pasting, check that your code passes the bytes on unchanged, without println or templates."
             }
             Self::ByteOrderMark => "Read the raw bytes instead of decoded text.",
             Self::WrongCharset => "Use the raw bytes, or decode them as UTF-8.",

@@ -192,7 +192,7 @@ fn summarize_checks(
     if signatures.hex.is_some() && signing_secrets.hex.is_none() {
         return invalid(
             "webhook-signature matches, but X-Miniback-Signature was changed.",
-            "It was truncated or changed in transit. Check the proxies in front of your server.",
+            "X-Miniback-Signature was truncated or changed in transit. Check the proxies in front of your server.",
         );
     }
     if let Some(check) = clock.filter(|check| check.result == CheckResult::Failed) {
@@ -239,7 +239,7 @@ fn explain_mismatch(
     if hex.is_some_and(|hex| verification::decode_hex(hex).is_none()) {
         return invalid(
             "X-Miniback-Signature isn’t 64 hex digits.",
-            "It was truncated or changed in transit, or only part of it was pasted. The header contains only the digits, without a prefix such as sha256=.",
+            "The header was truncated or changed in transit, or only part of it was pasted. The header contains only the digits, without a prefix such as sha256=.",
         );
     }
     if let Some(check) = wrong_secret {

@@ -166,7 +166,7 @@ pub fn advice_for_code(code: &str, status: Option<u16>) -> &'static str {
         }
         "broken_answer" => "Check the port, and that the program on it responds with HTTP/1.1.",
         "tls_expected" => "Use https:// in the URL.",
-        "internal" => "The problem is on Miniback’s side. Its log contains the details.",
+        "internal" => "The problem is on Miniback’s side. Miniback’s log contains the details.",
         other => tls_problem::advice_for_code(other).unwrap_or_default(),
     }
 }

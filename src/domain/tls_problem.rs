@@ -243,7 +243,7 @@ pub fn advice_for_code(code: &str) -> Option<&'static str> {
         }
         "tls_version" => "Enable TLS 1.2 or 1.3 on the endpoint.",
         "tls_no_common_algorithm" => {
-            "Miniback offers TLS 1.2 and 1.3 with ECDHE, and with AES-GCM or ChaCha20-Poly1305. Keys can be RSA with at least 2,048 bits, ECDSA with P-256 or P-384, or Ed25519. Check the endpoint’s cipher list and the key of its certificate. Make sure that it has a certificate for this host name."
+            "Miniback offers TLS 1.2 and 1.3 with ECDHE, and with AES-GCM or ChaCha20-Poly1305. Keys can be RSA with at least 2,048 bits, ECDSA with P-256 or P-384, or Ed25519. Check the endpoint’s cipher list and the key of its certificate. Make sure that the endpoint has a certificate for this host name."
         }
         "tls_unknown_name" => {
             "Check the host name in the URL, and add a certificate for it to the server."
@@ -256,16 +256,16 @@ pub fn advice_for_code(code: &str) -> Option<&'static str> {
         }
         "tls" => "Nothing was sent. Miniback’s log contains the details.",
         "certificate_expired" => {
-            "Nothing was sent. If that date is right, renew the endpoint’s certificate, and the next retry will succeed. Otherwise, set the clock of Miniback’s machine."
+            "Nothing was sent. If the clock of Miniback’s machine is right, renew the endpoint’s certificate, and the next retry will succeed. Otherwise, set the clock."
         }
         "certificate_not_yet_valid" => {
-            "Nothing was sent. Check that date. If it is wrong, set the clock of Miniback’s machine. Otherwise, install a certificate that is valid now."
+            "Nothing was sent. If the clock of Miniback’s machine is wrong, set it. Otherwise, install a certificate that is valid now."
         }
         "certificate_wrong_name" => {
-            "Nothing was sent. Use a host name that the certificate covers, or get a certificate for this one."
+            "Nothing was sent. Use a host name that the certificate covers, or get a certificate for the host name in the URL."
         }
         "certificate_no_alternative_name" | "certificate_version" => {
-            "Nothing was sent. Issue the certificate again with a SAN. For a certificate of your own CA: openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 365 -out server.pem -extfile <(echo subjectAltName=DNS:HOST). Replace HOST with the host name. For an IP address, write IP: instead of DNS:."
+            "Nothing was sent. Issue the certificate again with a subject alternative name (SAN). For a certificate of your own CA: openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 365 -out server.pem -extfile <(echo subjectAltName=DNS:HOST). Replace HOST with the host name. For an IP address, write IP: instead of DNS:."
         }
         "certificate_unknown_issuer" => {
             "Nothing was sent. The endpoint might not send its intermediate certificate. For a private CA, start Miniback with --ca-file and the CA’s certificate."
@@ -274,10 +274,10 @@ pub fn advice_for_code(code: &str) -> Option<&'static str> {
             "Nothing was sent. Start Miniback with --ca-file and this certificate, or get a certificate from a public CA."
         }
         "certificate_is_ca" => {
-            "Nothing was sent. Create it again with CA:FALSE: openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 365 -subj /CN=HOST -addext subjectAltName=DNS:HOST -addext basicConstraints=critical,CA:FALSE. Replace HOST with the host name (for an IP address, write IP: instead of DNS:). Then start Miniback with --ca-file cert.pem."
+            "Nothing was sent. Create the certificate again with CA:FALSE: openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 365 -subj /CN=HOST -addext subjectAltName=DNS:HOST -addext basicConstraints=critical,CA:FALSE. Replace HOST with the host name (for an IP address, write IP: instead of DNS:). Then start Miniback with --ca-file cert.pem."
         }
         "certificate_issuer_not_ca" => {
-            "Nothing was sent. Create the issuer’s certificate again with CA:TRUE, and issue this one again."
+            "Nothing was sent. Create the issuer’s certificate again with CA:TRUE, and then issue the endpoint’s certificate again."
         }
         "certificate_signature" => {
             "Nothing was sent. Issue the certificate again with SHA-256 (openssl: -sha256) and a key that is RSA, ECDSA P-256 or P-384, or Ed25519."
@@ -286,7 +286,7 @@ pub fn advice_for_code(code: &str) -> Option<&'static str> {
             "Nothing was sent. Create a key with at least 2,048 bits (openssl: -newkey rsa:2048), and issue the certificate again."
         }
         "certificate_issuer_key" => {
-            "Nothing was sent. If the CA has a new certificate, the one in --ca-file is out of date. Otherwise, the endpoint has a wrong certificate. To find out, get the CA’s current certificate and run: openssl verify -CAfile ca.pem server.pem. If the result is OK, put this CA certificate into --ca-file and restart Miniback. If not, issue the endpoint’s certificate again."
+            "Nothing was sent. If the CA has a new certificate, the CA certificate in --ca-file is out of date. Otherwise, the endpoint has a wrong certificate. To find out, get the CA’s current certificate and run: openssl verify -CAfile ca.pem server.pem. If the result is OK, put ca.pem into --ca-file and restart Miniback. If not, issue the endpoint’s certificate again."
         }
         "certificate_key" => {
             "Nothing was sent. Configure the endpoint with a certificate and a private key that belong together."

@@ -342,7 +342,7 @@ async fn store_submission(
         }
     );
     if let Err(error) = recorded {
-        tracing::warn!(%error, "recording an origin failed");
+        tracing::warn!(%error, "recording an accepted origin failed");
     }
     created.map_err(|error| to_submission_error(error, &slug))
 }

@@ -72,7 +72,7 @@ pub enum FormError {
     TooSlow,
     #[error("This URL accepts only HTML forms.")]
     UnsupportedMediaType,
-    #[error("The form is compressed. Send it without Content-Encoding.")]
+    #[error("The form is compressed. Send it uncompressed, without Content-Encoding.")]
     UnsupportedEncoding,
     /// A percent-encoded name or value isn't UTF-8. The parser has replaced the invalid bytes.
     #[error(

@@ -146,7 +146,9 @@ impl fmt::Display for Problem {
                 f.write_str("Send the body as JSON, with Content-Type: application/json.")
             }
             Self::UnsupportedEncoding => {
-                f.write_str("The body is compressed. Send it as it is, without Content-Encoding.")
+                f.write_str(
+                    "The body is compressed. Send it uncompressed, without Content-Encoding.",
+                )
             }
             Self::UnsupportedCharset => {
                 f.write_str("The body’s charset isn’t supported. Send the body as UTF-8.")

@@ -13,7 +13,7 @@ pub fn message() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some(
-            "Stored as sent. Needs at least one character that isn’t whitespace. Can’t contain NUL.",
+            "The text is stored unchanged. At least one character isn’t whitespace, and none is NUL.",
         ))
         .min_length(Some(1))
         .max_length(Some(MESSAGE_MAX_CHARS))

@@ -35,10 +35,10 @@ impl StoreError {
             }
             Self::DatabaseReplaced => {
                 "The server’s database was replaced, overwritten, or deleted. Nothing was saved. \
-                 The server’s log says what to do."
+                 The server log says what to do."
             }
             Self::Damaged(_) => {
-                "The server’s database is damaged. Nothing was saved. An admin has to restore a backup."
+                "The server’s database is corrupt. Nothing was saved. An admin has to restore a backup."
             }
             Self::Closed => "The server is restarting. Try again in a moment.",
             Self::Panicked | Self::Sqlite(_) | Self::InvalidValue(_) => "See the server log.",

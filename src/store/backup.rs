@@ -32,10 +32,10 @@ pub enum BackupError {
         path: PathBuf,
         source: rusqlite::Error,
     },
-    #[error("the database is corrupt, because {0}; restore a backup")]
+    #[error("the database is corrupt: {0}; restore a backup")]
     Corrupt(String),
     #[error(
-        "the copy is corrupt, because {0}; the backup wasn't written; check the disk and try again"
+        "the backup wasn't written, because the copy is corrupt: {0}; check the disk and try again"
     )]
     CorruptCopy(String),
 }

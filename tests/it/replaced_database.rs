@@ -336,7 +336,7 @@ fn reports_damage_that_a_request_detects() {
         app.api().get("/api/v1/feedback?q=xxxx");
         (healthz(&app) == 503).then_some(())
     });
-    let message = app.log.wait_for_message("the database is damaged");
+    let message = app.log.wait_for_message("the database is corrupt");
     assert_eq!(message["level"], "ERROR");
     assert!(
         message["message"]
@@ -346,7 +346,7 @@ fn reports_damage_that_a_request_detects() {
     );
     let page = ada.get("/settings/account");
     assert!(
-        page.text().contains("the database is damaged"),
+        page.text().contains("the database is corrupt"),
         "{}",
         page.text()
     );

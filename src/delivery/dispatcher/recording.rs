@@ -42,7 +42,7 @@ impl Dispatcher {
                 // The store is closed. These deliveries are sent again after the next start.
                 tracing::warn!(
                     attempts = batch.len(),
-                    "attempts not recorded: the store is closed"
+                    "attempts not recorded; their deliveries are sent again after the next start"
                 );
                 return;
             }

@@ -85,7 +85,7 @@ impl Layout {
     pub fn tab_title(&self) -> String {
         match self.subject.as_str() {
             "" => self.title.clone(),
-            subject => format!("{} · {}", escape_controls(subject), self.title),
+            subject => format!("{} · {}", escape_misleading_chars(subject), self.title),
         }
     }
 

@@ -68,7 +68,10 @@ impl ClockJumpHandler {
                 // An endpoint may have recovered during the downtime, so delay its alert.
                 if let Err(error) = shift_failing_since(connection, read_at, away.millis()) {
                     // The disk may be full, for example. The server can start anyway.
-                    tracing::warn!(%error, "recording the downtime failed");
+                    tracing::warn!(
+                        %error,
+                        "recording the downtime failed; alerts may be sent too early"
+                    );
                 }
             }
         }
@@ -96,7 +99,10 @@ impl ClockJumpHandler {
         let shift_deadlines = || self.shift_deadlines(connection, jump);
         if let Err(error) = self.clock.apply_jump(jump, shift_deadlines) {
             if !std::mem::replace(&mut self.has_failed, true) {
-                tracing::error!(%error, "moving the deadlines after a jump of the system clock failed");
+                tracing::error!(
+                    %error,
+                    "shifting the deadlines after a jump of the system clock failed; trying again"
+                );
             }
             return false;
         }

@@ -27,7 +27,7 @@ pub enum StoreError {
     Busy,
     #[error("the database file was moved or replaced")]
     DatabaseReplaced,
-    #[error("the database is damaged; stop Miniback and restore a backup")]
+    #[error("the database is corrupt; stop Miniback and restore a backup")]
     Damaged(Arc<rusqlite::Error>),
     #[error("the database is closed")]
     Closed,
@@ -64,8 +64,8 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Returns whether the error means that the database is damaged. A short read counts as damage,
-/// because it means that a part of the WAL is missing.
+/// Returns whether the error means that the database is corrupt. A short read counts as
+/// corruption,because it means that a part of the WAL is missing.
 pub fn is_corruption_error(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     is_short_read(error)
@@ -106,7 +106,7 @@ pub enum OpenError {
         dir = .dir.display()
     )]
     NoDatabase { dir: PathBuf, problem: &'static str },
-    #[error("--data-dir: {path} isn't a directory; choose another path", path = .0.display())]
+    #[error("--data-dir: {path} isn't a directory; choose another directory", path = .0.display())]
     NotADirectory(PathBuf),
     #[error(
         "--data-dir: {path} is {kind}, not a file; move it away or choose another directory",
@@ -115,7 +115,7 @@ pub enum OpenError {
     NotAFile { path: PathBuf, kind: &'static str },
     #[error(
         "--data-dir: {path} is a symbolic link, but {wal} belongs to the file that the link points \
-         to; move it next to that file, and start again",
+         to; move {wal} next to that file, and start again",
         path = .path.display(), wal = .wal.display()
     )]
     SeparateWal { path: PathBuf, wal: PathBuf },
@@ -123,7 +123,7 @@ pub enum OpenError {
     Exposed(FileExposure),
     #[error(
         "--data-dir: {path} was written by a newer version of Miniback (schema version {found}, \
-         this program supports {SCHEMA_VERSION}); run that version, or restore the copy made \
+         this program supports {SCHEMA_VERSION}); run that version, or restore the copy created \
          before the migration",
         path = .path.display()
     )]
@@ -202,8 +202,8 @@ pub fn describe_sqlite_error(error: &rusqlite::Error) -> String {
 }
 
 /// Instructions for replacing a corrupt database.
-const RESTORE_ADVICE: &str = "move it away together with miniback.db-wal and miniback.db-shm, put a copy \
-    made by `miniback backup` in its place, and start again";
+const RESTORE_ADVICE: &str = "move it away together with miniback.db-wal and miniback.db-shm, put a backup in \
+    its place, and start again";
 
 /// Returns the reason a directory or file can't be used.
 fn io_error_reason(source: &std::io::Error) -> String {
@@ -223,12 +223,12 @@ fn io_error_reason(source: &std::io::Error) -> String {
 fn io_error_advice(source: &std::io::Error) -> &'static str {
     match source.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            "make it writable for the user that runs Miniback, or choose another path"
+            "make it writable for the user that runs Miniback, or choose another directory"
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "free some disk space, or choose another path"
+            "free some disk space, or choose another directory"
         }
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "choose another path",
-        _ => "create it, or choose another path",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "choose another directory",
+        _ => "create it, or choose another directory",
     }
 }

@@ -36,8 +36,8 @@ pub enum DatabaseProblem {
     /// weren't moved with it. If the file is moved back, the problem is solved.
     #[error(
         "{file} was moved while Miniback was running, and a symbolic link is in its place. Nothing \
-         is saved until it is back. Move it back, or stop Miniback, move miniback.db-wal (if there \
-         is one) next to the moved file, and start Miniback again"
+         is saved until the file is back. Move the file back, or stop Miniback, move \
+         miniback.db-wal (if there is one) next to the moved file, and start Miniback again"
     )]
     Linked { file: String },
     /// Another file is at the path of the database, or a companion file was replaced or deleted.
@@ -54,11 +54,11 @@ pub enum DatabaseProblem {
     Overwritten { file: String },
     /// The end of the database or of its WAL was removed.
     #[error(
-        "{file} was cut off while Miniback was running. Nothing is saved. Stop Miniback, restore a \
-         backup, and start Miniback again"
+        "{file} was truncated while Miniback was running. Nothing is saved. Stop Miniback, restore \
+         a backup, and start Miniback again"
     )]
     Truncated { file: String },
-    #[error("the database is damaged. Stop Miniback and restore a backup")]
+    #[error("the database is corrupt. Stop Miniback and restore a backup")]
     Damaged,
 }
 

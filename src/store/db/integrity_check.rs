@@ -37,7 +37,10 @@ pub(in crate::store) fn check_integrity(
         // A full disk doesn't prevent the start: reading works, writes fail with a clear error, and
         // the operator can free space while the server runs.
         Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
-            tracing::error!(%error, "database is not writable");
+            tracing::error!(
+                %error,
+                "database isn't writable; starting anyway, but nothing can be saved"
+            );
             Ok(())
         }
         _ => Err(to_open_error(error, path)),
@@ -104,13 +107,13 @@ fn check_in_background(path: PathBuf, health: DatabaseHealth) {
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                     health.report_problem(DatabaseProblem::Damaged, &error.to_string());
                 }
-                _ => tracing::error!(%error, "database check failed"),
+                _ => tracing::error!(%error, "database check failed; the database may be corrupt"),
             },
         }
     };
     let thread = std::thread::Builder::new().name("integrity-check".into());
     if let Err(error) = thread.spawn(check) {
-        tracing::warn!(%error, "database check not started");
+        tracing::warn!(%error, "database check not started; the database may be corrupt");
     }
 }
 
