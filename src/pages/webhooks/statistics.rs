@@ -357,7 +357,7 @@ mod tests {
         );
         assert_eq!(
             view.response_times_description,
-            "Last 24 hours: median 40 ms, 95th percentile 40 ms (at most 40 ms in one hour)."
+            "Last 24 hours: median 40 ms, 95th percentile 40 ms (highest in one hour: 40 ms)."
         );
         assert_eq!(view.summaries[0].success_rate, "99.9%");
     }

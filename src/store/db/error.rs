@@ -65,7 +65,7 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 /// Returns whether the error means that the database is corrupt. A short read counts as
-/// corruption,because it means that a part of the WAL is missing.
+/// corruption, because it means that a part of the WAL is missing.
 pub fn is_corruption_error(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     is_short_read(error)
