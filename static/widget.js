@@ -120,7 +120,7 @@
   const email = create("input", { id: "e", type: "email", maxLength: 254, autocomplete: "email" });
   const messageLabel = create("label", { htmlFor: "m" }), emailLabel = create("span"), optional = create("small");
   const pageLabel = create("bdi"), pageUrl = create("bdi"), page = create("p", { className: "page" }, pageLabel, " ", pageUrl);
-  const sendButton = create("button", { type: "button" }), status = create("p", { role: "status", dir: "auto" });
+  const sendButton = create("button", { type: "button" }), status = create("p", { id: "s", role: "status", dir: "auto" });
   // Not a <form>: a page in a sandbox can't submit forms.
   const form = create("section", {}, question, messageLabel, message, create("label", { htmlFor: "e" }, emailLabel, " ", optional), email, page, sendButton);
   const dialog = create("dialog", {}, create("header", {}, title, closeButton), form, status);
@@ -165,34 +165,34 @@
       luminance += weight * (channel > .04045 ? ((channel + .055) / 1.055) ** 2.4 : channel / 12.92);
     });
     const left = data.position == "bottom-left", dark = ":host{--page:#1c1c1a;--ink:#eeede8;--soft:#a9a79e;--edge:#7d7b73;color-scheme:dark!important}";
+    const theme = { dark, light: "" }[data.theme] ?? `@media(prefers-color-scheme:dark){${dark}}`;
     stylesheet.replaceSync(`
-    :host{all:initial!important;position:fixed!important;z-index:2147483647!important;--page:#fff;--ink:#1c1b18;--soft:#5d5b54;--edge:#8b8980;--on:${luminance > .179 ? "#000" : "#fff"};color-scheme:light!important}
-    ${data.theme == "dark" ? dark : data.theme == "light" ? "" : `@media(prefers-color-scheme:dark){${dark}}`}
+    :host{all:initial!important;position:fixed!important;z-index:2147483647!important;--page:#fff;--ink:#1c1b18;--soft:#5d5b54;--edge:#8b8980;--on:#${luminance>.179?"000":"fff"};color-scheme:light!important}
+    ${theme}
     *{box-sizing:border-box;margin:0;font:inherit;color:inherit}
     [hidden]{display:none!important}
     button,dialog{font:medium/1.5 system-ui,sans-serif}
     button{min-height:44px;padding:0 1.2em;border:1px solid transparent;border-radius:99px;background:${color};color:var(--on);font-weight:600;cursor:pointer}
     :focus-visible{outline:2px solid var(--ink);outline-offset:2px}
-    textarea:focus-visible,input:focus-visible{outline-offset:-1px}
-    .launcher{display:block;position:fixed;inset:auto auto max(20px,env(safe-area-inset-bottom)) 20px;${left ? "" : "left:auto;right:20px;"}box-shadow:0 2px 12px #0005}
+    .launcher{display:block;position:fixed;inset:auto auto max(20px,env(safe-area-inset-bottom)) 20px;${left?"":"left:auto;right:20px;"}box-shadow:0 2px 12px #0005}
     .launcher:has(+dialog[open]){visibility:hidden}
     .launcher:focus-visible{outline-color:var(--on);outline-offset:-6px}
-    dialog{width:min(25em,100% - 32px);max-width:none;max-height:calc(100% - 32px);margin:auto ${left ? "auto 20px 20px" : "20px 20px auto"};padding:1.25em;border:1px solid var(--edge);border-radius:14px;background:var(--page);color:var(--ink);box-shadow:0 8px 40px #0006;overflow-wrap:anywhere}
+    dialog{width:min(25em,100% - 32px);max-width:none;max-height:calc(100% - 32px);margin:auto ${left?"auto 20px 20px":"20px 20px auto"};padding:1.25em;border:1px solid var(--edge);border-radius:14px;background:var(--page);color:var(--ink);box-shadow:0 2px 12px #0005;overflow-wrap:anywhere}
     dialog::backdrop{background:#0002}
     ::placeholder{color:var(--soft);opacity:1}
     header,section{display:grid;gap:.4em;grid-template-columns:minmax(0,1fr)}
     header{grid-template-columns:1fr auto;align-items:center;margin-block:-.6em .4em;margin-inline-end:-.6em}
-    #q{font-size:1.2em;font-weight:600}
-    label{font-weight:600}
+    #q,label{font-weight:600}
+    #q{font-size:1.2em}
     label,.page{margin-top:.4em}
     small,.page,h2{color:var(--soft);font-weight:400;font-size:.85em}
     textarea,input{width:100%;min-height:44px;padding:.6em;border:1px solid var(--edge);border-radius:8px;background:0}
     textarea{resize:vertical}
     section button{justify-self:end;margin-top:.6em}
-    [aria-busy=true]{opacity:.6;cursor:progress}
+    [aria-busy=true]{opacity:.6}
     header button{width:44px;padding:0;background:0;color:var(--soft);font-size:1.5em;line-height:1}
-    dialog>p{padding-top:.6em}
-    p:empty{padding:0}
+    dialog>p:not(:empty){padding-top:.6em}
+    [aria-invalid=true],[aria-invalid=true]+p{border-color:red;color:color-mix(in srgb,red,var(--ink))}
     .done{text-align:center}
     .done:before{content:"✓"/"";display:block;width:44px;line-height:44px;margin:0 auto 8px;border-radius:99px;background:${color};color:var(--on);font-size:1.5em}
     @media(max-width:30em){dialog{margin:16px auto auto}}
@@ -245,8 +245,6 @@
     pageUrl.textContent = /^http/.test(href) && href.length < 2049 ? href : "";
     page.hidden = !pageUrl.textContent;
     form.hidden = false;
-    status.className = "";
-    status.textContent = "";
     onInput();
     dialog.showModal();
     message.focus();
@@ -258,7 +256,16 @@
     closing = setTimeout(() => form.hidden && dialog.close(), 6000);
   };
   dialog.onclose = () => dialog.open || opener?.focus({ preventScroll: true });
+  // Shows a text below an invalid field, or below the form.
+  function show(text, invalid) {
+    for (const field of [message, email]) field.ariaInvalid = field == invalid;
+    invalid?.setAttribute("aria-describedby", "s");
+    (invalid ?? form).after(status);
+    status.className = text == texts.thanks ? "done" : "";
+    status.textContent = text;
+  }
   function onInput() {
+    show();
     message.dir = message.value && "auto"; // an empty message has the page's direction
     write(draftKey(), { message: message.value, email: email.value == prefilled ? undefined : email.value });
   }
@@ -291,15 +298,15 @@
   }
 
   async function submit() {
-    if (sendButton.ariaBusy == "true") return;
-    status.textContent = "";
+    if (sendButton.ariaBusy) return;
+    show();
     if (!message.value.trim()) message.value = "";
     for (const field of [message, email]) {
       if (field.validity.valid) continue;
-      field.focus();
-      return status.textContent = field.validationMessage;
+      show(field.validationMessage, field);
+      return field.focus();
     }
-    sendButton.ariaBusy = "true"; // `disabled` would move the focus
+    sendButton.ariaBusy = true; // `disabled` would move the focus
     const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
     const body = { __proto__: null, message: message.value, email: email.value || undefined, url: pageUrl.textContent || undefined };
     // Once stored, the feedback is sent now or later, even if the page closes.
@@ -310,17 +317,16 @@
       write(draftKey());
       message.value = "";
       form.hidden = true;
-      status.textContent = retryAfter ? `${texts.failed} ${texts.later}` : texts.thanks;
-      if (!retryAfter) {
-        status.className = "done";
-        // Moving the pointer over the message restarts the time until the dialog closes.
-        if (!matchMedia("(prefers-reduced-motion:reduce)").matches) (status.onpointermove = closeSoon)();
-      }
+      show(retryAfter ? `${texts.failed} ${texts.later}` : texts.thanks);
+      // Moving the pointer over the message restarts the time until the dialog closes.
+      if (!retryAfter && !matchMedia("(prefers-reduced-motion:reduce)").matches) (status.onpointermove = closeSoon)();
       return closeButton.focus();
     }
     forget(key);
-    if (/paused/.test(problem?.type)) return status.textContent = texts.paused;
-    status.textContent = [texts.failed, problem?.detail].join(" ").trim();
+    if (/paused/.test(problem?.type)) return show(texts.paused);
+    // Only the site's developers can correct the project's slug.
+    if (problem?.errors?.[0].field == "projectSlug") problem.detail = console.warn(problem.detail);
+    show([texts.failed, problem?.detail].join(" ").trim());
     // The public form may work if there was no response, or if this page's origin isn't allowed.
     if (!problem || problem.status == 403) {
       const href = `${server}f/${project}`;
@@ -342,5 +348,5 @@
   try {
     const api = (Object.hasOwn(window, "miniback") && window.miniback) || (window.miniback = {});
     api.open ??= () => open();
-  } catch { console.warn("Miniback: the page uses the name `miniback`, so there is no miniback.open()."); }
+  } catch { console.warn("Miniback: the name `miniback` is taken."); }
 })();

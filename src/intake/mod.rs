@@ -38,7 +38,7 @@ use utoipa::ToSchema;
 use self::form_token::FormTokens;
 use self::rate_limits::IntakeLimits;
 use self::script_loads::ScriptLoads;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, RawFeedback};
 use crate::domain::id::{FeedbackId, IdSequence};
 use crate::domain::project::{Project, ProjectStatus};
@@ -207,7 +207,7 @@ impl Intake {
         submission: RawSubmission,
         source: SubmissionSource,
     ) -> Result<AcceptedSubmission, SubmissionError> {
-        let valid = self.validate_submission(app, submission).await?;
+        let valid = self.validate_submission(app, submission, &source).await?;
         if let Some(receipt) = find_earlier_receipt(app, &valid).await? {
             let quotas = Vec::new();
             return Ok(AcceptedSubmission { receipt, quotas });
@@ -240,16 +240,44 @@ impl Intake {
         })
     }
 
+    /// Records that a page loaded the widget's script, and the project slug of its widget if the
+    /// slug is known.
+    fn record_script_load(
+        &self,
+        app: &AppState,
+        referrer: &str,
+        slug: Option<String>,
+        at: Timestamp,
+    ) {
+        let Some(load) = self.script_loads.record(referrer, slug, at) else {
+            return;
+        };
+        let store = app.store.clone();
+        // The response doesn't wait for the commit.
+        actix_web::rt::spawn(async move {
+            if let Err(error) = store.record_widget_load(load.origin, load.slug).await {
+                tracing::warn!(%error, "recording a load of the widget failed");
+            }
+        });
+    }
+
     /// Checks all fields and reports every error, not only the first.
     async fn validate_submission(
         &self,
         app: &AppState,
         submission: RawSubmission,
+        source: &SubmissionSource,
     ) -> Result<ValidSubmission, SubmissionError> {
         // `Store::project` also finds a project by its id, but only the slug is accepted here.
         let project = app.store.project(submission.slug.clone()).await?;
         let project = project.filter(|project| project.slug == submission.slug);
-
+        if project.is_none()
+            && let Some(origin) = source.origin.as_deref()
+            && !source.is_own_origin
+        {
+            let slug = Some(submission.slug.clone());
+            self.record_script_load(app, origin, slug, app.clock.now());
+        }
         let project_id = project
             .as_ref()
             .map_or_else(String::new, |project| project.id.to_string());

@@ -36,9 +36,9 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     hex::encode(&hash[..6])
 });
 
-/// Variables whose names are shortened to one letter in the minified script, roughly by number of
-/// uses. The script has no property, string, or style with the same name.
-const SHORTENED_NAMES: [&str; 52] = [
+/// Variables whose names are shortened to one character in the minified script, roughly by number
+/// of uses. The script has no property, string, or style with the same name.
+const SHORTENED_NAMES: [&str; 54] = [
     "create",
     "retryAfter",
     "problem",
@@ -91,23 +91,28 @@ const SHORTENED_NAMES: [&str; 52] = [
     "properties",
     "removals",
     "tokenIsValid",
+    "show",
+    "trigger",
 ];
 
-/// Replaces the [`SHORTENED_NAMES`] in the minified script with `a` to `z` and `A` to `Z`.
+/// Replaces the [`SHORTENED_NAMES`] in the minified script with `a` to `z`, `A` to `Z`, `$`, and
+/// `_`. Replaces `const` with `let`, and `true` with `!0`.
 fn shorten_names(script: &str) -> String {
     let mut shortened = String::new();
     // Each part is a word and the character after it.
     for part in script.split_inclusive(|c| !is_identifier_char(c)) {
         let name = part.trim_end_matches(|c| !is_identifier_char(c));
         let is_name = |(long, _): &(&str, char)| *long == name;
-        let letters = ('a'..='z').chain('A'..='Z');
-        match SHORTENED_NAMES.into_iter().zip(letters).find(is_name) {
-            Some((_, letter)) => {
-                shortened.push(letter);
-                shortened.push_str(&part[name.len()..]);
-            }
-            None => shortened.push_str(part),
+        let characters = ('a'..='z').chain('A'..='Z').chain(['$', '_']);
+        let rest = &part[name.len()..];
+        match SHORTENED_NAMES.into_iter().zip(characters).find(is_name) {
+            Some((_, character)) => shortened.push(character),
+            None if name == "const" => shortened.push_str("let"),
+            // In strings, `true` is followed by `]`.
+            None if name == "true" && rest != "]" => shortened.push_str("!0"),
+            None => shortened.push_str(name),
         }
+        shortened.push_str(rest);
     }
     shortened
 }
@@ -134,8 +139,7 @@ fn minify(source: &str) -> String {
         let before = minified.chars().next_back().unwrap_or('\n');
         let after = text.get(index + 1).copied().unwrap_or('\n');
         let is_needed = match (c, quote) {
-            (' ', None) => is_identifier_char(before) && is_identifier_char(after),
-            ('\n', None) => !";{,(".contains(before) && after != '}',
+            (' ' | '\n', None) => is_identifier_char(before) && is_identifier_char(after),
             ('\n', Some(_)) => false,
             _ => true,
         };
@@ -161,17 +165,13 @@ pub(super) async fn get(
     let headers = request.headers();
     let referrer = headers.get(REFERER).and_then(|value| value.to_str().ok());
     let own_origin = app.proxies.own_origin(&request);
-    let first_load = referrer
-        .filter(|referrer| !referrer.starts_with(&format!("{own_origin}/")))
-        .and_then(|referrer| intake.script_loads.record(referrer, now));
-    if let Some(origin) = first_load {
-        let store = app.store.clone();
-        // The response doesn't wait for the commit.
-        actix_web::rt::spawn(async move {
-            if let Err(error) = store.record_first_widget_load(origin).await {
-                tracing::warn!(%error, "recording the first load of the widget failed");
-            }
-        });
+    if let Some(referrer) =
+        referrer.filter(|referrer| !referrer.starts_with(&format!("{own_origin}/")))
+    {
+        let query = url::form_urlencoded::parse(request.query_string().as_bytes());
+        let slug = query.into_iter().find(|(name, _)| name == "project");
+        let slug = slug.map(|(_, slug)| slug.into_owned());
+        intake.record_script_load(&app, referrer, slug, now);
     }
     let etag = etag(now);
     let is_match = headers
@@ -273,7 +273,8 @@ mod tests {
                 "const a = { b: \"c: d\" };\nreturn a.b in a;\n",
                 "const a={b:\"c: d\"};return a.b in a;",
             ),
-            ("if (a)\n  b = `c ${d}\n  e`;\n", "if(a)\nb=`c ${d}e`;"),
+            ("if (a)\n  b = `c ${d}\n  e`;\n", "if(a)b=`c ${d}e`;"),
+            ("if (a) b();\nelse\n  c();\n", "if(a)b();else\nc();"),
             ("try { a(); } catch {}\n", "try{a()}catch{}"),
         ] {
             assert_eq!(minify(source).trim_end(), minified);
@@ -298,8 +299,8 @@ mod tests {
             assert!(uses > 1, "{name} is used {uses} times");
         }
         let (first, second) = (SHORTENED_NAMES[0], SHORTENED_NAMES[1]);
-        let script = format!("const{{{second},c}}=d;{first}({second}.c)");
-        assert_eq!(shorten_names(&script), "const{b,c}=d;a(b.c)");
+        let script = format!("const{{{second},c}}=true;{first}({second}.c,`[d=true]`)");
+        assert_eq!(shorten_names(&script), "let{b,c}=!0;a(b.c,`[d=true]`)");
     }
 
     #[test]

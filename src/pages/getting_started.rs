@@ -16,6 +16,7 @@ use crate::store::SetupProgress;
 /// The path of the feedback list. Only this page shows the checklist expanded at first, and has the
 /// "Dismiss" button.
 const FEEDBACK_LIST_PATH: &str = "/feedback";
+const WIDGET_TITLE: &str = "Add the widget to your site";
 
 pub struct Checklist {
     pub steps: Vec<ChecklistStep>,
@@ -70,7 +71,16 @@ impl Checklist {
         if progress.is_dismissed {
             return Ok(None);
         }
-        Ok(Self::new(&progress, context.user()?.role, page))
+        let mut checklist = Self::new(&progress, context.user()?.role, page);
+        let steps = checklist.iter_mut().flat_map(|list| &mut list.steps);
+        let is_open = |step: &&mut ChecklistStep| step.title == WIDGET_TITLE && !step.is_done;
+        if progress.project.is_some()
+            && let Some(step) = steps.into_iter().find(is_open)
+            && let Some(load) = WidgetLoad::latest(context).await?
+        {
+            step.text = load.describe();
+        }
+        Ok(checklist)
     }
 
     fn new(progress: &SetupProgress, role: Role, page: &'static str) -> Option<Self> {
@@ -151,19 +161,65 @@ fn project_step(progress: &SetupProgress) -> ChecklistStep {
     }
 }
 
+/// The latest load of the widget's script, while no website is known to use it correctly.
+struct WidgetLoad {
+    /// The origin without `https://`.
+    site: String,
+    /// The slug that the widget uses, if there is no such project.
+    unknown_slug: Option<String>,
+    /// The slug to use instead, if there is only one project.
+    slug: Option<String>,
+}
+
+impl WidgetLoad {
+    async fn latest(context: &RequestContext) -> Result<Option<Self>, PageError> {
+        let Some(load) = context.intake.script_loads.latest(1).pop() else {
+            return Ok(None);
+        };
+        let projects = context.app.store.projects_by_name().await?;
+        let is_unknown = |slug: &String| !projects.iter().any(|project| project.slug == *slug);
+        let site = load.origin.strip_prefix("https://");
+        Ok(Some(Self {
+            site: site.unwrap_or(&load.origin).to_owned(),
+            unknown_slug: load.slug.filter(is_unknown),
+            slug: match &projects[..] {
+                [project] => Some(project.slug.clone()),
+                _ => None,
+            },
+        }))
+    }
+
+    fn describe(&self) -> String {
+        let Self { site, .. } = self;
+        match (&self.unknown_slug, &self.slug) {
+            (None, _) => {
+                format!("The widget was loaded on {site}. To finish, submit feedback there.")
+            }
+            (Some(unknown), Some(slug)) => format!(
+                "The widget was loaded on {site} with the unknown project “{unknown}”. \
+                 Use “{slug}”."
+            ),
+            (Some(unknown), None) => format!(
+                "The widget was loaded on {site} with the unknown project “{unknown}”. \
+                 Copy the snippet again."
+            ),
+        }
+    }
+}
+
 fn widget_step(progress: &SetupProgress) -> ChecklistStep {
-    const TITLE: &str = "Add the widget to your site";
     match (&progress.widget_origin, &progress.project) {
         // The origin is `null` for a page such as a file that a browser opened from disk.
-        (Some(origin), _) if origin == "null" => {
-            ChecklistStep::new_done(TITLE, "Feedback arrived from a page without an origin.")
-        }
+        (Some(origin), _) if origin == "null" => ChecklistStep::new_done(
+            WIDGET_TITLE,
+            "Feedback arrived from a page without an origin.",
+        ),
         (Some(origin), _) => {
             let site = origin.strip_prefix("https://").unwrap_or(origin);
-            ChecklistStep::new_done(TITLE, format!("The widget is on {site}."))
+            ChecklistStep::new_done(WIDGET_TITLE, format!("The widget is on {site}."))
         }
         (None, Some((id, _))) => ChecklistStep::new_not_done(
-            TITLE,
+            WIDGET_TITLE,
             "Paste the snippet into your pages, then open a page. Miniback detects the widget.",
             Some((
                 format!("/settings/projects?open={id}#{id}"),
@@ -171,7 +227,7 @@ fn widget_step(progress: &SetupProgress) -> ChecklistStep {
             )),
         ),
         (None, None) => ChecklistStep::new_not_done(
-            TITLE,
+            WIDGET_TITLE,
             "Create a project first. It contains the snippet.",
             None,
         ),

@@ -94,6 +94,17 @@ impl InvitationForm {
 }
 
 impl PeoplePage {
+    /// Returns whether only programs on Miniback's own computer can open a link.
+    fn is_only_local(&self, link: &str) -> bool {
+        let url = url::Url::parse(link).ok();
+        url.is_some_and(|url| match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        })
+    }
+
     async fn new(
         context: &RequestContext,
         add: Option<InvitationForm>,

@@ -41,6 +41,7 @@ const SCRIPT: &str = concat!(
     include_str!("../../static/app/copy.js"),
     include_str!("../../static/app/times.js"),
     include_str!("../../static/app/contents.js"),
+    include_str!("../../static/app/slug.js"),
     "})();\n",
 );
 

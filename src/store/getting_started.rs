@@ -18,7 +18,7 @@ pub struct SetupProgress {
     /// The id and the name of the oldest project.
     pub project: Option<(ProjectId, String)>,
     /// The origin whose feedback was accepted last, or else the first origin that loaded the
-    /// widget.
+    /// widget with the slug of a project.
     pub widget_origin: Option<String>,
     pub has_feedback: bool,
     pub has_webhook: bool,
@@ -58,16 +58,19 @@ impl Store {
             .await
     }
 
-    /// Records the origin of the first website that loads the widget's script. Does nothing if an
-    /// origin is already recorded.
-    pub async fn record_first_widget_load(&self, origin: String) -> Result<(), StoreError> {
+    /// Reports to open pages that a website loaded the widget's script. Stores the origin if it is
+    /// the first one whose widget uses the slug of a project.
+    pub async fn record_widget_load(
+        &self,
+        origin: String,
+        slug: Option<String>,
+    ) -> Result<(), StoreError> {
         self.writer
             .write(move |tx| {
                 let insert = "INSERT OR IGNORE INTO first_widget_load (id, origin, loaded_at)
-                    VALUES (1, ?1, ?2)";
-                if sql::execute(tx, insert, params![origin, tx.now])? > 0 {
-                    tx.publish_change(ChangeKind::Feedback);
-                }
+                    SELECT 1, ?1, ?2 FROM projects WHERE slug = ?3";
+                sql::execute(tx, insert, params![origin, tx.now, slug])?;
+                tx.publish_change(ChangeKind::Feedback);
                 Ok(())
             })
             .await

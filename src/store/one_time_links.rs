@@ -11,9 +11,8 @@ use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, Row, ToSql, params};
 
 use super::Store;
-use super::db::error::StoreError;
-use super::db::sql;
-use super::db::writer::WriteTx;
+use super::db::change_feed::ChangeKind::People;
+use super::db::{error::StoreError, sql, writer::WriteTx};
 use super::sessions::{self, NewSession};
 use super::users::{self, UserError};
 use crate::clock::Timestamp;
@@ -206,10 +205,11 @@ impl Store {
 
     /// Deletes an invitation or a password reset link. Returns `false` if there is no such link.
     pub async fn revoke_link(&self, id: LinkId) -> Result<bool, StoreError> {
+        let statement = "DELETE FROM one_time_links
+            WHERE id = ?1 AND purpose IN ('invitation', 'reset')";
         self.writer
             .write(move |tx| {
-                let statement = "DELETE FROM one_time_links
-                    WHERE id = ?1 AND purpose IN ('invitation', 'reset')";
+                tx.publish_change(People);
                 Ok(sql::execute(tx, statement, [id])? > 0)
             })
             .await
@@ -341,6 +341,7 @@ fn insert_link(tx: &mut WriteTx<'_>, link: &NewLink<'_>) -> Result<(), StoreErro
             tx.now.plus(link.valid_for)
         ],
     )?;
+    tx.publish_change(People);
     Ok(())
 }
 

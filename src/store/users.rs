@@ -149,6 +149,7 @@ impl Store {
                 }
                 let statement = "UPDATE users SET role = ?2 WHERE id = ?1";
                 sql::execute(tx, statement, params![id, role])?;
+                tx.publish_change(ChangeKind::People);
                 end_sessions_except(tx, &id, None)?;
                 Ok(User { role, ..user })
             })
@@ -167,6 +168,7 @@ pub(super) fn store_password(
     let update = "UPDATE users SET password_hash = ?2 WHERE id = ?1";
     sql::execute(tx, update, params![user, password_hash])?;
     delete_reset_link(tx, user)?;
+    tx.publish_change(ChangeKind::People);
     end_sessions_except(tx, user, keep)?;
     Ok(())
 }
@@ -203,6 +205,7 @@ fn delete_unless_last_admin(tx: &mut WriteTx<'_>, user: &User) -> Result<(), Use
         ensure_admin_remains(tx, user)?;
     }
     sql::execute(tx, "DELETE FROM users WHERE id = ?1", [&user.id])?;
+    tx.publish_change(ChangeKind::People);
     tx.publish_change(ChangeKind::Sessions);
     Ok(())
 }
@@ -293,6 +296,7 @@ pub(super) fn insert_user(
     // The account exists now, so delete its invitation.
     let invitation = "DELETE FROM one_time_links WHERE normalized_email = ?1";
     sql::execute(tx, invitation, [normalized_email])?;
+    tx.publish_change(ChangeKind::People);
     Ok(user)
 }
 

@@ -152,9 +152,21 @@ impl Store {
                     cancel_pending_deliveries(tx, &webhook.id)?;
                 }
                 tx.publish_change(ChangeKind::Deliveries(webhook.id.clone()));
+                tx.publish_change(ChangeKind::FailingWebhooks);
                 // A changed URL may have ended a hold, so deliveries may be due.
                 tx.notify_deliveries();
                 Ok(Some(webhook))
+            })
+            .await
+    }
+
+    /// Returns the number of enabled webhooks whose last attempt failed.
+    pub async fn count_failing_webhooks(&self) -> Result<u64, StoreError> {
+        self.reader
+            .read(|c| {
+                let count = "SELECT count(*) FROM webhooks
+                    WHERE failing_since IS NOT NULL AND enabled AND deleted_at IS NULL";
+                sql::query_value(c, count, [])
             })
             .await
     }
@@ -183,6 +195,7 @@ impl Store {
                 let statistics = "DELETE FROM attempt_statistics WHERE webhook_id = ?1";
                 sql::execute(tx, statistics, [&id])?;
                 tx.publish_change(ChangeKind::Deliveries(id));
+                tx.publish_change(ChangeKind::FailingWebhooks);
                 Ok(deleted > 0)
             })
             .await

@@ -1,15 +1,17 @@
-// Copies the text of an element (`data-copy`), or the text that a URL returns (`data-copy-from`),
-// to the clipboard.
+// Copies the text of an element (`data-copy`), the text that a URL returns (`data-copy-from`), or a
+// URL (`data-copy-url`) to the clipboard.
 
 addEventListener("click", ({ target }) => {
-  const button = target.closest("button[data-copy], button[data-copy-from]");
+  const button = target.closest("button:is([data-copy], [data-copy-from], [data-copy-url])");
   if (button) copyFromSource(button);
 });
 
 async function copyFromSource(button) {
-  const source = document.getElementById(button.dataset.copy);
-  const text = button.dataset.copyFrom ? fetchSecret(button.dataset.copyFrom)
-    : Promise.resolve(source.value ?? source.textContent);
+  const { copy, copyFrom, copyUrl } = button.dataset;
+  const source = document.getElementById(copy);
+  const text = copyFrom ? fetchSecret(copyFrom)
+    : Promise.resolve(copyUrl ? new URL(copyUrl, location).href
+      : source.value ?? source.textContent);
   const isDone = await writeToClipboard(text).then(() => true, () => false);
   if (!isDone) source?.select?.();
   announce(isDone ? "Copied" : "Couldn’t copy. Select the text and copy it.");
@@ -17,6 +19,7 @@ async function copyFromSource(button) {
   const label = [...button.childNodes].filter(isLabel).pop();
   if (!label) return;
   button.dataset.label ??= label.data;
+  button.style.minWidth = `${button.offsetWidth}px`; // a shorter label doesn't move the page
   label.data = isDone ? "Copied" : "Not copied";
   setTimeout(() => { label.data = button.dataset.label; }, 2000);
 }

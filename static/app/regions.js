@@ -147,6 +147,7 @@ function replaceRegions(page, request, failed) {
   // the focus moves to a control in the new or next row. After "Cancel", the focus moves to the
   // control that opened the form.
   function findSuccessor() {
+    if (request.leadsAway) return document.getElementById("main");
     const opened = new URLSearchParams(location.search).get("open");
     const siblings = all(rowTag ? `main ${rowTag}` : "none");
     const next = siblings[Math.min(rowIndex, siblings.length - 1)];
@@ -155,6 +156,17 @@ function replaceRegions(page, request, failed) {
     const fromOpener = opener && findCounterpart(opener);
     return (request.method === "post" ? [...controls, fromOpener] : [fromOpener, ...controls])
       .find(Boolean) ?? document.getElementById("main");
+  }
+
+  // Another page starts at its top, or at the element that the URL identifies. After Back, a page
+  // is where it was left.
+  function restoreScroll() {
+    if (request.isBack) scrollTo(x, history.state?.y ?? y);
+    else if (!request.leadsAway) scrollTo(x, y);
+    else {
+      scrollTo(0, 0);
+      document.getElementById(location.hash.slice(1))?.scrollIntoView();
+    }
   }
 
   // Moves the focus to an invalid field or to the form that the request opened, unless the user has
@@ -166,8 +178,9 @@ function replaceRegions(page, request, failed) {
     const invalid = failed && within("[aria-invalid=true]")[0];
     const newFocus = isIdle && (invalid
       || within("[autofocus]").find(({ id, name }) => !autofocused.has(id || name)));
-    const sameFocus = active !== document.body && findCounterpart(active);
-    if (!newFocus) scrollTo(x, y);
+    const canStay = active !== document.body && (!request.leadsAway || active.id);
+    const sameFocus = canStay && findCounterpart(active);
+    if (!newFocus || request.leadsAway) restoreScroll();
     if (newFocus) {
       if (newFocus !== invalid) opener = request.submitter ?? request.link;
       newFocus.focus();
@@ -178,7 +191,8 @@ function replaceRegions(page, request, failed) {
         sameFocus.setSelectionRange(...selection);
       }
     } else if (active !== document.body || !findCounterpart(initiator)) {
-      (within("[autofocus]")[0] ?? within("[data-focus]")[0] ?? findSuccessor())?.focus();
+      (within("[autofocus]")[0] ?? within("[data-focus]")[0] ?? findSuccessor())
+        ?.focus({ preventScroll: request.leadsAway });
     }
   }
 }

@@ -93,6 +93,22 @@ function sendNatively({ method, url, body }) {
   HTMLFormElement.prototype.submit.call(form); // a field may be named "submit"
 }
 
+// Updates the URL. A request that leads to another page adds a history entry, and so does a GET of
+// another URL.
+function addToHistory(request, url) {
+  const path = url.pathname + url.search;
+  request.leadsAway = url.pathname !== currentPath.split("?")[0];
+  const isNew = request.leadsAway || (request.method === "get" && path !== currentPath);
+  // The link that closes an item has a fragment only for browsers without scripts.
+  if (request.link?.ariaExpanded !== "true") url.hash = request.url.hash;
+  if (request.isBack) history.replaceState(history.state, "", url);
+  else if (isNew && !request.replace) {
+    history.replaceState({ ...history.state, y: scrollY }, "");
+    history.pushState(null, "", url);
+  } else history.replaceState(null, "", url);
+  currentPath = path;
+}
+
 async function sendRequest(request) {
   const endProgress = showProgress(request);
   const slow = setTimeout(() => {
@@ -118,14 +134,7 @@ async function sendRequest(request) {
       return showFailure(request, "The server couldn’t process this. Your text is still here.");
     }
     if (!isHtml || isLogin || structure(page) !== structure(document)) return fallback();
-    if (isPage) { // a GET of another URL adds a history entry
-      const path = url.pathname + url.search;
-      const addsEntry = request.method === "get" && !request.replace && path !== currentPath;
-      // The link that closes an item has a fragment only for browsers without scripts.
-      if (request.link?.ariaExpanded !== "true") url.hash = request.url.hash;
-      history[addsEntry ? "pushState" : "replaceState"](null, "", url);
-      currentPath = path;
-    }
+    if (isPage) addToHistory(request, url);
     replaceRegions(page, request, !response.ok);
   } catch {
     // Ignore the error if the browser has just begun to leave the page, because this aborts
@@ -203,7 +212,7 @@ addEventListener("change", ({ target }) => {
 
 addEventListener("popstate", () => {
   if (location.pathname + location.search === currentPath) return; // only the fragment changed
-  startRequest({ method: "get", url: new URL(location.href), replace: true });
+  startRequest({ method: "get", url: new URL(location.href), isBack: true });
 });
 // A page from the back/forward cache may be outdated.
 addEventListener("pageshow", (event) => {

@@ -14,7 +14,7 @@ document.documentElement.classList.add("js");
 
 const script = document.currentScript.src;
 // Requests in flight: {form or link, submitter, method, url, body, target, replace}. A request
-// after Back has neither a form nor a link. `startRequest` and `markInFlight` add more members.
+// after Back (`isBack`) has neither a form nor a link. Other functions add more members.
 const inFlight = new Set();
 let lastChange = document.body.dataset.lastChange; // number of the latest change shown on the page
 

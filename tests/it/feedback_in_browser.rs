@@ -85,7 +85,16 @@ fn handle_feedback(size: (u32, u32), javascript: bool) {
     if javascript {
         assert_eq!(browser.script(fits), true, "the details are too wide");
     }
-    close.press();
+
+    // A changed status leaves the item open.
+    browser.all("button", "Reviewed")[0].press();
+    browser.wait_for_text("Marked as reviewed.");
+    assert_eq!(statuses(&api), ["REVIEWED", "NEW"]);
+    browser.wait_for_text("New → Reviewed");
+    browser.find("button", "Undo").press();
+    browser.wait_for_text("Undone.");
+    assert_eq!(statuses(&api), ["NEW", "NEW"]);
+    browser.find("link", "Close").press();
     browser.wait_until("the details are closed", || {
         (!browser.text().contains("History")).then_some(())
     });

@@ -60,6 +60,29 @@ fn shows_at_least_12_items_on_a_desktop_and_5_on_a_phone() {
 }
 
 #[test]
+fn project_names_and_messages_have_enough_space() {
+    let (app, _) = app_with_feedback();
+    let width = |browser: &Browser, element: &str| {
+        let width = browser.script(&format!(
+            "return document.querySelector('.item {element}').clientWidth"
+        ));
+        width.as_i64().unwrap()
+    };
+    let phone = open_list(&app, PHONE, true);
+    assert!(
+        width(&phone, ".byline") >= 170,
+        "{}",
+        width(&phone, ".byline")
+    );
+    let desktop = open_list(&app, DESKTOP, true);
+    assert!(
+        width(&desktop, ".message") >= 600,
+        "{}",
+        width(&desktop, ".message")
+    );
+}
+
+#[test]
 fn text_of_an_open_message_can_be_selected() {
     let (app, _) = app_with_feedback();
     let browser = open_list(&app, DESKTOP, true);

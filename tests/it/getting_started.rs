@@ -1,5 +1,7 @@
 //! The "Getting started" checklist: its steps, its visibility, and its dismissal.
 
+use serde_json::json;
+
 use crate::support::app::{App, PASSWORD};
 use crate::support::browser::{Browser, BrowserOptions};
 use crate::support::pages::{Page, Visitor};
@@ -10,11 +12,16 @@ const FEEDBACK: &str = "/feedback";
 const NOTIFICATIONS: &str = "/settings/notifications";
 
 /// Loads the widget's script with the `Referer` header of a page of `origin`.
-fn load_widget(app: &App, origin: &str) {
+fn load_script(app: &App, origin: &str, path: &str) {
     let referrer = format!("{origin}/");
     let headers = [("Referer", referrer.as_str())];
     let public = app.api_without_token();
-    public.send("GET", "/widget.js", &headers, None).expect(200);
+    public.send("GET", path, &headers, None).expect(200);
+}
+
+/// Loads the widget's script with the slug of the project "Shop" in the URL.
+fn load_widget(app: &App, origin: &str) {
+    load_script(app, origin, "/widget.js?project=shop");
 }
 
 /// Waits until the feedback list contains `text`, and returns the page.
@@ -58,6 +65,12 @@ fn each_step_is_marked_as_done_immediately() {
     assert!(ada.get(&path).text().contains("data-project=\"shop\""));
 
     load_widget(&app, &app.url);
+    load_script(&app, "https://shop.example", "/widget.js");
+    let page = wait_for(
+        &mut ada,
+        "The widget was loaded on shop.example. To finish,",
+    );
+    assert!(page.text().contains("1 of 5 done"));
     load_widget(&app, "https://shop.example");
     let page = wait_for(&mut ada, "2 of 5 done");
     assert!(page.text().contains("The widget is on shop.example."));
@@ -81,6 +94,44 @@ fn each_step_is_marked_as_done_immediately() {
     ada.submit_and_follow(&invite).expect(200);
     let page = ada.get(FEEDBACK).expect(200);
     assert!(!page.text().contains("Getting started"), "{}", page.text());
+}
+
+/// Submits feedback as the widget on `origin` does, and returns the status of the response.
+fn send(app: &App, origin: &str, slug: &str) -> u16 {
+    let body = json!({"projectSlug": slug, "message": "Hello"});
+    let public = app.api_without_token();
+    let response = public.send_json("POST", "/api/feedback", &[("Origin", origin)], &body);
+    response.status
+}
+
+#[test]
+fn a_widget_with_an_unknown_project_is_not_done() {
+    let app = App::start();
+    app.api().create_project("Shop");
+    let mut ada = app.signed_in();
+    load_script(&app, "https://shop.example", "/widget.js");
+    assert_eq!(send(&app, "https://shop.example", "shopp"), 422);
+    let problem = "on shop.example with the unknown project “shopp”. Use “shop”.";
+    let page = wait_for(&mut ada, problem);
+    assert!(page.text().contains("1 of 5 done"), "{}", page.text());
+    let text = ada.get("/settings/projects").text();
+    assert!(
+        text.contains("with the unknown project shopp . Use shop"),
+        "{text}"
+    );
+
+    // Nobody knows which of two projects was meant. The other project isn't installed anywhere.
+    let blog = app.api().create_project("Blog");
+    wait_for(&mut ada, "“shopp”. Copy the snippet again.");
+    let text = ada.get("/settings/projects").text();
+    assert!(!text.contains("last loaded on"), "{text}");
+    assert!(text.contains("with the project shopp"), "{text}");
+    let path = format!("/api/v1/projects/{}", blog["id"].as_str().unwrap());
+    app.api().delete(&path).expect(204);
+
+    assert_eq!(send(&app, "https://shop.example", "shop"), 201);
+    let page = wait_for(&mut ada, "The widget is on shop.example.");
+    assert!(!page.text().contains("shopp"), "{}", page.text());
 }
 
 #[test]

@@ -72,6 +72,7 @@ mod live_updates;
 mod log_limits;
 mod manual_clock;
 mod metrics;
+mod navigation_in_browser;
 mod network_messages;
 mod object_versions;
 mod one_time_links;

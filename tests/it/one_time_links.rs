@@ -90,6 +90,7 @@ fn the_page_of_an_invalid_setup_link_says_why_it_does_not_work() {
     assert!(page.link("Sign in").is_none(), "nobody can sign in yet");
     let sign_in = app.visitor().get("/login").expect(200);
     assert!(sign_in.text().contains("No accounts yet."));
+    assert!(sign_in.forms_with("Sign in").is_empty());
     let path = app.log.setup_path();
     let connection = rusqlite::Connection::open(app.database()).unwrap();
     let expire = "UPDATE one_time_links SET expires_at = 0";
@@ -97,6 +98,46 @@ fn the_page_of_an_invalid_setup_link_says_why_it_does_not_work() {
     let page = app.visitor().get(&path).expect(410);
     assert_eq!(page.text_of("h1"), "This setup link has expired");
     assert!(page.text().contains("Restart Miniback"), "{}", page.text());
+}
+
+#[test]
+fn a_live_update_does_not_discard_a_new_link() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    let form = ada.get("/settings/people?add").form_with("Invite");
+    let invite = form.fill("Email", GRACE).press("Invite");
+    ada.submit(&invite).expect(303);
+    let refresh = [("Miniback-Refresh", "live")];
+    ada.fetch("GET", PEOPLE, &refresh, None).expect(200);
+    let page = ada.get(PEOPLE).expect(200);
+    let link = page.field_value(&format!("Invitation for {GRACE}"));
+    assert!(link.contains("/invitation?token="), "{link}");
+    assert!(
+        page.text().contains("Only people on this computer"),
+        "{}",
+        page.text()
+    );
+}
+
+#[test]
+fn only_another_users_reset_link_warns_about_signing_in() {
+    let app = App::start();
+    app.add_user(GRACE, "admin");
+    let mut ada = app.signed_in();
+    let path = reset_link(&mut ada, GRACE);
+    let warning = "You’re signed in as";
+    assert!(ada.get(&path).expect(200).text().contains(warning));
+    let mut grace = app.visitor();
+    grace.sign_in(GRACE, PASSWORD);
+    assert!(!grace.get(&path).expect(200).text().contains(warning));
+}
+
+#[test]
+fn the_sign_in_page_says_how_to_get_a_new_password() {
+    let app = App::start();
+    let text = app.visitor().get("/login").expect(200).text();
+    assert!(text.contains("Forgot your password?"), "{text}");
+    assert!(text.contains("miniback user passwd EMAIL"), "{text}");
 }
 
 #[test]

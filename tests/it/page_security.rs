@@ -44,6 +44,16 @@ fn assert_secure_headers(page: &Page) {
 }
 
 #[test]
+fn other_sites_can_see_that_a_url_does_not_exist() {
+    let app = App::start();
+    let policy = "cross-origin-resource-policy";
+    let (missing, sign_in) = (app.visitor().get("/widgit.js"), app.visitor().get("/login"));
+    let missing = missing.expect(404);
+    assert_eq!(missing.response.header(policy), Some("cross-origin"));
+    assert_eq!(sign_in.response.header(policy), Some("same-origin"));
+}
+
+#[test]
 fn every_page_has_a_strict_csp_and_no_inline_scripts_or_styles() {
     let app = App::start();
     let mut ada = app.signed_in();

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::people::{fill_account_form, invite};
 use crate::support::api::Api;
 use crate::support::app::{App, PASSWORD};
 use crate::support::browser::{Browser, BrowserOptions};
@@ -235,4 +236,74 @@ fn finds_and_erases_personal_data_with_scripts() {
 #[test]
 fn finds_and_erases_personal_data_on_a_phone_without_scripts() {
     find_and_erase(PHONE);
+}
+
+#[test]
+fn people_and_projects_show_changes_immediately() {
+    let app = App::start();
+    let browser = Browser::with_options(DESKTOP);
+    app.sign_in(&browser);
+    open_settings(&browser, "People");
+    let path = invite(&mut app.signed_in(), "member");
+    browser.find("article", "Invitation for grace@example.com");
+    let mut grace = app.visitor();
+    let form = fill_account_form(&grace.get(&path).expect(200));
+    grace.submit(&form).expect(303);
+    browser.find("article", "grace@example.com");
+    assert!(browser.all("heading", "Invitations").is_empty());
+    browser.wait_for_text("Last seen now");
+
+    app.api().create_project("Shop");
+    open_settings(&browser, "Projects");
+    browser.wait_for_text("Feedback: 0");
+    app.api().create_feedback("shop", "Hello");
+    browser.wait_for_text("Feedback: 1");
+}
+
+#[test]
+fn shows_the_slug_that_is_generated_from_a_name() {
+    let app = App::start();
+    let browser = Browser::with_options(DESKTOP);
+    app.sign_in(&browser);
+    browser.open(&format!("{}/settings/projects?add", app.url));
+    let slug_of = |name: &str| {
+        browser.find("textbox", "Name").fill(name);
+        let slug = browser.find("textbox", "Slug (optional)");
+        slug.attribute("placeholder").unwrap_or_default()
+    };
+    assert_eq!(
+        slug_of("写真"),
+        "",
+        "only the server can transliterate this"
+    );
+    assert_eq!(slug_of(&"a b".repeat(60)).len(), 55);
+    let name = " Zoë’s Crème & Co. ";
+    assert_eq!(slug_of(&name.replace('’', "'")), "zoes-creme-co");
+    browser.find("button", "Create").press();
+    browser.find("article", "Zoë's Crème & Co.");
+    assert_eq!(app.api().get("/api/v1/projects/zoes-creme-co").status, 200);
+}
+
+#[test]
+fn the_id_and_the_link_of_feedback_can_be_copied() {
+    let app = App::start();
+    app.api().create_project("Shop");
+    let feedback = app.api().create_feedback("shop", "Hello");
+    let id = feedback["id"].as_str().unwrap();
+    let browser = Browser::with_options(DESKTOP);
+    app.sign_in(&browser);
+    browser.open(&format!("{}/feedback?open={id}&status=NEW", app.url));
+    browser.find("link", "Set up a webhook");
+    browser.script(
+        "navigator.clipboard.write = async ([item]) => {
+            window.copied = await (await item.getType('text/plain')).text();
+        };",
+    );
+    let link = format!("{}/feedback/{id}", app.url);
+    for (button, expected) in [("Copy ID", id), ("Copy link", &link)] {
+        browser.find("button", button).press();
+        browser.wait_until("the text is copied", || {
+            (browser.script("return window.copied") == expected).then_some(())
+        });
+    }
 }

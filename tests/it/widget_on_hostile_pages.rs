@@ -119,7 +119,7 @@ fn reports_a_missing_project_and_a_name_conflict_in_the_console() {
         ),
         (
             "<script>var miniback = Object.freeze({});</script>{{tag}}",
-            json!(["Miniback: the page uses the name `miniback`, so there is no miniback.open()."]),
+            json!(["Miniback: the name `miniback` is taken."]),
         ),
         (
             "<script>var miniback = { own: 1 };</script>{{tag}}",

@@ -49,6 +49,9 @@ pub(super) struct FeedbackItemView {
     pub(super) cancel_path: String,
     /// The query string of the list to return to.
     pub(super) back: String,
+    /// The query string of the page to return to after a status change. Expanded items stay
+    /// expanded.
+    pub(super) status_back: String,
 }
 
 impl FeedbackItemView {
@@ -68,6 +71,7 @@ impl FeedbackItemView {
             delete_path: path_with(Some(("delete", id))),
             cancel_path: path_with(None),
             back: query.query_string(None),
+            status_back: query.query_string(query.open.as_deref().map(|open| ("open", open))),
             ..Self::new(feedback, layout, query, details)
         }
     }
@@ -86,6 +90,7 @@ impl FeedbackItemView {
             delete_path: path_with(Some(("delete", "1"))),
             cancel_path: path_with(None),
             back: query.query_string_for(query.status, None, None),
+            status_back: query.query_string_for(query.status, None, None),
             ..Self::new(feedback, layout, query, Some(details))
         }
     }
@@ -123,6 +128,7 @@ impl FeedbackItemView {
             delete_path: String::new(),
             cancel_path: String::new(),
             back: String::new(),
+            status_back: String::new(),
             feedback,
         }
     }

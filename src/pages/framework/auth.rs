@@ -3,18 +3,18 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue, LOCATION};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
-use super::context::RequestContext;
+use super::context::{FailingWebhooks, RequestContext};
 use super::idempotent_form;
 use super::interrupted_form::{self, EnteredText, ResumeResult, entered_texts, logged_request_id};
 use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
-use crate::domain::account::Scope;
+use crate::domain::account::{Role, Scope};
 use crate::server::form_data::{FormError, RaisedLimitFormData};
 use crate::server::html;
 use crate::server::permissions::{Permission, is_allowed};
@@ -61,6 +61,14 @@ pub async fn middleware(
     } else {
         "no-cache"
     };
+    // A website may load a misspelled URL of the widget. Its developer sees the 404 only if other
+    // origins may load the response.
+    if response.request().match_pattern().is_none() && !signed_in {
+        let any_origin = HeaderValue::from_static("cross-origin");
+        response
+            .headers_mut()
+            .insert(CROSS_ORIGIN_RESOURCE_POLICY, any_origin);
+    }
     add_security_headers(response.headers_mut(), cache_control);
     if signed_in && session::has_sign_in_progress_cookie(response.request()) {
         let context = RequestContext::from_http_request(response.request())?;
@@ -140,6 +148,14 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
         // This error doesn't make the request fail. The next request tries again to record the last
         // use.
         tracing::warn!(%error, "recording the last use of a session failed");
+    }
+    if session.user.role == Role::Admin {
+        match context.app.store.count_failing_webhooks().await {
+            Ok(count) => {
+                request.extensions_mut().insert(FailingWebhooks(count));
+            }
+            Err(error) => tracing::warn!(%error, "counting the failing webhooks failed"),
+        }
     }
     request.extensions_mut().insert(Actor {
         user: session.user.id.clone(),

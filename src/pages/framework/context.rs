@@ -27,6 +27,10 @@ use crate::store::Session;
 /// value is `hidden` if the page is hidden, otherwise `live`.
 const BACKGROUND_REFRESH_HEADER: HeaderName = HeaderName::from_static("miniback-refresh");
 
+/// The number of failing webhooks, an extension of each request of an admin.
+#[derive(Clone, Copy, Default)]
+pub struct FailingWebhooks(pub u64);
+
 #[derive(Clone)]
 pub struct RequestContext {
     pub app: web::Data<AppState>,
@@ -167,6 +171,9 @@ impl RequestContext {
             self.app.clock.now(),
         );
         layout.last_change = self.last_change;
+        let failing = self.request.extensions().get().copied();
+        let FailingWebhooks(count) = failing.unwrap_or_default();
+        layout.failing_webhooks = count;
         if let Some(problem) = self.app.store.database_problem() {
             layout.show_database_problem(&problem);
         }
@@ -196,9 +203,13 @@ impl RequestContext {
         }
     }
 
-    /// Removes and returns the session's one-time value if `is_shown` returns true for it.
+    /// Removes and returns the session's one-time value if `is_shown` returns true for it. Returns
+    /// `None` during a background refresh, which would discard the value.
     pub fn take_one_time_value(&self, is_shown: fn(&OneTimeValue) -> bool) -> Option<OneTimeValue> {
         let session = self.session.as_ref()?;
+        if self.is_background_refresh() {
+            return None;
+        }
         self.state
             .flash
             .take_one_time_value(session.token_hash, is_shown)

@@ -34,6 +34,8 @@ pub struct Layout {
     pub messages: Vec<FlashMessage>,
     /// A database problem to show to the user.
     pub problem: Option<String>,
+    /// The number of failing webhooks; 0 for members.
+    pub failing_webhooks: u64,
     pub now: Timestamp,
     /// The number of the latest change that this page shows.
     pub last_change: u64,
@@ -64,6 +66,7 @@ impl Layout {
             }),
             messages: Vec::new(),
             problem: None,
+            failing_webhooks: 0,
             now,
             last_change: 0,
         }

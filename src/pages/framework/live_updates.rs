@@ -1,8 +1,8 @@
 //! Live updates: server-sent events (`/live`) notify open pages that they need a refresh.
 //!
 //! A region of a page (an element with an id and `data-region`) declares the data that it shows:
-//! `data-live="feedback"`, `data-live="deliveries"` (of all webhooks), or
-//! `data-live="deliveries:ID"`. While the page is visible, its script subscribes to these names and
+//! `data-live="feedback"`, `data-live="deliveries"` (of all webhooks), `data-live="deliveries:ID"`,
+//! `data-live="failing-webhooks"`, or `data-live="people"`. While the page is visible, its script subscribes to these names and
 //! fetches the page again when the stream sends one of them. The stream contains only names, never
 //! data, so permissions are checked where the page is rendered.
 //!
@@ -56,6 +56,8 @@ enum Subscription {
     Feedback,
     /// The deliveries of one webhook, or of all webhooks if `None`.
     Deliveries(Option<WebhookId>),
+    FailingWebhooks,
+    People,
 }
 
 impl Subscription {
@@ -63,6 +65,8 @@ impl Subscription {
         match text.split_once(':') {
             None if text == "feedback" => Some(Self::Feedback),
             None if text == "deliveries" => Some(Self::Deliveries(None)),
+            None if text == "failing-webhooks" => Some(Self::FailingWebhooks),
+            None if text == "people" => Some(Self::People),
             Some(("deliveries", id)) => Some(Self::Deliveries(Some(WebhookId::new(id)))),
             _ => None,
         }
@@ -71,7 +75,7 @@ impl Subscription {
     fn required_permission(&self) -> Permission {
         match self {
             Self::Feedback => Permission::Member,
-            Self::Deliveries(_) => Permission::Admin,
+            Self::Deliveries(_) | Self::FailingWebhooks | Self::People => Permission::Admin,
         }
     }
 
@@ -83,6 +87,8 @@ impl Subscription {
         match self {
             Self::Feedback => "feedback".into(),
             Self::Deliveries(None) => "deliveries".into(),
+            Self::FailingWebhooks => "failing-webhooks".into(),
+            Self::People => "people".into(),
             Self::Deliveries(Some(webhook)) => format!("deliveries:{webhook}"),
         }
     }
@@ -90,7 +96,9 @@ impl Subscription {
     fn includes_change(&self, change: &ChangeKind) -> bool {
         match (self, change) {
             (Self::Feedback, ChangeKind::Feedback)
-            | (Self::Deliveries(None), ChangeKind::Deliveries(_)) => true,
+            | (Self::Deliveries(None), ChangeKind::Deliveries(_))
+            | (Self::FailingWebhooks, ChangeKind::FailingWebhooks)
+            | (Self::People, ChangeKind::People) => true,
             (Self::Deliveries(Some(webhook)), ChangeKind::Deliveries(changed)) => {
                 webhook == changed
             }
@@ -312,7 +320,13 @@ mod tests {
 
     #[test]
     fn parses_and_formats_subscription_names() {
-        for text in ["feedback", "deliveries", "deliveries:wh_1"] {
+        for text in [
+            "feedback",
+            "deliveries",
+            "deliveries:wh_1",
+            "failing-webhooks",
+            "people",
+        ] {
             assert_eq!(Subscription::parse(text).unwrap().name(), text);
         }
         for text in ["", "sessions", "feedback:fb_1", "deliveries "] {

@@ -63,6 +63,13 @@ pub struct NavLink {
     pub aria_current: Option<&'static str>,
 }
 
+impl NavLink {
+    /// Returns whether this is the top bar's link to the settings.
+    pub fn is_settings(&self) -> bool {
+        self.path == Settings.label_and_path().1
+    }
+}
+
 impl NavSection {
     const fn label_and_path(self) -> (&'static str, &'static str) {
         match self {

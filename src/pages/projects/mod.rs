@@ -116,7 +116,7 @@ impl ProjectsPage {
     async fn new(context: &RequestContext) -> Result<Self, PageError> {
         let projects = context.app.store.projects_by_name().await?;
         let counts = context.app.store.count_feedback_by_project().await?;
-        let widget = WidgetOrigins::new(context).await?;
+        let widget = WidgetOrigins::new(context, &projects).await?;
         let (layout, _) = context.build_layout("Projects", NavSection::Projects);
         let is_requested = |name, id: &ProjectId| {
             context

@@ -23,6 +23,7 @@ pub struct WidgetOrigins {
     form_url: String,
     now: Timestamp,
     origins: Vec<OriginStats>,
+    has_one_project: bool,
     /// The origins that loaded the widget's script most recently.
     pub loads: Vec<SeenOrigin>,
 }
@@ -34,6 +35,8 @@ pub struct SeenOrigin {
     pub at: DisplayTime,
     /// The relative time. Unlike `at.relative`, it shows seconds during the first minute.
     pub ago: String,
+    /// The project slug that the widget uses, if it is known. There may be no such project.
+    pub slug: Option<String>,
 }
 
 /// An origin whose feedback was rejected.
@@ -56,22 +59,26 @@ pub struct ProjectOrigins<'a> {
     form_url: String,
     /// The origin of the latest accepted feedback.
     seen: Option<SeenOrigin>,
-    /// The latest load of the widget's script, from any origin. A load doesn't identify a project.
+    /// The latest load of the widget's script that can be a load of this project's widget.
     load: Option<&'a SeenOrigin>,
     rejected: Vec<RejectedOrigin>,
     allow_url: Option<String>,
 }
 
 impl WidgetOrigins {
-    pub async fn new(context: &RequestContext) -> Result<Self, PageError> {
+    pub async fn new(context: &RequestContext, projects: &[Project]) -> Result<Self, PageError> {
         let app = &context.app;
         let own_origin = context.trusted_proxies().own_origin(&context.request);
         let now = app.clock.now();
-        let seen_origin = |ScriptLoad { origin, at }| SeenOrigin::new(&origin, at, now);
+        let seen_origin = |load: ScriptLoad| SeenOrigin {
+            slug: load.slug,
+            ..SeenOrigin::new(&load.origin, load.at, now)
+        };
         Ok(Self {
             script_url: app.urls.absolute_url(&own_origin, "/widget.js"),
             form_url: app.urls.absolute_url(&own_origin, "/f/"),
             now,
+            has_one_project: projects.len() == 1,
             origins: app.store.origins().await?,
             loads: context
                 .intake
@@ -116,10 +123,22 @@ impl WidgetOrigins {
             script_url: &self.script_url,
             form_url: format!("{}{}", self.form_url, project.slug),
             seen,
-            load: self.loads.first(),
+            // A load without a slug can be a load of any project's widget.
+            load: self.loads.iter().find(|load| match &load.slug {
+                Some(slug) => self.has_one_project || *slug == project.slug,
+                None => self.has_one_project,
+            }),
             rejected,
             allow_url,
         }
+    }
+}
+
+impl ProjectOrigins<'_> {
+    /// Returns the slug that the widget uses instead of the project's slug.
+    fn wrong_slug(&self) -> Option<&str> {
+        let slug = self.load?.slug.as_deref()?;
+        (slug != self.project.slug).then_some(slug)
     }
 }
 
@@ -139,6 +158,7 @@ impl SeenOrigin {
             name: strip_https(origin),
             at: time,
             ago,
+            slug: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::password_check::hash_password;
 use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::idempotent_form::IdempotentForm;
-use crate::pages::framework::layout::{Layout, render};
+use crate::pages::framework::layout::{Layout, LayoutUser, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::security_events::set_event_subject;
@@ -54,6 +54,12 @@ impl OneTimeLinkPage {
 
     fn is_invitation(&self) -> bool {
         self.link.user.is_none()
+    }
+
+    /// Returns the signed-in user, unless the link is for this user.
+    fn other_user(&self) -> Option<&LayoutUser> {
+        let user = self.layout.user.as_ref();
+        user.filter(|user| user.email != self.link.email)
     }
 
     fn form_path(&self) -> &'static str {

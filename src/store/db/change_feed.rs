@@ -17,10 +17,14 @@ use crate::domain::id::WebhookId;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChangeKind {
     /// Feedback was created, changed, or deleted, the settings of a project changed, or a website
-    /// loaded the widget for the first time.
+    /// loaded the widget.
     Feedback,
     /// A webhook's deliveries, settings, or health changed.
     Deliveries(WebhookId),
+    /// The number of failing webhooks may have changed.
+    FailingWebhooks,
+    /// A user or a one-time link was created, changed, or deleted.
+    People,
     /// Sessions may have ended. Each open page checks its own session.
     Sessions,
 }

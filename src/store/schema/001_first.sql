@@ -70,7 +70,8 @@ CREATE TABLE origins (
     PRIMARY KEY (project_id, origin)
 ) STRICT, WITHOUT ROWID;
 
--- The first website that loaded the widget's script. The table has at most one row.
+-- The first website that loaded the widget's script with the slug of a project. The table has at
+-- most one row.
 CREATE TABLE first_widget_load (
     id        INTEGER PRIMARY KEY CHECK (id = 1),
     origin    TEXT NOT NULL,
@@ -166,6 +167,9 @@ CREATE TABLE webhooks (
     created_at            INTEGER NOT NULL,
     deleted_at            INTEGER            -- the row remains for its deliveries
 ) STRICT;
+
+-- Every page of an admin counts the failing webhooks.
+CREATE INDEX webhooks_failing ON webhooks (enabled, deleted_at) WHERE failing_since IS NOT NULL;
 
 CREATE TABLE webhook_topics (
     webhook_id TEXT NOT NULL REFERENCES webhooks ON DELETE CASCADE,

@@ -97,6 +97,54 @@ fn the_page_is_dimmed_only_while_the_dialog_is_open() {
 }
 
 #[test]
+fn an_error_is_below_its_field_and_marks_the_field() {
+    let (site, browser) = (Site::with("", ""), Browser::start());
+    open_widget(&browser, &site);
+    let state = || {
+        eval_in_widget(
+            &browser,
+            "(() => {
+                const field = root.querySelector('[aria-invalid=true]');
+                const described = root.getElementById(field?.getAttribute('aria-describedby'));
+                const next = field?.nextElementSibling;
+                return [field?.id, next == described, described?.textContent == field?.validationMessage,
+                    next && getComputedStyle(next).color != getComputedStyle(root.querySelector('label')).color];
+            })()",
+        )
+    };
+    find(&browser, "button", "Send").press();
+    assert_eq!(state(), json!(["m", true, true, true]));
+    find(&browser, "textbox", "Message").fill("Larger buttons");
+    assert_eq!(
+        state()[0],
+        Value::Null,
+        "the corrected field is still marked"
+    );
+    find(&browser, "textbox", "Email (optional)").fill("sam@");
+    find(&browser, "button", "Send").press();
+    assert_eq!(state(), json!(["e", true, true, true]));
+    find(&browser, "textbox", "Email (optional)").fill("sam@example.com");
+    find(&browser, "button", "Send").press();
+    wait_for_status(&browser, THANKS);
+}
+
+#[test]
+fn an_unknown_project_is_reported_to_developers_only() {
+    let (site, browser) = (Site::with("", ""), Browser::start());
+    open_widget(&browser, &site);
+    browser.script(
+        "window.warnings = [];
+         console.warn = (text) => { warnings.push(text); };
+         document.querySelector('script').dataset.project = 'shopp';",
+    );
+    find(&browser, "textbox", "Message").fill("Larger buttons");
+    find(&browser, "button", "Send").press();
+    wait_for_status(&browser, "Couldn’t send your feedback.");
+    let warnings = browser.script("return warnings");
+    assert_eq!(warnings, json!(["There is no project “shopp”."]));
+}
+
+#[test]
 fn closes_automatically_after_success_and_returns_the_focus() {
     let (site, browser) = (Site::with("", ""), Browser::start());
     send(&browser, &site);

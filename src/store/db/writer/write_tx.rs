@@ -97,9 +97,10 @@ impl WriteTx<'_> {
         self.effects.invalidate_read_ahead = true;
     }
 
-    /// Notifies the alert sender after the commit that a webhook's health changed.
+    /// Notifies the alert sender and open pages after the commit that a webhook's health changed.
     pub(in crate::store) fn notify_health(&mut self) {
         self.effects.notify_health = true;
+        self.publish_change(ChangeKind::FailingWebhooks);
     }
 
     /// Reports that a delivery was created.
