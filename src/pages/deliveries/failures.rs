@@ -204,8 +204,8 @@ pub async fn redeliver_failed(
     Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))
 }
 
-/// Redelivers the failed or canceled deliveries of the webhook in the form. If the form contains no webhook,
-/// redelivers those of all enabled webhooks. See [`redeliver_failed`].
+/// Redelivers the failed or canceled deliveries of the webhook in the form. If the form contains no
+/// webhook, redelivers those of all enabled webhooks. See [`redeliver_failed`].
 pub async fn redeliver_all_failed(
     context: RequestContext,
     fields: IdempotentForm,
