@@ -13,7 +13,7 @@ use super::idempotency::{self, IdempotencyKey};
 use super::precondition::{ChangeError, Precondition};
 use super::redelivery::SET_CANCELED;
 use super::{Store, projects};
-use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery::{CancelReason, DeliveryState};
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
@@ -149,7 +149,7 @@ impl Store {
                 }
                 save_webhook(tx, &webhook)?;
                 if !webhook.enabled {
-                    cancel_pending_deliveries(tx, &webhook.id)?;
+                    cancel_pending_deliveries(tx, &webhook.id, CancelReason::WebhookDisabled)?;
                 }
                 tx.publish_change(ChangeKind::Deliveries(webhook.id.clone()));
                 // A changed URL may have ended a hold, so deliveries may be due.
@@ -179,7 +179,7 @@ impl Store {
                      WHERE id = ?1 AND deleted_at IS NULL",
                     params![id, tx.now],
                 )?;
-                cancel_pending_deliveries(tx, &id)?;
+                cancel_pending_deliveries(tx, &id, CancelReason::WebhookDeleted)?;
                 let statistics = "DELETE FROM attempt_statistics WHERE webhook_id = ?1";
                 sql::execute(tx, statistics, [&id])?;
                 tx.publish_change(ChangeKind::Deliveries(id));
@@ -237,11 +237,15 @@ fn merge_headers(
         .collect()
 }
 
-fn cancel_pending_deliveries(tx: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError> {
+fn cancel_pending_deliveries(
+    tx: &mut WriteTx<'_>,
+    id: &WebhookId,
+    reason: CancelReason,
+) -> Result<(), StoreError> {
     let canceled = sql::execute(
         tx,
         &format!("{SET_CANCELED} WHERE webhook_id = ?1 AND state = 'pending'"),
-        params![id, tx.now],
+        params![id, tx.now, reason],
     )?;
     tx.record_delivery_state_changes(
         id,

@@ -204,7 +204,9 @@ CREATE TABLE deliveries (
     created_at     INTEGER NOT NULL,
     finished_at    INTEGER,            -- NULL while pending
     -- Whether a person requested the next attempt. If so, it is made even during a hold.
-    retry_requested INTEGER NOT NULL DEFAULT 0
+    retry_requested INTEGER NOT NULL DEFAULT 0,
+    -- Why the delivery was canceled; meaningless in other states.
+    cancel_reason   TEXT
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at, id) WHERE state = 'pending';
 CREATE INDEX deliveries_retry_requested ON deliveries (webhook_id, due_at, id)
