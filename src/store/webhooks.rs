@@ -175,7 +175,8 @@ impl Store {
                 let deleted = sql::execute(
                     tx,
                     "UPDATE webhooks SET deleted_at = ?2, enabled = 0, url = '', description = '',
-                     secret = '', next_secret = NULL, overlap_ends_at = NULL, headers = '{}'
+                     secret = '', next_secret = NULL, overlap_ends_at = NULL, headers = '{}',
+                     last_failed_delivery = NULL
                      WHERE id = ?1 AND deleted_at IS NULL",
                     params![id, tx.now],
                 )?;
@@ -373,6 +374,9 @@ mod tests {
         let id = store.create_webhook(new, None).await.unwrap().id;
         let next = Secret::from_random([2; 32]);
         store.rotate_secret(id.clone(), next, 24).await.unwrap();
+        let failed = "UPDATE webhooks SET last_failed_delivery = 'dlv_1'";
+        let failed = store.writer.write(move |tx| sql::execute(tx, failed, []));
+        failed.await.unwrap();
         for (name, has_value) in text_columns(&store, &id).await {
             assert!(
                 has_value,

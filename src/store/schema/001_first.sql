@@ -160,6 +160,7 @@ CREATE TABLE webhooks (
     overlap_ends_at       INTEGER,
     failing_since         INTEGER,
     consecutive_failures  INTEGER NOT NULL DEFAULT 0,  -- failed deliveries since the last success
+    last_failed_delivery  TEXT,              -- the delivery of the last failed attempt
     alerted_at            INTEGER,           -- when the open 'failing' alert was created
     alerted_failing_since INTEGER,           -- failing_since at that time
     held_until            INTEGER,           -- end of a hold that the endpoint requested
