@@ -1,16 +1,18 @@
 //! Redelivers finished deliveries, and retries or cancels pending deliveries.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::deliveries::{DeliveryView, NOT_FOUND};
 use super::webhooks;
 use crate::clock::Timestamp;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::AppState;
 use crate::server::json_body::{Json, NoBody, deserialize_non_null};
 use crate::server::problem::Problem;
+use crate::server::security_events::set_event_count;
 use crate::store::{PendingDeliveryError, RedeliverError};
 
 #[derive(Deserialize, ToSchema)]
@@ -150,23 +152,24 @@ pub(super) async fn cancel(
 pub(super) async fn recover(
     app: web::Data<AppState>,
     webhook: web::Path<String>,
+    request: HttpRequest,
     Json(body): Json<RecoverDeliveries>,
 ) -> Result<HttpResponse, Problem> {
     let since = Timestamp::parse(&body.since).ok_or_else(|| {
         Problem::invalid_field("since", "Enter a time like 2025-10-31T12:34:56Z.")
     })?;
     let states = body.states.unwrap_or(vec![RecoverableState::Failed]);
-    let has = |state| states.contains(&state);
+    let states = states.into_iter().map(|state| match state {
+        RecoverableState::Failed => DeliveryState::Failed,
+        RecoverableState::Canceled => DeliveryState::Canceled,
+    });
     let webhook = WebhookId::new(webhook.into_inner());
-    let (failed, canceled) = (
-        has(RecoverableState::Failed),
-        has(RecoverableState::Canceled),
-    );
     let count = app
         .store
-        .redeliver_since(webhook, since, canceled, failed)
+        .redeliver_since(webhook, since, states.collect())
         .await
         .map_err(redeliver_error_to_problem)?;
+    set_event_count(&request, count);
     Ok(HttpResponse::Accepted().json(RecoveredCount { count }))
 }
 

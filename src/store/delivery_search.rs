@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::Store;
 use super::db::error::StoreError;
-use super::db::page::PageRequest;
+use super::db::pagination::PageRequest;
 use super::db::sql;
 use super::deliveries::{self, DeliverySummary, OMITTED_RESPONSE_COLUMNS};
 use crate::clock::Timestamp;
@@ -26,7 +26,7 @@ const SORTED_PENDING_MAX: i64 = 10_000;
 pub const DELIVERY_COUNT_MAX: u64 = 1000;
 /// Maximum length of a message in an [`EventSubject`], in characters. Longer messages are
 /// truncated.
-const MESSAGE_START_CHARS: i64 = 200;
+const MESSAGE_START_MAX_CHARS: i64 = 200;
 
 /// The criteria of a search; `None` matches all deliveries.
 #[derive(Clone, Debug, Default)]
@@ -171,18 +171,27 @@ impl Store {
             .await
     }
 
-    /// Returns the ids of the next newer and the next older delivery of the webhook.
+    /// Returns the ids of the next newer and the next older delivery of the webhook. A `state`
+    /// (failed or canceled) limits them to deliveries in this state.
     pub async fn adjacent_deliveries(
         &self,
         webhook: WebhookId,
         id: DeliveryId,
+        state: Option<DeliveryState>,
     ) -> Result<(Option<DeliveryId>, Option<DeliveryId>), StoreError> {
         self.reader
             .read(move |c| {
+                let (index, condition) = match state {
+                    None => ("INDEXED BY deliveries_by_webhook", String::new()),
+                    Some(state) => (
+                        unsuccessful_index(Some(&webhook)),
+                        format!("state = '{}' AND ", state.as_str()),
+                    ),
+                };
                 let find = |comparison: &str| {
                     let statement = format!(
-                        "SELECT id FROM deliveries INDEXED BY deliveries_by_webhook
-                         WHERE webhook_id = ?1 AND id {comparison} LIMIT 1"
+                        "SELECT id FROM deliveries {index}
+                         WHERE webhook_id = ?1 AND {condition}id {comparison} LIMIT 1"
                     );
                     sql::query_optional(c, &statement, params![webhook, id], |row| row.get(0))
                 };
@@ -352,7 +361,7 @@ pub(super) fn event_subject(
         LEFT JOIN feedback ON feedback.id = feedback_id
         LEFT JOIN projects ON projects.id = project_id
         WHERE events.id = ?1";
-    let values = params![event, MESSAGE_START_CHARS];
+    let values = params![event, MESSAGE_START_MAX_CHARS];
     let subject = sql::query_optional(connection, statement, values, |row| {
         if row.get::<_, EventType>(0)? == EventType::Test {
             return Ok(EventSubject::Test);

@@ -45,7 +45,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub use alerts::{Alert, NextAlert};
-pub use attempts::{DeliveryUpdate, FinishedAttempt};
+pub use attempts::{DeliveryUpdate, FinishedAttempt, HealthUpdate};
 pub use backup::{BackupError, DatabaseSummary, TargetError, back_up_database, check_database};
 pub use db::change_feed::{ChangeFeed, ChangeKind};
 pub use db::error::{OpenError, StoreError};
@@ -53,7 +53,7 @@ pub use db::file_permissions::{FileExposure, find_file_exposures};
 pub use db::health::DatabaseProblem;
 pub use db::lock::{DirectoryLock, LockHolder, lock_data_directory, lock_holder};
 pub use db::open::{create_data_directory, database_path, require_database};
-pub use db::page::{Page, PageRequest};
+pub use db::pagination::{Page, PageRequest};
 pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliverySummary, FeedbackDelivery,
     LoggedAttempt, LoggedRequest,
@@ -78,7 +78,7 @@ pub use outbox::{
 pub use precondition::{ChangeError, Precondition};
 pub use privacy::{DeliveryExport, FeedbackExport};
 pub use projects::{CreateProjectError, ProjectPatch};
-pub use redelivery::{PendingDeliveryError, RecentFailures, RedeliverError};
+pub use redelivery::{PendingDeliveryError, RedeliverError, UnsuccessfulDeliveries};
 pub use search::SEARCH_COUNT_MAX;
 pub use secrets::RotateSecretError;
 pub use sessions::{NewSession, Session, SessionRecord};

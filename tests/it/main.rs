@@ -118,6 +118,7 @@ mod text_encodings;
 mod tls_messages;
 mod token_pages;
 mod webhook_list;
+mod webhook_log;
 mod webhook_pages;
 mod webhook_statistics;
 mod widget_in_browser;

@@ -49,6 +49,9 @@ impl EmptyState {
                 ..query.clone()
             }
             .is_filtered();
+        if let Some(problem) = query.date_problem() {
+            return state("No matches", problem, clear);
+        }
         match query.searched_id() {
             _ if has_more => state(
                 "No matches so far",
@@ -65,9 +68,6 @@ impl EmptyState {
                 "No delivery has this ID, or the delivery was deleted after the retention period.",
                 clear,
             ),
-            _ if query.has_reversed_dates() => {
-                state("No matches", "The first day is after the last day.", clear)
-            }
             SearchedId::Feedback(_) => state(
                 "No deliveries found",
                 "No deliveries of this feedback match these filters.",
@@ -78,19 +78,10 @@ impl EmptyState {
                 "This is the end of the list.",
                 EmptyStateAction::None,
             ),
-            SearchedId::None if is_only_state => match query.state {
-                Some(DeliveryState::Failed) => state(
-                    "No failed deliveries",
-                    "Deliveries that failed after their last retry appear here.",
-                    clear,
-                ),
-                Some(DeliveryState::Pending) => state(
-                    "No pending deliveries",
-                    "Nothing is waiting to be sent.",
-                    clear,
-                ),
-                _ => state("No matches", "No deliveries match these filters.", clear),
-            },
+            SearchedId::None if is_only_state => {
+                let (title, text) = text_for_state(query.state);
+                state(title, text, clear)
+            }
             SearchedId::None if query.is_filtered() => {
                 state("No matches", "No deliveries match these filters.", clear)
             }
@@ -105,5 +96,17 @@ impl EmptyState {
                 EmptyStateAction::None,
             ),
         }
+    }
+}
+
+/// Returns the title and the text of a list that is limited only to a state.
+fn text_for_state(state: Option<DeliveryState>) -> (&'static str, &'static str) {
+    match state {
+        Some(DeliveryState::Failed) => (
+            "No failed deliveries",
+            "Deliveries that failed after their last retry appear here.",
+        ),
+        Some(DeliveryState::Pending) => ("No pending deliveries", "Nothing is waiting to be sent."),
+        _ => ("No matches", "No deliveries match these filters."),
     }
 }

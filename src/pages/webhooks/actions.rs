@@ -17,7 +17,7 @@ use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
-use crate::server::security_events::set_event_subject;
+use crate::server::security_events::{set_event_enabled, set_event_subject};
 use crate::server::tokens;
 use crate::store::{IdempotencyKey, Precondition, RotateSecretError, SaveWebhookError};
 
@@ -119,6 +119,7 @@ pub async fn set_enabled(
     let id = WebhookId::new(id.into_inner());
     let (Ok(webhook) | Err(webhook)) =
         update_webhook(&context, id, change, Precondition::none()).await?;
+    set_event_enabled(&context.request, enabled);
     context.add_flash_message(if enabled {
         "Webhook enabled."
     } else {
@@ -173,12 +174,10 @@ pub async fn rotate_secret(
     id: IdPath,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let hours: u32 = match fields.get("hours") {
-        "" => 0,
-        _ if fields.get("at_once") == "true" => 0,
-        text => text.trim().parse().map_err(|_| PageError::InvalidForm)?,
+    let hours = match fields.get("at_once") {
+        "true" => 0,
+        _ => parse_overlap_hours(fields.get("hours"))?,
     };
-    let hours = webhook::check_overlap_hours(hours).map_err(|_| PageError::InvalidForm)?;
     let id = WebhookId::new(id.into_inner());
     let secret = Secret::from_random(random::bytes());
     context
@@ -194,6 +193,19 @@ pub async fn rotate_secret(
         format!("New secret created. Both secrets work for {hours} {unit}.")
     });
     Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")))
+}
+
+/// Parses the hours of an overlap. Rejects 0, because the old secret would be lost. For that, a
+/// person has to select "Rotate immediately".
+fn parse_overlap_hours(text: &str) -> Result<u32, PageError> {
+    let hours = text.trim().parse().ok().filter(|hours| *hours > 0);
+    hours
+        .and_then(|hours| webhook::check_overlap_hours(hours).ok())
+        .ok_or(PageError::Specific {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            title: "Invalid form",
+            message: "Enter the hours as a number from 1 to 168, or select “Rotate immediately”.",
+        })
 }
 
 /// Handles "Switch now": ends the overlap after a rotation.
