@@ -34,6 +34,17 @@ pub struct WebhookMetrics {
 }
 
 impl Store {
+    /// Returns the number of enabled webhooks whose last attempt failed.
+    pub async fn count_failing_webhooks(&self) -> Result<u64, StoreError> {
+        self.reader
+            .read(|c| {
+                let count = "SELECT count(*) FROM webhooks
+                    WHERE failing_since IS NOT NULL AND enabled AND deleted_at IS NULL";
+                sql::query_value(c, count, [])
+            })
+            .await
+    }
+
     pub async fn metrics(&self) -> Result<Metrics, StoreError> {
         self.reader
             .read_slow(|c| {

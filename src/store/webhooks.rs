@@ -160,17 +160,6 @@ impl Store {
             .await
     }
 
-    /// Returns the number of enabled webhooks whose last attempt failed.
-    pub async fn count_failing_webhooks(&self) -> Result<u64, StoreError> {
-        self.reader
-            .read(|c| {
-                let count = "SELECT count(*) FROM webhooks
-                    WHERE failing_since IS NOT NULL AND enabled AND deleted_at IS NULL";
-                sql::query_value(c, count, [])
-            })
-            .await
-    }
-
     /// Deletes a webhook: marks it as deleted, clears its URL, description, secrets, and headers,
     /// cancels its pending deliveries, and deletes its statistics. Its deliveries remain in the
     /// delivery log. Returns `false` if there is no such webhook.

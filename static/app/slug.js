@@ -1,5 +1,5 @@
-// Shows the slug that the server would generate from a name, as the placeholder of the field for the
-// slug (`data-slug-of`).
+// Shows the slug that the server would generate from a name, as the placeholder of the slug's field
+// (`data-slug-of`).
 
 // Returns an empty string if only the server can transliterate the name.
 function generateSlug(name) {

@@ -2,9 +2,9 @@
 //!
 //! A region of a page (an element with an id and `data-region`) declares the data that it shows:
 //! `data-live="feedback"`, `data-live="deliveries"` (of all webhooks), `data-live="deliveries:ID"`,
-//! `data-live="failing-webhooks"`, or `data-live="people"`. While the page is visible, its script subscribes to these names and
-//! fetches the page again when the stream sends one of them. The stream contains only names, never
-//! data, so permissions are checked where the page is rendered.
+//! `data-live="failing-webhooks"`, or `data-live="people"`. While the page is visible, its script
+//! subscribes to these names and fetches the page again when the stream sends one of them. The
+//! stream contains only names, never data, so permissions are checked where the page is rendered.
 //!
 //! The query parameter `since` is the number of the latest change that the page shows (`<body
 //! data-last-change>`). The stream reports all later changes, including changes before the stream
