@@ -117,7 +117,7 @@ fn open_from_row_and_test(options: BrowserOptions) {
     browser.find("article", &url).expand_button().press();
     browser
         .find("article", &url)
-        .find("link", "Statistics")
+        .find("link", "Details and statistics")
         .press();
     browser.find("heading", "Team chat");
     browser.find("link", "Last 7 days").press();

@@ -1,8 +1,8 @@
 //! Settings → Notifications: the page that lists and edits webhooks.
 //!
-//! Query parameters (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?delete=ID`) open forms and
-//! rows, and `?failing` shows only failing webhooks. Every state of the page can therefore be
-//! reloaded and linked to, and works without JavaScript.
+//! Query parameters (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?disable=ID`, `?delete=ID`)
+//! open forms and rows, and `?failing` shows only failing webhooks. Every state of the page can
+//! therefore be reloaded and linked to, and works without JavaScript.
 
 mod actions;
 mod activity;
@@ -28,6 +28,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
+use super::deliveries::failures::WeekFailures;
 use super::framework::context::RequestContext;
 use super::framework::flash::WebhookDraft;
 use super::framework::form_field::FormField;
@@ -42,7 +43,7 @@ use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX};
 use crate::random;
 use crate::server::tokens;
 use crate::store::PageRequest;
-use activity::is_failing;
+use activity::{WebhookActivity, is_failing};
 use edit::SettingsForm;
 use row::{OpenSections, TestReportView, WebhookRow};
 
@@ -150,8 +151,10 @@ async fn render_page(
         })
         .await?
         .items;
-    // The oldest webhook comes first, so that existing webhooks keep their position.
+    // Failing webhooks come first. The oldest webhook precedes newer ones, so that existing
+    // webhooks keep their position.
     webhooks.reverse();
+    webhooks.sort_by_key(|webhook| !is_failing(webhook));
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.build_layout("Notifications", NavSection::Notifications);
     let draft = open_draft(context, flash.draft);
@@ -163,6 +166,7 @@ async fn render_page(
         .filter(|webhook| is_failing(webhook))
         .count();
     let totals = store.all_delivery_totals().await?;
+    let mut failures = WeekFailures::load(context, None).await?;
     let mut rows = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let id = &webhook.id;
@@ -180,7 +184,9 @@ async fn render_page(
             continue;
         }
         let totals = totals.get(id).copied().unwrap_or_default();
-        let row = WebhookRow::load(context, webhook, &projects, totals, open, report, form);
+        let failures = failures.remove(id);
+        let activity = WebhookActivity::load(context, &webhook, totals, failures).await?;
+        let row = WebhookRow::load(context, webhook, &projects, activity, open, report, form);
         rows.push(row.await?);
     }
     let retries = |policy| summarize_retry_delays(&context.app.delivery.retry_delays(policy));
