@@ -178,7 +178,7 @@
     .launcher:has(+dialog[open]){visibility:hidden}
     .launcher:focus-visible{outline-color:var(--on);outline-offset:-6px}
     dialog{width:min(25em,100% - 32px);max-width:none;max-height:calc(100% - 32px);margin:auto ${left ? "auto 20px 20px" : "20px 20px auto"};padding:1.25em;border:1px solid var(--edge);border-radius:14px;background:var(--page);color:var(--ink);box-shadow:0 8px 40px #0006;overflow-wrap:anywhere}
-    ::backdrop{background:#0002}
+    dialog::backdrop{background:#0002}
     ::placeholder{color:var(--soft);opacity:1}
     header,section{display:grid;gap:.4em;grid-template-columns:minmax(0,1fr)}
     header{grid-template-columns:1fr auto;align-items:center;margin-block:-.6em .4em;margin-inline-end:-.6em}

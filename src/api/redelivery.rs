@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::deliveries::{DeliveryView, NOT_FOUND};
 use super::webhooks;
 use crate::clock::Timestamp;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::AppState;
 use crate::server::json_body::{Json, NoBody, deserialize_non_null};
@@ -156,15 +157,14 @@ pub(super) async fn recover(
         Problem::invalid_field("since", "Enter a time like 2025-10-31T12:34:56Z.")
     })?;
     let states = body.states.unwrap_or(vec![RecoverableState::Failed]);
-    let has = |state| states.contains(&state);
+    let states = states.into_iter().map(|state| match state {
+        RecoverableState::Failed => DeliveryState::Failed,
+        RecoverableState::Canceled => DeliveryState::Canceled,
+    });
     let webhook = WebhookId::new(webhook.into_inner());
-    let (failed, canceled) = (
-        has(RecoverableState::Failed),
-        has(RecoverableState::Canceled),
-    );
     let count = app
         .store
-        .redeliver_since(webhook, since, canceled, failed)
+        .redeliver_since(webhook, since, states.collect())
         .await
         .map_err(redeliver_error_to_problem)?;
     Ok(HttpResponse::Accepted().json(RecoveredCount { count }))

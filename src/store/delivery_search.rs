@@ -171,18 +171,27 @@ impl Store {
             .await
     }
 
-    /// Returns the ids of the next newer and the next older delivery of the webhook.
+    /// Returns the ids of the next newer and the next older delivery of the webhook. A `state`
+    /// (failed or canceled) limits them to deliveries in this state.
     pub async fn adjacent_deliveries(
         &self,
         webhook: WebhookId,
         id: DeliveryId,
+        state: Option<DeliveryState>,
     ) -> Result<(Option<DeliveryId>, Option<DeliveryId>), StoreError> {
         self.reader
             .read(move |c| {
+                let (index, condition) = match state {
+                    None => ("INDEXED BY deliveries_by_webhook", String::new()),
+                    Some(state) => (
+                        unsuccessful_index(Some(&webhook)),
+                        format!("state = '{}' AND ", state.as_str()),
+                    ),
+                };
                 let find = |comparison: &str| {
                     let statement = format!(
-                        "SELECT id FROM deliveries INDEXED BY deliveries_by_webhook
-                         WHERE webhook_id = ?1 AND id {comparison} LIMIT 1"
+                        "SELECT id FROM deliveries {index}
+                         WHERE webhook_id = ?1 AND {condition}id {comparison} LIMIT 1"
                     );
                     sql::query_optional(c, &statement, params![webhook, id], |row| row.get(0))
                 };

@@ -78,7 +78,7 @@ pub use outbox::{
 pub use precondition::{ChangeError, Precondition};
 pub use privacy::{DeliveryExport, FeedbackExport};
 pub use projects::{CreateProjectError, ProjectPatch};
-pub use redelivery::{PendingDeliveryError, RecentFailures, RedeliverError};
+pub use redelivery::{PendingDeliveryError, RedeliverError, UnsuccessfulDeliveries};
 pub use search::SEARCH_COUNT_MAX;
 pub use secrets::RotateSecretError;
 pub use sessions::{NewSession, Session, SessionRecord};

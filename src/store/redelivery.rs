@@ -56,55 +56,57 @@ pub enum PendingDeliveryError {
     Store(#[from] StoreError),
 }
 
-/// A webhook's deliveries that have failed since a given time. Tests and deliveries of deleted
-/// feedback aren't included, because [`Store::redeliver_since`] skips them.
+/// A webhook's deliveries that failed or were canceled since a given time. Tests and deliveries of
+/// deleted feedback aren't included, because [`Store::redeliver_since`] skips them.
 #[derive(Clone, Debug)]
-pub struct RecentFailures {
+pub struct UnsuccessfulDeliveries {
     pub webhook: WebhookId,
     pub url: String,
     /// May be empty.
     pub description: String,
     pub enabled: bool,
-    /// The times of the failures, newest first.
-    pub failed_at: Vec<Timestamp>,
-    /// Whether older failures may be missing, because the maximum number was read.
+    /// The times of the failures or cancellations, newest first.
+    pub finished_at: Vec<Timestamp>,
+    /// Whether older deliveries may be missing, because the maximum number was read.
     pub is_capped: bool,
 }
 
-/// Maximum number of failures that [`Store::recent_failures`] reads for all webhooks together.
-const RECENT_FAILURES_MAX: usize = 10_000;
-/// Maximum number of failures that [`Store::recent_failures`] reads for one webhook.
-const RECENT_FAILURES_PER_WEBHOOK_MAX: usize = 1000;
+/// Maximum number of deliveries that [`Store::unsuccessful_deliveries`] reads for all webhooks
+/// together.
+const UNSUCCESSFUL_DELIVERIES_MAX: usize = 10_000;
+/// Maximum number of deliveries that [`Store::unsuccessful_deliveries`] reads for one webhook.
+const UNSUCCESSFUL_DELIVERIES_PER_WEBHOOK_MAX: usize = 1000;
 
 impl Store {
-    /// Returns the deliveries that failed since a given time, of one webhook or of all webhooks.
-    /// Omits deleted webhooks and webhooks without such deliveries. Includes disabled webhooks,
-    /// although their deliveries can't be redelivered.
-    pub async fn recent_failures(
+    /// Returns the deliveries of one webhook or of all webhooks that reached `state` (failed or
+    /// canceled) since a given time. Omits deleted webhooks and webhooks without such deliveries.
+    /// Includes disabled webhooks, although their deliveries can't be redelivered.
+    pub async fn unsuccessful_deliveries(
         &self,
         webhook: Option<WebhookId>,
+        state: DeliveryState,
         since: Timestamp,
-    ) -> Result<Vec<RecentFailures>, StoreError> {
+    ) -> Result<Vec<UnsuccessfulDeliveries>, StoreError> {
         self.reader
             .read(move |c| {
                 let webhooks = "SELECT id, url, description, enabled FROM webhooks
                     WHERE deleted_at IS NULL AND id = coalesce(?1, id) ORDER BY id";
                 let mut found = sql::query_all(c, webhooks, [webhook], |row| {
-                    Ok(RecentFailures {
+                    Ok(UnsuccessfulDeliveries {
                         webhook: row.get("id")?,
                         url: row.get("url")?,
                         description: row.get("description")?,
                         enabled: row.get("enabled")?,
-                        failed_at: Vec::new(),
+                        finished_at: Vec::new(),
                         is_capped: false,
                     })
                 })?;
-                let limit =
-                    (RECENT_FAILURES_MAX / found.len().max(1)).min(RECENT_FAILURES_PER_WEBHOOK_MAX);
-                for failures in &mut found {
-                    read_recent_failures(c, failures, since, limit)?;
+                let limit = (UNSUCCESSFUL_DELIVERIES_MAX / found.len().max(1))
+                    .min(UNSUCCESSFUL_DELIVERIES_PER_WEBHOOK_MAX);
+                for deliveries in &mut found {
+                    read_unsuccessful_deliveries(c, deliveries, state, since, limit)?;
                 }
-                found.retain(|failures| !failures.failed_at.is_empty());
+                found.retain(|deliveries| !deliveries.finished_at.is_empty());
                 Ok(found)
             })
             .await
@@ -165,25 +167,20 @@ impl Store {
             .await
     }
 
-    /// Redelivers all deliveries of a webhook that failed (if `failed`) or were canceled (if
-    /// `canceled`) since a given time. Skips tests and deliveries of deleted feedback. Returns the
-    /// number of redelivered deliveries.
+    /// Redelivers all deliveries of a webhook that reached one of `states` (failed or canceled)
+    /// since a given time. Skips tests and deliveries of deleted feedback. Returns the number of
+    /// redelivered deliveries.
     pub async fn redeliver_since(
         &self,
         webhook: WebhookId,
         since: Timestamp,
-        canceled: bool,
-        failed: bool,
+        states: Vec<DeliveryState>,
     ) -> Result<usize, RedeliverError> {
         self.writer
             .write(move |tx| {
                 ensure_accepts_deliveries(tx, &webhook)?;
                 let mut total = 0;
-                let requested = [
-                    (DeliveryState::Failed, failed),
-                    (DeliveryState::Canceled, canceled),
-                ];
-                for (state, _) in requested.into_iter().filter(|(_, requested)| *requested) {
+                for state in states {
                     let update = format!(
                         "{SET_PENDING} WHERE webhook_id = ?1 AND state = '{}' AND finished_at >= ?3
                          AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id
@@ -208,27 +205,31 @@ impl Store {
     }
 }
 
-fn read_recent_failures(
+fn read_unsuccessful_deliveries(
     connection: &Connection,
-    failures: &mut RecentFailures,
+    deliveries: &mut UnsuccessfulDeliveries,
+    state: DeliveryState,
     since: Timestamp,
     limit: usize,
 ) -> Result<(), StoreError> {
-    let statement = "SELECT finished_at, type <> 'test' AND body IS NOT NULL
-        FROM deliveries INDEXED BY deliveries_unsuccessful_since
-        CROSS JOIN events ON events.id = event_id
-        WHERE webhook_id = ?1 AND state = 'failed' AND finished_at >= ?2
-        ORDER BY finished_at DESC LIMIT ?3";
+    let statement = format!(
+        "SELECT finished_at, type <> 'test' AND body IS NOT NULL
+         FROM deliveries INDEXED BY deliveries_unsuccessful_since
+         CROSS JOIN events ON events.id = event_id
+         WHERE webhook_id = ?1 AND state = '{}' AND finished_at >= ?2
+         ORDER BY finished_at DESC LIMIT ?3",
+        state.as_str()
+    );
     let row_limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows: Vec<(Timestamp, bool)> = sql::query_all(
         connection,
-        statement,
-        params![failures.webhook, since, row_limit],
+        &statement,
+        params![deliveries.webhook, since, row_limit],
         |row| row.try_into(),
     )?;
-    failures.is_capped = rows.len() == limit;
+    deliveries.is_capped = rows.len() == limit;
     let can_redeliver = rows.into_iter().filter(|(_, can_redeliver)| *can_redeliver);
-    failures.failed_at = can_redeliver.map(|(failed_at, _)| failed_at).collect();
+    deliveries.finished_at = can_redeliver.map(|(finished_at, _)| finished_at).collect();
     Ok(())
 }
 

@@ -125,6 +125,74 @@ fn redelivers_one_delivery_and_then_all_failed_deliveries() {
 }
 
 #[test]
+fn a_failed_delivery_links_to_the_next_failed_delivery() {
+    let app = App::without_retries();
+    let receiver = Receiver::queue(vec![
+        Reply::status(500),
+        Reply::status(204),
+        Reply::status(500),
+    ]);
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    for (message, state) in [
+        ("First", "failed"),
+        ("Second", "delivered"),
+        ("Third", "failed"),
+    ] {
+        api.create_feedback("shop", message);
+        let newest = api.deliveries(&webhook)[0].clone();
+        api.wait_for_state(text(&newest, "id"), state);
+    }
+    let mut admin = app.signed_in();
+
+    let list = admin.get(&format!("{}?state=failed", deliveries_path(&webhook)));
+    let (first, third) = (list.link("First").unwrap(), list.link("Third").unwrap());
+    assert_eq!(list.link("Second"), None);
+    let page = admin.get(&third);
+    assert_eq!(page.link("Older failed delivery"), Some(first.clone()));
+    let page = admin.get(&first);
+    assert_eq!(page.link("Newer failed delivery"), Some(third));
+    assert_eq!(page.link("Older failed delivery"), None);
+    let back = page.link("Deliveries").unwrap();
+    assert!(back.ends_with("/deliveries?state=failed"), "{back}");
+}
+
+#[test]
+fn canceled_deliveries_can_be_redelivered_together() {
+    let app = App::builder().option("--retry-delays", "1h").start();
+    let receiver = Receiver::queue(vec![Reply::status(500), Reply::status(500)]);
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    for message in ["First", "Second"] {
+        api.create_feedback("shop", message);
+        let newest = api.deliveries(&webhook)[0].clone();
+        api.wait_for_attempts(text(&newest, "id"), 1);
+    }
+    for enabled in [false, true] {
+        api.patch_webhook(&webhook, json!({ "enabled": enabled }));
+    }
+    let mut admin = app.signed_in();
+
+    let list = deliveries_path(&webhook);
+    let page = admin.get(&format!("{list}?state=canceled"));
+    let sentence = "2 deliveries were canceled in the last hour";
+    assert!(page.text().contains(sentence), "{}", page.text());
+    let question = admin.submit(&page.form_with("Redeliver").press("Redeliver"));
+    let form = question.form_with("Redeliver").press("Redeliver");
+    let page = admin.submit_and_follow(&form);
+    assert!(
+        page.text().contains("2 deliveries queued."),
+        "{}",
+        page.text()
+    );
+    receiver.wait_for(4);
+    let page = admin.get(&format!("{list}?state=canceled"));
+    assert!(!page.text().contains("were canceled"), "{}", page.text());
+}
+
+#[test]
 fn members_cannot_see_deliveries() {
     let app = App::without_retries();
     let receiver = Receiver::status(500);

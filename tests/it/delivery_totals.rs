@@ -107,7 +107,11 @@ fn the_deliveries_page_shows_the_totals() {
         text(&webhook, "id")
     );
     let page = visitor.get(&path).expect(200);
-    assert!(page.text().contains("1 event: 1 failed"), "{}", page.text());
+    assert!(
+        page.text().contains("1 delivery: 1 failed"),
+        "{}",
+        page.text()
+    );
     let failed = visitor.get(&format!("{path}?state=failed")).expect(200);
     assert!(failed.text().contains("500 in"));
 }

@@ -43,7 +43,7 @@ fn shows_success_rate_response_times_and_retention_without_tests() {
         "Last 24 hours 4 1 75% ",
         "Last 7 days 4 1 75% ",
         "Deliveries are kept for 45 days.",
-        "5 events: 4 delivered , 1 failed .",
+        "5 deliveries: 4 delivered , 1 failed .",
         "Tests aren’t counted",
     ] {
         assert!(shown.contains(expected), "{expected}: {shown}");

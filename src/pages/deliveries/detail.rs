@@ -38,6 +38,8 @@ struct DeliveryPage {
     attempts: Vec<AttemptDetails>,
     time_limit: String,
     request: RequestView,
+    /// The state in the query, `Failed` or `Canceled`. `newer` and `older` are then in this state.
+    listed_state: Option<DeliveryState>,
     newer: Option<DeliveryId>,
     older: Option<DeliveryId>,
 }
@@ -76,8 +78,20 @@ impl DeliveryPage {
         self.webhook_path(&format!("deliveries/{}", self.row.id))
     }
 
-    fn delivery_path(&self, id: &DeliveryId) -> String {
-        delivery_path(&self.webhook, id)
+    fn neighbor_path(&self, id: &DeliveryId) -> String {
+        let path = delivery_path(&self.webhook, id);
+        match self.listed_state {
+            None => path,
+            Some(state) => format!("{path}?state={}", state.as_str()),
+        }
+    }
+
+    fn neighbors_label(&self) -> &'static str {
+        match self.listed_state {
+            None => "Deliveries of this webhook",
+            Some(DeliveryState::Canceled) => "Canceled deliveries of this webhook",
+            Some(_) => "Failed deliveries of this webhook",
+        }
     }
 
     /// Returns the last attempt if it failed.
@@ -103,15 +117,19 @@ pub async fn show(
         return Err(PageError::ItemNotFound);
     }
     let webhook = store.webhook(summary.webhook.clone()).await?;
+    let listed_state = context
+        .query_param("state")
+        .and_then(|state| DeliveryState::parse(&state))
+        .filter(|state| matches!(state, DeliveryState::Failed | DeliveryState::Canceled));
     let (newer, older) = store
-        .adjacent_deliveries(summary.webhook.clone(), summary.id.clone())
+        .adjacent_deliveries(summary.webhook.clone(), summary.id.clone(), listed_state)
         .await?;
     let now = context.app.clock.now();
     let delivery = &context.app.delivery;
     let (mut layout, _) = context.build_layout("Delivery", NavSection::Notifications);
     layout.breadcrumb = vec![Breadcrumb::notifications()];
     if let Some(webhook) = &webhook {
-        let deliveries = Breadcrumb::deliveries(&webhook.id);
+        let deliveries = Breadcrumb::deliveries(&webhook.id, listed_state);
         layout
             .breadcrumb
             .extend([Breadcrumb::webhook(webhook), deliveries]);
@@ -144,6 +162,7 @@ pub async fn show(
         webhook: summary.webhook.clone(),
         subject: detail.subject.clone(),
         title,
+        listed_state,
         newer,
         older,
         url,
@@ -173,27 +192,12 @@ fn describe_state(
     };
     match (delivery.state, delivery.next_attempt_at) {
         (DeliveryState::Pending, Some(due)) if due > now => {
-            let (number, max) = next_and_last_attempt(delivery, max_attempts);
-            let label = match delivery.attempts.as_slice() {
-                [] => "First attempt at",
-                _ => "Next attempt at",
-            };
             let is_held = webhook.is_some_and(|webhook| held_until(webhook, now).is_some());
-            let hold = if is_held {
-                ", delayed by the endpoint’s Retry-After"
-            } else {
-                ""
-            };
+            let (label, detail) = describe_next_attempt(delivery, max_attempts, is_held);
             let time = Some(DisplayTime::new(due, now));
             StateDescription {
                 countdown: time_until(due, now),
-                ..line(
-                    "wait",
-                    "wait",
-                    label,
-                    time,
-                    format!(" ({number} of {max}){hold}"),
-                )
+                ..line("wait", "wait", label, time, detail)
             }
         }
         (DeliveryState::Pending, _) => line("wait", "wait", "Sending", None, String::new()),
@@ -213,15 +217,29 @@ fn describe_state(
         }
         (DeliveryState::Canceled, _) => {
             let time = delivery.finished_at.map(|at| DisplayTime::new(at, now));
-            line(
-                "",
-                "off",
-                "Canceled at",
-                time,
-                cancel_reason(detail, webhook).to_owned(),
-            )
+            let reason = cancel_reason(detail, webhook).to_owned();
+            line("", "off", "Canceled at", time, reason)
         }
     }
+}
+
+/// Returns the label and the details of a pending delivery's next attempt.
+fn describe_next_attempt(
+    delivery: &DeliverySummary,
+    max_attempts: usize,
+    is_held: bool,
+) -> (&'static str, String) {
+    let (number, max) = next_and_last_attempt(delivery, max_attempts);
+    let label = match delivery.attempts.as_slice() {
+        [] => "First attempt at",
+        _ => "Next attempt at",
+    };
+    let hold = if is_held {
+        ", delayed by the endpoint’s Retry-After"
+    } else {
+        ""
+    };
+    (label, format!(" ({number} of {max}){hold}"))
 }
 
 /// Returns the number of attempts of a delivered or failed delivery as a phrase, such as

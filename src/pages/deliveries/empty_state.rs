@@ -78,19 +78,10 @@ impl EmptyState {
                 "This is the end of the list.",
                 EmptyStateAction::None,
             ),
-            SearchedId::None if is_only_state => match query.state {
-                Some(DeliveryState::Failed) => state(
-                    "No failed deliveries",
-                    "Deliveries that failed after their last retry appear here.",
-                    clear,
-                ),
-                Some(DeliveryState::Pending) => state(
-                    "No pending deliveries",
-                    "Nothing is waiting to be sent.",
-                    clear,
-                ),
-                _ => state("No matches", "No deliveries match these filters.", clear),
-            },
+            SearchedId::None if is_only_state => {
+                let (title, text) = text_for_state(query.state);
+                state(title, text, clear)
+            }
             SearchedId::None if query.is_filtered() => {
                 state("No matches", "No deliveries match these filters.", clear)
             }
@@ -105,5 +96,17 @@ impl EmptyState {
                 EmptyStateAction::None,
             ),
         }
+    }
+}
+
+/// Returns the title and the text of a list that is limited only to a state.
+fn text_for_state(state: Option<DeliveryState>) -> (&'static str, &'static str) {
+    match state {
+        Some(DeliveryState::Failed) => (
+            "No failed deliveries",
+            "Deliveries that failed after their last retry appear here.",
+        ),
+        Some(DeliveryState::Pending) => ("No pending deliveries", "Nothing is waiting to be sent."),
+        _ => ("No matches", "No deliveries match these filters."),
     }
 }

@@ -1,29 +1,34 @@
-//! The notice about failed deliveries above a delivery list, and its "Redeliver" form, which
-//! redelivers the deliveries that failed in a period.
+//! The notice about failed or canceled deliveries above a delivery list, and its "Redeliver" form,
+//! which redelivers the deliveries that reached this state in a period.
 
 use std::collections::{BTreeSet, HashMap};
 
 use actix_web::{HttpResponse, web};
 
-use super::query::RecentPeriod;
+use super::query::{DeliveryListQuery, RecentPeriod};
 use super::row::webhook_label;
 use crate::clock::Timestamp;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::id::WebhookId;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::group_digits;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
-use crate::store::{RecentFailures, RedeliverError};
+use crate::store::{RedeliverError, UnsuccessfulDeliveries};
 
-/// The deliveries that failed in the longest period, except tests and deliveries of deleted
-/// feedback.
+/// The deliveries that failed or were canceled in the longest period, except tests and deliveries
+/// of deleted feedback.
 pub struct FailuresView {
+    /// `Failed`, or `Canceled` in a list of canceled deliveries.
+    pub state: DeliveryState,
     /// The periods with failures, shortest first. A period with the same failures as a shorter
     /// period is omitted.
     pub periods: Vec<PeriodFailures>,
-    /// The number of failed deliveries of disabled webhooks, such as `3 deliveries`, which can't be
-    /// redelivered; empty if no such delivery failed.
+    /// The number of these deliveries to disabled webhooks, such as `3 deliveries`, which can't be
+    /// redelivered; empty if there are none.
     pub disabled: String,
+    /// The verb after `disabled`, see [`PeriodFailures::verb`].
+    pub disabled_verb: &'static str,
     /// The confirmation for the requested period, if enabled webhooks have failures in this period.
     pub confirmation: Option<RedeliverConfirmation>,
 }
@@ -48,15 +53,19 @@ impl WeekFailures {
         webhook: Option<WebhookId>,
     ) -> Result<HashMap<WebhookId, Self>, PageError> {
         let since = RecentPeriod::WEEK.start(context.app.clock.now());
-        let failures = context.app.store.recent_failures(webhook, since).await?;
+        let failed = DeliveryState::Failed;
+        let store = &context.app.store;
+        let failures = store
+            .unsuccessful_deliveries(webhook, failed, since)
+            .await?;
         Ok(failures
             .into_iter()
             .map(|failures| (failures.webhook.clone(), Self::new(&failures)))
             .collect())
     }
 
-    fn new(failures: &RecentFailures) -> Self {
-        let (count, is_capped) = (failures.failed_at.len() as u64, failures.is_capped);
+    fn new(failures: &UnsuccessfulDeliveries) -> Self {
+        let (count, is_capped) = (failures.finished_at.len() as u64, failures.is_capped);
         Self {
             count: format_count(count, is_capped),
             deliveries: format_delivery_count(count, is_capped),
@@ -77,6 +86,8 @@ pub struct PeriodFailures {
     pub count: String,
     /// `8 deliveries`.
     pub deliveries: String,
+    /// What happened to the deliveries: `failed`, `was canceled`, or `were canceled`.
+    pub verb: &'static str,
     /// `1 webhook`.
     pub webhooks: String,
 }
@@ -92,19 +103,24 @@ pub struct RedeliverConfirmation {
 }
 
 impl FailuresView {
-    /// Loads the failures of a webhook or of all webhooks. Returns `None` if nothing failed in the
-    /// longest period.
+    /// Loads the failed deliveries of a webhook or of all webhooks, or the canceled deliveries if
+    /// the list shows only these. Returns `None` if there are none in the longest period.
     pub async fn load(
         context: &RequestContext,
+        query: &DeliveryListQuery,
         webhook: Option<WebhookId>,
-        confirm: Option<RecentPeriod>,
     ) -> Result<Option<Self>, PageError> {
         let now = context.app.clock.now();
+        let state = match query.state {
+            Some(DeliveryState::Canceled) => DeliveryState::Canceled,
+            _ => DeliveryState::Failed,
+        };
         let [.., longest] = RecentPeriod::ALL;
-        let failures = context
-            .app
-            .store
-            .recent_failures(webhook, longest.start(now));
+        let failures =
+            context
+                .app
+                .store
+                .unsuccessful_deliveries(webhook, state, longest.start(now));
         let (enabled, disabled): (Vec<_>, Vec<_>) = failures
             .await?
             .into_iter()
@@ -114,13 +130,13 @@ impl FailuresView {
         }
         let mut periods: Vec<(u64, PeriodFailures)> = Vec::new();
         for period in RecentPeriod::ALL {
-            let (count, failures) = PeriodFailures::new(&enabled, period, now);
+            let (count, failures) = PeriodFailures::new(&enabled, state, period, now);
             if count > periods.last().map_or(0, |(count, _)| *count) {
                 periods.push((count, failures));
             }
         }
-        let confirmation = confirm.map(|period| RedeliverConfirmation {
-            failures: PeriodFailures::new(&enabled, period, now).1,
+        let confirmation = query.redeliver.map(|period| RedeliverConfirmation {
+            failures: PeriodFailures::new(&enabled, state, period, now).1,
             since: period.start(now),
             webhooks: count_by_webhook(&enabled, period.start(now))
                 .map(|(failures, count, is_capped)| {
@@ -131,6 +147,8 @@ impl FailuresView {
         });
         let (count, is_capped) = sum_counts(&disabled, longest.start(now));
         Ok(Some(Self {
+            state,
+            disabled_verb: verb(state, count),
             periods: periods.into_iter().map(|(_, failures)| failures).collect(),
             disabled: match count {
                 0 => String::new(),
@@ -138,6 +156,10 @@ impl FailuresView {
             },
             confirmation: confirmation.filter(|confirmation| !confirmation.webhooks.is_empty()),
         }))
+    }
+
+    pub fn is_canceled(&self) -> bool {
+        self.state == DeliveryState::Canceled
     }
 
     /// Returns the shortest period in which enabled webhooks have failures.
@@ -148,13 +170,19 @@ impl FailuresView {
 
 impl PeriodFailures {
     /// Returns the number of failures in a period, and the view of these failures.
-    fn new(failures: &[RecentFailures], period: RecentPeriod, now: Timestamp) -> (u64, Self) {
+    fn new(
+        failures: &[UnsuccessfulDeliveries],
+        state: DeliveryState,
+        period: RecentPeriod,
+        now: Timestamp,
+    ) -> (u64, Self) {
         let since = period.start(now);
         let (count, is_capped) = sum_counts(failures, since);
         let view = Self {
             period,
             count: format_count(count, is_capped),
             deliveries: format_delivery_count(count, is_capped),
+            verb: verb(state, count),
             webhooks: match count_by_webhook(failures, since).count() {
                 1 => "1 webhook".to_owned(),
                 count => format!("{count} webhooks"),
@@ -167,18 +195,26 @@ impl PeriodFailures {
 /// Returns each webhook with failures since a time, the number of these failures, and whether there
 /// may be more.
 fn count_by_webhook(
-    failures: &[RecentFailures],
+    failures: &[UnsuccessfulDeliveries],
     since: Timestamp,
-) -> impl Iterator<Item = (&RecentFailures, u64, bool)> {
+) -> impl Iterator<Item = (&UnsuccessfulDeliveries, u64, bool)> {
     failures.iter().filter_map(move |failures| {
-        let count = failures.failed_at.iter().take_while(|at| **at >= since);
+        let count = failures.finished_at.iter().take_while(|at| **at >= since);
         let count = count.count();
-        let is_capped = failures.is_capped && count == failures.failed_at.len();
+        let is_capped = failures.is_capped && count == failures.finished_at.len();
         (count > 0).then_some((failures, count as u64, is_capped))
     })
 }
 
-fn sum_counts(failures: &[RecentFailures], since: Timestamp) -> (u64, bool) {
+fn verb(state: DeliveryState, count: u64) -> &'static str {
+    match (state, count) {
+        (DeliveryState::Canceled, 1) => "was canceled",
+        (DeliveryState::Canceled, _) => "were canceled",
+        _ => "failed",
+    }
+}
+
+fn sum_counts(failures: &[UnsuccessfulDeliveries], since: Timestamp) -> (u64, bool) {
     let counts = count_by_webhook(failures, since);
     counts.fold((0, false), |(sum, any_capped), (_, count, is_capped)| {
         (sum + count, any_capped || is_capped)
@@ -197,38 +233,39 @@ fn format_delivery_count(count: u64, is_capped: bool) -> String {
     }
 }
 
-/// Redelivers one webhook's deliveries that failed since the time in the form, except tests and
-/// deliveries of deleted feedback.
+/// Redelivers one webhook's deliveries that reached the state in the form since the time in the
+/// form, except tests and deliveries of deleted feedback.
 pub async fn redeliver_failed(
     context: RequestContext,
     id: web::Path<String>,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
-    let since = parse_since(&fields)?;
-    let message = match redeliver(&context, &id, since).await? {
-        Ok(count) => redelivery_result_message(count, 1),
+    let (state, since) = (parse_state(&fields), parse_since(&fields)?);
+    let message = match redeliver(&context, &id, state, since).await? {
+        Ok(count) => redelivery_result_message(state, count, 1),
         Err(reason) => reason,
     };
     context.add_flash_message(message);
     Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))
 }
 
-/// Redelivers the failed deliveries of the webhook in the form. If the form contains no webhook,
-/// redelivers those of all enabled webhooks. See [`redeliver_failed`].
+/// Redelivers the failed or canceled deliveries of the webhook in the form. If the form contains no
+/// webhook, redelivers those of all enabled webhooks. See [`redeliver_failed`].
 pub async fn redeliver_all_failed(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let since = parse_since(&fields)?;
+    let (state, since) = (parse_state(&fields), parse_since(&fields)?);
     let only = Some(fields.get("webhook")).filter(|id| !id.is_empty());
-    let failures = context
-        .app
-        .store
-        .recent_failures(only.map(WebhookId::new), since);
+    let failures =
+        context
+            .app
+            .store
+            .unsuccessful_deliveries(only.map(WebhookId::new), state, since);
     let (mut total, mut webhooks, mut problems) = (0, 0, BTreeSet::new());
     for failures in failures.await?.iter().filter(|failures| failures.enabled) {
-        match redeliver(&context, &failures.webhook, since).await? {
+        match redeliver(&context, &failures.webhook, state, since).await? {
             Ok(0) => {}
             Ok(count) => {
                 total += count;
@@ -240,7 +277,7 @@ pub async fn redeliver_all_failed(
             }
         }
     }
-    let result = redelivery_result_message(total, webhooks);
+    let result = redelivery_result_message(state, total, webhooks);
     let sentences: Vec<String> = [result].into_iter().chain(problems).collect();
     context.add_flash_message(sentences.join(" "));
     let query = match only {
@@ -254,16 +291,25 @@ fn parse_since(fields: &IdempotentForm) -> Result<Timestamp, PageError> {
     Timestamp::parse(fields.get("since")).ok_or(PageError::InvalidForm)
 }
 
-/// Redelivers a webhook's deliveries that failed since a time. Returns their number, or an error
-/// message if the webhook is disabled.
+/// Returns the state in the form: canceled, or otherwise failed.
+fn parse_state(fields: &IdempotentForm) -> DeliveryState {
+    match DeliveryState::parse(fields.get("state")) {
+        Some(DeliveryState::Canceled) => DeliveryState::Canceled,
+        _ => DeliveryState::Failed,
+    }
+}
+
+/// Redelivers a webhook's deliveries that reached `state` since a time. Returns their number, or an
+/// error message if the webhook is disabled.
 async fn redeliver(
     context: &RequestContext,
     webhook: &WebhookId,
+    state: DeliveryState,
     since: Timestamp,
 ) -> Result<Result<usize, String>, PageError> {
     let store = &context.app.store;
     match store
-        .redeliver_since(webhook.clone(), since, false, true)
+        .redeliver_since(webhook.clone(), since, vec![state])
         .await
     {
         Ok(count) => Ok(Ok(count)),
@@ -279,9 +325,9 @@ async fn redeliver(
     }
 }
 
-fn redelivery_result_message(count: usize, webhooks: usize) -> String {
+fn redelivery_result_message(state: DeliveryState, count: usize, webhooks: usize) -> String {
     match (count, webhooks) {
-        (0, _) => "No failed deliveries in that period.".to_owned(),
+        (0, _) => format!("No {} deliveries in that period.", state.as_str()),
         (count, 0..=1) => format!("{} queued.", format_delivery_count(count as u64, false)),
         (count, webhooks) => {
             let deliveries = format_delivery_count(count as u64, false);

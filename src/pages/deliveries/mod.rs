@@ -32,7 +32,8 @@ use crate::domain::event::EventType;
 use crate::domain::id::WebhookId;
 use crate::domain::webhook::{WEBHOOKS_MAX, Webhook};
 use crate::store::{
-    DELIVERY_COUNT_MAX, DeliverySearchPage, DeliveryTotals, PageRequest, StateCounts,
+    DELIVERY_COUNT_MAX, DeliverySearch, DeliverySearchPage, DeliveryTotals, PageRequest,
+    StateCounts,
 };
 
 const ALL_DELIVERIES_PATH: &str = "/settings/notifications/deliveries";
@@ -218,16 +219,7 @@ async fn show_list(
         return Ok(context.redirect(&delivery_path(&webhook, &id)));
     }
     let search = query.to_search(webhook.as_ref().map(|webhook| &webhook.id), now);
-    let found = match query.searched_id() {
-        SearchedId::Delivery(_) | SearchedId::Invalid => empty_search_page(),
-        SearchedId::None | SearchedId::Feedback(_) => {
-            let page = PageRequest {
-                limit: PAGE_SIZE,
-                before: query.before.clone(),
-            };
-            store.search_deliveries(search.clone(), page).await?
-        }
-    };
+    let found = find_deliveries(&context, &query, search.clone()).await?;
     let webhooks = match webhook {
         Some(_) => Vec::new(),
         None => load_webhook_labels(&context).await?,
@@ -237,26 +229,9 @@ async fn show_list(
         Some(id) => format!("/settings/notifications/{id}/deliveries"),
         None => ALL_DELIVERIES_PATH.to_owned(),
     };
-    let failures = FailuresView::load(&context, search.webhook.clone(), query.redeliver).await?;
+    let failures = FailuresView::load(&context, &query, search.webhook.clone()).await?;
     let counts = store.count_deliveries(search).await?;
-    let title = match webhook {
-        Some(_) => "Deliveries",
-        None => "All deliveries",
-    };
-    let (mut layout, flash) = context.build_layout(title, NavSection::Notifications);
-    layout.breadcrumb = vec![Breadcrumb::notifications()];
-    if let Some(webhook) = &webhook {
-        layout.breadcrumb.push(Breadcrumb::webhook(webhook));
-        layout.subject = webhook.title().to_owned();
-    }
-    let test_report = flash
-        .test
-        .filter(|(tested, _)| {
-            webhook
-                .as_ref()
-                .is_some_and(|webhook| webhook.id == *tested)
-        })
-        .map(|(_, report)| TestReportView::new(&report));
+    let (layout, test_report) = build_list_layout(&context, webhook.as_ref());
     let page = DeliveriesPage {
         layout,
         totals: DeliveryTotalsView::new(&totals_path, totals),
@@ -287,11 +262,48 @@ async fn show_list(
     render(StatusCode::OK, &page)
 }
 
-fn empty_search_page() -> DeliverySearchPage {
-    DeliverySearchPage {
-        items: Vec::new(),
-        next_cursor: None,
-    }
+/// Returns the deliveries of the requested page. Returns none if the search field contains the id
+/// of an unknown delivery, or text that isn't an id.
+async fn find_deliveries(
+    context: &RequestContext,
+    query: &DeliveryListQuery,
+    search: DeliverySearch,
+) -> Result<DeliverySearchPage, PageError> {
+    Ok(match query.searched_id() {
+        SearchedId::Delivery(_) | SearchedId::Invalid => DeliverySearchPage {
+            items: Vec::new(),
+            next_cursor: None,
+        },
+        SearchedId::None | SearchedId::Feedback(_) => {
+            let page = PageRequest {
+                limit: PAGE_SIZE,
+                before: query.before.clone(),
+            };
+            context.app.store.search_deliveries(search, page).await?
+        }
+    })
+}
+
+/// Returns the layout of the list, and the result of a test that was just sent from the list of the
+/// webhook.
+fn build_list_layout(
+    context: &RequestContext,
+    webhook: Option<&Webhook>,
+) -> (Layout, Option<TestReportView>) {
+    let title = match webhook {
+        Some(_) => "Deliveries",
+        None => "All deliveries",
+    };
+    let (mut layout, flash) = context.build_layout(title, NavSection::Notifications);
+    layout.breadcrumb = vec![Breadcrumb::notifications()];
+    let Some(webhook) = webhook else {
+        return (layout, None);
+    };
+    layout.breadcrumb.push(Breadcrumb::webhook(webhook));
+    layout.subject = webhook.title().to_owned();
+    let report = flash.test.filter(|(tested, _)| webhook.id == *tested);
+    let test_report = report.map(|(_, report)| TestReportView::new(&report));
+    (layout, test_report)
 }
 
 /// Returns the id and the label of each webhook, oldest first.

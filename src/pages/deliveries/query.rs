@@ -189,6 +189,17 @@ impl DeliveryListQuery {
         serde_urlencoded::to_string([("q", &self.text)]).unwrap_or_default()
     }
 
+    /// Returns the query string of a link to a delivery. It contains the state if the list shows
+    /// only failed or canceled deliveries, so that the delivery's page links to the next one.
+    pub fn delivery_query_string(&self) -> String {
+        match self.state {
+            Some(state @ (DeliveryState::Failed | DeliveryState::Canceled)) => {
+                format!("?state={}", state.as_str())
+            }
+            _ => String::new(),
+        }
+    }
+
     /// Returns the filters as a query string, with an optional extra pair.
     pub fn query_string(&self, extra: Option<(&str, &str)>) -> String {
         let pairs: Vec<(&str, &str)> = self.filter_pairs().into_iter().chain(extra).collect();

@@ -8,8 +8,8 @@ use crate::store::DeliveryTotals;
 pub struct DeliveryTotalsView {
     /// The number of pending deliveries, such as `3 pending deliveries`; empty if there are none.
     pub pending: String,
-    /// The number of events, such as `1,204 events`.
-    pub events: String,
+    /// The number of events, such as `1,204 deliveries`. Each event has one delivery.
+    pub deliveries: String,
     /// The states with at least one delivery.
     pub states: Vec<StateTotal>,
     /// The number of events minus the number of deliveries in all states; `None` if the difference
@@ -36,10 +36,10 @@ impl DeliveryTotalsView {
             (DeliveryState::Canceled, totals.canceled),
         ];
         Self {
-            events: match totals.events {
-                0 => "No events yet".to_owned(),
-                1 => "1 event".to_owned(),
-                count => format!("{} events", group_digits(count)),
+            deliveries: match totals.events {
+                0 => "No deliveries yet".to_owned(),
+                1 => "1 delivery".to_owned(),
+                count => format!("{} deliveries", group_digits(count)),
             },
             states: states
                 .into_iter()

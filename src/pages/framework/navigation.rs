@@ -1,5 +1,6 @@
 //! The links of the top bar, the settings sidebar, and the breadcrumb.
 
+use crate::domain::delivery::DeliveryState;
 use crate::domain::id::WebhookId;
 use crate::domain::webhook::Webhook;
 
@@ -48,8 +49,10 @@ impl Breadcrumb {
         Self::new(webhook.title(), path)
     }
 
-    pub fn deliveries(webhook: &WebhookId) -> Self {
-        let path = format!("/settings/notifications/{webhook}/deliveries");
+    /// The list of a webhook's deliveries. A `state` limits the list to deliveries in this state.
+    pub fn deliveries(webhook: &WebhookId, state: Option<DeliveryState>) -> Self {
+        let state = state.map_or_else(String::new, |state| format!("?state={}", state.as_str()));
+        let path = format!("/settings/notifications/{webhook}/deliveries{state}");
         Self::new("Deliveries", path)
     }
 }

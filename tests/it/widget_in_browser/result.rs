@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use super::{Site, open_widget};
-use crate::support::browser::Browser;
 use crate::support::browser::shadow::key;
 use crate::support::browser::widget::{THANKS, eval_in_widget, find, wait_for_status};
+use crate::support::browser::{Browser, BrowserOptions};
 
 /// A script that stores timers of 6 s in `window.timers` instead of starting them. The widget uses
 /// such a timer to close the dialog.
@@ -58,6 +58,42 @@ fn asks_a_question_and_leaves_the_page_visible() {
     assert_eq!(placeholder.as_deref(), Some("Ideen"));
     let question = eval_in_widget(&browser, "root.getElementById('q').textContent");
     assert_eq!(question, "Was können wir verbessern?");
+}
+
+/// Returns a screenshot of a corner of the page that shows only the page's background.
+fn corner(browser: &Browser) -> Value {
+    let clip = json!({"x": 0, "y": 0, "width": 8, "height": 8, "scale": 1});
+    browser.devtools("Page.captureScreenshot", json!({"clip": clip}))["data"].clone()
+}
+
+#[test]
+fn the_page_is_dimmed_only_while_the_dialog_is_open() {
+    let site = Site::with("", "");
+    for (width, height) in [(1280, 800), (360, 740)] {
+        let browser = Browser::with_options(BrowserOptions {
+            width,
+            height,
+            ..BrowserOptions::default()
+        });
+        browser.open(&site.url());
+        find(&browser, "button", "Feedback");
+        let with_button = corner(&browser);
+        find(&browser, "button", "Feedback").press();
+        find(&browser, "dialog", "Feedback");
+        assert_ne!(
+            corner(&browser),
+            with_button,
+            "{width} px: the dialog dims the page"
+        );
+        find(&browser, "button", "Close").press();
+        assert_eq!(corner(&browser), with_button, "{width} px: after closing");
+        browser.open("about:blank");
+        assert_eq!(
+            corner(&browser),
+            with_button,
+            "{width} px: without the widget"
+        );
+    }
 }
 
 #[test]
