@@ -1,8 +1,8 @@
 //! Measures baselines on the same machine as the workloads: sent requests, inserted rows, and
 //! durable commits. Also runs the bare actix-web server of the idle workload.
 //!
-//! The bare loop repeatedly sends the same signed request to the receiver, as fast as possible. It
-//! uses one thread and awc, but no database.
+//! The baseline of sent requests is the bare loop: one thread sends the same signed request to the
+//! receiver with awc, as fast as possible and without a database.
 
 use std::cell::Cell;
 use std::io::{BufReader, stdin, stdout};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::system::UsageDelta;
 
-/// The maximum share of the program's CPU time at which a thread is listed under "others".
+/// Threads that use less than this share of the program's CPU time are listed under "others".
 const MIN_SHARE: f64 = 0.005;
 
 /// Sorted durations in nanoseconds. All values are stored, so percentiles are exact.

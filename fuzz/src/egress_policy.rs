@@ -9,7 +9,7 @@ use miniback::domain::endpoint_url::EndpointUrl;
 
 use super::support::{first_line, text};
 
-/// Fuzzes the egress policy. Input: a host in the first line, then a value of `--allow-target`. If
+/// Fuzzes the egress policy. Input: a host on the first line, then a value of `--allow-target`. If
 /// the host isn't an IP address, the first 16 bytes of the input are used as an IPv6 address.
 pub fn egress_policy(data: &[u8]) -> bool {
     let text = text(data);

@@ -9,7 +9,7 @@ use super::support::{first_line, text};
 
 const HIGHLIGHTS_MAX: usize = 200;
 
-/// Fuzzes the search. Input: a query in the first line, then the text to search.
+/// Fuzzes the search. Input: a query on the first line, then the text to search.
 pub fn search(data: &[u8]) -> bool {
     let text = text(data);
     let (query, text) = first_line(&text);

@@ -57,7 +57,7 @@ pub fn endpoint_url(data: &[u8]) -> bool {
     true
 }
 
-/// Fuzzes the parsers of `--base-url` and of allowed origins. Input: a base URL in the first line,
+/// Fuzzes the parsers of `--base-url` and of allowed origins. Input: a base URL on the first line,
 /// then origins.
 pub fn origins(data: &[u8]) -> bool {
     let text = text(data);

@@ -69,7 +69,7 @@ const WEBHOOK_GAUGES: [WebhookGauge; 6] = [
     },
     WebhookGauge {
         name: "miniback_webhook_oldest_pending_seconds",
-        help: "Age of the oldest pending delivery in seconds, or 0.",
+        help: "Age of the oldest pending delivery in seconds; 0 if no delivery is pending.",
         value: |webhook, now| {
             let oldest = webhook.oldest_pending;
             Some(oldest.map_or(0.0, |created_at| seconds_since(created_at, now)))

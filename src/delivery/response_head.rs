@@ -31,7 +31,7 @@ pub enum HeadError {
     LengthAndEncoding,
     #[error("Transfer-Encoding isn’t valid")]
     TransferEncoding,
-    #[error("more than 128 KiB of interim (1xx) responses without a final response")]
+    #[error("too many interim (1xx) responses without a final response")]
     EndlessInterim,
     #[error("the connection was closed in the middle of the head")]
     Truncated,
@@ -76,7 +76,7 @@ impl HeadReader {
                 return Err(match self.buffer[0] {
                     // A TLS alert or handshake.
                     0x15 | 0x16 => HeadError::Tls,
-                    _ => HeadError::NotHttp(excerpt(&self.buffer)),
+                    _ => HeadError::NotHttp(first_line_excerpt(&self.buffer)),
                 });
             }
             let Some(end) = self.find_head_end() else {
@@ -106,7 +106,7 @@ impl HeadReader {
     }
 
     /// Returns the error for heads that exceed [`HEADS_MAX_BYTES`]: [`HeadError::EndlessInterim`]
-    /// if more than half of the limit was dropped, and otherwise [`HeadError::TooLarge`].
+    /// if interim heads take more than half of the limit, and otherwise [`HeadError::TooLarge`].
     fn size_error(&self) -> HeadError {
         if self.dropped > HEADS_MAX_BYTES / 2 {
             HeadError::EndlessInterim
@@ -138,7 +138,7 @@ impl HeadReader {
 
 /// Returns the first 20 bytes of the first line for display. Replaces each byte that isn't
 /// printable ASCII with `·`.
-pub fn excerpt(bytes: &[u8]) -> String {
+pub fn first_line_excerpt(bytes: &[u8]) -> String {
     let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next();
     let start = line.unwrap_or_default().iter().take(20);
     start

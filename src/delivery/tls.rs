@@ -292,7 +292,7 @@ impl ResolvesClientCert for NoClientCertificate {
 }
 
 /// The maximum number of bytes that [`FirstBytesRecorder`] records.
-const RECORDED_BYTES_MAX: usize = 20;
+const RECORDED_MAX_BYTES: usize = 20;
 
 /// A TCP connection that records the first bytes that it receives. These bytes show which protocol
 /// the port uses.
@@ -310,7 +310,7 @@ impl FirstBytesRecorder {
 /// A failed handshake.
 pub struct HandshakeError {
     pub error: io::Error,
-    /// The first bytes that the endpoint sent, at most [`RECORDED_BYTES_MAX`].
+    /// The first bytes that the endpoint sent, at most [`RECORDED_MAX_BYTES`].
     pub received: Vec<u8>,
 }
 
@@ -341,7 +341,7 @@ impl AsyncRead for FirstBytesRecorder {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.tcp).poll_read(cx, buf);
-        let missing = RECORDED_BYTES_MAX - self.received.len();
+        let missing = RECORDED_MAX_BYTES - self.received.len();
         let new = &buf.filled()[before..];
         self.received.extend(new.iter().take(missing));
         result

@@ -5,7 +5,7 @@ use std::io;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
-use super::response_head::excerpt;
+use super::response_head::first_line_excerpt;
 use super::tls::CertificateRejection;
 use crate::clock::Timestamp;
 use crate::domain::delivery::Outcome;
@@ -59,7 +59,7 @@ fn detect_non_tls_protocol(received: &[u8]) -> TlsProblem {
         // TLS records: change cipher spec, alert, handshake, and application data.
         [] | [0x14..=0x17, ..] => TlsProblem::Other,
         _ if received.starts_with(b"HTTP/") => TlsProblem::PlainHttp,
-        _ => TlsProblem::NotTls(excerpt(received)),
+        _ => TlsProblem::NotTls(first_line_excerpt(received)),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 
 const REQUESTS_MAX: usize = 100;
 /// The maximum length of the message on a request's card, in characters.
-const EXCERPT_CHARS_MAX: usize = 240;
+const EXCERPT_MAX_CHARS: usize = 240;
 
 pub(super) struct Inbox {
     /// The start time of this run in milliseconds. It distinguishes the SSE event ids of this run
@@ -196,7 +196,7 @@ impl EventSummary {
 }
 
 fn message_excerpt(message: &str) -> String {
-    match message.char_indices().nth(EXCERPT_CHARS_MAX) {
+    match message.char_indices().nth(EXCERPT_MAX_CHARS) {
         Some((end, _)) => format!("{}…", message[..end].trim_end()),
         None => message.to_owned(),
     }

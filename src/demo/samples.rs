@@ -156,7 +156,8 @@ pub(super) const SAMPLE_FEEDBACK: [SampleFeedback; 13] = [
     },
 ];
 
-/// Feedback created when the receiver runs, so that the receiver has a delivery to show.
+/// Feedback that the demo creates after the receiver has started, so that the receiver has a
+/// delivery to show.
 pub(super) const LATEST_SAMPLE_FEEDBACK: SampleFeedback = SampleFeedback {
     minutes_ago: 0,
     project: SITE_PROJECT_SLUG,

@@ -5,7 +5,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::text::is_invisible;
 
-/// The longest email, in bytes: the limit of a path in RFC 5321, minus its angle brackets.
+/// The maximum length of an email, in bytes: the limit of a path in RFC 5321, minus its angle
+/// brackets.
 pub const EMAIL_MAX_BYTES: usize = 254;
 
 /// The reason an email is invalid. The message is for the person who entered the email.

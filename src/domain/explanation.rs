@@ -42,7 +42,7 @@ impl Outcome {
             Self::Unreachable(cause) => match cause {
                 UnreachableCause::NoRoute => "There is no route to the endpoint’s IP address.",
                 UnreachableCause::NoIpv6 => {
-                    "The endpoint has an IPv6 address, and Miniback’s machine has no route to it."
+                    "Miniback’s machine has no route to the endpoint’s IPv6 address."
                 }
                 UnreachableCause::Forbidden => "Miniback’s machine doesn’t allow this connection.",
                 UnreachableCause::NoLocalPort => {

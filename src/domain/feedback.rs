@@ -15,9 +15,9 @@ use super::text::has_visible_char;
 use super::validation::{ValidationErrors, check_all_fields, check_field};
 use crate::clock::Timestamp;
 
-/// The longest message, in Unicode scalar values.
+/// The maximum length of a message, in Unicode scalar values.
 pub const MESSAGE_MAX_CHARS: usize = 10_000;
-/// The longest page URL, in bytes.
+/// The maximum length of a page URL, in bytes.
 pub const PAGE_URL_MAX_BYTES: usize = 2048;
 /// The maximum size of metadata, in bytes of compact JSON.
 pub const METADATA_MAX_BYTES: usize = 4096;

@@ -6,9 +6,9 @@
 use super::email::normalize_email;
 use super::password::normalize_password;
 
-/// The shortest password, in bytes of UTF-8.
+/// The minimum length of a password, in bytes of UTF-8.
 pub const PASSWORD_MIN_BYTES: usize = 12;
-/// The longest password, in bytes of UTF-8.
+/// The maximum length of a password, in bytes of UTF-8.
 pub const PASSWORD_MAX_BYTES: usize = 256;
 
 /// About 8,000 common passwords in lower case: 5,000 with 12 or more characters, and 3,000 shorter

@@ -11,9 +11,9 @@ use super::text::is_invisible;
 use super::validation::{SingleLineError, check_single_line};
 use crate::clock::Timestamp;
 
-/// The longest name of a project or an API token, in Unicode scalar values.
+/// The maximum length of a name of a project or an API token, in Unicode scalar values.
 pub const NAME_MAX_CHARS: usize = 100;
-/// The longest slug, in bytes.
+/// The maximum length of a slug, in bytes.
 pub const SLUG_MAX_BYTES: usize = 64;
 /// The maximum number of allowed origins of a project.
 pub const ORIGINS_MAX: usize = 50;

@@ -18,7 +18,7 @@ use std::ops::Range;
 use super::email::clean_email;
 use normalized_text::{NormalizedText, is_double_quote};
 
-/// The longest query, in characters.
+/// The maximum length of a query, in characters.
 pub const QUERY_MAX_CHARS: usize = 200;
 /// Maximum number of different words in a query. A phrase in quotes counts as one word.
 pub const QUERY_WORDS_MAX: usize = 16;

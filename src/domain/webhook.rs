@@ -13,11 +13,11 @@ use crate::clock::Timestamp;
 
 /// The maximum number of webhooks.
 pub const WEBHOOKS_MAX: usize = 100;
-/// The longest description, in Unicode scalar values.
+/// The maximum length of a description, in Unicode scalar values.
 pub const DESCRIPTION_MAX_CHARS: usize = 200;
 /// The maximum number of custom headers of a webhook.
 pub const CUSTOM_HEADERS_MAX: usize = 10;
-/// The longest value of a custom header, in bytes.
+/// The maximum length of a value of a custom header, in bytes.
 pub const HEADER_VALUE_MAX_BYTES: usize = 1024;
 /// The longest overlap of a rotation, in hours (one week).
 const OVERLAP_MAX_HOURS: u32 = 168;

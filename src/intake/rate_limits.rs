@@ -27,10 +27,10 @@ const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
 pub(super) struct IntakeLimits {
     clock: Clock,
-    state: Mutex<LimitsState>,
+    state: Mutex<RateLimitsState>,
 }
 
-struct LimitsState {
+struct RateLimitsState {
     /// The day on which `salt` was generated, in days since the Unix epoch.
     day: i64,
     salt: [u8; 32],
@@ -52,7 +52,7 @@ pub(super) struct CountedRequest {
 
 impl IntakeLimits {
     pub(super) fn new(clock: Clock, per_ip_address: &RateLimits, per_project: &RateLimits) -> Self {
-        let state = LimitsState {
+        let state = RateLimitsState {
             day: days_since_epoch(clock.now_without_jumps()),
             salt: random::bytes(),
             ip_addresses: create_keyed_limits(per_ip_address, LimitScope::IpAddress),
@@ -112,7 +112,7 @@ impl IntakeLimits {
 
     /// Locks the state. If the day has changed, generates a new salt, removes all reservations, and
     /// resets the limits of IP addresses.
-    fn lock_state(&self) -> MutexGuard<'_, LimitsState> {
+    fn lock_state(&self) -> MutexGuard<'_, RateLimitsState> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let today = days_since_epoch(self.clock.now_without_jumps());
         if state.day != today {
@@ -127,7 +127,7 @@ impl IntakeLimits {
     }
 }
 
-impl LimitsState {
+impl RateLimitsState {
     fn check_project_limits(
         &mut self,
         project: &ProjectId,

@@ -46,7 +46,7 @@ pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ReadError> {
     })
 }
 
-/// Reads the secret in the first line of a file.
+/// Reads the secret on the first line of a file.
 pub fn read_secret(path: &Path) -> Result<String, ReadError> {
     let file = open(path, SECRET_MAX_BYTES)?;
     match read_first_line(BufReader::new(file))? {

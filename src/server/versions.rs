@@ -11,7 +11,7 @@ use crate::domain::feedback::Feedback;
 use crate::domain::project::Project;
 use crate::domain::webhook::{CustomHeaders, Webhook};
 
-/// The number of bytes of the hash in a version.
+/// The length of the hash in a version, in bytes.
 const VERSION_BYTES: usize = 18;
 
 /// Computes versions with a key that is stored in the database.

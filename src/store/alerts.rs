@@ -78,7 +78,7 @@ impl Store {
         self.reader.read(next_alert).await
     }
 
-    /// Deletes an alert that has been received.
+    /// Deletes an alert after its endpoint has accepted it.
     pub async fn delete_alert(&self, id: AlertId) -> Result<(), StoreError> {
         self.writer
             .write_with_backpressure(move |tx| {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::Store;
 use super::db::error::StoreError;
-use super::db::page::{Page, PageRequest};
+use super::db::pagination::{Page, PageRequest};
 use super::db::sql::{self, Json};
 use super::delivery_search::{EventSubject, event_subject};
 use crate::clock::Timestamp;

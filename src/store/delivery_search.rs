@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::Store;
 use super::db::error::StoreError;
-use super::db::page::PageRequest;
+use super::db::pagination::PageRequest;
 use super::db::sql;
 use super::deliveries::{self, DeliverySummary, OMITTED_RESPONSE_COLUMNS};
 use crate::clock::Timestamp;
@@ -26,7 +26,7 @@ const SORTED_PENDING_MAX: i64 = 10_000;
 pub const DELIVERY_COUNT_MAX: u64 = 1000;
 /// Maximum length of a message in an [`EventSubject`], in characters. Longer messages are
 /// truncated.
-const MESSAGE_START_CHARS: i64 = 200;
+const MESSAGE_START_MAX_CHARS: i64 = 200;
 
 /// The criteria of a search; `None` matches all deliveries.
 #[derive(Clone, Debug, Default)]
@@ -361,7 +361,7 @@ pub(super) fn event_subject(
         LEFT JOIN feedback ON feedback.id = feedback_id
         LEFT JOIN projects ON projects.id = project_id
         WHERE events.id = ?1";
-    let values = params![event, MESSAGE_START_CHARS];
+    let values = params![event, MESSAGE_START_MAX_CHARS];
     let subject = sql::query_optional(connection, statement, values, |row| {
         if row.get::<_, EventType>(0)? == EventType::Test {
             return Ok(EventSubject::Test);

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::db::error::StoreError;
-use super::db::page::{Page, PageRequest};
+use super::db::pagination::{Page, PageRequest};
 use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
 use super::feedback_filter::FeedbackFilter;

@@ -53,7 +53,7 @@ pub use db::file_permissions::{FileExposure, find_file_exposures};
 pub use db::health::DatabaseProblem;
 pub use db::lock::{DirectoryLock, LockHolder, lock_data_directory, lock_holder};
 pub use db::open::{create_data_directory, database_path, require_database};
-pub use db::page::{Page, PageRequest};
+pub use db::pagination::{Page, PageRequest};
 pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliverySummary, FeedbackDelivery,
     LoggedAttempt, LoggedRequest,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::db::error::StoreError;
-use super::db::page::{Page, PageRequest};
+use super::db::pagination::{Page, PageRequest};
 use super::db::sql;
 use super::deliveries::{self, LoggedAttempt};
 use super::erasure::{self, ErasureCounts};

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
-use super::db::page::{Page, PageRequest};
+use super::db::pagination::{Page, PageRequest};
 use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
 use super::idempotency::{self, IdempotencyKey};

@@ -213,7 +213,10 @@ addEventListener("pageshow", (event) => {
 });
 addEventListener("beforeunload", (event) => {
   navigationStart = Date.now();
-  if (!isLeaving && hasUnsavedInput()) return event.preventDefault(); // the browser asks the user
+  if (!isLeaving && hasUnsavedInput()) {
+    setTimeout(() => (navigationStart = 0)); // runs after the browser has asked the user
+    return event.preventDefault();
+  }
   setLoading(true);
   setTimeout(() => setLoading(inFlight.size > 0), 5000); // a download doesn't leave the page
 });

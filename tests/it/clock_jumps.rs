@@ -1,4 +1,4 @@
-//! Jumps of the system clock, while the program runs and across a restart: no wait becomes longer,
+//! Jumps of the system clock, while the program runs and across a restart: no deadline is extended,
 //! and each jump is logged.
 
 use miniback::clock::Timestamp;

@@ -130,6 +130,30 @@ fn submitting_a_rotation_twice_keeps_the_overlap() {
 }
 
 #[test]
+fn a_rotation_without_hours_keeps_the_secret() {
+    let app = App::start();
+    let api = app.api();
+    let webhook = api.create_webhook("http://127.0.0.1:9/");
+    let id = text(&webhook, "id");
+    let secrets = || api.get(&format!("/api/v1/webhooks/{id}/secret")).json();
+    let before = secrets();
+    let mut visitor = app.signed_in();
+    let form = visitor
+        .get(&format!("/settings/notifications?rotate={id}"))
+        .form_with("Rotate");
+    let field = "Keep the old secret active for (hours)";
+    for hours in ["", "0", "-1", "1.5", "169", "abc"] {
+        let page = visitor.submit(&form.clone().fill(field, hours).press("Rotate"));
+        let message = "Enter the hours as a number from 1 to 168";
+        assert!(page.expect(422).text().contains(message), "{hours}");
+        assert_eq!(secrets(), before, "{hours}");
+    }
+    let at_once = form.fill(field, "").set_checked("Rotate immediately", true);
+    visitor.submit(&at_once.press("Rotate")).expect(303);
+    assert_ne!(secrets()["secret"], before["secret"]);
+}
+
+#[test]
 fn reloading_the_form_after_a_test_shows_the_same_secret() {
     let app = App::start();
     let receiver = Receiver::ok();

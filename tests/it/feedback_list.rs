@@ -260,6 +260,8 @@ fn deleting_one_or_several_items_requires_confirmation() {
     };
     let mut ada = app.signed_in();
     let page = ada.get("/feedback?q=spam").expect(200);
+    let newest = text(&items[3], "id");
+    let resolve = form_for(&page, newest, "Resolved").press("Resolved");
     let page = ada.follow_link(&page, "Delete feedback");
     assert!(page.text().contains("Delete this feedback?"));
     assert_eq!(count(), 4, "feedback was deleted without confirmation");
@@ -268,6 +270,10 @@ fn deleting_one_or_several_items_requires_confirmation() {
     let page = ada.submit_and_follow(&page.form_with("Delete").press("Delete"));
     assert!(page.text().contains("Feedback deleted."));
     assert_eq!((count(), page.path.contains("q=spam")), (3, true));
+    // Somebody who hasn't seen the deletion stays in the list.
+    let page = ada.submit_and_follow(&resolve).expect(200);
+    assert!(page.text().contains("because the feedback was deleted"));
+    assert!(page.path.contains("q=spam"), "{}", page.path);
 
     let form = ada.get("/feedback?select=all").form_with("Delete selected");
     let confirmation = ada.submit(&form.press("Delete selected"));

@@ -7,9 +7,10 @@ use miniback::pages;
 use miniback::server::permissions::Permission;
 
 use crate::accessibility::sample_data::{MEMBER, SampleData};
+use crate::support::api::text;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::forms::{FilledForm, Form};
-use crate::support::pages::{Page, Visitor};
+use crate::support::pages::{Page, Visitor, same_origin_headers};
 
 /// `GET` routes that have no forms, or whose forms other tests cover.
 const SKIPPED_ROUTES: [&str; 8] = [
@@ -222,8 +223,14 @@ fn a_member_who_loses_a_permission_can_copy_the_text() {
     app.add_user(MEMBER, "admin");
     let mut bob = app.visitor();
     bob.sign_in(MEMBER, PASSWORD);
+    let webhook = app.api().create_webhook("http://127.0.0.1:9/");
     let form = bob.get("/settings/projects?add").form_with("Create");
-    let form = form.fill("Name", "Typed <name>").press("Create");
+    let add = form.fill("Name", "Typed <name>").press("Create");
+    let path = format!("/settings/notifications?open={}", text(&webhook, "id"));
+    let form = bob.get(&path).form_with("Save changes");
+    let edit = form
+        .fill("Description", "Typed <name>")
+        .press("Save changes");
     let mut ada = app.signed_in();
     let link = format!("Change role of {MEMBER}");
     let page = ada.get("/settings/people");
@@ -238,21 +245,24 @@ fn a_member_who_loses_a_permission_can_copy_the_text() {
     ada.submit(&role).expect(303);
     // Bob's session has ended, and he is now a member. He can't open the form, but the page shows
     // his text.
-    let sign_in = bob.submit(&form).expect(401).form_with("Sign in");
-    let sign_in = sign_in.fill("Email", MEMBER).fill("Password", PASSWORD);
-    let page = bob.submit_and_follow(&sign_in.press("Sign in"));
-    assert!(
-        page.response.text.contains("Typed &#60;name&#62;"),
-        "{}",
-        page.response.text
-    );
-    // If a member sends the form, the page shows the text too.
-    let page = bob.submit(&form).expect(403);
-    assert!(
-        page.response.text.contains("Typed &#60;name&#62;"),
-        "{}",
-        page.response.text
-    );
+    for form in [&edit, &add] {
+        let mut bob = bob.clone();
+        let sign_in = bob.submit(form).expect(401).form_with("Sign in");
+        let sign_in = sign_in.fill("Email", MEMBER).fill("Password", PASSWORD);
+        let page = bob.submit_and_follow(&sign_in.press("Sign in"));
+        assert!(
+            page.response.text.contains("Typed &#60;name&#62;"),
+            "{}",
+            page.response.text
+        );
+        // If a member sends the form, the page shows the text too.
+        let page = bob.submit(form).expect(403);
+        assert!(
+            page.response.text.contains("Typed &#60;name&#62;"),
+            "{}",
+            page.response.text
+        );
+    }
 }
 
 #[test]
@@ -360,4 +370,27 @@ fn the_public_form_keeps_its_text_if_a_write_fails() {
     assert_eq!(form.value("Email"), "sam@example.com");
     app.limit_file_size(None);
     visitor.submit(&sent).expect(303);
+}
+
+#[test]
+fn a_form_with_many_fields_takes_only_a_moment() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    app.add_user(MEMBER, "member");
+    let mut bob = app.visitor();
+    bob.sign_in(MEMBER, PASSWORD);
+    let same = vec![("a".to_owned(), "b".to_owned()); 16_000];
+    let different: Vec<_> = (0..8_000)
+        .map(|n| (format!("k{n}"), "v".to_owned()))
+        .collect();
+    for fields in [same, different] {
+        let headers = same_origin_headers(&app.url);
+        // The requests would time out if the time were quadratic in the number of fields.
+        bob.post_from("/feedback/status", &fields, &headers)
+            .expect(400);
+        bob.post_from("/settings/people", &fields, &headers)
+            .expect(403);
+        let page = ada.post_from("/settings/people", &fields, &headers);
+        assert!(page.response.status >= 400, "{:?}", page.response.status);
+    }
 }

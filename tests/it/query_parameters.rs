@@ -171,3 +171,21 @@ fn other_paths_ignore_unknown_parameters() {
     api.post("/api/feedback?utm_source=mail", body).expect(201);
     app.signed_in().get("/feedback?utm_source=mail").expect(200);
 }
+
+#[test]
+fn a_page_names_the_filter_with_an_invalid_value() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    let deliveries = "/settings/notifications/deliveries";
+    for (path, filter) in [
+        (format!("{deliveries}?state=FAILED"), "state"),
+        (format!("{deliveries}?period=bogus"), "period"),
+        (format!("{deliveries}?from=bogus"), "from"),
+        (format!("{deliveries}?event=x"), "event"),
+        ("/feedback?status=new".to_owned(), "status"),
+    ] {
+        let page = ada.get(&path).expect(400);
+        let message = format!("The value of “{filter}” in the URL is invalid");
+        assert!(page.text().contains(&message), "{}", page.text());
+    }
+}

@@ -86,11 +86,11 @@ pub struct DeliveryListQuery {
 }
 
 impl DeliveryListQuery {
-    /// Parses the parameters. Fails with [`PageError::NotFound`] if a filter is invalid.
+    /// Parses the parameters. Fails with [`PageError::InvalidFilter`] if a filter is invalid.
     pub fn parse(context: &RequestContext) -> Result<Self, PageError> {
         let parameter = |name| context.query_param(name).filter(|value| !value.is_empty());
-        let date = |name| match parameter(name) {
-            Some(text) if parse_day(&text).is_none() => Err(PageError::NotFound),
+        let date = |name: &'static str| match parameter(name) {
+            Some(text) if parse_day(&text).is_none() => Err(PageError::InvalidFilter(name)),
             text => Ok(text.unwrap_or_default()),
         };
         let (from, to) = (date("from")?, date("to")?);
@@ -102,14 +102,14 @@ impl DeliveryListQuery {
                 None => !from.is_empty() || !to.is_empty(),
             },
             webhook: parameter("webhook").map(WebhookId::new),
-            state: parse_parameter(parameter("state"), DeliveryState::parse)?,
-            event: parse_parameter(parameter("event"), EventType::parse)?,
-            period: parse_parameter(period, RecentPeriod::parse)?,
+            state: parse_parameter("state", parameter("state"), DeliveryState::parse)?,
+            event: parse_parameter("event", parameter("event"), EventType::parse)?,
+            period: parse_parameter("period", period, RecentPeriod::parse)?,
             from,
             to,
             text: parameter("q").unwrap_or_default().trim().to_owned(),
             before: parameter("before").filter(|id| is_id(id, "dlv_")),
-            redeliver: parse_parameter(parameter("redeliver"), RecentPeriod::parse)?,
+            redeliver: parse_parameter("redeliver", parameter("redeliver"), RecentPeriod::parse)?,
         })
     }
 
@@ -208,10 +208,11 @@ impl DeliveryListQuery {
 }
 
 fn parse_parameter<T>(
+    name: &'static str,
     text: Option<String>,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<Option<T>, PageError> {
-    let parse = |text: String| parse(&text).ok_or(PageError::NotFound);
+    let parse = |text: String| parse(&text).ok_or(PageError::InvalidFilter(name));
     text.map(parse).transpose()
 }
 

@@ -9,7 +9,7 @@ use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::store::{DeliverySummary, EventSubject, FoundDelivery, LoggedAttempt};
 
 /// Maximum length of a delivery's title, in characters.
-const TITLE_CHARS_MAX: usize = 100;
+const TITLE_MAX_CHARS: usize = 100;
 
 /// The state of a webhook or delivery, shown as an icon with text and an optional time.
 pub struct StateLabel {
@@ -77,7 +77,7 @@ impl DeliveryRow {
             DeliveryState::Canceled => ("", "off", "Canceled".into()),
         };
         let last = delivery.attempts.last();
-        let response = last.map_or_else(String::new, response_summary);
+        let response = last.map_or_else(String::new, outcome_summary);
         Self {
             id: delivery.id.as_str().to_owned(),
             state: StateLabel {
@@ -102,9 +102,9 @@ impl DeliveryRow {
     }
 }
 
-/// Returns the response and the duration of an attempt, such as `200 in 4 ms` or `connection
+/// Returns the outcome and the duration of an attempt, such as `200 in 4 ms` or `connection
 /// refused after 2 ms`.
-pub fn response_summary(attempt: &LoggedAttempt) -> String {
+pub fn outcome_summary(attempt: &LoggedAttempt) -> String {
     let duration = format_duration(attempt.duration);
     match attempt.status {
         Some(status) => format!("{status} in {duration}"),
@@ -181,11 +181,11 @@ pub fn webhook_label(description: &str, url: &str) -> String {
     }
 }
 
-/// Returns the first [`TITLE_CHARS_MAX`] characters of a message on one line. Appends `…` if the
+/// Returns the first [`TITLE_MAX_CHARS`] characters of a message on one line. Appends `…` if the
 /// message is longer.
 pub fn truncate_message(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(TITLE_CHARS_MAX) {
+    match line.char_indices().nth(TITLE_MAX_CHARS) {
         Some((end, _)) => format!("{}…", line[..end].trim_end()),
         None => line,
     }

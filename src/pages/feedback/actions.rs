@@ -19,6 +19,15 @@ fn redirect_path(fields: &IdempotentForm) -> String {
         true => format!("{PATH}/{item}"),
         false => PATH.to_owned(),
     };
+    with_back_query(path, fields)
+}
+
+/// Returns the path of the list, with the filters that it had.
+fn list_path(fields: &IdempotentForm) -> String {
+    with_back_query(PATH.to_owned(), fields)
+}
+
+fn with_back_query(path: String, fields: &IdempotentForm) -> String {
     // Use `back` only as a query string, so the redirect can't lead to another site.
     let query: String = fields
         .get("back")
@@ -88,10 +97,10 @@ pub async fn set_status(
         to: parse_status(&fields)?,
     };
     let store = &context.app.store;
-    store
-        .feedback(change.id.clone())
-        .await?
-        .ok_or(PageError::ItemNotFound)?;
+    if store.feedback(change.id.clone()).await?.is_none() {
+        context.add_flash_message("The status wasn’t changed, because the feedback was deleted.");
+        return Ok(context.redirect(&list_path(&fields)));
+    }
     let changed = store
         .set_statuses(vec![change], current_actor(&context)?)
         .await?;

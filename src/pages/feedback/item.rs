@@ -10,7 +10,7 @@ use crate::pages::framework::layout::Layout;
 
 /// The maximum length of a message in the list, in characters. The list shows one line, and an
 /// expanded item shows the whole message.
-const EXCERPT_CHARS: usize = 200;
+const EXCERPT_MAX_CHARS: usize = 200;
 /// If at least this number of characters precedes the first match, the excerpt starts near the
 /// match.
 const MATCH_OFFSET_MAX: usize = 30;
@@ -195,8 +195,12 @@ fn message_excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegme
         MATCH_OFFSET_MAX.. => first - CHARS_BEFORE_MATCH,
         _ => 0,
     };
-    let shown: String = message.chars().skip(skipped).take(EXCERPT_CHARS).collect();
-    let is_cut = message.chars().nth(skipped + EXCERPT_CHARS).is_some();
+    let shown: String = message
+        .chars()
+        .skip(skipped)
+        .take(EXCERPT_MAX_CHARS)
+        .collect();
+    let is_cut = message.chars().nth(skipped + EXCERPT_MAX_CHARS).is_some();
     let shown = match skipped {
         0 => shown,
         // Start at the next word if it is near.

@@ -53,7 +53,7 @@ impl FeedbackListQuery {
             status: param("status")
                 .map(|text| text.parse())
                 .transpose()
-                .map_err(|_| PageError::NotFound)?,
+                .map_err(|_| PageError::InvalidFilter("status"))?,
             text,
             search,
             search_problem,

@@ -220,8 +220,14 @@ async fn build_error_response(error: &PageError, context: &RequestContext) -> Ht
     let mut response = match interrupted_form::respond_with_form(error, context).await {
         Some(response) => response,
         None => {
-            let form = interrupted_form::submitted_form(&context.request);
-            let texts = form.map(|form| entered_texts(form.fields()));
+            let texts = if is_safe_method(context.request.method()) {
+                // The page of an interrupted form isn't available any more.
+                let form = context.take_interrupted_form();
+                form.map(|form| entered_texts(&form.fields))
+            } else {
+                let form = interrupted_form::submitted_form(&context.request);
+                form.map(|form| entered_texts(form.fields()))
+            };
             render_error_page(error, context, texts.unwrap_or_default())
         }
     };

@@ -57,8 +57,8 @@ impl FormEdits {
         Self(edits.collect())
     }
 
-    /// Sets the stored format of a submitted value, such as a normalized URL. Submitting a value
-    /// that is already stored then isn't a conflict.
+    /// Sets the value that would be stored for a submitted value, such as a normalized URL.
+    /// Submitting a value that is already stored then isn't a conflict.
     pub fn set_canonical_value(&mut self, name: &str, value: &str) {
         for edit in self.0.iter_mut().filter(|edit| edit.field.0 == name) {
             edit.canonical = normalize_values([value]);

@@ -5,11 +5,13 @@
 //! shown again after the sign-in. The server stores no form before the sign-in, and never submits a
 //! form again automatically. Passwords and secrets aren't carried.
 
+use std::collections::{HashMap, HashSet};
+
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
 use super::context::RequestContext;
-use super::form_edits::{FieldConflict, LOADED_FIELD_PREFIX};
+use super::form_edits::{FieldConflict, LOADED_FIELD_PREFIX, is_equal_to_loaded};
 use super::form_page::FormPage;
 use super::form_restore::{FormNotice, FormRestoration, restore_form_in_response};
 use super::page_error::PageError;
@@ -26,7 +28,7 @@ const CARRIED_FIELD_PREFIX: &str = "carried.";
 /// The field of the sign-in form with the `action` of the carried form.
 const CARRIED_ACTION_FIELD: &str = "carried_action";
 /// Fields whose values people don't type. They aren't listed as typed text.
-const FIELDS_WITHOUT_ENTERED_TEXT: [&str; 17] = [
+const FIELDS_WITHOUT_ENTERED_TEXT: [&str; 18] = [
     "at_once",
     "back",
     "change",
@@ -42,6 +44,7 @@ const FIELDS_WITHOUT_ENTERED_TEXT: [&str; 17] = [
     "role",
     "scope",
     "stamp",
+    "status",
     "submission_key",
     "token",
 ];
@@ -108,15 +111,15 @@ impl InterruptedForm {
 
 /// Returns the text that the person typed, without passwords, secrets, and unchanged fields.
 pub fn entered_texts(fields: &[(String, String)]) -> Vec<EnteredText> {
-    let is_loaded = |name: &str, value: &str| {
-        let loaded = format!("{LOADED_FIELD_PREFIX}{name}");
-        fields.iter().any(|(n, v)| *n == loaded && v == value)
-    };
+    let loaded: HashSet<(&str, &str)> = fields
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(LOADED_FIELD_PREFIX)?, value.as_str())))
+        .collect();
     let typed = fields.iter().filter(|(name, value)| {
         let is_technical = FIELDS_WITHOUT_ENTERED_TEXT.contains(&name.as_str())
             || SECRET_FIELDS.contains(&name.as_str())
             || name.contains('.');
-        !value.trim().is_empty() && !is_technical && !is_loaded(name, value)
+        !value.trim().is_empty() && !is_technical && !loaded.contains(&(name, value))
     });
     typed
         .map(|(name, value)| EnteredText {
@@ -200,16 +203,21 @@ pub async fn respond_with_form(
 }
 
 fn changed_fields(form: &FormData) -> Vec<&str> {
-    let is_loaded = |name: &str| {
-        let loaded = form.get(&format!("{LOADED_FIELD_PREFIX}{name}"));
-        super::form_edits::is_equal_to_loaded(form.get_all(name), loaded)
-    };
-    let mut names: Vec<&str> = form
-        .iter()
-        .map(|(name, _)| name.strip_prefix(LOADED_FIELD_PREFIX).unwrap_or(name))
-        .collect();
-    names.retain(|name| !name.contains('.') && !is_loaded(name));
-    names
+    // The number of fields isn't limited, so look at each field only once.
+    let mut values: HashMap<&str, (Option<&str>, Vec<&str>)> = HashMap::new();
+    for (name, value) in form.iter() {
+        match name.strip_prefix(LOADED_FIELD_PREFIX) {
+            Some(name) => {
+                values.entry(name).or_default().0.get_or_insert(value);
+            }
+            None => values.entry(name).or_default().1.push(value),
+        }
+    }
+    values.retain(|name, (loaded, submitted)| {
+        !name.contains('.')
+            && !is_equal_to_loaded(submitted.iter().copied(), loaded.unwrap_or_default())
+    });
+    values.into_keys().collect()
 }
 
 /// Fills submitted values into the form of a page that a handler rendered with an error status.

@@ -39,7 +39,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// the session.
 const SESSION_CHECK_INTERVAL: Duration = Duration::from_millis(800);
 const SESSION_ENDED_MESSAGE: &str = "The session has ended.";
-const STREAM_REPLACED_MESSAGE: &str = "Too many pages are open. A newer page replaced this one.";
+const STREAM_REPLACED_MESSAGE: &str = "Too many pages are open. Reload this page to see changes.";
 /// Stops nginx from buffering the stream.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const INVALID_SUBSCRIPTION: PageError = PageError::Specific {
@@ -48,7 +48,7 @@ const INVALID_SUBSCRIPTION: PageError = PageError::Specific {
     message: "Missing or invalid “of” parameter.",
 };
 const TOO_MANY_STREAMS: PageError =
-    PageError::unavailable("Too many open pages. Reload this one to see changes.");
+    PageError::unavailable("Too many pages are open. Reload this page to see changes.");
 
 /// The changes that a page wants to be notified of.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,11 @@ const GENERIC_TITLE: &str = "Something went wrong";
 pub enum PageError {
     #[error("There’s no page at this URL.")]
     NotFound,
+    /// Contains the name of the query parameter.
+    #[error(
+        "The value of “{0}” in the URL is invalid. Remove it from the URL, or go back and choose a filter."
+    )]
+    InvalidFilter(&'static str),
     /// The page exists, but the webhook, project, or other item in its path doesn't.
     #[error("This item doesn’t exist, or it was deleted.")]
     ItemNotFound,
@@ -64,6 +69,7 @@ impl PageError {
     pub fn title(&self) -> &'static str {
         match self {
             Self::NotFound => "Page not found",
+            Self::InvalidFilter(_) => "Invalid filter",
             Self::ItemNotFound => "Not found",
             Self::MethodNotAllowed(_) => "Method not allowed",
             Self::Forbidden => "Admins only",
@@ -105,6 +111,7 @@ impl ResponseError for PageError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotFound | Self::ItemNotFound => StatusCode::NOT_FOUND,
+            Self::InvalidFilter(_) => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::SignedOut => StatusCode::UNAUTHORIZED,

@@ -13,8 +13,8 @@ const DELIVERIES_CHECKED: usize = 20;
 /// A webhook with its checklist.
 pub(super) struct DiagnosedWebhook {
     pub(super) webhook: Webhook,
-    /// The items that need an action: problems first, followed by checks with an unknown result and
-    /// a link.
+    /// The items that need an action: problems first, followed by inconclusive checks that link to
+    /// a page.
     pub(super) open_items: Vec<ChecklistItem>,
     /// All other items, which are collapsed on the page.
     pub(super) other_items: Vec<ChecklistItem>,

@@ -26,7 +26,7 @@ const PATH: &str = "/settings/privacy";
 /// The maximum number of listed feedback items. Counts, exports, and erasures include all items.
 const LISTED_FEEDBACK_MAX: usize = 50;
 /// The maximum length of a message in the list, in characters.
-const EXCERPT_CHARS: usize = 200;
+const EXCERPT_MAX_CHARS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "privacy.html")]
@@ -71,7 +71,7 @@ impl SearchResult {
         let user = &context.user()?.id;
         let (count, listed) = context.app.long_reads.run(user, read).await?;
         let rows = listed.into_iter().map(|feedback| {
-            let mut excerpt: String = feedback.message.chars().take(EXCERPT_CHARS).collect();
+            let mut excerpt: String = feedback.message.chars().take(EXCERPT_MAX_CHARS).collect();
             if excerpt.len() < feedback.message.len() {
                 excerpt.push('…');
             }

@@ -37,8 +37,8 @@ pub struct VerifiedPassword {
 pub enum SignInRejection {
     /// Too many failures. Contains the seconds to wait, from 1 to 60.
     Throttled(u64),
-    /// Too many people are signing in. Contains the seconds after which a new attempt is guaranteed
-    /// a check; `None` without a guarantee.
+    /// Too many people are signing in. Contains the seconds after which a new attempt will
+    /// certainly be checked; `None` if that isn't certain.
     Busy(Option<u64>),
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Up to two checks run at the same time, on blocking threads. Up to eight more wait in a queue, in
 //! order of arrival. The places in the queue are shared fairly among groups of clients. Further
-//! checks are rejected, except checks that an earlier `Retry-After` guaranteed.
+//! checks are rejected, except those of clients that return after their `Retry-After`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +14,8 @@ use crate::domain::password;
 use crate::pages::framework::page_error::PageError;
 
 const RUNNING_CHECKS_MAX: usize = 2;
-/// Maximum number of waiting checks. Checks guaranteed by a `Retry-After` aren't counted.
+/// Maximum number of waiting checks. Doesn't include clients that returned after their
+/// `Retry-After`.
 const WAITING_CHECKS_MAX: usize = 8;
 
 pub struct PasswordHashingLimiter {
@@ -47,8 +48,8 @@ impl PasswordHashingLimiter {
         }
     }
 
-    /// Waits for a permit. Fails if too many other checks are waiting, unless a `Retry-After`
-    /// guaranteed the check.
+    /// Waits for a permit. Fails if too many other checks are waiting, unless the client returned
+    /// after its `Retry-After` (`is_guaranteed`).
     pub async fn acquire_permit(
         &self,
         group: ClientGroup,

@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::deliveries::row::response_summary;
+use super::deliveries::row::outcome_summary;
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
 use super::framework::layout::{Layout, render};
@@ -276,7 +276,7 @@ async fn load_delivery_options(
         .await?;
     let options = recent.items.iter().filter_map(|delivery| {
         Some(DeliveryOption {
-            response: response_summary(delivery.attempts.last()?),
+            response: outcome_summary(delivery.attempts.last()?),
             event: delivery.event.as_str(),
             created_at: DisplayTime::new(delivery.created_at, now),
             is_selected: delivery.id.as_str() == selected,

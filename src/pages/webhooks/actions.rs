@@ -182,12 +182,10 @@ pub async fn rotate_secret(
     id: IdPath,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let hours: u32 = match fields.get("hours") {
-        "" => 0,
-        _ if fields.get("at_once") == "true" => 0,
-        text => text.trim().parse().map_err(|_| PageError::InvalidForm)?,
+    let hours = match fields.get("at_once") {
+        "true" => 0,
+        _ => parse_overlap_hours(fields.get("hours"))?,
     };
-    let hours = webhook::check_overlap_hours(hours).map_err(|_| PageError::InvalidForm)?;
     let id = WebhookId::new(id.into_inner());
     let secret = Secret::from_random(random::bytes());
     context
@@ -203,6 +201,19 @@ pub async fn rotate_secret(
         format!("New secret created. Both secrets work for {hours} {unit}.")
     });
     Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")))
+}
+
+/// Parses the hours of an overlap. Rejects 0, because the old secret would be lost. For that, a
+/// person has to select "Rotate immediately".
+fn parse_overlap_hours(text: &str) -> Result<u32, PageError> {
+    let hours = text.trim().parse().ok().filter(|hours| *hours > 0);
+    hours
+        .and_then(|hours| webhook::check_overlap_hours(hours).ok())
+        .ok_or(PageError::Specific {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            title: "Invalid form",
+            message: "Enter the hours as a number from 1 to 168, or select “Rotate immediately”.",
+        })
 }
 
 /// Handles "Switch now": ends the overlap after a rotation.

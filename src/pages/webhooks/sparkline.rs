@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
-use crate::pages::deliveries::row::response_summary;
+use crate::pages::deliveries::row::outcome_summary;
 use crate::pages::framework::format::DisplayTime;
 use crate::store::DeliverySummary;
 
@@ -92,7 +92,7 @@ impl SparklineBar {
             css_class: delivery.state.as_str(),
             path: format!("M{left} {}v-{height}{dot}", Sparkline::HEIGHT),
             area: format!("M{left} 0v{}", Sparkline::HEIGHT),
-            summary: last.map_or_else(|| delivery.state.as_str().to_owned(), response_summary),
+            summary: last.map_or_else(|| delivery.state.as_str().to_owned(), outcome_summary),
             at: DisplayTime::new(
                 last.map_or(delivery.created_at, |last| last.started_at),
                 now,

@@ -13,7 +13,7 @@ pub(super) mod health;
 pub(super) mod integrity_check;
 pub(super) mod lock;
 pub(super) mod open;
-pub(super) mod page;
+pub(super) mod pagination;
 #[cfg(debug_assertions)]
 mod query_plan_check;
 pub(super) mod reader;
@@ -36,4 +36,4 @@ const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The size of the WAL, in bytes, above which it is truncated.
-const WAL_BYTES_MAX: u64 = 8 * 1024 * 1024;
+const WAL_MAX_BYTES: u64 = 8 * 1024 * 1024;

@@ -18,7 +18,7 @@ use super::error::OpenError;
 use super::file_header::check_header;
 use super::files;
 use super::lock::{DirectoryLock, lock_data_directory};
-use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_BYTES_MAX, integrity_check};
+use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_MAX_BYTES, integrity_check};
 use super::{file_permissions, schema_check};
 use crate::store::search;
 
@@ -140,7 +140,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_MAX_BYTES)?;
     // `FAST` overwrites deleted content within a page. Free pages are overwritten only when
     // personal data is erased, because overwriting them causes more writes.
     connection.pragma_update(None, "secure_delete", "FAST")?;

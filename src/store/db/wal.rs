@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::{BUSY_TIMEOUT, WAL_BYTES_MAX};
+use super::{BUSY_TIMEOUT, WAL_MAX_BYTES};
 
 /// Maximum time that the writer waits for readers when it truncates the WAL.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(20);
@@ -36,7 +36,7 @@ impl Wal {
     /// Truncates the WAL if it is large and no checkpoint failed recently, or if `force` is set.
     /// Must be called outside a transaction.
     pub(super) fn truncate_if_large(&mut self, connection: &Connection, force: bool) {
-        let is_large = || std::fs::metadata(&self.path).is_ok_and(|wal| wal.len() > WAL_BYTES_MAX);
+        let is_large = || std::fs::metadata(&self.path).is_ok_and(|wal| wal.len() > WAL_MAX_BYTES);
         let failed_recently = self
             .failed_at
             .is_some_and(|at| at.elapsed() < CHECKPOINT_RETRY_DELAY);
