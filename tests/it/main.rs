@@ -116,6 +116,7 @@ mod test_events;
 mod text_encodings;
 mod tls_messages;
 mod token_pages;
+mod webhook_add_form;
 mod webhook_failures;
 mod webhook_list;
 mod webhook_pages;
