@@ -98,23 +98,6 @@
     if (target.matches("#select-all, .item-select input")) updateSelection();
   });
 
-  // ---- Filters: the URL contains only the active filters, and the offsets of the browser's time
-  // zone from UTC at the start and the end of the period ----
-  addEventListener("formdata", ({ target, formData }) => {
-    if (target.id !== "feedback-filters") return;
-    for (const [name, value] of [...formData]) if (!value) formData.delete(name);
-    const period = formData.get("received");
-    if (!period) return;
-    const start = new Date(), days = { today: 0, "7d": 6, "30d": 29 }[period] ?? 0;
-    start.setDate(start.getDate() - days);
-    start.setHours(0, 0, 0, 0);
-    const midnight = (name, time) =>
-      (formData.has(name) ? new Date(`${formData.get(name)}T${time}`) : undefined);
-    const times = [midnight("from", "00:00") ?? start, midnight("to", "24:00") ?? new Date()];
-    const offsets = times.map((time) => -time.getTimezoneOffset());
-    if (!offsets.some(Number.isNaN)) formData.set("tz", [...new Set(offsets)].join());
-  });
-
   // ---- Live updates: new items appear in the list, or as a link "3 new" if the user is busy ----
   // Ids sort by creation time.
   const newestId = () => items().reduce((id, item) => (item.id > id ? item.id : id), "");

@@ -1,6 +1,6 @@
 //! Redelivers finished deliveries, and retries or cancels pending deliveries.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,6 +12,7 @@ use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::AppState;
 use crate::server::json_body::{Json, NoBody, deserialize_non_null};
 use crate::server::problem::Problem;
+use crate::server::security_events::set_event_count;
 use crate::store::{PendingDeliveryError, RedeliverError};
 
 #[derive(Deserialize, ToSchema)]
@@ -151,6 +152,7 @@ pub(super) async fn cancel(
 pub(super) async fn recover(
     app: web::Data<AppState>,
     webhook: web::Path<String>,
+    request: HttpRequest,
     Json(body): Json<RecoverDeliveries>,
 ) -> Result<HttpResponse, Problem> {
     let since = Timestamp::parse(&body.since).ok_or_else(|| {
@@ -167,6 +169,7 @@ pub(super) async fn recover(
         .redeliver_since(webhook, since, states.collect())
         .await
         .map_err(redeliver_error_to_problem)?;
+    set_event_count(&request, count);
     Ok(HttpResponse::Accepted().json(RecoveredCount { count }))
 }
 

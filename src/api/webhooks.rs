@@ -22,6 +22,7 @@ use crate::domain::webhook::{
 use crate::random;
 use crate::server::json_body::{Json, deserialize_non_null};
 use crate::server::problem::{Problem, deletion_response};
+use crate::server::security_events::set_event_enabled;
 use crate::server::{AppState, schemas};
 use crate::store::SaveWebhookError;
 
@@ -293,6 +294,7 @@ pub(super) async fn update(
     app: web::Data<AppState>,
     id: web::Path<String>,
     if_match: IfMatch,
+    request: HttpRequest,
     Json(body): Json<UpdateWebhook>,
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
@@ -324,6 +326,9 @@ pub(super) async fn update(
         .await
         .map_err(save_webhook_error_to_problem)?
         .ok_or(NOT_FOUND)?;
+    if let Some(enabled) = body.enabled {
+        set_event_enabled(&request, enabled);
+    }
     Ok(HttpResponse::Ok()
         .insert_header(etag_header(&webhook, &app.versions))
         .json(WebhookView::new(&webhook, app.clock.now())))

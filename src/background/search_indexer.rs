@@ -10,6 +10,8 @@ use crate::store::Store;
 /// The delay before new feedback is indexed, and between two checks during a burst. More feedback
 /// may arrive in the meantime, and larger batches are cheaper.
 const DEBOUNCE_DELAY: Duration = Duration::from_secs(1);
+/// The delay before the next try after a failed read or write of the database.
+const STORE_RETRY_DELAY: Duration = Duration::from_secs(10);
 /// The pause between two batches. Other writes can run during this pause.
 const BATCH_PAUSE: Duration = Duration::from_millis(2);
 /// The growth of the backlog between two checks, in rows, above which new feedback counts as a
@@ -27,11 +29,9 @@ pub async fn run(store: Store) {
         let backlog = match store.count_unindexed().await {
             Ok(backlog) => backlog,
             Err(error) => {
-                tracing::warn!(
-                    %error,
-                    "reading the search backlog failed; trying again after new feedback"
-                );
-                0
+                tracing::warn!(%error, "reading the search backlog failed; trying again");
+                tokio::time::sleep(STORE_RETRY_DELAY).await;
+                continue;
             }
         };
         if backlog == 0 {
@@ -42,7 +42,7 @@ pub async fn run(store: Store) {
             tokio::time::sleep(DEBOUNCE_DELAY).await;
         } else if let Err(error) = store.index_batch().await {
             tracing::warn!(%error, "search indexing failed; trying again");
-            tokio::time::sleep(DEBOUNCE_DELAY * 10).await;
+            tokio::time::sleep(STORE_RETRY_DELAY).await;
         } else {
             tokio::time::sleep(BATCH_PAUSE).await;
         }

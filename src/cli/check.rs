@@ -2,6 +2,7 @@
 //! enabled webhooks and of `--alert-url`. Connects to the hosts without sending a request.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::backup::{format_database_summary, format_quantity};
 use super::serve::into_command_error;
@@ -10,8 +11,13 @@ use crate::app;
 use crate::clock::Clock;
 use crate::config::{self, FirstUser, ServeOptions};
 use crate::delivery::{self, DeliverySettings};
+use crate::domain::delivery::DeliveryState;
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::store::{self, DatabaseProblem, PageRequest, Store};
+use crate::domain::webhook::WEBHOOKS_MAX;
+use crate::store::{self, DatabaseProblem, PageRequest, Store, StoreError, UnsuccessfulDeliveries};
+
+/// The period in which `check` counts failed deliveries.
+const RECENT_FAILURES_PERIOD: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     // Parsing has already validated the options. Check the settings that parsing doesn't read, such
@@ -112,7 +118,7 @@ fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
 }
 
 /// Checks whether the environment variables for the first user have an effect. Also checks the
-/// hosts of enabled webhooks and of `--alert-url`.
+/// webhooks and the host of `--alert-url`.
 async fn check_first_user_and_hosts(
     options: &ServeOptions,
     first_user: Option<FirstUser>,
@@ -126,21 +132,57 @@ async fn check_first_user_and_hosts(
     {
         report.report_advice(&user.ignored_variables_notice());
     }
-    let all = PageRequest {
-        limit: 1000,
-        before: None,
-    };
-    let webhooks = store.webhooks(all).await.map_err(CommandError::new)?.items;
-    for webhook in webhooks.iter().filter(|webhook| webhook.enabled) {
-        let name = format!("webhook {} to {}", webhook.id, webhook.url.host_and_port());
-        check_host(&name, &webhook.url, settings, report).await;
-    }
+    check_webhooks(&store, settings, report)
+        .await
+        .map_err(CommandError::new)?;
     if let Some(url) = &options.alerts.alert_url {
         let name = format!("--alert-url {}", url.host_and_port());
         check_host(&name, url, settings, report).await;
     }
     store.close_async().await;
     Ok(())
+}
+
+/// Checks the hosts of enabled webhooks. Reports which webhooks are failing or disabled, and how
+/// many deliveries have failed.
+async fn check_webhooks(
+    store: &Store,
+    settings: &DeliverySettings,
+    report: &mut CheckReport,
+) -> Result<(), StoreError> {
+    let all = PageRequest {
+        limit: WEBHOOKS_MAX,
+        before: None,
+    };
+    let failures_since = Clock::system().now().minus(RECENT_FAILURES_PERIOD);
+    for webhook in store.webhooks(all).await?.items {
+        let name = format!("webhook {} to {}", webhook.id, webhook.url.host_and_port());
+        if webhook.enabled {
+            check_host(&name, &webhook.url, settings, report).await;
+        } else {
+            report.report_advice(&format!("{name}: disabled"));
+        }
+        let failures =
+            store.unsuccessful_deliveries(Some(webhook.id), DeliveryState::Failed, failures_since);
+        let failures = failures.await?;
+        let failed = match failures.first() {
+            Some(failures) => format_failed_deliveries(failures),
+            None => "no failed deliveries in the last 7 days".to_owned(),
+        };
+        if let Some(since) = webhook.failing_since.filter(|_| webhook.enabled) {
+            report.report_warning(&format!("{name}: failing since {since}; {failed}"));
+        } else if !failures.is_empty() {
+            report.report_advice(&format!("{name}: {failed}"));
+        }
+    }
+    Ok(())
+}
+
+fn format_failed_deliveries(failures: &UnsuccessfulDeliveries) -> String {
+    let count = failures.finished_at.len() as u64;
+    let count = format_quantity(count, "failed delivery", "failed deliveries");
+    let at_least = if failures.is_capped { "at least " } else { "" };
+    format!("{at_least}{count} in the last 7 days; redeliver on Settings → Notifications")
 }
 
 async fn check_host(

@@ -22,6 +22,12 @@ impl ServeOptions {
         {
             warnings.push(format!("{name} has no effect without --alert-url"));
         }
+        if self.alerts.alert_url.is_some() && self.base_url.is_none() {
+            warnings.push(
+                "alerts don't link to the deliveries of the webhook, because --base-url isn't set"
+                    .to_owned(),
+            );
+        }
         let allowed = &self.delivery.allow_target;
         if self.delivery.deny_localhost {
             let localhost = allowed.iter().filter(|target| target.allows_localhost());

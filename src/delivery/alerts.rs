@@ -69,7 +69,8 @@ async fn send_due_alerts(
     endpoint: &AlertEndpoint,
 ) -> Result<Option<Timestamp>, StoreError> {
     loop {
-        let next = store.create_due_alerts(endpoint.public_url.clone()).await?;
+        let public_url = endpoint.public_url.clone();
+        let next = store.create_due_alerts(clock.now(), public_url).await?;
         let Some(alert) = next.alert else {
             return Ok(next.next_check_at);
         };

@@ -4,6 +4,7 @@
 //! [`TaskCompletion`]. The loop never waits for one particular task. Attempts that end during a
 //! recording are collected for the next commit.
 
+mod health_log;
 mod recording;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use self::health_log::HealthLog;
 use super::attempt::make_attempt;
 use super::client::HttpSender;
 use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT};
@@ -58,6 +60,7 @@ pub(super) struct Dispatcher {
     is_recording_stalled: bool,
     /// Whether recording has stalled for a reason other than a full disk.
     is_recording_failing: bool,
+    health_log: HealthLog,
     /// The time of the next scheduled read. A wake-up can trigger an earlier read.
     next_read_at: Option<Timestamp>,
     /// The outbox generation of the last read.
@@ -118,6 +121,7 @@ impl Dispatcher {
             is_recording: false,
             is_recording_stalled: false,
             is_recording_failing: false,
+            health_log: HealthLog::default(),
             next_read_at: None,
             generation: 0,
         }
@@ -155,8 +159,9 @@ impl Dispatcher {
                         self.handle_completion(completion);
                     }
                 }
-                _ = idle.tick(), if !self.queues.is_empty() => {
+                _ = idle.tick(), if !self.queues.is_empty() || !self.health_log.is_empty() => {
                     self.queues.retain(|_, queue| !queue.is_idle());
+                    self.health_log.log_deferred(self.clock.monotonic_time());
                 }
                 command = commands.recv() => match command {
                     Some(DispatcherCommand::Send { url, request, reply }) => {

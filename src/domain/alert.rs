@@ -41,6 +41,10 @@ pub struct AlertData {
     /// Number of consecutive failed deliveries; `None` in `webhook.recovered`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_in_a_row: Option<u32>,
+    /// Number of deliveries that have failed since then and weren't redelivered; `None` in
+    /// `webhook.failing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_deliveries: Option<u64>,
     /// The last failed attempt; `None` in `webhook.recovered`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<LastFailure>,

@@ -70,7 +70,7 @@ impl BodyChange {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Empty => {
-                "The body was already consumed. Read the raw body before any body parser runs."
+                "If your server received a body, paste it. Otherwise, the body was already consumed: read the raw body before any body parser runs."
             }
             Self::TrailingWhitespace | Self::SurroundingWhitespace => {
                 "If the whitespace wasn’t added by pasting, check that your code passes the bytes on unchanged, without println or templates."

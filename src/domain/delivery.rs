@@ -42,6 +42,38 @@ impl DeliveryState {
     }
 }
 
+/// The reason a delivery was canceled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelReason {
+    /// A user canceled the delivery on its page or with the API.
+    User,
+    WebhookDisabled,
+    WebhookDeleted,
+    FeedbackDeleted,
+}
+
+impl CancelReason {
+    const ALL: [Self; 4] = [
+        Self::User,
+        Self::WebhookDisabled,
+        Self::WebhookDeleted,
+        Self::FeedbackDeleted,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::WebhookDisabled => "webhook_disabled",
+            Self::WebhookDeleted => "webhook_deleted",
+            Self::FeedbackDeleted => "feedback_deleted",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.as_str() == text)
+    }
+}
+
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

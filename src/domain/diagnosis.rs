@@ -6,13 +6,15 @@
 
 mod checks;
 mod signatures;
+mod summary;
 
 use super::body_change::{self, BodyChange, Excerpt};
-use super::verification::{self, ReceivedRequest};
+use super::verification::ReceivedRequest;
 use super::webhook::Secrets;
 use crate::clock::Timestamp;
 use checks::{check_body, check_clock, check_endpoint_secret, check_signature};
 use signatures::{ReceivedSignatures, SigningSecret};
+use summary::{Evidence, WRONG_SECRET};
 
 /// Everything that is known about a delivery and its endpoint.
 pub struct DiagnosisInput<'a> {
@@ -90,32 +92,30 @@ pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
         standard: signatures.find_secret_for_standard_signature(input.received.body),
     };
     let change = find_body_change(input, &signatures, &signing_secrets);
-    let difference = input
-        .sent
-        .as_ref()
-        .filter(|_| change.is_some())
-        .map(|sent| {
-            let (offset, sent, received) =
-                body_change::first_difference(sent.body, input.received.body);
-            BodyDifference {
-                offset,
-                sent,
-                received,
-            }
-        });
-    let clock = check_clock(input, &signatures);
-    let secret = input
-        .endpoint_secret
-        .map(|secret| check_endpoint_secret(secret, input.secrets));
-    let (valid, finding, advice) = summarize_checks(
+    let evidence = Evidence {
+        clock: check_clock(input, &signatures),
+        secret: input.endpoint_secret.map(|secret| {
+            let signs = |body: &[u8]| signatures.is_signed_with(secret, body);
+            let is_signer = signs(input.received.body)
+                || input.sent.as_ref().is_some_and(|sent| signs(sent.body));
+            (
+                check_endpoint_secret(secret, input.secrets, is_signer),
+                is_signer,
+            )
+        }),
         input,
-        &signatures,
-        &signing_secrets,
+        signatures,
+        signing_secrets,
         change,
-        clock.as_ref(),
-        secret.as_ref(),
-    );
-
+    };
+    let (valid, finding, advice) = evidence.summarize();
+    let Evidence {
+        signatures,
+        signing_secrets,
+        clock,
+        secret,
+        ..
+    } = evidence;
     let mut checks = vec![
         signatures.check_headers(),
         check_body(input, &signing_secrets, change),
@@ -133,13 +133,33 @@ pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
         ),
     ];
     checks.extend(clock);
-    checks.extend(secret);
+    checks.extend(secret.map(|(check, _)| check));
     Diagnosis {
         valid,
         finding,
         advice,
-        difference,
+        difference: find_difference(input, change),
         checks,
+    }
+}
+
+/// Compares the endpoint's secret with the active secrets, without a received delivery.
+pub fn diagnose_secret(endpoint_secret: &str, secrets: &Secrets) -> Diagnosis {
+    let check = check_endpoint_secret(endpoint_secret, secrets, false);
+    let valid = check.result == CheckResult::Passed;
+    let (finding, advice) = match valid {
+        true => (
+            "The secret is right.",
+            "To find out why your server rejects a request, paste the headers and body of the request too.",
+        ),
+        false => (WRONG_SECRET, check.message.as_str()),
+    };
+    Diagnosis {
+        valid,
+        finding: finding.to_owned(),
+        advice: advice.to_owned(),
+        difference: None,
+        checks: vec![check],
     }
 }
 
@@ -150,10 +170,13 @@ fn find_body_change(
     signatures: &ReceivedSignatures<'_>,
     signing_secrets: &SigningSecrets,
 ) -> Option<BodyChange> {
+    let received = input.received.body;
     match &input.sent {
-        Some(sent) => body_change::detect_change(sent.body, input.received.body),
+        Some(sent) => body_change::detect_change(sent.body, received),
         None if signing_secrets.first_signing_secret().is_some() => None,
-        None => body_change::possible_original_bodies(input.received.body)
+        // Miniback never sends an empty body.
+        None if received.trim_ascii().is_empty() => Some(BodyChange::Empty),
+        None => body_change::possible_original_bodies(received)
             .into_iter()
             .find_map(|(change, original)| {
                 signatures
@@ -163,98 +186,18 @@ fn find_body_change(
     }
 }
 
-/// Returns three values: whether the delivery is valid, the most useful finding, and the advice.
-fn summarize_checks(
+fn find_difference(
     input: &DiagnosisInput<'_>,
-    signatures: &ReceivedSignatures<'_>,
-    signing_secrets: &SigningSecrets,
     change: Option<BodyChange>,
-    clock: Option<&Check>,
-    secret: Option<&Check>,
-) -> (bool, String, String) {
-    let invalid = |finding: &str, advice: &str| (false, finding.to_owned(), advice.to_owned());
-    if let Some((finding, advice)) = signatures.explain_missing_signature() {
-        return (false, finding, advice);
-    }
-    let wrong_secret = secret.filter(|check| check.result == CheckResult::Failed);
-    let Some(signer) = signing_secrets.first_signing_secret() else {
-        return explain_mismatch(input, signatures, change, wrong_secret);
-    };
-    if let Some(check) = wrong_secret {
-        return invalid("Wrong secret.", &check.message);
-    }
-    if signatures.has_standard_signature_mismatch(input.received.body) {
-        return invalid(
-            "X-Miniback-Signature matches, but webhook-signature doesn’t: webhook-id or webhook-timestamp was changed.",
-            "webhook-signature covers both headers. Pass them on unchanged, as text and not as a number or a date.",
-        );
-    }
-    if signatures.hex.is_some() && signing_secrets.hex.is_none() {
-        return invalid(
-            "webhook-signature matches, but X-Miniback-Signature was changed.",
-            "X-Miniback-Signature was truncated or changed in transit. Check the proxies in front of your server.",
-        );
-    }
-    if let Some(check) = clock.filter(|check| check.result == CheckResult::Failed) {
-        return invalid(
-            &check.message,
-            "Libraries reject timestamps more than 5 minutes off. Sync your server’s clock (NTP), and compare Unix seconds, not milliseconds or local time.",
-        );
-    }
-    (
-        true,
-        format!("Valid. Signed with {}.", signer.description()),
-        "Your server received exactly what was sent. If it still rejects the request, check its code: it uses a different secret, or it doesn’t verify the raw body. The key of X-Miniback-Signature is the whole secret as text, including whsec_.".into(),
-    )
-}
-
-/// Explains why no active secret signed the received body. Returns validity, finding, and advice,
-/// as [`summarize_checks`] does.
-fn explain_mismatch(
-    input: &DiagnosisInput<'_>,
-    signatures: &ReceivedSignatures<'_>,
-    change: Option<BodyChange>,
-    wrong_secret: Option<&Check>,
-) -> (bool, String, String) {
-    let invalid = |finding: &str, advice: &str| (false, finding.to_owned(), advice.to_owned());
-    if let Some(change) = change {
-        let sent = input.sent.as_ref();
-        let is_secret_replaced = sent.is_some_and(|sent| {
-            signatures
-                .find_secret_for_any_signature(sent.body)
-                .is_none()
-        });
-        let secret = if is_secret_replaced {
-            "The secret was also replaced: no active secret produces the signature of the sent body."
-        } else {
-            "The secret is right: the sent body matches the signature."
-        };
-        return (
-            false,
-            format!("The body {}.", change.description()),
-            format!("{} {secret}", change.advice()),
-        );
-    }
-    let hex = signatures.hex.as_ref();
-    if hex.is_some_and(|hex| verification::decode_hex(hex).is_none()) {
-        return invalid(
-            "X-Miniback-Signature isn’t 64 hex digits.",
-            "The header was truncated or changed in transit, or only part of it was pasted. The header contains only the digits, without a prefix such as sha256=.",
-        );
-    }
-    if let Some(check) = wrong_secret {
-        return invalid("Wrong secret.", &check.message);
-    }
-    match input.sent {
-        Some(_) => invalid(
-            "Wrong secret: no active secret produces this signature.",
-            "The body is unchanged. The secret was rotated after this delivery, or the signature was changed in transit. Redeliver the event, and check the new request.",
-        ),
-        None => invalid(
-            "Wrong secret, or the body was changed.",
-            "To find out which, paste all headers, including X-Miniback-Delivery, or send a test and paste that request.",
-        ),
-    }
+) -> Option<BodyDifference> {
+    let sent = input.sent.as_ref()?;
+    change.filter(|change| *change != BodyChange::Empty)?;
+    let (offset, sent, received) = body_change::first_difference(sent.body, input.received.body);
+    Some(BodyDifference {
+        offset,
+        sent,
+        received,
+    })
 }
 
 #[cfg(test)]

@@ -256,7 +256,7 @@ pub fn advice_for_code(code: &str) -> Option<&'static str> {
         }
         "tls" => "Nothing was sent. Miniback’s log contains the details.",
         "certificate_expired" => {
-            "Nothing was sent. If the clock of Miniback’s machine is right, renew the endpoint’s certificate, and the next retry will succeed. Otherwise, set the clock."
+            "Nothing was sent. If the clock of Miniback’s machine is right, renew the endpoint’s certificate. Otherwise, set the clock."
         }
         "certificate_not_yet_valid" => {
             "Nothing was sent. If the clock of Miniback’s machine is wrong, set it. Otherwise, install a certificate that is valid now."

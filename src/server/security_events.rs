@@ -91,6 +91,16 @@ pub const SECURITY_EVENT_ROUTES: &[(Method, &str, &str)] = &[
         "/settings/notifications/{id}/switch-now",
         "secret_rotated",
     ),
+    (
+        Method::POST,
+        "/settings/notifications/recover",
+        "deliveries_redelivered",
+    ),
+    (
+        Method::POST,
+        "/settings/notifications/{id}/recover",
+        "deliveries_redelivered",
+    ),
     (Method::GET, "/feedback/export.csv", "feedback_exported"),
     (Method::GET, "/feedback/export.json", "feedback_exported"),
     (Method::POST, "/feedback/delete", "feedback_removed"),
@@ -133,6 +143,11 @@ pub const SECURITY_EVENT_ROUTES: &[(Method, &str, &str)] = &[
         "/api/v1/webhooks/{id}/secret/rotate/finish",
         "secret_rotated",
     ),
+    (
+        Method::POST,
+        "/api/v1/webhooks/{id}/recover",
+        "deliveries_redelivered",
+    ),
 ];
 
 /// The log target of security events.
@@ -156,6 +171,13 @@ pub struct Actor {
 /// neither the path nor the `Location` header contains the id.
 struct EventSubject(String);
 
+/// More fields of an event's log line, stored in the request's extensions.
+#[derive(Clone, Copy, Default)]
+struct EventDetails {
+    change: Option<&'static str>,
+    count: Option<usize>,
+}
+
 /// Sets the id of the object that the request's event is about.
 pub fn set_event_subject(request: &HttpRequest, id: impl ToString) {
     request
@@ -163,11 +185,38 @@ pub fn set_event_subject(request: &HttpRequest, id: impl ToString) {
         .insert(EventSubject(id.to_string()));
 }
 
+/// Makes the request's event say whether the object was enabled or disabled.
+pub fn set_event_enabled(request: &HttpRequest, enabled: bool) {
+    let change = if enabled { "enabled" } else { "disabled" };
+    request.extensions_mut().insert(EventDetails {
+        change: Some(change),
+        count: None,
+    });
+}
+
+/// Sets the number of objects that the request's event is about.
+pub fn set_event_count(request: &HttpRequest, count: usize) {
+    request.extensions_mut().insert(EventDetails {
+        change: None,
+        count: Some(count),
+    });
+}
+
 /// Logs a security event of a request. `subject` is the id of the object that the event is about.
 pub fn log_event(event: &str, subject: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
+    log_event_with_details(event, subject, EventDetails::default(), actor, client_ip);
+}
+
+fn log_event_with_details(
+    event: &str,
+    subject: Option<&str>,
+    EventDetails { change, count }: EventDetails,
+    actor: Option<&Actor>,
+    client_ip: IpAddr,
+) {
     let by = actor.map(|actor| actor.user.as_str());
     let token = actor.and_then(|actor| Some(actor.token.as_ref()?.as_str()));
-    tracing::info!(target: LOG_TARGET, security_event = event, subject, by, token, %client_ip, "security event");
+    tracing::info!(target: LOG_TARGET, security_event = event, subject, change, count, by, token, %client_ip, "security event");
 }
 
 /// Logs that a wrong password was entered, without the password. `account` is the id of the
@@ -200,12 +249,20 @@ pub async fn log_request_events(
         && let Some(app) = response.request().app_data::<web::Data<AppState>>()
         && let Some((event, subject)) = find_event(&response, app.urls.base_path())
     {
-        let actor = response.request().extensions().get::<Actor>().cloned();
+        let (actor, details) = {
+            let extensions = response.request().extensions();
+            let details = extensions.get::<EventDetails>().copied();
+            (
+                extensions.get::<Actor>().cloned(),
+                details.unwrap_or_default(),
+            )
+        };
         // Don't log a sign-out without a session, because anybody can send any number of such
         // requests.
         if actor.is_some() || event != "sign_out" {
             let client_ip = app.proxies.client_ip(response.request());
-            log_event(event, subject.as_deref(), actor.as_ref(), client_ip);
+            let subject = subject.as_deref();
+            log_event_with_details(event, subject, details, actor.as_ref(), client_ip);
         }
     }
     Ok(response)

@@ -18,10 +18,9 @@ use crate::domain::alert::{
     self, ALERT_AFTER_FAILURES, ALERT_DELAY, AlertData, AlertEvent, AlertedWebhook, LastFailure,
 };
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::id::{AlertId, WebhookId};
+use crate::domain::id::{AlertId, DeliveryId, WebhookId};
 
-/// Maximum age of an alert. Older alerts are deleted the next time a webhook fails or recovers,
-/// even if they haven't been received.
+/// Maximum age of an alert. Older alerts are deleted, even if they haven't been received.
 const ALERT_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// SQL condition for enabled webhooks that are failing and have no alert yet.
 const FAILING_WITHOUT_ALERT: &str =
@@ -54,23 +53,26 @@ pub struct NextAlert {
 }
 
 impl Store {
-    /// Creates the alerts that are due now. Returns the alert to send first, and the time of the
-    /// next check. `public_url` is the value of `--base-url`.
+    /// Creates the alerts that are due now, and deletes expired alerts. Returns the alert to send
+    /// first, and the time of the next check. `public_url` is the value of `--base-url`.
     pub async fn create_due_alerts(
         &self,
+        now: Timestamp,
         public_url: Option<String>,
     ) -> Result<NextAlert, StoreError> {
-        let has_candidates = self
+        let expired_before = now.minus(ALERT_MAX_AGE);
+        let has_changes = self
             .reader
-            .read(|c| {
-                let candidates = format!(
+            .read(move |c| {
+                let changes = format!(
                     "SELECT 1 FROM webhooks WHERE {FAILING_WITHOUT_ALERT}
-                     UNION ALL SELECT 1 FROM webhooks WHERE {RECOVERED_AFTER_ALERT}"
+                     UNION ALL SELECT 1 FROM webhooks WHERE {RECOVERED_AFTER_ALERT}
+                     UNION ALL SELECT 1 FROM alerts WHERE created_at < ?1"
                 );
-                sql::exists(c, &candidates, [])
+                sql::exists(c, &changes, [expired_before])
             })
             .await?;
-        if has_candidates {
+        if has_changes {
             self.writer
                 .write_with_backpressure(move |tx| insert_due_alerts(tx, public_url.as_deref()))
                 .await?;
@@ -109,10 +111,11 @@ fn insert_due_alerts(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(
     );
     let limits = params![now.minus(ALERT_DELAY), ALERT_AFTER_FAILURES];
     let failing = sql::query_all(tx, &failing, limits, |row| {
-        alert_data_from_row(row, "failing_since", public_url)
+        let data = alert_data_from_row(row, "failing_since", public_url)?;
+        Ok((data, row.get("last_failed_delivery")?))
     })?;
-    for mut data in failing {
-        data.last_failure = last_failure(tx, &data.webhook.id)?;
+    for (mut data, last_failed) in failing {
+        data.last_failure = last_failure(tx, last_failed)?;
         insert_alert(tx, AlertEvent::Failing, &data)?;
         // Copy `failing_since` for the recovery alert, because a success resets the column before
         // that alert is created.
@@ -126,6 +129,7 @@ fn insert_due_alerts(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(
     })?;
     for mut data in recovered {
         data.failed_in_a_row = None;
+        data.failed_deliveries = Some(count_failed_deliveries(tx, &data)?);
         insert_alert(tx, AlertEvent::Recovered, &data)?;
         let statement =
             "UPDATE webhooks SET alerted_at = NULL, alerted_failing_since = NULL WHERE id = ?1";
@@ -185,6 +189,7 @@ fn alert_data_from_row(
     Ok(AlertData {
         failing_since: row.get(since)?,
         failed_in_a_row: Some(row.get("consecutive_failures")?),
+        failed_deliveries: None,
         last_failure: None,
         deliveries_url: public_url
             .map(|public_url| format!("{public_url}/settings/notifications/{id}/deliveries")),
@@ -196,17 +201,14 @@ fn alert_data_from_row(
     })
 }
 
-/// Returns the last failed attempt of the newest delivery that has a failed attempt. Tests don't
-/// count.
+/// Returns the last failed attempt of a delivery.
 fn last_failure(
     connection: &Connection,
-    webhook: &WebhookId,
+    delivery: Option<DeliveryId>,
 ) -> Result<Option<LastFailure>, StoreError> {
-    let statement = "SELECT started_at, status, error, error_code FROM deliveries
-        JOIN events ON events.id = event_id JOIN attempts ON attempts.delivery_id = deliveries.id
-        WHERE webhook_id = ?1 AND type <> 'test' AND error_code IS NOT NULL
-        ORDER BY deliveries.id DESC, number DESC LIMIT 1";
-    sql::query_optional(connection, statement, [webhook], |row| {
+    let statement = "SELECT started_at, status, error, error_code FROM attempts
+        WHERE delivery_id = ?1 AND error_code IS NOT NULL ORDER BY number DESC LIMIT 1";
+    sql::query_optional(connection, statement, [delivery], |row| {
         Ok(LastFailure {
             at: row.get("started_at")?,
             status: row.get("status")?,
@@ -214,4 +216,13 @@ fn last_failure(
             error_code: row.get("error_code")?,
         })
     })
+}
+
+/// Returns the number of a webhook's deliveries that failed during its failure and weren't
+/// redelivered. Tests don't count.
+fn count_failed_deliveries(connection: &Connection, data: &AlertData) -> Result<u64, StoreError> {
+    let statement = "SELECT count(*) FROM deliveries JOIN events ON events.id = event_id
+        WHERE webhook_id = ?1 AND state = 'failed' AND finished_at >= ?2 AND type <> 'test'";
+    let values = params![data.webhook.id, data.failing_since];
+    sql::query_value(connection, statement, values)
 }

@@ -37,12 +37,34 @@ pub struct FinishedAttempt {
     pub jitter: f64,
 }
 
-/// The state of a delivery after an attempt.
+/// The state of a delivery after an attempt, and the effect on the health of its webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryUpdate {
     pub state: DeliveryState,
     /// The time of the next attempt; `None` unless the delivery is pending.
     pub due_at: Option<Timestamp>,
+    pub health: HealthUpdate,
+}
+
+/// The effect of an attempt on the health of its webhook. Tests have no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HealthUpdate {
+    /// The webhook wasn't failing, and isn't failing now.
+    Unchanged,
+    /// The attempt failed.
+    Failed {
+        failing_since: Timestamp,
+        /// The number of failed deliveries since the last success.
+        failed_in_a_row: u32,
+        /// Whether the attempt was the last one of its delivery.
+        is_delivery_failed: bool,
+    },
+    /// The attempt succeeded, and the webhook was failing before.
+    Recovered {
+        failing_since: Timestamp,
+        failing_for: Duration,
+        failed_in_a_row: u32,
+    },
 }
 
 impl Store {
@@ -57,10 +79,11 @@ impl Store {
             .write_with_backpressure(move |tx| {
                 let mut healthy = HashSet::new();
                 let record = |finished| {
-                    let update = record_attempt(tx, finished, &schedule)?;
-                    if let Some(update) = update.filter(|_| !finished.is_test) {
+                    let mut update = record_attempt(tx, finished, &schedule)?;
+                    if let Some(update) = update.as_mut().filter(|_| !finished.is_test) {
                         add_attempt_to_statistics(tx, finished);
-                        update_webhook_health(tx, finished, update.state, &mut healthy)?;
+                        update.health =
+                            update_webhook_health(tx, finished, update.state, &mut healthy)?;
                     }
                     Ok(update)
                 };
@@ -132,6 +155,7 @@ fn record_attempt(
         return Ok(Some(DeliveryUpdate {
             state: DeliveryState::Delivered,
             due_at: None,
+            health: HealthUpdate::Unchanged,
         }));
     }
     let (id, attempt) = (&finished.delivery, &finished.attempt);
@@ -156,8 +180,7 @@ fn record_attempt(
         return Ok(None);
     };
     let ended_at = attempt_ended_at(tx, finished);
-    let DeliveryUpdate { state, due_at } =
-        compute_next_state(&before, finished, ended_at, schedule);
+    let (state, due_at) = compute_next_state(&before, finished, ended_at, schedule);
     let finished_at = (state != DeliveryState::Pending).then_some(tx.now);
     sql::execute(
         tx,
@@ -174,10 +197,14 @@ fn record_attempt(
     )?;
     deliveries::insert_attempt(tx, id, before.attempts + 1, attempt, before.has_body)?;
     tx.record_delivery_state_changes(&finished.webhook, before.state, state, 1);
-    Ok(Some(DeliveryUpdate { state, due_at }))
+    Ok(Some(DeliveryUpdate {
+        state,
+        due_at,
+        health: HealthUpdate::Unchanged,
+    }))
 }
 
-/// Returns the delivery's state after the attempt.
+/// Returns the delivery's state after the attempt, and the time of its next attempt.
 ///
 /// `due_at` ignores holds: when a test ends a hold, each delivery is still due at its original
 /// time.
@@ -186,7 +213,7 @@ fn compute_next_state(
     finished: &FinishedAttempt,
     ended_at: Timestamp,
     schedule: &RetrySchedule,
-) -> DeliveryUpdate {
+) -> (DeliveryState, Option<Timestamp>) {
     let is_success = finished.attempt.is_success();
     let is_pending = before.state == DeliveryState::Pending;
     // Tests are never retried, even after a redelivery.
@@ -206,7 +233,7 @@ fn compute_next_state(
         (false, DeliveryState::Pending, None) => DeliveryState::Failed,
         (false, other, _) => other,
     };
-    DeliveryUpdate { state, due_at }
+    (state, due_at)
 }
 
 fn attempt_ended_at(tx: &WriteTx<'_>, finished: &FinishedAttempt) -> Timestamp {
@@ -256,38 +283,21 @@ fn add_attempt_to_statistics(tx: &mut WriteTx<'_>, finished: &FinishedAttempt) {
 /// requested a hold.
 ///
 /// `healthy` contains the webhooks whose last attempt in this transaction succeeded, so that a
-/// series of successes updates the webhook once.
+/// series of successes reads the webhook once.
 fn update_webhook_health<'a>(
     tx: &mut WriteTx<'_>,
     finished: &'a FinishedAttempt,
     state: DeliveryState,
     healthy: &mut HashSet<&'a WebhookId>,
-) -> Result<(), StoreError> {
+) -> Result<HealthUpdate, StoreError> {
     let (webhook, attempt) = (&finished.webhook, &finished.attempt);
     if attempt.is_success() {
-        if !healthy.insert(webhook) {
-            return Ok(());
-        }
-        let recovered = "UPDATE webhooks SET failing_since = NULL, consecutive_failures = 0
-            WHERE id = ?1 AND failing_since IS NOT NULL";
-        if sql::execute(tx, recovered, [webhook])? > 0 {
-            tx.notify_health();
-        }
-        return Ok(());
+        return match healthy.insert(webhook) {
+            true => record_recovery(tx, webhook),
+            false => Ok(HealthUpdate::Unchanged),
+        };
     }
     healthy.remove(webhook);
-    let failing = "UPDATE webhooks SET failing_since = ?2 WHERE id = ?1 AND failing_since IS NULL";
-    if sql::execute(tx, failing, params![webhook, attempt.started_at])? > 0 {
-        tx.notify_health();
-    }
-    if state == DeliveryState::Failed {
-        let count_failure = "UPDATE webhooks SET consecutive_failures = consecutive_failures + 1
-            WHERE id = ?1 RETURNING consecutive_failures";
-        let failures = sql::query_optional(tx, count_failure, [webhook], |row| row.get(0))?;
-        if failures == Some(ALERT_AFTER_FAILURES) {
-            tx.notify_health();
-        }
-    }
     if let Some(length) = attempt.hold {
         let hold =
             "UPDATE webhooks SET held_until = max(coalesce(held_until, 0), ?2) WHERE id = ?1";
@@ -295,5 +305,56 @@ fn update_webhook_health<'a>(
         sql::execute(tx, hold, params![webhook, until])?;
         tx.invalidate_read_ahead();
     }
-    Ok(())
+    record_failure(tx, finished, state == DeliveryState::Failed)
+}
+
+/// Marks a webhook as working if it was failing.
+fn record_recovery(tx: &mut WriteTx<'_>, webhook: &WebhookId) -> Result<HealthUpdate, StoreError> {
+    let failing = "SELECT failing_since, consecutive_failures FROM webhooks
+        WHERE id = ?1 AND failing_since IS NOT NULL";
+    let failing: Option<(Timestamp, u32)> =
+        sql::query_optional(tx, failing, [webhook], |row| row.try_into())?;
+    let Some((failing_since, failed_in_a_row)) = failing else {
+        return Ok(HealthUpdate::Unchanged);
+    };
+    let recovered =
+        "UPDATE webhooks SET failing_since = NULL, consecutive_failures = 0 WHERE id = ?1";
+    sql::execute(tx, recovered, [webhook])?;
+    tx.notify_health();
+    Ok(HealthUpdate::Recovered {
+        failing_since,
+        failing_for: tx.now.since(failing_since),
+        failed_in_a_row,
+    })
+}
+
+/// Marks a webhook as failing, stores which delivery failed last, and counts a failed delivery.
+fn record_failure(
+    tx: &mut WriteTx<'_>,
+    finished: &FinishedAttempt,
+    is_delivery_failed: bool,
+) -> Result<HealthUpdate, StoreError> {
+    let webhook = &finished.webhook;
+    let health = "SELECT failing_since, consecutive_failures FROM webhooks WHERE id = ?1";
+    let health: Option<(Option<Timestamp>, u32)> =
+        sql::query_optional(tx, health, [webhook], |row| row.try_into())?;
+    let Some((since, failures)) = health else {
+        return Ok(HealthUpdate::Unchanged);
+    };
+    let failing_since = since.unwrap_or(finished.attempt.started_at);
+    let failed_in_a_row = failures + u32::from(is_delivery_failed);
+    sql::execute(
+        tx,
+        "UPDATE webhooks SET failing_since = ?2, consecutive_failures = ?3,
+         last_failed_delivery = ?4 WHERE id = ?1",
+        params![webhook, failing_since, failed_in_a_row, finished.delivery],
+    )?;
+    if since.is_none() || (is_delivery_failed && failed_in_a_row == ALERT_AFTER_FAILURES) {
+        tx.notify_health();
+    }
+    Ok(HealthUpdate::Failed {
+        failing_since,
+        failed_in_a_row,
+        is_delivery_failed,
+    })
 }

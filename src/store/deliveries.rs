@@ -10,7 +10,7 @@ use super::db::pagination::{Page, PageRequest};
 use super::db::sql::{self, Json};
 use super::delivery_search::{EventSubject, event_subject};
 use crate::clock::Timestamp;
-use crate::domain::delivery::{AttemptResult, AttemptTimings, DeliveryState};
+use crate::domain::delivery::{AttemptResult, AttemptTimings, CancelReason, DeliveryState};
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId};
 use crate::domain::webhook::RetryPolicy;
@@ -36,6 +36,8 @@ pub struct DeliverySummary {
     pub next_attempt_at: Option<Timestamp>,
     /// The number of attempts since the delivery was created or last redelivered.
     pub round_attempts: usize,
+    /// Only meaningful if the delivery is canceled.
+    pub cancel_reason: Option<CancelReason>,
     pub attempts: Vec<LoggedAttempt>,
 }
 
@@ -362,6 +364,7 @@ pub(super) fn delivery_from_row(row: &Row<'_>) -> rusqlite::Result<DeliverySumma
         finished_at: row.get("finished_at")?,
         next_attempt_at: row.get("next_attempt_at")?,
         round_attempts: row.get("round_attempts")?,
+        cancel_reason: row.get("cancel_reason")?,
         attempts: Vec::new(),
     })
 }

@@ -8,7 +8,7 @@ use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
 use super::redelivery::SET_CANCELED;
-use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery::{CancelReason, DeliveryState};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
 
@@ -76,7 +76,7 @@ fn redact_delivery_log(
     let canceled = sql::execute(
         tx,
         &format!("{SET_CANCELED} WHERE state = 'pending' AND event_id IN {FEEDBACK_EVENT_IDS}"),
-        params![feedback, tx.now],
+        params![feedback, tx.now, CancelReason::FeedbackDeleted],
     )?;
     if canceled > 0 {
         tx.invalidate_read_ahead();

@@ -45,7 +45,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub use alerts::{Alert, NextAlert};
-pub use attempts::{DeliveryUpdate, FinishedAttempt};
+pub use attempts::{DeliveryUpdate, FinishedAttempt, HealthUpdate};
 pub use backup::{BackupError, DatabaseSummary, TargetError, back_up_database, check_database};
 pub use db::change_feed::{ChangeFeed, ChangeKind};
 pub use db::error::{OpenError, StoreError};

@@ -13,7 +13,7 @@ use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
 use super::db::sql;
 use crate::clock::Timestamp;
-use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery::{CancelReason, DeliveryState};
 use crate::domain::id::{DeliveryId, WebhookId};
 
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +39,9 @@ const SET_PENDING: &str =
     "UPDATE deliveries SET state = 'pending', due_at = ?2, round_attempts = 0, finished_at = NULL,
      retry_requested = 0";
 
-/// Cancels deliveries. `?2` is the time of the cancellation.
+/// Cancels deliveries. `?2` is the time of the cancellation, and `?3` is the reason.
 pub(super) const SET_CANCELED: &str =
-    "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2";
+    "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2, cancel_reason = ?3";
 
 /// The reason a pending delivery can't be retried or canceled.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +158,7 @@ impl Store {
             .write(move |tx| {
                 let webhook = ensure_pending(tx, &id)?;
                 let update = format!("{SET_CANCELED} WHERE id = ?1");
-                sql::execute(tx, &update, params![id, tx.now])?;
+                sql::execute(tx, &update, params![id, tx.now, CancelReason::User])?;
                 let (from, to) = (DeliveryState::Pending, DeliveryState::Canceled);
                 tx.record_delivery_state_changes(&webhook, from, to, 1);
                 tx.invalidate_read_ahead();

@@ -13,7 +13,7 @@ use super::idempotency::{self, IdempotencyKey};
 use super::precondition::{ChangeError, Precondition};
 use super::redelivery::SET_CANCELED;
 use super::{Store, projects};
-use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery::{CancelReason, DeliveryState};
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
@@ -149,7 +149,7 @@ impl Store {
                 }
                 save_webhook(tx, &webhook)?;
                 if !webhook.enabled {
-                    cancel_pending_deliveries(tx, &webhook.id)?;
+                    cancel_pending_deliveries(tx, &webhook.id, CancelReason::WebhookDisabled)?;
                 }
                 tx.publish_change(ChangeKind::Deliveries(webhook.id.clone()));
                 // A changed URL may have ended a hold, so deliveries may be due.
@@ -175,11 +175,12 @@ impl Store {
                 let deleted = sql::execute(
                     tx,
                     "UPDATE webhooks SET deleted_at = ?2, enabled = 0, url = '', description = '',
-                     secret = '', next_secret = NULL, overlap_ends_at = NULL, headers = '{}'
+                     secret = '', next_secret = NULL, overlap_ends_at = NULL, headers = '{}',
+                     last_failed_delivery = NULL
                      WHERE id = ?1 AND deleted_at IS NULL",
                     params![id, tx.now],
                 )?;
-                cancel_pending_deliveries(tx, &id)?;
+                cancel_pending_deliveries(tx, &id, CancelReason::WebhookDeleted)?;
                 let statistics = "DELETE FROM attempt_statistics WHERE webhook_id = ?1";
                 sql::execute(tx, statistics, [&id])?;
                 tx.publish_change(ChangeKind::Deliveries(id));
@@ -237,11 +238,15 @@ fn merge_headers(
         .collect()
 }
 
-fn cancel_pending_deliveries(tx: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError> {
+fn cancel_pending_deliveries(
+    tx: &mut WriteTx<'_>,
+    id: &WebhookId,
+    reason: CancelReason,
+) -> Result<(), StoreError> {
     let canceled = sql::execute(
         tx,
         &format!("{SET_CANCELED} WHERE webhook_id = ?1 AND state = 'pending'"),
-        params![id, tx.now],
+        params![id, tx.now, reason],
     )?;
     tx.record_delivery_state_changes(
         id,
@@ -369,6 +374,9 @@ mod tests {
         let id = store.create_webhook(new, None).await.unwrap().id;
         let next = Secret::from_random([2; 32]);
         store.rotate_secret(id.clone(), next, 24).await.unwrap();
+        let failed = "UPDATE webhooks SET last_failed_delivery = 'dlv_1'";
+        let failed = store.writer.write(move |tx| sql::execute(tx, failed, []));
+        failed.await.unwrap();
         for (name, has_value) in text_columns(&store, &id).await {
             assert!(
                 has_value,

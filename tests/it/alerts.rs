@@ -86,11 +86,17 @@ fn alerts_once_after_ten_failures_in_a_row_and_once_on_recovery() {
 
     create_feedback_and_wait(&api, &webhook, 12, "failed");
     receiver.set_script(|_| Reply::status(200));
+    let failed = api.deliveries(&webhook).remove(5);
+    let path = format!("/api/v1/deliveries/{}/redeliver", text(&failed, "id"));
+    api.post_empty(&path).expect(202);
     create_feedback_and_wait(&api, &webhook, 2, "delivered");
     let all = alerts.wait_for(2);
     assert_eq!(event_types(&all), ["webhook.failing", "webhook.recovered"]);
     let recovered = all[1].json();
     assert_eq!(recovered["data"]["failingSince"], failing["failingSince"]);
+    // 22 deliveries failed, and one of them was redelivered.
+    assert_eq!(recovered["data"]["failedDeliveries"], 21);
+    assert_eq!(body["data"].get("failedDeliveries"), None);
     assert!(millis(&recovered["timestamp"]) >= millis(&body["timestamp"]));
     assert_ne!(all[0].delivery(), all[1].delivery());
 
@@ -98,6 +104,43 @@ fn alerts_once_after_ten_failures_in_a_row_and_once_on_recovery() {
     receiver.set_script(|_| Reply::status(500));
     create_feedback_and_wait(&api, &webhook, 10, "failed");
     assert_eq!(event_types(&alerts.wait_for(3))[2], "webhook.failing");
+}
+
+#[test]
+fn an_alert_contains_the_latest_failure_even_of_an_older_delivery() {
+    let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
+    let app = with_alerts(&alerts).start();
+    let api = app.api();
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    create_feedback_and_wait(&api, &webhook, 9, "failed");
+    let oldest = api.deliveries(&webhook).pop().unwrap();
+    receiver.set_script(|_| Reply::status(503));
+    let path = format!("/api/v1/deliveries/{}/redeliver", text(&oldest, "id"));
+    api.post_empty(&path).expect(202);
+    let redelivered = api.wait_for_attempts(text(&oldest, "id"), 2);
+    let last_failure = &alerts.first().json()["data"]["lastFailure"];
+    assert_eq!(last_failure["status"], 503);
+    assert_eq!(last_failure["at"], redelivered["attempts"][1]["startedAt"]);
+}
+
+#[test]
+fn an_expired_alert_is_not_sent() {
+    let (alerts, receiver) = (Receiver::status(503), Receiver::status(500));
+    let app = InProcess::start(&["--retry-delays", "none", "--alert-url", &alerts.url("/")]);
+    let api = app.api();
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    create_feedback_and_wait(&api, &webhook, 10, "failed");
+    assert_eq!(event_types(&alerts.wait_for(1)), ["webhook.failing"]);
+    let before = alerts.received().len();
+    alerts.set_script(|_| Reply::status(200));
+    app.advance(Duration::from_secs(8 * 24 * 3600));
+    app.wait_for_commit();
+    receiver.set_script(|_| Reply::status(200));
+    create_feedback_and_wait(&api, &webhook, 1, "delivered");
+    let later = &alerts.wait_for(before + 1)[before..];
+    assert_eq!(event_types(later), ["webhook.recovered"]);
 }
 
 #[test]

@@ -78,6 +78,39 @@ fn deleting_a_webhook_cancels_deliveries_and_keeps_its_log() {
 }
 
 #[test]
+fn a_canceled_delivery_shows_why_it_was_canceled() {
+    let (app, receiver) = (app_with_one_hour_retries(), Receiver::status(500));
+    let (api, mut admin) = (app.api(), app.signed_in());
+    api.create_project("Shop");
+    let mut assert_shows = |cancel: &dyn Fn(&Value, &str, &str), reason: &str| {
+        let webhook = api.create_webhook(&receiver.url("/"));
+        let (feedback, id) = create_pending(&api, &webhook, "Hello");
+        cancel(&webhook, text(&feedback, "id"), &id);
+        assert_eq!(api.delivery(&id)["state"], "canceled");
+        let path = format!("/settings/notifications/{}", text(&webhook, "id"));
+        let page = admin.get(&format!("{path}/deliveries/{id}")).expect(200);
+        assert!(page.text().contains(reason), "{reason}: {}", page.text());
+        api.patch_webhook(&webhook, json!({"enabled": false}));
+    };
+    let cancel = |_: &Value, _: &str, id: &str| {
+        let path = format!("/api/v1/deliveries/{id}/cancel");
+        api.post_empty(&path).expect(202);
+    };
+    assert_shows(&cancel, " by a user");
+    let disable = |webhook: &Value, _: &str, _: &str| {
+        api.patch_webhook(webhook, json!({"enabled": false}));
+        // Enabling the webhook again doesn't change the reason.
+        api.patch_webhook(webhook, json!({"enabled": true}));
+    };
+    assert_shows(&disable, "because the webhook was disabled");
+    let delete_feedback = |_: &Value, feedback: &str, _: &str| {
+        api.delete(&format!("/api/v1/feedback/{feedback}"))
+            .expect(204);
+    };
+    assert_shows(&delete_feedback, "because the feedback was deleted");
+}
+
+#[test]
 fn a_deleted_webhook_receives_no_new_deliveries() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();

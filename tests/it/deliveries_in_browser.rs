@@ -107,3 +107,27 @@ fn a_selected_filter_applies_immediately_and_changes_the_url() {
     browser.find("link", "One message");
     assert!(!browser.url().contains("state="), "{}", browser.url());
 }
+
+#[test]
+fn a_range_of_days_is_in_the_browsers_time_zone() {
+    let app = App::start();
+    let browser = Browser::with_options(DESKTOP);
+    let zone = json!({"timezoneId": "America/New_York"});
+    browser.devtools("Emulation.setTimezoneOverride", zone);
+    app.sign_in(&browser);
+    let list = format!("{}/settings/notifications/deliveries", app.url);
+    browser.open(&format!("{list}?period=range&from=2026-07-01"));
+    browser.wait_for_text("Dates are in UTC");
+    browser.script("document.getElementById('to').value = '2036-12-01'");
+    browser.find("button", "Apply").press();
+    browser.wait_for_text("Dates are in your time zone");
+    let url = browser.url();
+    assert!(url.contains("tz=-240%2C-300"), "{url}");
+    browser.script(
+        "const period = document.getElementById('period'); period.value = '';
+         period.dispatchEvent(new Event('change', { bubbles: true }));",
+    );
+    browser.wait_until("the filters are removed", || {
+        (!browser.url().contains('?')).then_some(())
+    });
+}

@@ -106,7 +106,7 @@ fn lists_the_deliveries_of_all_webhooks_with_their_subjects() {
         "Test event",
         "1 attempt",
         "500 in",
-        "5 events",
+        "5 deliveries",
     ] {
         assert_shows(&page, expected);
     }
@@ -165,8 +165,13 @@ fn filters_by_state_event_webhook_and_time() {
         assert_shows(&page, expected);
         assert_eq!(page.link("Show all").as_deref(), Some(LOG));
     }
-    for invalid in ["state=x", "event=x", "period=x", "from=x", "to=2020-13-01"] {
-        admin.get(&format!("{LOG}?{invalid}")).expect(404);
+    for invalid in ["state=x", "event=x", "period=x"] {
+        admin.get(&format!("{LOG}?{invalid}")).expect(400);
+    }
+    for invalid in ["from=x", "to=2020-13-01"] {
+        let page = get_list(&mut admin, invalid);
+        assert_shows(&page, "Enter dates as year, month, and day");
+        assert!(listed(&page).is_empty(), "{}", page.text());
     }
 }
 

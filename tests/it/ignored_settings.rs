@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use crate::support::api::Api;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::command::{miniback, run, run_on_data_dir};
+use crate::support::receiver::Receiver;
 
 /// Returns the log messages at level WARN.
 fn warnings(app: &App) -> Vec<String> {
@@ -165,9 +166,14 @@ fn serve_and_check_report_the_same_contradictory_settings() {
         let both = format!("--allow-target {target} allows webhooks to localhost");
         format!("{both}, which --deny-localhost blocks; remove one of them")
     };
+    let alerts = Receiver::ok();
+    let alert_url = alerts.url("/");
+    let no_link = "alerts don't link to the deliveries of the webhook, because --base-url isn't \
+                   set"
+    .to_owned();
     let no_url = "--alert-secret has no effect without --alert-url".to_owned();
     let list = "localhost:3000,127.0.0.0/8,[::1]:80,10.0.0.5";
-    let cases: [(&[&str], Vec<String>); 7] = [
+    let cases: [(&[&str], Vec<String>); 8] = [
         (&["--alert-secret", secret], vec![no_url]),
         (
             &["--deny-localhost", "--allow-target", list],
@@ -187,6 +193,7 @@ fn serve_and_check_report_the_same_contradictory_settings() {
             &["--trusted-proxy", "10.1.2.3/8,10.0.0.0/8,10.1.2.3"],
             vec![host_bits("--trusted-proxy")],
         ),
+        (&["--alert-url", &alert_url], vec![no_link]),
         (&["--allow-target", "localhost,127.0.0.1:3000"], vec![]),
         (
             &[

@@ -119,6 +119,7 @@ mod token_pages;
 mod webhook_add_form;
 mod webhook_failures;
 mod webhook_list;
+mod webhook_log;
 mod webhook_pages;
 mod webhook_statistics;
 mod webhook_switch;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::pages::{Visitor, same_origin_headers};
+use crate::support::receiver::Receiver;
 use crate::support::wait::wait_until;
 
 const MEMBER: &str = "bob@example.com";
@@ -150,6 +151,55 @@ fn logs_changes_of_webhooks_with_the_api_token() {
     wait_for(&app, "webhook_removed", &json!({"subject": id}));
     let secret = webhook["secret"].as_str().unwrap();
     assert!(!app.log.to_string().contains(secret));
+}
+
+#[test]
+fn logs_whether_a_webhook_was_enabled_or_disabled() {
+    let app = App::start();
+    let (api, mut ada) = (app.api(), app.signed_in());
+    let webhook = api.create_webhook("http://localhost:9/");
+    let id = webhook["id"].as_str().unwrap();
+    let fields = |change: Value| json!({"subject": id, "change": change});
+    let path = format!("/settings/notifications/{id}/enabled");
+    post(&app, &mut ada, &path, &[("enabled", "false")]);
+    wait_for(&app, "webhook_changed", &fields(json!("disabled")));
+    api.patch_webhook(&webhook, json!({"enabled": true}));
+    wait_for(&app, "webhook_changed", &fields(json!("enabled")));
+    api.patch_webhook(&webhook, json!({"description": "Orders"}));
+    wait_for(&app, "webhook_changed", &fields(Value::Null));
+}
+
+#[test]
+fn logs_redeliveries_of_all_failed_deliveries() {
+    let (app, receiver) = (App::without_retries(), Receiver::status(500));
+    let (api, mut ada) = (app.api(), app.signed_in());
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.deliver_one(&webhook, "failed");
+    let id = webhook["id"].as_str().unwrap();
+    let since = "2025-01-01T00:00:00Z";
+    for (path, subject) in [
+        (format!("/settings/notifications/{id}/recover"), json!(id)),
+        ("/settings/notifications/recover".to_owned(), Value::Null),
+    ] {
+        post(&app, &mut ada, &path, &[("since", since)]);
+        let fields = json!({"subject": subject, "count": 1, "token": null});
+        wait_for(&app, "deliveries_redelivered", &fields);
+        api.wait_until_none_pending(&webhook);
+    }
+    let body = json!({"since": since});
+    api.post(&format!("/api/v1/webhooks/{id}/recover"), body)
+        .expect(202);
+    let logged = || {
+        let of_api = |line: &Value| {
+            line["security_event"] == "deliveries_redelivered" && line["token"].is_string()
+        };
+        app.log.find(of_api)
+    };
+    let logged = wait_until("the log contains the call", logged);
+    assert_eq!(
+        (&logged["subject"], &logged["count"]),
+        (&json!(id), &json!(1))
+    );
 }
 
 #[test]

@@ -236,6 +236,32 @@ fn selecting_a_recent_delivery_fills_in_its_headers() {
 }
 
 #[test]
+fn checks_a_secret_alone_or_with_a_delivery_but_without_a_body() {
+    let mut fixture = fixture();
+    let path = format!("/api/v1/webhooks/{}/secret", text(&fixture.webhook, "id"));
+    let secret = fixture.api.get(&path).json()["secret"].clone();
+    let secret = secret.as_str().unwrap().to_owned();
+    let label = "Secret on your server (optional)";
+    let headers = fixture.headers();
+    let page = fixture.assert_shows(&[(label, &secret)], "The secret is right.");
+    let text = page.text();
+    assert!(
+        !text.contains("are present") && !text.contains("The body"),
+        "{text}"
+    );
+    for headers in ["", &headers] {
+        let wrong = [
+            ("Headers", headers),
+            (label, "another secret, and a long one"),
+        ];
+        let page = fixture.assert_shows(&wrong, "Wrong secret. Your server uses a different");
+        assert!(!page.text().contains("is right"), "{}", page.text());
+    }
+    let page = fixture.check(&[]).expect(422);
+    assert!(page.text().contains("No headers found"), "{}", page.text());
+}
+
+#[test]
 fn a_wrong_secret_is_mentioned_once() {
     let mut fixture = fixture();
     let (headers, body) = (fixture.headers(), fixture.body());
@@ -276,6 +302,7 @@ fn detects_deliveries_of_other_webhooks_and_accepts_long_deliveries() {
         &[("Headers", &headers), ("Body", &body)],
         "This delivery belongs to a different webhook.",
     );
+    assert!(!page.text().contains("Signed with"), "{}", page.text());
     let link = page.link("Check it on that webhook").unwrap();
     assert!(link.contains(text(&first_webhook, "id")), "{link}");
 
@@ -298,10 +325,6 @@ fn failing_webhooks_link_to_the_check_for_admins_only() {
     for path in [
         format!("/settings/notifications?open={id}"),
         format!("/settings/notifications/{id}/deliveries"),
-        format!(
-            "/settings/notifications/{id}/deliveries/{}",
-            text(&failed, "id")
-        ),
     ] {
         let page = admin.get(&path).expect(200);
         assert_eq!(
@@ -310,6 +333,10 @@ fn failing_webhooks_link_to_the_check_for_admins_only() {
             "{path}"
         );
     }
+    let delivery = text(&failed, "id");
+    let path = format!("/settings/notifications/{id}/deliveries/{delivery}");
+    let link = admin.get(&path).expect(200).link("Check the signature");
+    assert_eq!(link, Some(format!("{check_page}?delivery={delivery}")));
     admin
         .get("/settings/notifications/wh_unknown/signature-check")
         .expect(404);

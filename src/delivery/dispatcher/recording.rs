@@ -63,6 +63,7 @@ impl Dispatcher {
             self.schedule_read();
         }
         (self.is_recording_stalled, self.is_recording_failing) = (false, false);
+        let now = self.clock.monotonic_time();
         for (finished, update) in batch.iter().zip(updates) {
             let record = &finished.attempt;
             let Some(queue) = self.queues.get_mut(&finished.webhook) else {
@@ -85,6 +86,13 @@ impl Dispatcher {
                 code = record.result.outcome.error_code(),
                 ms = record.result.duration.as_millis(),
                 "attempt"
+            );
+            self.health_log.on_update(
+                &finished.webhook,
+                || queue.host_and_port(),
+                &record.result.outcome,
+                update.health,
+                now,
             );
             self.schedule_read_at(update.due_at);
         }

@@ -55,7 +55,7 @@ pub(super) fn check_signature(
         ),
         (true, None) if is_supported => (
             CheckResult::Failed,
-            "Doesn’t match the received body.".to_owned(),
+            "No active secret produces this signature for the received body.".to_owned(),
         ),
         (true, None) => (
             CheckResult::Unknown,
@@ -137,8 +137,13 @@ fn format_time_difference(seconds: u64) -> String {
     }
 }
 
-/// Compares the endpoint's secret with the active secrets. The message contains no secret.
-pub(super) fn check_endpoint_secret(endpoint_secret: &str, secrets: &Secrets) -> Check {
+/// Compares the endpoint's secret with the active secrets. `is_signer` says whether the endpoint's
+/// secret signed the delivery. The message contains no secret.
+pub(super) fn check_endpoint_secret(
+    endpoint_secret: &str,
+    secrets: &Secrets,
+    is_signer: bool,
+) -> Check {
     let active = SigningSecret::active_secrets(secrets);
     let find = |text: &str| {
         let found = active.iter().find(|(_, secret)| secret.as_str() == text);
@@ -149,6 +154,11 @@ pub(super) fn check_endpoint_secret(endpoint_secret: &str, secrets: &Secrets) ->
         (
             CheckResult::Passed,
             format!("Your server uses {}.", signer.description()),
+        )
+    } else if is_signer {
+        (
+            CheckResult::Failed,
+            "Your server uses the secret that signed this delivery, but this secret was replaced. Copy the current secret from the webhook and restart your server.".into(),
         )
     } else if find(unquoted).is_some() {
         (

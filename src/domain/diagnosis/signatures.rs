@@ -1,6 +1,7 @@
 //! The signatures that an endpoint received, and the secrets that could have created them.
 
 use super::{Check, CheckResult, DiagnosisInput};
+use crate::domain::body_change::{self, BodyChange};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::Secrets;
 use crate::domain::{signature, verification};
@@ -70,28 +71,12 @@ impl<'a> ReceivedSignatures<'a> {
 
     /// Returns the active secret for which a received hex signature of `body` is valid.
     pub(super) fn find_secret_for_hex_signature(&self, body: &[u8]) -> Option<SigningSecret> {
-        let received: Vec<Vec<u8>> = [&self.hex, &self.next_hex]
-            .into_iter()
-            .flatten()
-            .filter_map(|text| verification::decode_hex(text))
-            .collect();
-        self.find_signing_secret(|secret| {
-            received
-                .iter()
-                .any(|signature| verification::is_signed_by(secret, body, signature))
-        })
+        self.find_signing_secret(|secret| self.is_hex_signed_with(secret, body))
     }
 
     /// Returns the active secret for which a signature of `body` in `webhook-signature` is valid.
     pub(super) fn find_secret_for_standard_signature(&self, body: &[u8]) -> Option<SigningSecret> {
-        let (id, timestamp, received) =
-            (self.id.as_ref()?, self.timestamp?, self.standard.as_ref()?);
-        self.find_signing_secret(|secret| {
-            let expected = signature::sign_standard(secret, id, timestamp, body);
-            received
-                .split(' ')
-                .any(|signature| Some(signature) == expected.as_deref())
-        })
+        self.find_signing_secret(|secret| self.is_standard_signed_with(secret, body))
     }
 
     /// Returns the active secret for which any received signature of `body`, hex or standard, is
@@ -99,6 +84,46 @@ impl<'a> ReceivedSignatures<'a> {
     pub(super) fn find_secret_for_any_signature(&self, body: &[u8]) -> Option<SigningSecret> {
         self.find_secret_for_hex_signature(body)
             .or_else(|| self.find_secret_for_standard_signature(body))
+    }
+
+    /// Returns the active secret that signed the body before this change was made to it.
+    pub(super) fn find_secret_for_original(
+        &self,
+        received: &[u8],
+        change: BodyChange,
+    ) -> Option<SigningSecret> {
+        body_change::possible_original_bodies(received)
+            .into_iter()
+            .filter(|(possible, _)| *possible == change)
+            .find_map(|(_, original)| self.find_secret_for_any_signature(&original))
+    }
+
+    /// Returns whether any received signature of `body` was created with this secret, active or
+    /// not.
+    pub(super) fn is_signed_with(&self, secret: &str, body: &[u8]) -> bool {
+        Secret::parse(secret.to_owned()).is_ok_and(|secret| {
+            self.is_hex_signed_with(&secret, body) || self.is_standard_signed_with(&secret, body)
+        })
+    }
+
+    fn is_hex_signed_with(&self, secret: &Secret, body: &[u8]) -> bool {
+        [&self.hex, &self.next_hex]
+            .into_iter()
+            .flatten()
+            .filter_map(|text| verification::decode_hex(text))
+            .any(|signature| verification::is_signed_by(secret, body, &signature))
+    }
+
+    fn is_standard_signed_with(&self, secret: &Secret, body: &[u8]) -> bool {
+        let (Some(id), Some(timestamp), Some(received)) =
+            (&self.id, self.timestamp, &self.standard)
+        else {
+            return false;
+        };
+        let expected = signature::sign_standard(secret, id, timestamp, body);
+        received
+            .split(' ')
+            .any(|signature| Some(signature) == expected.as_deref())
     }
 
     fn find_signing_secret(&self, is_signer: impl Fn(&Secret) -> bool) -> Option<SigningSecret> {
@@ -121,9 +146,7 @@ impl<'a> ReceivedSignatures<'a> {
 
     /// Returns a finding and advice if the headers contain no complete signature.
     pub(super) fn explain_missing_signature(&self) -> Option<(String, String)> {
-        let is_standard_complete =
-            self.standard.is_some() && self.id.is_some() && self.timestamp.is_some();
-        if self.hex.is_some() || self.next_hex.is_some() || is_standard_complete {
+        if self.has_complete_signature() {
             return None;
         }
         let present = self.present_header_names();
@@ -137,6 +160,12 @@ impl<'a> ReceivedSignatures<'a> {
             )
         };
         Some(("The header X-Miniback-Signature is missing.".into(), advice))
+    }
+
+    fn has_complete_signature(&self) -> bool {
+        let is_standard_complete =
+            self.standard.is_some() && self.id.is_some() && self.timestamp.is_some();
+        self.hex.is_some() || self.next_hex.is_some() || is_standard_complete
     }
 
     fn present_header_names(&self) -> Vec<&'static str> {
@@ -162,7 +191,10 @@ impl<'a> ReceivedSignatures<'a> {
             ),
             (_, 0) => (CheckResult::Passed, "All present.".to_owned()),
             _ => (
-                CheckResult::Unknown,
+                match self.has_complete_signature() {
+                    true => CheckResult::Unknown,
+                    false => CheckResult::Failed,
+                },
                 format!("Missing: {}.", missing.join(", ")),
             ),
         };

@@ -164,7 +164,7 @@ fn says_which_secret_signed_a_valid_delivery() {
         .assert_valid_with_secret("current");
     scenario()
         .with_endpoint_secret(secret(1).as_str())
-        .assert_valid_with_secret("current");
+        .assert_valid_with_secret("your server’s");
     // One valid signature is enough.
     scenario()
         .without_header("X-Miniback-Signature")
@@ -200,10 +200,10 @@ fn distinguishes_a_wrong_secret_from_a_changed_body() {
         };
         changed(&format!("{BODY}\n"))
             .assert_finding("has trailing whitespace")
-            .assert_finding("The secret is right");
+            .assert_finding("matches the current secret of this webhook");
         changed(&BODY.replace("\":", "\": "))
             .assert_finding("was re-serialized")
-            .assert_finding("The secret is right");
+            .assert_finding("matches the current secret of this webhook");
         changed(&BODY.bytes().map(char::from).collect::<String>())
             .assert_finding("a character set other than UTF-8");
     }
@@ -262,4 +262,137 @@ fn reports_clock_differences_and_missing_or_changed_headers() {
     let mut none = scenario();
     none.headers.clear();
     none.assert_finding("None of Miniback’s headers");
+}
+
+/// What the endpoint's secret is, compared with the secrets of the webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndpointSecret {
+    Unknown,
+    Right,
+    /// The secret that signed the delivery, before a rotation.
+    Replaced,
+    /// The current secret, which was created after the delivery was signed.
+    Newer,
+    Wrong,
+}
+
+#[test]
+fn the_finding_never_contradicts_the_checks() {
+    use EndpointSecret::{Newer, Replaced, Right, Unknown, Wrong};
+    let empty_headers = ["X-Miniback-Signature", "webhook-signature"];
+    for endpoint_secret in [Unknown, Right, Replaced, Newer, Wrong] {
+        for (body, is_changed) in [("", true), (BODY, false), ("{\"event\":1}", true)] {
+            for (is_logged, has_headers) in
+                [(true, true), (true, false), (false, true), (false, false)]
+            {
+                let mut case = scenario().with_body(body);
+                case.is_logged = is_logged;
+                if !has_headers {
+                    case.headers
+                        .retain(|(name, _)| !empty_headers.contains(&name.as_str()));
+                }
+                case = match endpoint_secret {
+                    Unknown => case,
+                    Right => case.with_endpoint_secret(secret(1).as_str()),
+                    Wrong => case.with_endpoint_secret(secret(3).as_str()),
+                    Replaced => case
+                        .with_rotated_secret(2, None)
+                        .with_endpoint_secret(secret(1).as_str()),
+                    Newer => case
+                        .with_rotated_secret(2, None)
+                        .with_endpoint_secret(secret(2).as_str()),
+                };
+                let what = format!(
+                    "secret {endpoint_secret:?}, changed: {is_changed}, logged: {is_logged}, \
+                     headers: {has_headers}"
+                );
+                let diagnosis = case.diagnosis();
+                assert_consistent(&diagnosis, &what);
+                let has_wrong_secret = matches!(endpoint_secret, Replaced | Wrong);
+                assert_eq!(
+                    diagnosis.finding == "Wrong secret.",
+                    has_wrong_secret,
+                    "{what}: {diagnosis:#?}"
+                );
+                let is_valid =
+                    matches!(endpoint_secret, Unknown | Right) && !is_changed && has_headers;
+                assert_eq!(diagnosis.valid, is_valid, "{what}: {diagnosis:#?}");
+                let mentions_missing = diagnosis.finding.contains("is missing");
+                let is_missing = !has_headers && !has_wrong_secret;
+                assert_eq!(mentions_missing, is_missing, "{what}: {diagnosis:#?}");
+            }
+        }
+    }
+}
+
+/// Checks that the finding and the checks claim nothing that contradicts another claim.
+#[track_caller]
+fn assert_consistent(diagnosis: &Diagnosis, what: &str) {
+    let result = |name: &str| {
+        let check = diagnosis.checks.iter().find(|check| check.name == name);
+        check.map(|check| check.result)
+    };
+    let failed = |check: &Check| check.result == CheckResult::Failed;
+    let explanation = format!("{} {}", diagnosis.finding, diagnosis.advice);
+    let claims = |text: &str| explanation.contains(text);
+    let context = format!("{what}: {diagnosis:#?}");
+    assert_eq!(
+        diagnosis.checks.iter().any(failed),
+        !diagnosis.valid,
+        "{context}"
+    );
+    let (body, secret) = (result("Body"), result("Secret"));
+    let wrong = Some(CheckResult::Failed);
+    assert_eq!(claims("Wrong secret."), secret == wrong, "{context}");
+    assert!(
+        !claims("The secret is right") || secret == Some(CheckResult::Passed),
+        "{context}"
+    );
+    assert!(
+        !claims("it uses a different secret") || secret.is_none(),
+        "{context}"
+    );
+    assert!(
+        !claims("The body is unchanged") || body == Some(CheckResult::Passed),
+        "{context}"
+    );
+    if diagnosis.finding.starts_with("The body") {
+        assert_eq!(body, wrong, "{context}");
+    }
+    // With a wrong secret, the finding doesn't mention the body.
+    if body == wrong && secret != wrong && !claims("is missing") {
+        assert!(diagnosis.finding.starts_with("The body"), "{context}");
+    }
+}
+
+#[test]
+fn checks_a_secret_without_a_request() {
+    let secrets = scenario().secrets;
+    let right = diagnose_secret(secret(1).as_str(), &secrets);
+    assert!(
+        right.valid && right.finding == "The secret is right.",
+        "{right:#?}"
+    );
+    assert_consistent(&right, "right");
+    let wrong = diagnose_secret(secret(3).as_str(), &secrets);
+    assert!(
+        !wrong.valid && wrong.finding == "Wrong secret.",
+        "{wrong:#?}"
+    );
+    assert_consistent(&wrong, "wrong");
+}
+
+#[test]
+fn distinguishes_the_active_secrets_during_a_rotation() {
+    // Before the rotation, requests have no signature with the next secret.
+    scenario()
+        .with_rotated_secret(1, Some(2))
+        .with_endpoint_secret(secret(2).as_str())
+        .assert_finding("different active secret");
+    let next = signature::sign_hex(&secret(2), BODY.as_bytes());
+    scenario()
+        .with_rotated_secret(1, Some(2))
+        .with_header("X-Miniback-Signature-Next", &next)
+        .with_endpoint_secret(secret(2).as_str())
+        .assert_valid_with_secret("your server’s");
 }

@@ -7,7 +7,7 @@ use askama::Template;
 use super::attempt::{AttemptDetails, format_json};
 use super::row::{DeliveryRow, delivery_path, next_and_last_attempt, subject_label};
 use crate::clock::Timestamp;
-use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery::{CancelReason, DeliveryState};
 use crate::domain::event::EventType;
 use crate::domain::explanation::format_duration;
 use crate::domain::id::{DeliveryId, WebhookId};
@@ -217,7 +217,7 @@ fn describe_state(
         }
         (DeliveryState::Canceled, _) => {
             let time = delivery.finished_at.map(|at| DisplayTime::new(at, now));
-            let reason = cancel_reason(detail, webhook).to_owned();
+            let reason = cancel_phrase(delivery).to_owned();
             line("", "off", "Canceled at", time, reason)
         }
     }
@@ -258,14 +258,14 @@ fn attempt_phrase(delivery: &DeliverySummary) -> String {
     }
 }
 
-/// Returns the possible reasons that a delivery was canceled. The reason isn't stored, so it is
-/// inferred from the current state of the feedback and the webhook.
-fn cancel_reason(detail: &DeliveryDetail, webhook: Option<&Webhook>) -> &'static str {
-    match webhook {
-        _ if detail.body.is_none() => " because the feedback was deleted",
-        None => " because the webhook was deleted",
-        Some(webhook) if !webhook.enabled => " by a user, or because the webhook was disabled",
-        Some(_) => " by a user, or because the webhook was disabled at the time",
+/// Returns the reason that a delivery was canceled as a phrase.
+fn cancel_phrase(delivery: &DeliverySummary) -> &'static str {
+    match delivery.cancel_reason {
+        None => "",
+        Some(CancelReason::User) => " by a user",
+        Some(CancelReason::WebhookDisabled) => " because the webhook was disabled",
+        Some(CancelReason::WebhookDeleted) => " because the webhook was deleted",
+        Some(CancelReason::FeedbackDeleted) => " because the feedback was deleted",
     }
 }
 

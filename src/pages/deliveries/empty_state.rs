@@ -49,6 +49,9 @@ impl EmptyState {
                 ..query.clone()
             }
             .is_filtered();
+        if let Some(problem) = query.date_problem() {
+            return state("No matches", problem, clear);
+        }
         match query.searched_id() {
             _ if has_more => state(
                 "No matches so far",
@@ -65,9 +68,6 @@ impl EmptyState {
                 "No delivery has this ID, or the delivery was deleted after the retention period.",
                 clear,
             ),
-            _ if query.has_reversed_dates() => {
-                state("No matches", "The first day is after the last day.", clear)
-            }
             SearchedId::Feedback(_) => state(
                 "No deliveries found",
                 "No deliveries of this feedback match these filters.",

@@ -14,6 +14,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::group_digits;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
+use crate::server::security_events::{set_event_count, set_event_subject};
 use crate::store::{RedeliverError, UnsuccessfulDeliveries};
 
 /// The deliveries that failed or were canceled in the longest period, except tests and deliveries
@@ -243,7 +244,10 @@ pub async fn redeliver_failed(
     let id = WebhookId::new(id.into_inner());
     let (state, since) = (parse_state(&fields), parse_since(&fields)?);
     let message = match redeliver(&context, &id, state, since).await? {
-        Ok(count) => redelivery_result_message(state, count, 1),
+        Ok(count) => {
+            set_event_count(&context.request, count);
+            redelivery_result_message(state, count, 1)
+        }
         Err(reason) => reason,
     };
     context.add_flash_message(message);
@@ -276,6 +280,10 @@ pub async fn redeliver_all_failed(
                 problems.insert(reason);
             }
         }
+    }
+    set_event_count(&context.request, total);
+    if let Some(id) = only {
+        set_event_subject(&context.request, id);
     }
     let result = redelivery_result_message(state, total, webhooks);
     let sentences: Vec<String> = [result].into_iter().chain(problems).collect();

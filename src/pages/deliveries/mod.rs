@@ -262,18 +262,20 @@ async fn show_list(
     render(StatusCode::OK, &page)
 }
 
-/// Returns the deliveries of the requested page. Returns none if the search field contains the id
-/// of an unknown delivery, or text that isn't an id.
+/// Returns the deliveries of the requested page. Returns none if a date is invalid, or if the
+/// search field contains the id of an unknown delivery, or text that isn't an id.
 async fn find_deliveries(
     context: &RequestContext,
     query: &DeliveryListQuery,
     search: DeliverySearch,
 ) -> Result<DeliverySearchPage, PageError> {
+    let no_deliveries = DeliverySearchPage {
+        items: Vec::new(),
+        next_cursor: None,
+    };
     Ok(match query.searched_id() {
-        SearchedId::Delivery(_) | SearchedId::Invalid => DeliverySearchPage {
-            items: Vec::new(),
-            next_cursor: None,
-        },
+        _ if query.date_problem().is_some() => no_deliveries,
+        SearchedId::Delivery(_) | SearchedId::Invalid => no_deliveries,
         SearchedId::None | SearchedId::Feedback(_) => {
             let page = PageRequest {
                 limit: PAGE_SIZE,

@@ -7,12 +7,9 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId, parse_ulid};
 use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::day_range::{CUSTOM_RANGE, DayRange, ZoneOffsets};
 use crate::pages::framework::page_error::PageError;
 use crate::store::DeliverySearch;
-
-/// The value of `period` that selects a range of days.
-const CUSTOM_RANGE: &str = "range";
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A period that ends now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,13 +67,9 @@ pub struct DeliveryListQuery {
     pub state: Option<DeliveryState>,
     pub event: Option<EventType>,
     pub period: Option<RecentPeriod>,
-    /// Whether the list is limited to a range of days (`from` to `to`) instead of a period.
-    pub is_range: bool,
-    /// The first day of the range, such as `2026-11-28`; empty without a limit. Days begin at
-    /// midnight UTC.
-    pub from: String,
-    /// The last day of the range; empty without a limit.
-    pub to: String,
+    /// The range of days that limits the list instead of a period.
+    pub range: Option<DayRange>,
+    pub offsets: ZoneOffsets,
     /// The text of the search field.
     pub text: String,
     /// The list contains only deliveries older than the delivery with this id.
@@ -89,25 +82,23 @@ impl DeliveryListQuery {
     /// Parses the parameters. Fails with [`PageError::InvalidFilter`] if a filter is invalid.
     pub fn parse(context: &RequestContext) -> Result<Self, PageError> {
         let parameter = |name| context.query_param(name).filter(|value| !value.is_empty());
-        let date = |name: &'static str| match parameter(name) {
-            Some(text) if parse_day(&text).is_none() => Err(PageError::InvalidFilter(name)),
-            text => Ok(text.unwrap_or_default()),
+        let text = |name| parameter(name).unwrap_or_default();
+        let (from, to) = (text("from"), text("to"));
+        // The form submits an empty `period` for "Any time". The dates are then ignored.
+        let is_range = match context.query_param("period") {
+            Some(period) => period == CUSTOM_RANGE,
+            None => !from.is_empty() || !to.is_empty(),
         };
-        let (from, to) = (date("from")?, date("to")?);
         let period = parameter("period").filter(|period| period != CUSTOM_RANGE);
+        let offsets = ZoneOffsets::parse(&text("tz"));
         Ok(Self {
-            // The form submits an empty `period` for "Any time". The dates are then ignored.
-            is_range: match context.query_param("period") {
-                Some(period) => period == CUSTOM_RANGE,
-                None => !from.is_empty() || !to.is_empty(),
-            },
+            range: is_range.then(|| DayRange::parse(from, to, &offsets)),
+            offsets,
             webhook: parameter("webhook").map(WebhookId::new),
             state: parse_parameter("state", parameter("state"), DeliveryState::parse)?,
             event: parse_parameter("event", parameter("event"), EventType::parse)?,
             period: parse_parameter("period", period, RecentPeriod::parse)?,
-            from,
-            to,
-            text: parameter("q").unwrap_or_default().trim().to_owned(),
+            text: text("q").trim().to_owned(),
             before: parameter("before").filter(|id| is_id(id, "dlv_")),
             redeliver: parse_parameter("redeliver", parameter("redeliver"), RecentPeriod::parse)?,
         })
@@ -124,9 +115,9 @@ impl DeliveryListQuery {
 
     /// Converts the filters to a search. A given `webhook` overrides the webhook filter.
     pub fn to_search(&self, webhook: Option<&WebhookId>, now: Timestamp) -> DeliverySearch {
-        let (created_from, created_until) = match self.is_range {
-            true => (parse_day(&self.from), parse_day(&self.to)),
-            false => (self.period.map(|period| period.start(now)), None),
+        let (created_from, created_until) = match &self.range {
+            Some(range) => (range.from, range.until),
+            None => (self.period.map(|period| period.start(now)), None),
         };
         let feedback = match self.searched_id() {
             SearchedId::Feedback(id) => Some(id),
@@ -138,13 +129,13 @@ impl DeliveryListQuery {
             state: self.state,
             event: self.event,
             created_from,
-            created_until: created_until.map(|day| day.plus(DAY)),
+            created_until,
         }
     }
 
-    /// Returns whether the first day of the range is after its last day.
-    pub fn has_reversed_dates(&self) -> bool {
-        self.is_range && !self.to.is_empty() && self.from > self.to
+    /// Returns the reason the range of days is invalid.
+    pub fn date_problem(&self) -> Option<&'static str> {
+        self.range.as_ref()?.problem
     }
 
     /// Returns whether a filter or a search limits the list.
@@ -153,7 +144,7 @@ impl DeliveryListQuery {
             || self.state.is_some()
             || self.event.is_some()
             || self.period.is_some()
-            || self.is_range
+            || self.range.is_some()
             || !self.text.is_empty()
     }
 
@@ -161,15 +152,16 @@ impl DeliveryListQuery {
     /// search.
     pub fn filter_pairs(&self) -> Vec<(&'static str, &str)> {
         let non_empty = |text| Some(text).filter(|text: &&str| !text.is_empty());
-        let day = |day| non_empty(day).filter(|_| self.is_range);
+        let range = self.range.as_ref();
         let period = self.period.map(|period| period.key);
         let pairs = [
             ("webhook", self.webhook.as_ref().map(WebhookId::as_str)),
             ("state", self.state.map(DeliveryState::as_str)),
             ("event", self.event.map(EventType::as_str)),
-            ("period", period.or(self.is_range.then_some(CUSTOM_RANGE))),
-            ("from", day(self.from.as_str())),
-            ("to", day(self.to.as_str())),
+            ("period", period.or(range.map(|_| CUSTOM_RANGE))),
+            ("from", range.and_then(|range| non_empty(&range.first_day))),
+            ("to", range.and_then(|range| non_empty(&range.last_day))),
+            ("tz", range.and_then(|_| non_empty(&self.offsets.text))),
             ("q", non_empty(self.text.as_str())),
         ];
         pairs
@@ -180,7 +172,7 @@ impl DeliveryListQuery {
 
     /// Returns the number of filters that narrow screens show only in a disclosure.
     pub fn hidden_filter_count(&self) -> usize {
-        let has_period = self.period.is_some() || self.is_range;
+        let has_period = self.period.is_some() || self.range.is_some();
         usize::from(self.event.is_some()) + usize::from(has_period)
     }
 
@@ -218,32 +210,4 @@ fn parse_parameter<T>(
 
 fn is_id(text: &str, prefix: &str) -> bool {
     text.starts_with(prefix) && parse_ulid(text).is_some()
-}
-
-/// Parses a date such as `2026-11-28`. Returns its first moment in UTC.
-fn parse_day(date: &str) -> Option<Timestamp> {
-    let has_date_length = date.len() == 10 && date.is_ascii();
-    has_date_length
-        .then(|| Timestamp::parse(&format!("{date}T00:00:00Z")))
-        .flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parses_only_valid_dates() {
-        let day = parse_day("2026-11-28").unwrap();
-        assert_eq!(day.to_string(), "2026-11-28T00:00:00.000Z");
-        for text in [
-            "",
-            "2026-11-31",
-            "28.11.2026",
-            "2026-11-28T00",
-            "2026-11-2é",
-        ] {
-            assert_eq!(parse_day(text), None, "{text}");
-        }
-    }
 }

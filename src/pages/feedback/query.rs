@@ -72,8 +72,8 @@ impl FeedbackListQuery {
             project: self.project.as_ref().map(|project| project.id.clone()),
             status: self.status,
             search: self.search.clone(),
-            received_from: self.received.from,
-            received_until: self.received.until,
+            received_from: self.received.days.from,
+            received_until: self.received.days.until,
             has_email: self.has_email,
             order: self.order,
         }
@@ -82,7 +82,7 @@ impl FeedbackListQuery {
     /// Returns the reason a filter is invalid. If a filter is invalid, the list is empty.
     pub(super) fn filter_problem(&self) -> Option<&'static str> {
         let search_problem = self.search_problem.map(SearchError::message);
-        search_problem.or(self.received.problem)
+        search_problem.or(self.received.days.problem)
     }
 
     /// Returns a query string with the filters and the order of this list, but with `status` as the
@@ -104,8 +104,8 @@ impl FeedbackListQuery {
             ("status", status.map_or("", FeedbackStatus::as_str)),
             ("q", &self.text),
             ("received", received.period),
-            ("from", &received.first_day),
-            ("to", &received.last_day),
+            ("from", &received.days.first_day),
+            ("to", &received.days.last_day),
             ("tz", &received.offsets),
             ("email", if self.has_email { "1" } else { "" }),
             ("sort", if self.is_oldest_first() { "oldest" } else { "" }),

@@ -1,13 +1,11 @@
 //! The "Received" filter of the feedback list: a period that ends now, or a range of days.
 //!
-//! Days begin at midnight in the browser's time zone. The page's script adds the offsets of the
-//! time zone to the query (`tz`). Without the script, days begin at midnight UTC.
+//! Days begin at midnight in the browser's time zone.
 
 use jiff::ToSpan;
-use jiff::civil::Date;
-use jiff::tz::Offset;
 
 use crate::clock::Timestamp;
+use crate::pages::framework::day_range::{CUSTOM_RANGE, DayRange, ZoneOffsets};
 
 /// The values of `received` and their labels.
 const PERIODS: [(&str, &str); 4] = [
@@ -16,7 +14,6 @@ const PERIODS: [(&str, &str); 4] = [
     ("30d", "Last 30 days"),
     (CUSTOM_RANGE, "Custom range…"),
 ];
-const CUSTOM_RANGE: &str = "range";
 
 /// An option of the "Received" list.
 pub(super) struct PeriodOption {
@@ -29,19 +26,11 @@ pub(super) struct PeriodOption {
 pub(super) struct ReceivedFilter {
     /// A value from [`PERIODS`]; empty without a filter.
     pub(super) period: &'static str,
-    /// The first day of a range, as entered.
-    pub(super) first_day: String,
-    /// The last day of the range, as entered.
-    pub(super) last_day: String,
-    /// The value of `tz`: the offsets from UTC at the start and the end of the period, in minutes,
-    /// or one number for both.
+    pub(super) days: DayRange,
+    /// The value of `tz`, see [`ZoneOffsets`].
     pub(super) offsets: String,
-    pub(super) from: Option<Timestamp>,
-    pub(super) until: Option<Timestamp>,
     /// An explanation of the active filter, such as `Since 31 Mar 2026 in UTC`.
     pub(super) hint: String,
-    /// The reason the range is invalid.
-    pub(super) problem: Option<&'static str>,
 }
 
 impl ReceivedFilter {
@@ -56,51 +45,30 @@ impl ReceivedFilter {
             None if has_days => CUSTOM_RANGE,
             None => return Self::default(),
         };
-        let (offsets, start_offset, end_offset) = match parse_utc_offsets(&text("tz")) {
-            Some((start, end)) => (text("tz"), start, end),
-            None => (String::new(), Offset::UTC, Offset::UTC),
-        };
-        let mut filter = Self {
-            period,
-            offsets,
-            ..Self::default()
-        };
-        let zone = match filter.offsets.is_empty() {
-            true => "UTC".to_owned(),
-            false => format!("your time zone (UTC{end_offset})"),
-        };
-        let today = end_offset.to_datetime(now.to_jiff()).date();
+        let offsets = ZoneOffsets::parse(&text("tz"));
         let days_before = match period {
             "today" => 0,
             "7d" => 6,
             "30d" => 29,
             _ => {
-                filter.hint = format!("Dates are in {zone}");
-                filter.set_range(first_day, last_day, start_offset, end_offset);
-                return filter;
+                return Self {
+                    period,
+                    hint: format!("Dates are in {}", offsets.zone()),
+                    days: DayRange::parse(first_day, last_day, &offsets),
+                    offsets: offsets.text,
+                };
             }
         };
-        let day = today.saturating_sub(days_before.days());
-        filter.hint = format!("Since {} in {zone}", day.strftime("%-d %b %Y"));
-        filter.from = start_of_day(day, start_offset);
-        filter
-    }
-
-    fn set_range(&mut self, first: String, last: String, start_offset: Offset, end_offset: Offset) {
-        let (first_day, last_day) = (parse_day(&first), parse_day(&last));
-        self.from = first_day.and_then(|day| start_of_day(day, start_offset));
-        self.until = last_day
-            .and_then(|day| day.tomorrow().ok())
-            .and_then(|day| start_of_day(day, end_offset));
-        if first_day.is_some() == first.is_empty() || last_day.is_some() == last.is_empty() {
-            self.problem = Some("Enter dates as year, month, and day, such as 2026-03-31.");
-        } else if first_day
-            .zip(last_day)
-            .is_some_and(|(first, last)| first > last)
-        {
-            self.problem = Some("The first day is after the last day.");
+        let day = offsets.today(now).saturating_sub(days_before.days());
+        Self {
+            period,
+            hint: format!("Since {} in {}", day.strftime("%-d %b %Y"), offsets.zone()),
+            days: DayRange {
+                from: offsets.start_of_first_day(day),
+                ..DayRange::default()
+            },
+            offsets: offsets.text,
         }
-        (self.first_day, self.last_day) = (first, last);
     }
 
     pub(super) fn is_range(&self) -> bool {
@@ -114,29 +82,6 @@ impl ReceivedFilter {
             is_selected: value == self.period,
         })
     }
-}
-
-/// Parses one or two offsets from UTC in minutes, such as `120,60`. Offsets east of UTC are
-/// positive.
-fn parse_utc_offsets(text: &str) -> Option<(Offset, Offset)> {
-    let parse = |minutes: &str| {
-        let minutes: i32 = minutes.parse().ok()?;
-        Offset::from_seconds(minutes.checked_mul(60)?).ok()
-    };
-    match text.split_once(',') {
-        Some((start, end)) => Some((parse(start)?, parse(end)?)),
-        None => parse(text).map(|offset| (offset, offset)),
-    }
-}
-
-/// Parses a day in the format of date fields, `2026-03-31`.
-fn parse_day(text: &str) -> Option<Date> {
-    (text.len() == 10).then(|| text.parse().ok()).flatten()
-}
-
-fn start_of_day(day: Date, offset: Offset) -> Option<Timestamp> {
-    let time = offset.to_timestamp(day.to_datetime(jiff::civil::Time::midnight()));
-    Some(Timestamp::from_millis(time.ok()?.as_millisecond()))
 }
 
 #[cfg(test)]
@@ -155,7 +100,7 @@ mod tests {
 
     fn times(filter: &ReceivedFilter) -> (String, String) {
         let text = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
-        (text(filter.from), text(filter.until))
+        (text(filter.days.from), text(filter.days.until))
     }
 
     #[test]
@@ -195,19 +140,18 @@ mod tests {
                 (from, hint),
                 "{query}"
             );
-            assert_eq!(filter.until, None);
+            assert_eq!(filter.days.until, None);
         }
     }
 
     #[test]
-    fn ranges_include_their_last_day() {
+    fn days_without_a_period_are_a_range() {
         for (query, from, until) in [
             (
                 "from=2026-03-01&to=2026-03-31",
                 "2026-03-01T00:00:00.000Z",
                 "2026-04-01T00:00:00.000Z",
             ),
-            ("to=2026-03-31&tz=-300", "", "2026-04-01T05:00:00.000Z"),
             (
                 "received=range&from=2026-03-01&tz=60,120",
                 "2026-02-28T23:00:00.000Z",
@@ -221,14 +165,8 @@ mod tests {
                 (from.to_owned(), until.to_owned()),
                 "{query}"
             );
-            assert!(filter.is_range() && filter.problem.is_none(), "{query}");
-        }
-        for query in [
-            "from=31.3.2026",
-            "from=2026-02-30",
-            "from=2026-03-02&to=2026-03-01",
-        ] {
-            assert!(parse(query).problem.is_some(), "{query}");
+            let problem = filter.days.problem;
+            assert!(filter.is_range() && problem.is_none(), "{query}");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod context;
+pub mod day_range;
 pub mod event_streams;
 pub mod exports;
 pub mod flash;

@@ -70,12 +70,20 @@ struct PastedRequest {
 }
 
 impl SignatureCheckForm {
+    /// Returns whether the fields of the request are empty, so that only a secret can be checked.
+    fn has_no_request(&self) -> bool {
+        [&self.headers, &self.body, &self.clock]
+            .into_iter()
+            .all(|field| field.trim().is_empty())
+    }
+
     /// Parses the fields. Returns `None` and sets the errors if a field is invalid.
     fn parse(&mut self) -> Option<PastedRequest> {
         let headers = PastedHeaders::parse(&self.headers);
         if headers.is_empty() {
-            self.headers_error =
-                Some("No headers found. Enter one per line, in the format “Name: value”.");
+            self.headers_error = Some(
+                "No headers found. Enter one per line, in the format “Name: value”. To check only the secret, leave the other fields empty.",
+            );
         }
         let body = request_parser::decode_body(&self.body, self.encoding);
         self.body_error = body.as_ref().err().copied();
@@ -104,7 +112,8 @@ struct DiagnosisView {
     /// The ids of the delivery's webhook and of the delivery; `None` if the delivery isn't in the
     /// delivery log.
     delivery: Option<(String, String)>,
-    /// Whether the delivery belongs to a different webhook, whose secret signed it.
+    /// Whether the delivery belongs to a different webhook, whose secret signed it. If so, the
+    /// diagnosis isn't shown, because it's about this webhook's secrets.
     is_other_webhook: bool,
 }
 
@@ -122,13 +131,24 @@ impl SignatureCheckPage {
 }
 
 impl DiagnosisView {
-    /// Returns the checks, except checks whose message is already in the summary.
-    fn checks(&self) -> impl Iterator<Item = &Check> {
+    fn new(diagnosis: Diagnosis) -> Self {
+        Self {
+            id: format!("result-{}", tokens::random_token()),
+            diagnosis,
+            delivery: None,
+            is_other_webhook: false,
+        }
+    }
+
+    /// Returns the checks to show, except checks whose message is already in the summary.
+    fn checks(&self) -> Vec<&Check> {
         let diagnosis = &self.diagnosis;
-        diagnosis
-            .checks
-            .iter()
-            .filter(|check| check.message != diagnosis.finding && check.message != diagnosis.advice)
+        let is_repeated =
+            |check: &Check| check.message == diagnosis.finding || check.message == diagnosis.advice;
+        let checks = diagnosis.checks.iter();
+        checks
+            .filter(|check| !self.is_other_webhook && !is_repeated(check))
+            .collect()
     }
 
     /// Returns the CSS class and the icon of a check's result.
@@ -181,12 +201,20 @@ pub(super) async fn check_signature(
         clock: fields.get("clock").trim().to_owned(),
         ..SignatureCheckForm::default()
     };
-    let Some(pasted) = form.parse() else {
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        return render_page(&context, status, webhook, form, None).await;
-    };
     let endpoint_secret = Some(fields.get("secret")).filter(|secret| !secret.is_empty());
-    let result = diagnose_request(&context, &webhook, &pasted, endpoint_secret).await?;
+    let result = match endpoint_secret.filter(|_| form.has_no_request()) {
+        Some(secret) => {
+            let secrets = context.webhook_secrets(webhook.id.clone()).await?;
+            DiagnosisView::new(diagnosis::diagnose_secret(secret, &secrets))
+        }
+        None => {
+            let Some(pasted) = form.parse() else {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return render_page(&context, status, webhook, form, None).await;
+            };
+            diagnose_request(&context, &webhook, &pasted, endpoint_secret).await?
+        }
+    };
     render_page(&context, StatusCode::OK, webhook, form, Some(result)).await
 }
 
@@ -220,10 +248,9 @@ async fn diagnose_request(
         endpoint_clock: pasted.clock,
     };
     Ok(DiagnosisView {
-        id: format!("result-{}", tokens::random_token()),
-        diagnosis: diagnosis::diagnose(&input),
         delivery: summary.map(|summary| (summary.webhook.to_string(), summary.id.to_string())),
         is_other_webhook: summary.is_some_and(|summary| summary.webhook != webhook.id),
+        ..DiagnosisView::new(diagnosis::diagnose(&input))
     })
 }
 

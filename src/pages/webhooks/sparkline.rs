@@ -133,6 +133,7 @@ mod tests {
             next_attempt_at: None,
             finished_at: None,
             round_attempts: 1,
+            cancel_reason: None,
             attempts: millis.map(attempt).into_iter().collect(),
         }
     }

@@ -12,7 +12,7 @@ use ulid::Ulid;
 use super::error::StoreError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, Scope};
-use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery::{CancelReason, DeliveryState};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
 use crate::domain::feedback::FeedbackStatus;
@@ -158,6 +158,7 @@ text_columns! {
     TokenId: |text| Some(TokenId::new(text)),
     UserId: |text| Some(UserId::new(text)),
     WebhookId: |text| Some(WebhookId::new(text)),
+    CancelReason: CancelReason::parse,
     DeliveryState: DeliveryState::parse,
     EndpointUrl: |text| EndpointUrl::parse(text).ok(),
     EventType: EventType::parse,

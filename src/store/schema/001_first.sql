@@ -160,6 +160,7 @@ CREATE TABLE webhooks (
     overlap_ends_at       INTEGER,
     failing_since         INTEGER,
     consecutive_failures  INTEGER NOT NULL DEFAULT 0,  -- failed deliveries since the last success
+    last_failed_delivery  TEXT,              -- the delivery of the last failed attempt
     alerted_at            INTEGER,           -- when the open 'failing' alert was created
     alerted_failing_since INTEGER,           -- failing_since at that time
     held_until            INTEGER,           -- end of a hold that the endpoint requested
@@ -204,7 +205,9 @@ CREATE TABLE deliveries (
     created_at     INTEGER NOT NULL,
     finished_at    INTEGER,            -- NULL while pending
     -- Whether a person requested the next attempt. If so, it is made even during a hold.
-    retry_requested INTEGER NOT NULL DEFAULT 0
+    retry_requested INTEGER NOT NULL DEFAULT 0,
+    -- Why the delivery was canceled; meaningless in other states.
+    cancel_reason   TEXT
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at, id) WHERE state = 'pending';
 CREATE INDEX deliveries_retry_requested ON deliveries (webhook_id, due_at, id)
