@@ -38,6 +38,7 @@ const SCRIPT: &str = concat!(
     include_str!("../../static/app/regions.js"),
     include_str!("../../static/app/requests.js"),
     include_str!("../../static/app/live_updates.js"),
+    include_str!("../../static/app/notifications.js"),
     include_str!("../../static/app/copy.js"),
     include_str!("../../static/app/filters.js"),
     include_str!("../../static/app/times.js"),

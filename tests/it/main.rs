@@ -21,6 +21,7 @@ mod backup_targets;
 mod base_path;
 mod blocked_log;
 mod broken_files;
+mod browser_notifications;
 mod cancellation;
 mod cli;
 mod cli_messages;
