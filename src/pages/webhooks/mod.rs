@@ -117,8 +117,8 @@ impl WebhookDraft {
     }
 }
 
-/// Returns the secret of a new draft. For a generated id, the user always gets the same secret, so a
-/// receiver that was configured with the secret keeps working after the form is opened again.
+/// Returns the secret of a new draft. For a generated id, the user always gets the same secret, so
+/// a receiver that was configured with the secret keeps working after the form is opened again.
 fn draft_secret(context: &RequestContext, id: &str) -> Result<Secret, PageError> {
     if !tokens::has_random_token_format(id) {
         return Ok(Secret::from_random(random::bytes()));
