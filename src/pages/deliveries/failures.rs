@@ -37,6 +37,8 @@ pub struct FailuresView {
 /// The deliveries of one webhook that failed in the last 7 days, except tests and deliveries of
 /// deleted feedback.
 pub struct WeekFailures {
+    number: u64,
+    is_capped: bool,
     /// `8` or `1,000+`.
     pub count: String,
     /// `8 deliveries`.
@@ -65,9 +67,23 @@ impl WeekFailures {
             .collect())
     }
 
+    /// Returns the number of failed deliveries of all webhooks, such as `8 deliveries`; empty if
+    /// there are none.
+    pub fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> String {
+        let (count, is_capped) = all.fold((0, false), |(count, is_capped), failures| {
+            (count + failures.number, is_capped || failures.is_capped)
+        });
+        match count {
+            0 => String::new(),
+            _ => format_delivery_count(count, is_capped),
+        }
+    }
+
     fn new(failures: &UnsuccessfulDeliveries) -> Self {
         let (count, is_capped) = (failures.finished_at.len() as u64, failures.is_capped);
         Self {
+            number: count,
+            is_capped,
             count: format_count(count, is_capped),
             deliveries: format_delivery_count(count, is_capped),
             is_one: count == 1 && !is_capped,
