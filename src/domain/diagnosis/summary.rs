@@ -43,8 +43,8 @@ impl Evidence<'_> {
         if let Some((_, false)) = &self.secret {
             return invalid(
                 format!(
-                    "Your server uses a different active secret. The request is signed with {}.",
-                    signer.description()
+                    "Your server uses a different active secret. The request is signed with the {}.",
+                    signer.name()
                 ),
                 "During a rotation, X-Miniback-Signature uses the current secret, and X-Miniback-Signature-Next uses the next secret. Requests from before the rotation have no second signature. Redeliver the event, and check the new request.",
             );
@@ -53,7 +53,7 @@ impl Evidence<'_> {
             let is_secret_known = self.secret.is_some();
             let finding = match is_secret_known {
                 true => "Valid. Signed with your server’s secret.".to_owned(),
-                false => format!("Valid. Signed with {}.", signer.description()),
+                false => format!("Valid. Signed with the {}.", signer.name()),
             };
             (true, finding, valid_advice(is_secret_known))
         })
@@ -115,21 +115,18 @@ impl Evidence<'_> {
 
     /// Says which secret signed the body before it was changed; empty if that is unknown.
     fn describe_signature_of_original(&self, change: BodyChange) -> String {
-        let matches = |signer: SigningSecret| {
-            format!(
-                "Before this change, the signature matches {} of this webhook.",
-                signer.description()
-            )
+        let matches = |signer: SigningSecret, start: &str| {
+            format!("{start} matches this webhook’s {}.", signer.name())
         };
         match &self.input.sent {
             Some(sent) => match self.signatures.find_secret_for_any_signature(sent.body) {
-                Some(signer) => matches(signer),
+                Some(signer) => matches(signer, "The signature of the sent body"),
                 None => "The secret was also replaced: no active secret produces the signature of the sent body.".to_owned(),
             },
             None => self
                 .signatures
                 .find_secret_for_original(self.input.received.body, change)
-                .map(matches)
+                .map(|signer| matches(signer, "Without this change, the signature"))
                 .unwrap_or_default(),
         }
     }

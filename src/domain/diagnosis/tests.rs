@@ -200,10 +200,10 @@ fn distinguishes_a_wrong_secret_from_a_changed_body() {
         };
         changed(&format!("{BODY}\n"))
             .assert_finding("has trailing whitespace")
-            .assert_finding("matches the current secret of this webhook");
+            .assert_finding("matches this webhook’s current secret");
         changed(&BODY.replace("\":", "\": "))
             .assert_finding("was re-serialized")
-            .assert_finding("matches the current secret of this webhook");
+            .assert_finding("matches this webhook’s current secret");
         changed(&BODY.bytes().map(char::from).collect::<String>())
             .assert_finding("a character set other than UTF-8");
     }

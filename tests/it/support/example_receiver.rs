@@ -149,8 +149,8 @@ impl ExampleReceiver {
         lines.filter(|line| line.contains(text)).count()
     }
 
-    /// Waits until the receiver has printed a rejected request with this body, and returns the lines
-    /// from the reason to the body.
+    /// Waits until the receiver has printed a rejected request with this body, and returns the
+    /// lines from the reason to the body.
     #[track_caller]
     pub fn wait_for_rejected_request(&self, body: &str) -> Vec<String> {
         wait_until(&format!("the receiver prints the body {body:?}"), || {
