@@ -38,9 +38,11 @@ const SCRIPT: &str = concat!(
     include_str!("../../static/app/regions.js"),
     include_str!("../../static/app/requests.js"),
     include_str!("../../static/app/live_updates.js"),
+    include_str!("../../static/app/notifications.js"),
     include_str!("../../static/app/copy.js"),
     include_str!("../../static/app/filters.js"),
     include_str!("../../static/app/times.js"),
+    include_str!("../../static/app/charts.js"),
     include_str!("../../static/app/contents.js"),
     "})();\n",
 );

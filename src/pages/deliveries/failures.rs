@@ -1,7 +1,7 @@
 //! The notice about failed or canceled deliveries above a delivery list, and its "Redeliver" form,
 //! which redelivers the deliveries that reached this state in a period.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use actix_web::{HttpResponse, web};
 
@@ -32,6 +32,52 @@ pub struct FailuresView {
     pub disabled_verb: &'static str,
     /// The confirmation for the requested period, if enabled webhooks have failures in this period.
     pub confirmation: Option<RedeliverConfirmation>,
+}
+
+/// The deliveries of one webhook that failed in the last 7 days, except tests and deliveries of
+/// deleted feedback.
+pub struct WeekFailures {
+    /// `8` or `1,000+`.
+    pub count: String,
+    /// `8 deliveries`.
+    pub deliveries: String,
+    /// Whether exactly one delivery failed.
+    pub is_one: bool,
+    /// The path of the confirmation that asks whether to redeliver the deliveries.
+    pub confirmation_path: String,
+}
+
+impl WeekFailures {
+    /// Loads the failures of a webhook or of all webhooks. Omits webhooks without failures.
+    pub async fn load(
+        context: &RequestContext,
+        webhook: Option<WebhookId>,
+    ) -> Result<HashMap<WebhookId, Self>, PageError> {
+        let since = RecentPeriod::WEEK.start(context.app.clock.now());
+        let failed = DeliveryState::Failed;
+        let store = &context.app.store;
+        let failures = store
+            .unsuccessful_deliveries(webhook, failed, since)
+            .await?;
+        Ok(failures
+            .into_iter()
+            .map(|failures| (failures.webhook.clone(), Self::new(&failures)))
+            .collect())
+    }
+
+    fn new(failures: &UnsuccessfulDeliveries) -> Self {
+        let (count, is_capped) = (failures.finished_at.len() as u64, failures.is_capped);
+        Self {
+            count: format_count(count, is_capped),
+            deliveries: format_delivery_count(count, is_capped),
+            is_one: count == 1 && !is_capped,
+            confirmation_path: format!(
+                "/settings/notifications/{}/deliveries?redeliver={}#failures",
+                failures.webhook,
+                RecentPeriod::WEEK.key
+            ),
+        }
+    }
 }
 
 /// The failures of enabled webhooks in one period.

@@ -28,9 +28,10 @@ impl RecentPeriod {
     pub const ALL: [Self; 4] = [
         Self::new("1h", "Last hour", "the last hour", 1),
         Self::new("24h", "Last 24 hours", "the last 24 hours", 24),
-        Self::new("7d", "Last 7 days", "the last 7 days", 24 * 7),
+        Self::WEEK,
         Self::new("30d", "Last 30 days", "the last 30 days", 24 * 30),
     ];
+    pub const WEEK: Self = Self::new("7d", "Last 7 days", "the last 7 days", 24 * 7);
 
     const fn new(key: &'static str, label: &'static str, phrase: &'static str, hours: u64) -> Self {
         Self {

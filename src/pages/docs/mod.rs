@@ -15,10 +15,11 @@ use crate::domain::explanation::format_duration;
 use sidebar::{DocsPage, DocsSidebar};
 
 /// Anchors and titles of the sections, in order.
-const SECTIONS: [(&str, &str); 10] = [
+const SECTIONS: [(&str, &str); 11] = [
     ("getting-started", "Getting started"),
     ("widget", "Widget"),
     ("projects", "Projects"),
+    ("feedback", "Feedback"),
     ("webhooks", "Webhooks"),
     ("deliveries", "Deliveries and retries"),
     ("privacy", "Privacy and erasure"),

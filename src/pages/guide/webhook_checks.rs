@@ -12,7 +12,7 @@ use crate::domain::endpoint_url::Scheme;
 use crate::domain::explanation::{advice_for_code, format_duration, status_text};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::webhook::{Topic, Webhook};
-use crate::pages::framework::format::DisplayTime;
+use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::store::{DeliverySummary, LoggedAttempt};
 
 /// Runs the checks of one webhook. The fields contain all data that the checks use.
@@ -303,9 +303,9 @@ impl WebhookChecker<'_> {
             .held_until
             .filter(|until| self.webhook.enabled && *until > self.now)
         {
-            let clock = DisplayTime::new(until, self.now).clock;
+            let end = time_until(until, self.now);
             let text = format!(
-                "The endpoint sent Retry-After. The webhook is on hold until {clock}. A successful test ends the hold."
+                "The endpoint sent Retry-After, so the webhook is on hold. The hold ends {end}, or after a successful test."
             );
             return (CheckStatus::Problem, text, self.webhook_link("Test"));
         }

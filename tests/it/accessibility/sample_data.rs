@@ -223,9 +223,10 @@ impl SampleData {
             "/settings/notifications" => vec![
                 String::new(),
                 format!("?add&open={fails}&reveal={held}&rotate={works}"),
-                format!("?delete={works}&reveal=alerts"),
+                format!("?delete={works}&disable={held}&reveal=alerts"),
                 "?failing".into(),
             ],
+            "/settings/notifications/{id}" => vec!["?disable".into()],
             "/settings/notifications/{id}/signature-check" => {
                 vec![format!("?delivery={}", self.deliveries[0])]
             }
