@@ -84,8 +84,8 @@ impl FileChecker {
             };
             return Err((problem, details));
         }
-        // Check twice, because a checkpoint of another process may be writing the header at this
-        // moment.
+        // Check twice, because a checkpoint of another process may be writing the header during the
+        // first check.
         self.check_header()
             .or_else(|_| self.check_header())
             .map_err(|details| (DatabaseProblem::Overwritten { file: file() }, details))?;

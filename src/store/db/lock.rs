@@ -96,8 +96,8 @@ impl DirectoryLock {
         Ok(())
     }
 
-    /// Writes the id of the open database to the lock file. Returns a
-    /// [`LockFileWriter`], which can add a problem to the file later.
+    /// Writes the id of the open database to the lock file. Returns a [`LockFileWriter`], which can
+    /// add a problem to the lock file later.
     pub(in crate::store) fn lock_file_writer(&self, database: FileId) -> LockFileWriter {
         let writer = LockFileWriter {
             held: Arc::downgrade(&self.0),
