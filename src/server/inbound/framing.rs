@@ -24,8 +24,8 @@ use super::{UNREAD_BODY_MAX_BYTES, UNREAD_BODY_TIMEOUT};
 ///
 /// - HTTP/1.0 has no chunked encoding, so closing the connection marks the end of a streamed
 ///   response.
-/// - A protocol upgrade (`Upgrade` or `CONNECT`) is ignored. The connection can't be reused, because
-///   the client may already be sending bytes of the other protocol.
+/// - A protocol upgrade (`Upgrade` or `CONNECT`) is ignored. The connection can't be reused,
+///   because the client may already be sending bytes of the other protocol.
 /// - If part of the request's body hasn't arrived when the response starts, the response contains
 ///   `Connection: close`. Before the response starts, the middleware waits briefly for the rest of
 ///   a short body.
