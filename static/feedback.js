@@ -1,7 +1,7 @@
 // Keyboard shortcuts, bulk selection, live updates, and browser notifications for the feedback
-// list. The page works without this file. Most shortcuts click a control of the page, so the shortcut and the
-// control have the same effect. Users can disable the shortcuts in the dialog that `?` and
-// "Shortcuts" open. The browser stores this setting.
+// list. The page works without this file. Most shortcuts click a control of the page, so the
+// shortcut and the control have the same effect. Users can disable the shortcuts in the dialog that
+// `?` and "Shortcuts" open. The browser stores this setting.
 "use strict";
 (() => {
   const all = (selector) => [...document.querySelectorAll(selector)];

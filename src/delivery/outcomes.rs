@@ -38,8 +38,8 @@ pub(super) fn header_value<'a>(headers: &'a [(String, String)], name: &str) -> O
 
 pub(super) fn from_timeout(timeout: Duration, progress: &ExchangeProgress) -> Outcome {
     let phase = progress.end_phase().unwrap_or(AttemptPhase::Wait);
-    // The kernel can report a timeout (`ETIMEDOUT`) before the attempt's time limit, so subtract the
-    // remaining time.
+    // The kernel can report a timeout (`ETIMEDOUT`) before the attempt's time limit, so subtract
+    // the remaining time.
     let left = progress
         .deadline()
         .saturating_duration_since(Instant::now());

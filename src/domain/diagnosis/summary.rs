@@ -60,7 +60,7 @@ impl Evidence<'_> {
         })
     }
 
-    /// Explains a request with a valid signature, but with another invalid signature or a wrong time.
+    /// Explains a request that has a valid signature, but whose other signature or time is wrong.
     fn explain_partial_mismatch(&self) -> Option<Summary> {
         let body = self.input.received.body;
         if self.signatures.has_standard_signature_mismatch(body) {
