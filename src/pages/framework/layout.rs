@@ -23,8 +23,8 @@ use crate::store::DatabaseProblem;
 pub struct Layout {
     urls: Urls,
     pub title: String,
-    /// What the page is about, such as the name of a webhook. It comes first in the title of the
-    /// browser tab, so that tabs can be told apart.
+    /// The subject of the page, such as the name of a webhook. The subject comes first in the title
+    /// of the browser tab, so that tabs can be told apart.
     pub subject: String,
     /// `None` if the page isn't in the navigation.
     section: Option<NavSection>,
