@@ -73,7 +73,7 @@ pub struct DeliveryListQuery {
     pub text: String,
     /// The list contains only deliveries older than the delivery with this id.
     pub before: Option<String>,
-    /// The period of the confirmation that asks whether to redeliver failed deliveries.
+    /// The period of the confirmation that asks whether to redeliver failed or canceled deliveries.
     pub redeliver: Option<RecentPeriod>,
 }
 

@@ -99,8 +99,8 @@ impl Layout {
         html::asset_path(&self.urls, name)
     }
 
-    /// Escapes control characters in the text of an attribute such as `title`, because `<bdi>`
-    /// can't isolate text in attributes.
+    /// Escapes misleading characters, such as controls of the text direction, in the text of an
+    /// attribute such as `title`. The element `<bdi>` can't isolate text in attributes.
     pub fn escape_attribute<'a>(&self, text: &'a str) -> Cow<'a, str> {
         escape_misleading_chars(text)
     }
