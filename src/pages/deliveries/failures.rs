@@ -1,5 +1,5 @@
 //! The notice about failed or canceled deliveries above a delivery list, and its "Redeliver" form,
-//! which redelivers the deliveries that reached this state in a period.
+//! which redelivers the deliveries that failed or were canceled in a period.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,16 +17,16 @@ use crate::pages::framework::page_error::PageError;
 use crate::server::security_events::{set_event_count, set_event_subject};
 use crate::store::{RedeliverError, UnsuccessfulDeliveries};
 
-/// The deliveries that failed or were canceled in the longest period, except tests and deliveries
-/// of deleted feedback.
+/// The deliveries that failed or were canceled in the longest [`RecentPeriod`], except tests and
+/// deliveries of deleted feedback.
 pub struct FailuresView {
     /// `Failed`, or `Canceled` in a list of canceled deliveries.
     pub state: DeliveryState,
     /// The periods with failures, shortest first. A period with the same failures as a shorter
     /// period is omitted.
     pub periods: Vec<PeriodFailures>,
-    /// The number of these deliveries to disabled webhooks, such as `3 deliveries`, which can't be
-    /// redelivered; empty if there are none.
+    /// The number of deliveries that can't be redelivered because their webhooks are disabled, such
+    /// as `3 deliveries`; empty if there are none.
     pub disabled: String,
     /// The verb after `disabled`, see [`PeriodFailures::verb`].
     pub disabled_verb: &'static str,
@@ -103,7 +103,7 @@ pub struct PeriodFailures {
     pub count: String,
     /// `8 deliveries`.
     pub deliveries: String,
-    /// What happened to the deliveries: `failed`, `was canceled`, or `were canceled`.
+    /// The verb after `deliveries`: `failed`, `was canceled`, or `were canceled`.
     pub verb: &'static str,
     /// `1 webhook`.
     pub webhooks: String,
@@ -120,8 +120,9 @@ pub struct RedeliverConfirmation {
 }
 
 impl FailuresView {
-    /// Loads the failed deliveries of a webhook or of all webhooks, or the canceled deliveries if
-    /// the list shows only these. Returns `None` if there are none in the longest period.
+    /// Loads the failed deliveries of a webhook or of all webhooks. If the list shows only canceled
+    /// deliveries, loads the canceled deliveries instead. Returns `None` if the longest
+    /// [`RecentPeriod`] contains no such deliveries.
     pub async fn load(
         context: &RequestContext,
         query: &DeliveryListQuery,
@@ -271,7 +272,7 @@ pub async fn redeliver_failed(
 }
 
 /// Redelivers the failed or canceled deliveries of the webhook in the form. If the form contains no
-/// webhook, redelivers those of all enabled webhooks. See [`redeliver_failed`].
+/// webhook, redelivers the deliveries of all enabled webhooks. See [`redeliver_failed`].
 pub async fn redeliver_all_failed(
     context: RequestContext,
     fields: IdempotentForm,
@@ -315,7 +316,7 @@ fn parse_since(fields: &IdempotentForm) -> Result<Timestamp, PageError> {
     Timestamp::parse(fields.get("since")).ok_or(PageError::InvalidForm)
 }
 
-/// Returns the state in the form: canceled, or otherwise failed.
+/// Returns `Canceled` if the form contains this state, otherwise `Failed`.
 fn parse_state(fields: &IdempotentForm) -> DeliveryState {
     match DeliveryState::parse(fields.get("state")) {
         Some(DeliveryState::Canceled) => DeliveryState::Canceled,
