@@ -139,6 +139,9 @@ pub async fn start(
     let device_key = store
         .get_or_create_signing_key("devices", random::bytes())
         .await?;
+    let draft_key = store
+        .get_or_create_signing_key("webhook_drafts", random::bytes())
+        .await?;
     let state = web::Data::new(AppState {
         store,
         clock: clock.clone(),
@@ -150,7 +153,7 @@ pub async fn start(
         alerts,
         delivery_retention: options.retention,
     });
-    let pages = web::Data::new(pages::PageState::new(clock, &device_key));
+    let pages = web::Data::new(pages::PageState::new(clock, &device_key, &draft_key));
     let timeout = options.delivery.timeout;
     let server = start_http_server(
         listener,

@@ -1,7 +1,7 @@
-// Keyboard shortcuts, bulk selection, filters, and live updates of the feedback list. The page
-// works without this file. Most shortcuts click a control of the page, so the shortcut and the
-// control have the same effect. Users can disable the shortcuts in the dialog that `?` and
-// "Shortcuts" open. The browser stores this setting.
+// Keyboard shortcuts, bulk selection, live updates, and browser notifications for the feedback
+// list. The page works without this file. Most shortcuts click a control of the page, so the
+// shortcut and the control have the same effect. Users can disable the shortcuts in the dialog that
+// `?` and "Shortcuts" open. The browser stores this setting.
 "use strict";
 (() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
@@ -125,7 +125,22 @@
     pill.append(link);
     list.before(pill);
   });
-  // A hidden tab has no live updates. Only the number in its title is updated, every 60 s.
+  // Shows a browser notification about new items. `static/app/notifications.js` has the switch.
+  let notifiedId = knownId;
+  function notifyAbout(pageItems) {
+    const newItems = pageItems.filter(({ id }) => id > notifiedId && id > knownId);
+    if (!newItems.length) return;
+    [{ id: notifiedId }] = newItems;
+    const title = newItems.length > 1 ? `${newItems.length} new feedback items` : "New feedback";
+    const body = newItems[0].querySelector(".message bdi").textContent;
+    try {
+      if (localStorage.getItem("miniback.notifications") !== "on") return;
+      const notification = new Notification(title, { body, tag: "miniback-feedback" });
+      notification.onclick = () => { window.focus(); notification.close(); };
+    } catch { /* no storage, or a browser in which only service workers can show notifications */ }
+  }
+  // A hidden tab has no live updates. Every 60 s, this function updates only the number in the
+  // tab's title, and shows a notification about new items.
   setInterval(async () => {
     if (!document.hidden || !byId("list")) return;
     const refreshed = { headers: { "Miniback-Refresh": "hidden" } };
@@ -133,6 +148,7 @@
     if (!response?.ok || response.redirected) return;
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     document.title = page.title;
+    notifyAbout([...page.querySelectorAll("article.item")]);
   }, 60000);
   let scrollToTop = false;
   addEventListener("click", ({ target }) => {

@@ -42,10 +42,10 @@ pub(super) struct CreateFeedback {
 }
 
 #[derive(Deserialize, ToSchema)]
-#[schema(as = FeedbackChange)]
+#[schema(as = FeedbackChange, example = json!({"status": "RESOLVED"}))]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateFeedback {
-    #[schema(nullable = false, example = "RESOLVED")]
+    #[schema(nullable = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     status: Option<FeedbackStatus>,
 }

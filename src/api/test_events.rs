@@ -27,7 +27,7 @@ pub(super) struct TestUrlRequest {
 }
 
 #[derive(Deserialize, ToSchema)]
-#[schema(as = WebhookTest)]
+#[schema(as = WebhookTest, example = json!({"event": "test"}))]
 #[serde(deny_unknown_fields)]
 pub(super) struct TestWebhookRequest {
     #[schema(nullable = false)]

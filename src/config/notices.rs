@@ -24,8 +24,7 @@ impl ServeOptions {
         }
         if self.alerts.alert_url.is_some() && self.base_url.is_none() {
             warnings.push(
-                "alerts don't link to the deliveries of the webhook, because --base-url isn't set"
-                    .to_owned(),
+                "alerts don't link to the deliveries of the webhook; set --base-url".to_owned(),
             );
         }
         let allowed = &self.delivery.allow_target;

@@ -38,10 +38,14 @@ impl AttemptStatistics {
         self.succeeded + self.failed
     }
 
-    /// Returns the share of successful attempts in tenths of a percent, rounded down: 1000 means
-    /// that all attempts succeeded. Returns `None` without attempts.
+    /// Returns the share of successful attempts in tenths of a percent, rounded. Only 1000 means
+    /// that all attempts succeeded, and only 0 means that none did. Returns `None` without
+    /// attempts.
     pub fn success_per_mille(&self) -> Option<u64> {
-        (self.succeeded * 1000).checked_div(self.attempts())
+        let attempts = self.attempts();
+        let rounded = (self.succeeded * 1000 + attempts / 2).checked_div(attempts)?;
+        let (min, max) = (u64::from(self.succeeded > 0), u64::from(self.failed > 0));
+        Some(rounded.clamp(min, 1000 - max))
     }
 
     /// Returns the response time that `percent` of all responses didn't exceed (the nearest-rank
@@ -111,5 +115,11 @@ mod tests {
         statistics.add(true, Some(10), 99_999);
         statistics.add(false, None, 1);
         assert_eq!(statistics.success_per_mille(), Some(999));
+        statistics.add(false, None, 1_000_000_000);
+        assert_eq!(statistics.success_per_mille(), Some(1));
+        let mut statistics = AttemptStatistics::default();
+        statistics.add(true, Some(10), 1);
+        statistics.add(false, None, 5);
+        assert_eq!(statistics.success_per_mille(), Some(167));
     }
 }

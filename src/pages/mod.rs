@@ -52,6 +52,8 @@ pub struct PageState {
     password_hashing_limiter: password_hashing_limiter::PasswordHashingLimiter,
     /// The key that signs device cookies (see `sign_in/device_cookie.rs`).
     device_key: hmac::Key,
+    /// The key from which the secrets of webhooks that aren't saved yet are derived.
+    draft_key: hmac::Key,
     cookie_names: session::SessionCookieNames,
     /// Whether this process has logged a warning that a browser dropped a cookie that needs HTTPS.
     has_warned_of_http: AtomicBool,
@@ -61,8 +63,8 @@ pub struct PageState {
 }
 
 impl PageState {
-    /// Creates the state. `device_key` is a stored key of this installation.
-    pub fn new(clock: Clock, device_key: &[u8]) -> Self {
+    /// Creates the state. `device_key` and `draft_key` are stored keys of this installation.
+    pub fn new(clock: Clock, device_key: &[u8], draft_key: &[u8]) -> Self {
         let device_key = hmac::Key::new(hmac::HMAC_SHA256, device_key);
         Self {
             sign_in_throttle: throttle::SignInThrottle::new(clock.clone()),
@@ -71,6 +73,7 @@ impl PageState {
             password_hashing_limiter: password_hashing_limiter::PasswordHashingLimiter::new(),
             cookie_names: session::SessionCookieNames::new(&device_key),
             device_key,
+            draft_key: hmac::Key::new(hmac::HMAC_SHA256, draft_key),
             has_warned_of_http: AtomicBool::new(false),
             submission_keys: idempotent_form::SubmissionKeys::new(clock),
             event_streams: event_streams::EventStreamRegistry::default(),

@@ -38,9 +38,11 @@ const SCRIPT: &str = concat!(
     include_str!("../../static/app/regions.js"),
     include_str!("../../static/app/requests.js"),
     include_str!("../../static/app/live_updates.js"),
+    include_str!("../../static/app/notifications.js"),
     include_str!("../../static/app/copy.js"),
     include_str!("../../static/app/filters.js"),
     include_str!("../../static/app/times.js"),
+    include_str!("../../static/app/charts.js"),
     include_str!("../../static/app/contents.js"),
     include_str!("../../static/app/slug.js"),
     "})();\n",
@@ -98,7 +100,7 @@ fn strip_css(source: &str) -> String {
 }
 
 /// Removes the line comments and the indentation of a script. Block comments stay. The script must
-/// contain no ` // ` in strings, and no templates of several lines.
+/// contain no ` // ` in strings, and no template literals that span several lines.
 fn strip_script(source: &str) -> String {
     let lines = source
         .lines()

@@ -184,6 +184,49 @@ fn assert_accepts_deliveries(receiver: &ExampleReceiver) {
     let failed = api.wait_for_state(text(&api.only_delivery(&other), "id"), "failed");
     assert_eq!(last_status(&failed), 401);
     assert_eq!(receiver.count_lines("Signed with another secret"), 0);
+    assert_prints_rejected(&app, receiver, &other, &failed);
+}
+
+/// Checks that the receiver has printed the rejected request without a secret, and that "Check a
+/// signature" accepts the printed headers and body.
+#[track_caller]
+fn assert_prints_rejected(
+    app: &App,
+    receiver: &ExampleReceiver,
+    webhook: &Value,
+    delivery: &Value,
+) {
+    let detail = app.api().delivery(text(delivery, "id"));
+    let body = text(&detail["request"], "body");
+    let printed = receiver.wait_for_rejected_request(body);
+    let [reason, headers @ .., empty, _] = printed.as_slice() else {
+        panic!("{printed:#?}")
+    };
+    assert!(
+        reason.len() > "rejected: ".len() && empty.is_empty(),
+        "{printed:#?}"
+    );
+    for secret in [SECRET, OTHER_SECRET] {
+        assert_eq!(receiver.count_lines(secret), 0, "the secret was printed");
+    }
+    let mut admin = app.signed_in();
+    let path = format!(
+        "/settings/notifications/{}/signature-check",
+        text(webhook, "id")
+    );
+    let form = admin.get(&path).expect(200).form_with("Check");
+    let form = form
+        .fill("Headers", &headers.join("\n"))
+        .fill("Body", body)
+        .fill("Secret on your server (optional)", SECRET);
+    let page = admin.submit(&form.press("Check")).expect(200);
+    for text in [
+        "Wrong secret.",
+        "All present.",
+        "Identical to the sent body.",
+    ] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
 }
 
 #[track_caller]

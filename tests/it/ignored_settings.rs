@@ -168,9 +168,7 @@ fn serve_and_check_report_the_same_contradictory_settings() {
     };
     let alerts = Receiver::ok();
     let alert_url = alerts.url("/");
-    let no_link = "alerts don't link to the deliveries of the webhook, because --base-url isn't \
-                   set"
-    .to_owned();
+    let no_link = "alerts don't link to the deliveries of the webhook; set --base-url".to_owned();
     let no_url = "--alert-secret has no effect without --alert-url".to_owned();
     let list = "localhost:3000,127.0.0.0/8,[::1]:80,10.0.0.5";
     let cases: [(&[&str], Vec<String>); 8] = [

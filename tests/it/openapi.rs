@@ -73,6 +73,14 @@ fn the_public_reference_page_lists_every_operation() {
     }
 }
 
+#[test]
+fn no_example_on_the_reference_page_is_an_empty_request() {
+    let app = App::start();
+    let page = app.visitor().get("/docs/api").expect(200).text();
+    assert!(page.contains("-d '"), "{page}");
+    assert!(!page.contains("-d '{}'"), "{page}");
+}
+
 fn send_if_none_match(app: &App, method: &str, path: &str, tag: &str) -> Response {
     let headers = [("If-None-Match", tag)];
     app.api().send(method, path, &headers, None)

@@ -110,7 +110,10 @@ fn accepts_a_delivery_in_all_formats_without_showing_secrets() {
         ("Body", &body),
         ("Secret on your server (optional)", &secret),
     ];
-    let page = fixture.assert_shows(&with_secret, "Your server uses the current secret.");
+    let page = fixture.assert_shows(
+        &with_secret,
+        "Your server uses this webhook’s current secret.",
+    );
     assert!(
         !page.response.text.contains(&secret),
         "the page shows the pasted secret"

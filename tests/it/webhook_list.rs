@@ -115,7 +115,7 @@ fn an_open_row_of_a_failing_webhook_starts_with_its_deliveries() {
         "Troubleshoot",
         "Check a signature",
         "All deliveries",
-        "Statistics",
+        "Details and statistics",
     ] {
         assert!(page.link(link).is_some(), "there is no link {link}");
     }
@@ -255,7 +255,7 @@ fn the_bars_of_a_row_have_tooltips_and_a_text_alternative() {
     let browser = open_list(&app, DESKTOP);
     browser.find("image", "Last 5 deliveries: 4 delivered, 1 failed");
     let tooltips = browser.script(
-        "return [...document.querySelectorAll('.sparkline title')].map((t) => t.textContent)",
+        "return [...document.querySelectorAll('.sparkline g title')].map((t) => t.textContent)",
     );
     let tooltips: Vec<&str> = tooltips
         .as_array()

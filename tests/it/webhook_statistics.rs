@@ -106,6 +106,27 @@ fn a_deleted_webhook_has_no_page_and_members_cannot_open_it() {
     admin.get(&page_path(&webhook)).expect(404);
 }
 
+/// Checks that the caption of a chart shows the values of the hour at the pointer.
+fn shows_values_at_the_pointer(browser: &Browser) {
+    let point_at = |element: &str| {
+        browser.script(&format!(
+            "document.querySelector('{element}')
+                 .dispatchEvent(new PointerEvent('pointerover', {{ bubbles: true }}))"
+        ));
+        browser.script("return document.querySelector('.chart figcaption').textContent")
+    };
+    let caption = point_at(".chart .area");
+    assert!(
+        caption.as_str().unwrap().contains(" attempts, "),
+        "{caption}"
+    );
+    let caption = point_at("h1");
+    assert_eq!(
+        caption,
+        "Attempts per hour failed attempts are below the line"
+    );
+}
+
 fn open_from_row_and_test(options: BrowserOptions) {
     let app = App::without_retries();
     let api = app.api();
@@ -117,7 +138,7 @@ fn open_from_row_and_test(options: BrowserOptions) {
     browser.find("article", &url).expand_button().press();
     browser
         .find("article", &url)
-        .find("link", "Statistics")
+        .find("link", "Details and statistics")
         .press();
     browser.find("heading", "Team chat");
     browser.find("link", "Last 7 days").press();
@@ -130,6 +151,9 @@ fn open_from_row_and_test(options: BrowserOptions) {
             .contains("Attempts per hour. Last 7 days: 4 attempts")
             .then_some(())
     });
+    if options.javascript {
+        shows_values_at_the_pointer(&browser);
+    }
     browser.find("group", "Statistics for both periods");
     browser.script("document.getElementById('hours').open = true");
     browser.wait_for_text("Hour from");

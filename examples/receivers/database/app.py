@@ -1,6 +1,8 @@
 """Stores all feedback, with its current status, in a SQLite database."""
 import os
+import re
 import sqlite3
+import sys
 from contextlib import closing
 
 from flask import Flask, request
@@ -41,11 +43,22 @@ def store(delivery, event):
             database.execute(STORE, [row[0], project["slug"], *row[1:], event["timestamp"]])
 
 
+def print_rejected(reason, headers, body):
+    """Prints a rejected request. Paste it into "Check a signature" in Miniback to find out why."""
+    names = ("x-miniback-", "webhook-")
+    received = [f"{name}: {value}" for name, value in headers if name.lower().startswith(names)]
+    lines = [f"rejected: {reason}", *received, "", body.decode(errors="replace")]
+    # Replace control characters, which a terminal would interpret.
+    lines = [re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", line) for line in lines]
+    print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+
 @app.post("/webhooks/miniback")
 def miniback():
     try:
         event = webhook.verify(request.get_data(), request.headers)
-    except (WebhookVerificationError, ValueError):  # ValueError: malformed headers
+    except (WebhookVerificationError, ValueError) as error:  # ValueError: malformed headers
+        print_rejected(error, request.headers, request.get_data())
         return "invalid signature\n", 401
     store(request.headers["webhook-id"], event)  # same as X-Miniback-Delivery, but signed
     return "", 204

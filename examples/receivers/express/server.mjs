@@ -43,13 +43,25 @@ function isGenuine(header, body) {
   return isRecent && header("webhook-signature").split(" ").some((s) => isEqual(s, standard));
 }
 
+// Prints a rejected request. Paste it into "Check a signature" in Miniback to find out why.
+function printRejected(reason, headers, body) {
+  const received = Object.entries(headers).filter(([name]) => /^(x-miniback|webhook)-/.test(name));
+  const headerLines = received.map((pair) => pair.join(": "));
+  const lines = [`rejected: ${reason}`, ...headerLines, "", String(body)];
+  // Replace control characters, which a terminal would interpret.
+  console.error(lines.map((line) => line.replace(/\p{Cc}/gu, "?")).join("\n"));
+}
+
 const app = express();
 // The signature covers the raw body, so don't parse JSON before this route.
 const rawBody = express.raw({ type: () => true, limit: "1mb" });
 app.post("/webhooks/miniback", rawBody, (request, response) => {
   const header = (name) => request.get(name) ?? "";
   const body = request.body ?? "";
-  if (!isGenuine(header, body)) return response.status(401).send("invalid signature\n");
+  if (!isGenuine(header, body)) {
+    printRejected("invalid signature or timestamp", request.headers, body);
+    return response.status(401).send("invalid signature\n");
+  }
   const delivery = header("X-Miniback-Delivery");
   if (!handled.has(delivery)) {
     handle(JSON.parse(body)); // respond within 5 s; put longer work into a queue

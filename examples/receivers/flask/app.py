@@ -2,6 +2,8 @@
 import base64
 import hmac
 import os
+import re
+import sys
 import time
 
 from flask import Flask, request
@@ -50,10 +52,21 @@ def is_genuine(headers, body):
     return is_signed and abs(time.time() - int(sent_at)) <= 5 * 60
 
 
+def print_rejected(reason, headers, body):
+    """Prints a rejected request. Paste it into "Check a signature" in Miniback to find out why."""
+    names = ("x-miniback-", "webhook-")
+    received = [f"{name}: {value}" for name, value in headers if name.lower().startswith(names)]
+    lines = [f"rejected: {reason}", *received, "", body.decode(errors="replace")]
+    # Replace control characters, which a terminal would interpret.
+    lines = [re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", line) for line in lines]
+    print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+
 @app.post("/webhooks/miniback")
 def miniback():
     # The signature covers the raw body, so verify it before you parse the JSON.
     if not is_genuine(request.headers, request.get_data()):
+        print_rejected("invalid signature or timestamp", request.headers, request.get_data())
         return "invalid signature\n", 401
     delivery = request.headers["X-Miniback-Delivery"]
     if delivery not in handled:

@@ -1,6 +1,8 @@
 """Sends an SMS through Twilio for new feedback that contains "urgent"."""
 import base64
 import os
+import re
+import sys
 import urllib.parse
 import urllib.request
 
@@ -33,11 +35,22 @@ def send_sms(text):
     urllib.request.urlopen(call, timeout=4).close()  # Miniback waits 5 s for the response
 
 
+def print_rejected(reason, headers, body):
+    """Prints a rejected request. Paste it into "Check a signature" in Miniback to find out why."""
+    names = ("x-miniback-", "webhook-")
+    received = [f"{name}: {value}" for name, value in headers if name.lower().startswith(names)]
+    lines = [f"rejected: {reason}", *received, "", body.decode(errors="replace")]
+    # Replace control characters, which a terminal would interpret.
+    lines = [re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", line) for line in lines]
+    print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+
 @app.post("/webhooks/miniback")
 def miniback():
     try:
         event = webhook.verify(request.get_data(), request.headers)
-    except (WebhookVerificationError, ValueError):  # ValueError: malformed headers
+    except (WebhookVerificationError, ValueError) as error:  # ValueError: malformed headers
+        print_rejected(error, request.headers, request.get_data())
         return "invalid signature\n", 401
     delivery = request.headers["webhook-id"]  # same as X-Miniback-Delivery, but signed
     if is_urgent(event) and delivery not in handled:

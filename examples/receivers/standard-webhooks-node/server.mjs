@@ -16,6 +16,15 @@ function handle({ event, data }) {
   // Ignore unknown events. Later versions of Miniback may add new events.
 }
 
+// Prints a rejected request. Paste it into "Check a signature" in Miniback to find out why.
+function printRejected(reason, headers, body) {
+  const received = Object.entries(headers).filter(([name]) => /^(x-miniback|webhook)-/.test(name));
+  const headerLines = received.map((pair) => pair.join(": "));
+  const lines = [`rejected: ${reason}`, ...headerLines, "", String(body)];
+  // Replace control characters, which a terminal would interpret.
+  console.error(lines.map((line) => line.replace(/\p{Cc}/gu, "?")).join("\n"));
+}
+
 // Reads the raw body, which the signature covers. Returns an empty body if more than 1 MB arrives.
 // Miniback never sends that much.
 async function rawBody(request) {
@@ -37,7 +46,8 @@ async function receive(request) {
   try {
     // Compares the signatures in constant time, and rejects timestamps more than 5 minutes off.
     event = webhook.verify(body, request.headers);
-  } catch {
+  } catch (error) {
+    printRejected(error.message, request.headers, body);
     return 401;
   }
   const delivery = request.headers["webhook-id"]; // same as X-Miniback-Delivery, but signed

@@ -32,13 +32,24 @@ function openIssue({ feedback, project }) {
   });
 }
 
+// Prints a rejected request. Paste it into "Check a signature" in Miniback to find out why.
+function printRejected(reason, headers, body) {
+  const received = Object.entries(headers).filter(([name]) => /^(x-miniback|webhook)-/.test(name));
+  const headerLines = received.map((pair) => pair.join(": "));
+  const lines = [`rejected: ${reason}`, ...headerLines, "", String(body)];
+  // Replace control characters, which a terminal would interpret.
+  console.error(lines.map((line) => line.replace(/\p{Cc}/gu, "?")).join("\n"));
+}
+
 const app = express();
 const rawBody = express.raw({ type: () => true, limit: "1mb" });
 app.post("/webhooks/miniback", rawBody, async (request, response) => {
+  const body = request.body ?? "";
   let event;
   try {
-    event = webhook.verify(request.body ?? "", request.headers);
-  } catch {
+    event = webhook.verify(body, request.headers);
+  } catch (error) {
+    printRejected(error.message, request.headers, body);
     return response.status(401).send("invalid signature\n");
   }
   const delivery = request.get("webhook-id"); // same as X-Miniback-Delivery, but signed

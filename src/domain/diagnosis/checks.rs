@@ -51,7 +51,7 @@ pub(super) fn check_signature(
     let (result, message) = match (is_present, signer) {
         (_, Some(signer)) => (
             CheckResult::Passed,
-            format!("Matches, signed with {}.", signer.description()),
+            format!("Matches, signed with the {}.", signer.name()),
         ),
         (true, None) if is_supported => (
             CheckResult::Failed,
@@ -153,7 +153,7 @@ pub(super) fn check_endpoint_secret(
     let (result, message) = if let Some(signer) = find(endpoint_secret) {
         (
             CheckResult::Passed,
-            format!("Your server uses {}.", signer.description()),
+            format!("Your server uses this webhook’s {}.", signer.name()),
         )
     } else if is_signer {
         (

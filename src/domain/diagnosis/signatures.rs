@@ -21,10 +21,10 @@ impl SigningSecret {
             .collect()
     }
 
-    pub(super) const fn description(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Current => "the current secret",
-            Self::Next => "the next secret",
+            Self::Current => "current secret",
+            Self::Next => "next secret",
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::verification;
 /// The finding if the endpoint doesn't use an active secret.
 pub(super) const WRONG_SECRET: &str = "Wrong secret.";
 
-/// The input, and everything that was found out about it.
+/// The input of a diagnosis, and the results of analyzing it.
 pub(super) struct Evidence<'a> {
     pub(super) input: &'a DiagnosisInput<'a>,
     pub(super) signatures: ReceivedSignatures<'a>,
@@ -28,7 +28,8 @@ fn invalid(finding: impl Into<String>, advice: impl Into<String>) -> Summary {
 
 impl Evidence<'_> {
     pub(super) fn summarize(&self) -> Summary {
-        // A wrong secret must be fixed in any case, and it's certain.
+        // Report a wrong secret first, because this finding is certain. No delivery can be verified
+        // until the secret is fixed.
         if let Some((check, _)) = &self.secret
             && check.result == CheckResult::Failed
         {
@@ -43,8 +44,8 @@ impl Evidence<'_> {
         if let Some((_, false)) = &self.secret {
             return invalid(
                 format!(
-                    "Your server uses a different active secret. The request is signed with {}.",
-                    signer.description()
+                    "Your server uses a different active secret. The request is signed with the {}.",
+                    signer.name()
                 ),
                 "During a rotation, X-Miniback-Signature uses the current secret, and X-Miniback-Signature-Next uses the next secret. Requests from before the rotation have no second signature. Redeliver the event, and check the new request.",
             );
@@ -53,13 +54,13 @@ impl Evidence<'_> {
             let is_secret_known = self.secret.is_some();
             let finding = match is_secret_known {
                 true => "Valid. Signed with your server’s secret.".to_owned(),
-                false => format!("Valid. Signed with {}.", signer.description()),
+                false => format!("Valid. Signed with the {}.", signer.name()),
             };
             (true, finding, valid_advice(is_secret_known))
         })
     }
 
-    /// Explains a request whose body is signed, but whose other signature or time is wrong.
+    /// Explains a request that has a valid signature, but whose other signature or time is wrong.
     fn explain_partial_mismatch(&self) -> Option<Summary> {
         let body = self.input.received.body;
         if self.signatures.has_standard_signature_mismatch(body) {
@@ -115,21 +116,18 @@ impl Evidence<'_> {
 
     /// Says which secret signed the body before it was changed; empty if that is unknown.
     fn describe_signature_of_original(&self, change: BodyChange) -> String {
-        let matches = |signer: SigningSecret| {
-            format!(
-                "Before this change, the signature matches {} of this webhook.",
-                signer.description()
-            )
+        let matches = |signer: SigningSecret, start: &str| {
+            format!("{start} matches this webhook’s {}.", signer.name())
         };
         match &self.input.sent {
             Some(sent) => match self.signatures.find_secret_for_any_signature(sent.body) {
-                Some(signer) => matches(signer),
+                Some(signer) => matches(signer, "The signature of the sent body"),
                 None => "The secret was also replaced: no active secret produces the signature of the sent body.".to_owned(),
             },
             None => self
                 .signatures
                 .find_secret_for_original(self.input.received.body, change)
-                .map(matches)
+                .map(|signer| matches(signer, "Without this change, the signature"))
                 .unwrap_or_default(),
         }
     }

@@ -5,8 +5,8 @@ pub mod actions;
 mod attempt;
 pub mod detail;
 mod empty_state;
-mod failures;
-mod query;
+pub mod failures;
+pub mod query;
 pub mod row;
 pub mod totals;
 

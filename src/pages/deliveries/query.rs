@@ -28,9 +28,10 @@ impl RecentPeriod {
     pub const ALL: [Self; 4] = [
         Self::new("1h", "Last hour", "the last hour", 1),
         Self::new("24h", "Last 24 hours", "the last 24 hours", 24),
-        Self::new("7d", "Last 7 days", "the last 7 days", 24 * 7),
+        Self::WEEK,
         Self::new("30d", "Last 30 days", "the last 30 days", 24 * 30),
     ];
+    pub const WEEK: Self = Self::new("7d", "Last 7 days", "the last 7 days", 24 * 7);
 
     const fn new(key: &'static str, label: &'static str, phrase: &'static str, hours: u64) -> Self {
         Self {
@@ -73,7 +74,7 @@ pub struct DeliveryListQuery {
     pub text: String,
     /// The list contains only deliveries older than the delivery with this id.
     pub before: Option<String>,
-    /// The period of the confirmation that asks whether to redeliver failed deliveries.
+    /// The period of the confirmation that asks whether to redeliver failed or canceled deliveries.
     pub redeliver: Option<RecentPeriod>,
 }
 
@@ -169,7 +170,7 @@ impl DeliveryListQuery {
             .collect()
     }
 
-    /// Returns the number of filters that narrow screens show only in a disclosure.
+    /// Returns the number of active filters that narrow screens hide in a disclosure.
     pub fn hidden_filter_count(&self) -> usize {
         let has_period = self.period.is_some() || self.range.is_some();
         usize::from(self.event.is_some()) + usize::from(has_period)
@@ -181,7 +182,8 @@ impl DeliveryListQuery {
     }
 
     /// Returns the query string of a link to a delivery. It contains the state if the list shows
-    /// only failed or canceled deliveries, so that the delivery's page links to the next one.
+    /// only failed or canceled deliveries, so that the delivery's page links to the next delivery
+    /// in this state.
     pub fn delivery_query_string(&self) -> String {
         match self.state {
             Some(state @ (DeliveryState::Failed | DeliveryState::Canceled)) => {

@@ -6,6 +6,8 @@ use crate::store::DeliveryTotals;
 
 /// Delivery totals as a sentence with links.
 pub struct DeliveryTotalsView {
+    /// The number of pending deliveries, such as `3 pending deliveries`; empty if there are none.
+    pub pending: String,
     /// The number of events, such as `1,204 deliveries`. Each event has one delivery.
     pub deliveries: String,
     /// The states with at least one delivery.
@@ -47,6 +49,11 @@ impl DeliveryTotalsView {
                     text: format!("{} {}", group_digits(count), state.as_str()),
                 })
                 .collect(),
+            pending: match totals.pending {
+                0 => String::new(),
+                1 => "1 pending delivery".to_owned(),
+                count => format!("{} pending deliveries", group_digits(count)),
+            },
             unexplained: Some(totals.unexplained_events()).filter(|n| *n != 0),
             list_path: list_path.to_owned(),
         }

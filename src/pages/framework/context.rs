@@ -7,7 +7,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, LOCATION};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 
-use super::flash::{Flash, FlashMessage, OneTimeValue};
+use super::flash::{Flash, FlashMessage, OneTimeValue, WebhookDraft};
 use super::form_page::FormPageQuery;
 use super::interrupted_form::InterruptedForm;
 use super::layout::Layout;
@@ -147,9 +147,8 @@ impl RequestContext {
             .map(|(_, value)| value)
     }
 
-    /// Removes the session's messages, webhook draft, and test report from the flash store. Returns
-    /// the layout with the messages, and the other removed data. A background refresh removes
-    /// nothing.
+    /// Removes the session's messages and test report from the flash store. Returns the layout with
+    /// the messages, and the other removed data. A background refresh removes nothing.
     pub fn build_layout(
         &self,
         title: &str,
@@ -213,6 +212,15 @@ impl RequestContext {
         self.state
             .flash
             .take_one_time_value(session.token_hash, is_shown)
+    }
+
+    /// Removes and returns the session's webhook draft. Returns `None` during a background refresh.
+    pub fn take_webhook_draft(&self) -> Option<WebhookDraft> {
+        let session = self.session.as_ref()?;
+        if self.is_background_refresh() {
+            return None;
+        }
+        self.state.flash.take_webhook_draft(session.token_hash)
     }
 
     /// Removes and returns the form of this page that was submitted after the previous session had

@@ -72,6 +72,8 @@ pub enum OneTimeValue {
 #[derive(Clone, Debug, Default)]
 pub struct Flash {
     pub messages: Vec<FlashMessage>,
+    /// Only the Notifications page removes the draft, with [`FlashStore::take_webhook_draft`]. The
+    /// form keeps its values while the user visits another page.
     pub draft: Option<WebhookDraft>,
     pub test: Option<(WebhookId, TestReport)>,
     /// A value to show once. Only the page that shows the value removes it, with
@@ -115,17 +117,23 @@ impl FlashStore {
         );
     }
 
-    /// Removes and returns the session's flash data, except the one-time value and the interrupted
-    /// form.
+    /// Removes and returns the session's flash data, except the webhook draft, the one-time value,
+    /// and the interrupted form.
     pub fn take_flash(&self, session: [u8; 32]) -> Flash {
         self.take_if_unexpired(session, |flash| {
             let kept = Flash {
+                draft: flash.draft.take(),
                 one_time_value: flash.one_time_value.take(),
                 interrupted: flash.interrupted.take(),
                 ..Flash::default()
             };
             std::mem::replace(flash, kept)
         })
+    }
+
+    /// Removes and returns the webhook draft.
+    pub fn take_webhook_draft(&self, session: [u8; 32]) -> Option<WebhookDraft> {
+        self.take_if_unexpired(session, |flash| flash.draft.take())
     }
 
     /// Removes and returns the interrupted form if its page is at `url`.

@@ -29,8 +29,12 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                     .with_action("/settings/notifications"),
             ),
         )
-        // This route is registered before the routes of one webhook, so `deliveries` isn't read as
-        // an id.
+        // These routes are registered before the routes of one webhook, so `endpoint-code` and
+        // `deliveries` aren't read as an id.
+        .service(page_routes(
+            "/settings/notifications/endpoint-code",
+            [get(Admin, webhooks::show_endpoint_code_for_draft)],
+        ))
         .service(page_routes(
             "/settings/notifications/deliveries",
             [get(Admin, deliveries::show_all)],

@@ -101,7 +101,8 @@ pub async fn test_draft(
     Ok(context.redirect(&format!("{PATH}?{add}")))
 }
 
-/// Handles the "Enabled" switch.
+/// Handles the "Enabled" switch, "Enable", and the confirmation that disables a webhook. If a
+/// webhook has pending deliveries, the switch asks before they are canceled.
 pub async fn set_enabled(
     context: RequestContext,
     id: IdPath,
@@ -112,20 +113,33 @@ pub async fn set_enabled(
         "false" => false,
         _ => return Err(PageError::InvalidForm),
     };
+    let id = WebhookId::new(id.into_inner());
+    let totals = context.app.store.delivery_totals(id.clone()).await?;
+    let pending = totals.map_or(0, |totals| totals.pending);
+    if !enabled && pending > 0 && fields.get("confirmed") != "true" {
+        return Ok(match fields.get("back") {
+            "webhook" => context.redirect(&format!("{PATH}/{id}?disable")),
+            _ => redirect_to_list(&context, &fields, &id, &[("disable", id.as_str())]),
+        });
+    }
     let change = WebhookPatch {
         enabled: Some(enabled),
         ..WebhookPatch::default()
     };
-    let id = WebhookId::new(id.into_inner());
     let (Ok(webhook) | Err(webhook)) =
         update_webhook(&context, id, change, Precondition::none()).await?;
     set_event_enabled(&context.request, enabled);
-    context.add_flash_message(if enabled {
-        "Webhook enabled."
-    } else {
-        "Webhook disabled. Pending deliveries were canceled."
+    context.add_flash_message(match (enabled, pending) {
+        (true, _) => "Webhook enabled.",
+        (false, 0) => {
+            "Webhook disabled. New events won’t be sent to this webhook until you enable it."
+        }
+        (false, _) => {
+            "Webhook disabled. Pending deliveries were canceled. New events won’t be sent to this \
+             webhook until you enable it."
+        }
     });
-    Ok(redirect_to_row(&context, &fields, &webhook.id))
+    Ok(redirect_back(&context, &fields, &webhook.id))
 }
 
 /// Handles "Test" of a saved webhook.
@@ -142,12 +156,7 @@ pub async fn send_test(
         .await?
         .ok_or(PageError::ItemNotFound)?;
     context.update_flash(|flash| flash.test = Some((webhook.id.clone(), report)));
-    let id = &webhook.id;
-    Ok(match fields.get("back") {
-        "deliveries" => context.redirect(&format!("{PATH}/{id}/deliveries")),
-        "webhook" => context.redirect(&format!("{PATH}/{id}")),
-        _ => redirect_to_row(&context, &fields, id),
-    })
+    Ok(redirect_back(&context, &fields, &webhook.id))
 }
 
 /// Returns the current secret as plain text, so that the user can copy the secret without revealing
@@ -195,8 +204,8 @@ pub async fn rotate_secret(
     Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")))
 }
 
-/// Parses the hours of an overlap. Rejects 0, because the old secret would be lost. For that, a
-/// person has to select "Rotate immediately".
+/// Parses the hours of an overlap. Rejects 0, so that the old secret is replaced immediately only
+/// if a person selects "Rotate immediately".
 fn parse_overlap_hours(text: &str) -> Result<u32, PageError> {
     let hours = text.trim().parse().ok().filter(|hours| *hours > 0);
     hours
@@ -236,19 +245,39 @@ pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse,
     Ok(context.redirect(PATH))
 }
 
-/// Redirects to a webhook's row in the same list, open if it was open on the form's page.
-fn redirect_to_row(
+/// Redirects to the form's page: the webhook's page, its deliveries, or its row in the list.
+fn redirect_back(
     context: &RequestContext,
     fields: &IdempotentForm,
     id: &WebhookId,
 ) -> HttpResponse {
+    match fields.get("back") {
+        "deliveries" => context.redirect(&format!("{PATH}/{id}/deliveries")),
+        "webhook" => context.redirect(&format!("{PATH}/{id}")),
+        _ => redirect_to_list(context, fields, id, &[]),
+    }
+}
+
+/// Redirects to a webhook's row in the same list, open if it was open on the form's page. `extra`
+/// contains additional query parameters.
+fn redirect_to_list(
+    context: &RequestContext,
+    fields: &IdempotentForm,
+    id: &WebhookId,
+    extra: &[(&str, &str)],
+) -> HttpResponse {
     let is_open = fields.get("open") == "true";
     let is_filtered = !fields.get(FAILING_PARAM).is_empty();
-    let query = match (is_open, is_filtered) {
-        (true, true) => format!("?{FAILING_PARAM}=true&open={id}"),
-        (true, false) => format!("?open={id}"),
-        (false, true) => format!("?{FAILING_PARAM}=true"),
-        (false, false) => String::new(),
+    let filter = is_filtered.then_some((FAILING_PARAM, "true"));
+    let open = is_open.then_some(("open", id.as_str()));
+    let pairs: Vec<(&str, &str)> = filter
+        .into_iter()
+        .chain(open)
+        .chain(extra.to_vec())
+        .collect();
+    let query = match serde_urlencoded::to_string(pairs).unwrap_or_default() {
+        query if query.is_empty() => query,
+        query => format!("?{query}"),
     };
     context.redirect(&format!("{PATH}{query}#{id}"))
 }

@@ -1,10 +1,12 @@
-//! The state, the last deliveries, and the problem of a webhook, for its row and its page.
+//! The state, the last deliveries, and the problems of a webhook, for its row and its page.
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::explanation::advice_for_code;
 use crate::domain::webhook::Webhook;
+use crate::pages::deliveries::failures::WeekFailures;
+use crate::pages::deliveries::query::RecentPeriod;
 use crate::pages::deliveries::row::{ListedDelivery, StateLabel, failure_label};
 use crate::pages::deliveries::totals::DeliveryTotalsView;
 use crate::pages::framework::context::RequestContext;
@@ -18,10 +20,15 @@ use super::sparkline::Sparkline;
 const RECENT_DELIVERIES_SHOWN: usize = 5;
 
 pub(super) struct WebhookActivity {
+    pub(super) is_enabled: bool,
     pub(super) state: StateLabel,
     pub(super) held_until: Option<DisplayTime>,
     /// `None` unless the webhook is failing.
     pub(super) problem: Option<WebhookProblem>,
+    /// The deliveries that failed recently, if any, even if the webhook isn't failing any more.
+    pub(super) failures: Option<WeekFailures>,
+    /// The button that sends the last failed delivery again, if only this delivery failed.
+    pub(super) resend: Option<ResendButton>,
     /// The time of the last attempt, if the state doesn't contain this time.
     pub(super) last_attempt: Option<DisplayTime>,
     pub(super) sparkline: Option<Sparkline>,
@@ -31,16 +38,21 @@ pub(super) struct WebhookActivity {
 
 /// The problem of a failing webhook, with advice for fixing it.
 pub(super) struct WebhookProblem {
-    /// The reason for the last failure, such as `404 Not Found`, if it is known.
+    /// The reason for the last failure, such as `404 Not Found`; `None` if the failure isn't among
+    /// the last deliveries.
     pub(super) reason: Option<String>,
-    /// The advice for the last failure; empty if the last attempt has no error code.
+    /// The advice for the last failure; empty if the failure isn't among the last deliveries.
     pub(super) advice: &'static str,
     /// Whether the last failure is a response with the status 401 or 403. These statuses often mean
     /// that the endpoint uses a different secret.
     pub(super) is_rejected: bool,
-    /// The path and label of the button that sends the last failed delivery again; `None` if that
-    /// delivery was canceled or isn't known.
-    pub(super) action: Option<(String, &'static str)>,
+}
+
+/// A button that sends one delivery again.
+pub(super) struct ResendButton {
+    /// The path of the form.
+    pub(super) path: String,
+    pub(super) label: &'static str,
 }
 
 impl WebhookActivity {
@@ -48,6 +60,7 @@ impl WebhookActivity {
         context: &RequestContext,
         webhook: &Webhook,
         totals: DeliveryTotals,
+        failures: Option<WeekFailures>,
     ) -> Result<Self, PageError> {
         let now = context.app.clock.now();
         let page = PageRequest {
@@ -77,8 +90,11 @@ impl WebhookActivity {
                 .filter(|_| state.relative_time.is_none())
                 .map(|at| DisplayTime::new(at, now)),
             state,
+            is_enabled: webhook.enabled,
             held_until: held_until(webhook, now),
-            problem: is_failing(webhook).then(|| WebhookProblem::new(webhook, &deliveries)),
+            problem: is_failing(webhook).then(|| WebhookProblem::new(&deliveries)),
+            resend: ResendButton::new(webhook, &deliveries, failures.as_ref(), now),
+            failures,
             sparkline: Sparkline::new(&deliveries, now),
             totals: DeliveryTotalsView::new(
                 &format!("{}/{}/deliveries", super::PATH, webhook.id),
@@ -92,32 +108,82 @@ impl WebhookActivity {
     }
 }
 
+impl WebhookActivity {
+    /// Returns the failed deliveries that are redelivered after a confirmation, if any.
+    pub(super) fn failures_to_confirm(&self) -> Option<&WeekFailures> {
+        let is_alone = |resend: &ResendButton| !resend.is_retry();
+        self.failures
+            .as_ref()
+            .filter(|_| self.is_enabled && !self.resend.as_ref().is_some_and(is_alone))
+    }
+}
+
 impl WebhookProblem {
-    fn new(webhook: &Webhook, deliveries: &[DeliverySummary]) -> Self {
-        let mut sent = without_tests(deliveries);
-        let failed = sent.find(|delivery| {
-            let last = delivery.attempts.last();
-            last.is_some_and(|attempt| attempt.error_code.is_some())
-        });
-        let attempt = failed.and_then(|delivery| delivery.attempts.last());
+    fn new(deliveries: &[DeliverySummary]) -> Self {
+        let attempt =
+            last_failed_delivery(deliveries).and_then(|delivery| delivery.attempts.last());
         let code = attempt.and_then(|attempt| attempt.error_code.as_deref());
         let status = attempt.and_then(|attempt| attempt.status);
-        let action = failed.and_then(|delivery| {
-            let (action, label) = match delivery.state {
-                DeliveryState::Pending => ("retry", "Retry now"),
-                DeliveryState::Failed => ("redeliver", "Redeliver"),
-                DeliveryState::Delivered | DeliveryState::Canceled => return None,
-            };
-            let deliveries = format!("{}/{}/deliveries", super::PATH, webhook.id);
-            Some((format!("{deliveries}/{}/{action}", delivery.id), label))
-        });
         Self {
             reason: attempt.and_then(failure_label),
             advice: code.map_or("", |code| advice_for_code(code, status)),
             is_rejected: matches!(status, Some(401 | 403)),
-            action,
         }
     }
+}
+
+impl ResendButton {
+    /// Returns the button for the last failed delivery: "Retry now" if the webhook is failing and
+    /// the delivery is pending, or "Redeliver" if no other delivery failed in the last 7 days.
+    fn new(
+        webhook: &Webhook,
+        deliveries: &[DeliverySummary],
+        failures: Option<&WeekFailures>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        if !webhook.enabled {
+            return None;
+        }
+        let button = |delivery: &DeliverySummary, action, label| Self {
+            path: format!(
+                "{}/{}/deliveries/{}/{action}",
+                super::PATH,
+                webhook.id,
+                delivery.id
+            ),
+            label,
+        };
+        let last = last_failed_delivery(deliveries)
+            .filter(|delivery| is_failing(webhook) && delivery.state == DeliveryState::Pending);
+        if let Some(delivery) = last {
+            return Some(button(delivery, "retry", "Retry now"));
+        }
+        let week_start = RecentPeriod::WEEK.start(now);
+        let mut failed = without_tests(deliveries).filter(|d| d.state == DeliveryState::Failed);
+        let last = failed.next()?;
+        let is_recent = last.finished_at.is_some_and(|at| at >= week_start);
+        // If no delivery failed recently, the last failure is older or can't be redelivered,
+        // because its feedback was deleted.
+        let is_only_failure = match failures {
+            Some(failures) => failures.is_one && is_recent && failed.next().is_none(),
+            None => is_failing(webhook) && !is_recent,
+        };
+        is_only_failure.then(|| button(last, "redeliver", "Redeliver"))
+    }
+
+    /// Returns whether the button sends a pending delivery. The other failed deliveries then have
+    /// their own button.
+    pub(super) fn is_retry(&self) -> bool {
+        self.label == "Retry now"
+    }
+}
+
+/// Returns the last delivery whose last attempt failed, except tests.
+fn last_failed_delivery(deliveries: &[DeliverySummary]) -> Option<&DeliverySummary> {
+    without_tests(deliveries).find(|delivery| {
+        let last = delivery.attempts.last();
+        last.is_some_and(|attempt| attempt.error_code.is_some())
+    })
 }
 
 /// Returns the deliveries that affect the state of the webhook: all deliveries except tests.
@@ -148,14 +214,19 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
     if !webhook.enabled {
         return state("", "off", "Disabled");
     }
+    let failing_since = webhook.failing_since.map(|at| DisplayTime::new(at, now));
+    let is_failing = failing_since.is_some();
     // The state omits the end of the hold, because the notice below contains it.
-    if held_until(webhook, now).is_some() {
-        return state("wait", "hold", "On hold");
-    }
-    if let Some(since) = webhook.failing_since {
+    let (css_class, icon, text) = match (held_until(webhook, now).is_some(), is_failing) {
+        (true, true) => ("wait", "hold", "On hold, failing since"),
+        (true, false) => ("wait", "hold", "On hold"),
+        (false, true) => ("bad", "bad", "Failing since"),
+        (false, false) => ("", "", ""),
+    };
+    if !text.is_empty() {
         return StateLabel {
-            clock_time: Some(DisplayTime::new(since, now)),
-            ..state("bad", "bad", "Failing since")
+            clock_time: failing_since,
+            ..state(css_class, icon, text)
         };
     }
     if webhook.topics.is_empty() {
@@ -169,6 +240,19 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
                 .map(|attempt| DisplayTime::new(attempt.started_at, now)),
             ..state("good", "ok", "Delivered")
         },
-        None => state("", "wait", "No deliveries yet"),
+        None => state("", "wait", state_without_success(deliveries)),
+    }
+}
+
+/// Returns the state of a webhook that isn't failing, if no recent delivery succeeded.
+fn state_without_success(deliveries: &[DeliverySummary]) -> &'static str {
+    let last = without_tests(deliveries).next();
+    match last.map(|delivery| delivery.state) {
+        Some(DeliveryState::Pending | DeliveryState::Delivered) => "Sending",
+        Some(DeliveryState::Canceled) => "Last delivery canceled",
+        Some(DeliveryState::Failed) => "Last delivery failed",
+        None if deliveries.is_empty() => "No deliveries yet",
+        None if deliveries.len() < Sparkline::DELIVERIES_MAX => "Only tests so far",
+        None => "Only tests recently",
     }
 }

@@ -11,6 +11,7 @@ use super::activity::WebhookActivity;
 use super::row::TestReportView;
 use super::statistics::{StatisticsPeriod, StatisticsView};
 use crate::domain::webhook::{Topic, Webhook};
+use crate::pages::deliveries::failures::WeekFailures;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::navigation::{Breadcrumb, NavSection};
@@ -22,6 +23,8 @@ struct WebhookPage {
     layout: Layout,
     webhook: Webhook,
     activity: WebhookActivity,
+    /// Whether the page asks whether to disable the webhook.
+    is_disabling: bool,
     statistics: StatisticsView,
     /// The result of a test that was just sent from this page.
     test_report: Option<TestReportView>,
@@ -63,7 +66,10 @@ pub async fn show(
         .attempt_statistics(webhook.id.clone(), StatisticsPeriod::Week.start(now))
         .await?;
     let totals = store.delivery_totals(webhook.id.clone()).await?;
-    let activity = WebhookActivity::load(&context, &webhook, totals.unwrap_or_default()).await?;
+    let mut failures = WeekFailures::load(&context, Some(webhook.id.clone())).await?;
+    let failures = failures.remove(&webhook.id);
+    let totals = totals.unwrap_or_default();
+    let activity = WebhookActivity::load(&context, &webhook, totals, failures).await?;
     let (mut layout, flash) = context.build_layout("Webhook", NavSection::Notifications);
     layout.breadcrumb = vec![Breadcrumb::notifications()];
     layout.subject = webhook.title().to_owned();
@@ -74,6 +80,7 @@ pub async fn show(
     let page = WebhookPage {
         layout,
         activity,
+        is_disabling: webhook.enabled && context.query_param("disable").is_some(),
         statistics: StatisticsView::new(period, &hours, now),
         test_report,
         retention: format_period(context.app.delivery_retention),

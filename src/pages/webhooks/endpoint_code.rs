@@ -1,4 +1,5 @@
 //! The "Endpoint code" page: example code for a webhook's endpoint, for the framework in `?with=`.
+//! The page also exists for a webhook that isn't saved yet.
 //!
 //! The page never contains the webhook's secret.
 
@@ -15,15 +16,21 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::navigation::{Breadcrumb, NavSection};
 use crate::pages::framework::page_error::PageError;
+use crate::server::tokens;
 
 /// The port of a receiver behind a reverse proxy.
 const DEFAULT_PORT: u16 = 3000;
+/// The path in the examples.
+const DEFAULT_PATH: &str = "/webhooks/miniback";
 
 #[derive(Template)]
 #[template(path = "endpoint_code.html")]
 struct EndpointCodePage {
     layout: Layout,
-    webhook: Webhook,
+    /// `None` for a webhook that isn't saved yet.
+    webhook: Option<Webhook>,
+    /// The id of the draft of a webhook that isn't saved yet.
+    draft: String,
     /// The selected example; `None` for `miniback listen`.
     selected: Option<AdaptedExample>,
     path: String,
@@ -63,7 +70,19 @@ impl EndpointCodePage {
     }
 
     fn action_path(&self, action: &str) -> String {
-        format!("{PATH}/{}/{action}", self.webhook.id)
+        match &self.webhook {
+            Some(webhook) => format!("{PATH}/{}/{action}", webhook.id),
+            None => format!("{PATH}/{action}"),
+        }
+    }
+
+    /// Returns the path of this page with a different framework.
+    fn tab_path(&self, key: &str) -> String {
+        let draft = match self.webhook {
+            Some(_) => String::new(),
+            None => format!("&add={}", self.draft),
+        };
+        format!("{}?with={key}{draft}", self.action_path("endpoint-code"))
     }
 
     /// Returns whether the framework redirects the webhook's requests, so that deliveries fail.
@@ -98,7 +117,28 @@ pub async fn show(
         port: if is_local { url.port() } else { DEFAULT_PORT },
         is_local,
         layout,
-        webhook,
+        webhook: Some(webhook),
+        draft: String::new(),
+    };
+    render(StatusCode::OK, &page)
+}
+
+/// Shows the page for a webhook that isn't saved yet. `?add` contains the id of its draft.
+pub async fn show_for_draft(context: RequestContext) -> Result<HttpResponse, PageError> {
+    let selected = select_example(context.query_param("with").as_deref(), DEFAULT_PATH)?;
+    let (mut layout, _) = context.build_layout("Endpoint code", NavSection::Notifications);
+    layout.breadcrumb = vec![Breadcrumb::notifications()];
+    let draft = context.query_param("add");
+    let draft = draft.filter(|id| tokens::has_random_token_format(id));
+    let page = EndpointCodePage {
+        draft: draft.unwrap_or_else(tokens::random_token),
+        webhook: None,
+        selected,
+        path: DEFAULT_PATH.to_owned(),
+        port: DEFAULT_PORT,
+        is_local: true,
+        is_verifiable: true,
+        layout,
     };
     render(StatusCode::OK, &page)
 }

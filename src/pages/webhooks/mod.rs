@@ -1,8 +1,8 @@
 //! Settings → Notifications: the page that lists and edits webhooks.
 //!
-//! Query parameters (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?delete=ID`) open forms and
-//! rows, and `?failing` shows only failing webhooks. Every state of the page can therefore be
-//! reloaded and linked to, and works without JavaScript.
+//! Query parameters (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?disable=ID`, `?delete=ID`)
+//! open forms and rows, and `?failing` shows only failing webhooks. Every state of the page can
+//! therefore be reloaded and linked to, and works without JavaScript.
 
 mod actions;
 mod activity;
@@ -20,14 +20,18 @@ pub(super) use actions::{
 };
 pub(super) use detail::show as show_webhook;
 pub(super) use edit::{edit, set_topics};
-pub(super) use endpoint_code::show as show_endpoint_code;
+pub(super) use endpoint_code::{
+    show as show_endpoint_code, show_for_draft as show_endpoint_code_for_draft,
+};
 
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
+use ring::hmac;
 
+use super::deliveries::failures::WeekFailures;
 use super::framework::context::RequestContext;
 use super::framework::flash::WebhookDraft;
 use super::framework::form_field::FormField;
@@ -38,11 +42,11 @@ use super::getting_started::Checklist;
 use crate::domain::explanation::format_duration;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX};
+use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX, Webhook};
 use crate::random;
 use crate::server::tokens;
 use crate::store::PageRequest;
-use activity::is_failing;
+use activity::{WebhookActivity, is_failing};
 use edit::SettingsForm;
 use row::{OpenSections, TestReportView, WebhookRow};
 
@@ -62,6 +66,9 @@ struct WebhooksPage {
     is_failing_only: bool,
     webhook_count: usize,
     failing_count: usize,
+    /// The number of deliveries that failed in the last 7 days, such as `8 deliveries`; empty if
+    /// there are none.
+    failed_deliveries: String,
     alerts: Option<AlertEndpointView>,
     /// The retries of the policy `standard`, such as `3 retries over 21 seconds`.
     standard_retries: String,
@@ -102,18 +109,40 @@ struct AddWebhookForm {
 }
 
 impl WebhookDraft {
-    fn new(id: String) -> Self {
-        Self {
+    fn new(context: &RequestContext, id: String) -> Result<Self, PageError> {
+        Ok(Self {
+            secret: draft_secret(context, &id)?.as_str().to_owned(),
             id,
             url: String::new(),
-            secret: Secret::from_random(random::bytes()).as_str().to_owned(),
             key: tokens::random_token(),
             report: None,
-        }
+        })
     }
 }
 
+/// Returns the secret of a new draft. For a generated id, the user always gets the same secret, so
+/// a receiver that was configured with the secret keeps working after the form is opened again.
+fn draft_secret(context: &RequestContext, id: &str) -> Result<Secret, PageError> {
+    if !tokens::has_random_token_format(id) {
+        return Ok(Secret::from_random(random::bytes()));
+    }
+    let message = format!("{} {id}", context.user()?.id);
+    let tag = hmac::sign(&context.state.draft_key, message.as_bytes());
+    Ok(Secret::from_key(tag.as_ref()))
+}
+
 impl AddWebhookForm {
+    /// The command that receives events on the computer that runs it.
+    fn listen_command(&self) -> String {
+        format!("miniback listen --port 3000 --secret {}", self.secret)
+    }
+
+    /// Returns the path of the page with endpoint code, from which the user returns to this form.
+    fn endpoint_code_path(&self) -> String {
+        let query = serde_urlencoded::to_string([("add", &self.draft)]).unwrap_or_default();
+        format!("{PATH}/endpoint-code?{query}")
+    }
+
     fn from_draft(draft: WebhookDraft) -> Self {
         Self {
             url: FormField::new(&draft.url),
@@ -143,26 +172,18 @@ async fn render_page(
     mut rejected: Option<(WebhookId, SettingsForm)>,
 ) -> Result<HttpResponse, PageError> {
     let store = &context.app.store;
-    let mut webhooks = store
-        .webhooks(PageRequest {
-            limit: WEBHOOKS_MAX,
-            before: None,
-        })
-        .await?
-        .items;
-    // The oldest webhook comes first, so that existing webhooks keep their position.
-    webhooks.reverse();
+    let webhooks = load_webhooks(context).await?;
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.build_layout("Notifications", NavSection::Notifications);
-    let draft = open_draft(context, flash.draft);
+    let draft = open_draft(context)?;
     let add = add.or_else(|| draft.map(AddWebhookForm::from_draft));
     let is_failing_only = context.query_param(FAILING_PARAM).is_some();
     let webhook_count = webhooks.len();
-    let failing_count = webhooks
-        .iter()
-        .filter(|webhook| is_failing(webhook))
-        .count();
+    let failing = webhooks.iter().filter(|webhook| is_failing(webhook));
+    let failing_count = failing.count();
     let totals = store.all_delivery_totals().await?;
+    let mut failures = WeekFailures::load(context, None).await?;
+    let failed_deliveries = WeekFailures::sum(failures.values());
     let mut rows = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let id = &webhook.id;
@@ -180,7 +201,9 @@ async fn render_page(
             continue;
         }
         let totals = totals.get(id).copied().unwrap_or_default();
-        let row = WebhookRow::load(context, webhook, &projects, totals, open, report, form);
+        let failures = failures.remove(id);
+        let activity = WebhookActivity::load(context, &webhook, totals, failures).await?;
+        let row = WebhookRow::load(context, webhook, &projects, activity, open, report, form);
         rows.push(row.await?);
     }
     let retries = |policy| summarize_retry_delays(&context.app.delivery.retry_delays(policy));
@@ -192,6 +215,7 @@ async fn render_page(
         is_failing_only,
         webhook_count,
         failing_count,
+        failed_deliveries,
         alerts: AlertEndpointView::new(context),
         standard_retries: retries(RetryPolicy::Standard),
         patient_retries: retries(RetryPolicy::Patient),
@@ -199,17 +223,34 @@ async fn render_page(
     render(status, &page)
 }
 
+/// Returns all webhooks: failing webhooks first, then the others. In both groups, the oldest
+/// webhook comes first, so that existing webhooks keep their position.
+async fn load_webhooks(context: &RequestContext) -> Result<Vec<Webhook>, PageError> {
+    let page = PageRequest {
+        limit: WEBHOOKS_MAX,
+        before: None,
+    };
+    let mut webhooks = context.app.store.webhooks(page).await?.items;
+    webhooks.reverse();
+    webhooks.sort_by_key(|webhook| !is_failing(webhook));
+    Ok(webhooks)
+}
+
 /// Returns the draft of the "Add Webhook" form in `?add`: the stored draft or a new draft. Stores
 /// the draft, so reloading the page keeps the form. A background refresh doesn't store the draft.
-fn open_draft(context: &RequestContext, stored: Option<WebhookDraft>) -> Option<WebhookDraft> {
-    let id = context.query_param("add")?;
-    let draft = stored
-        .filter(|draft| draft.id == id)
-        .unwrap_or_else(|| WebhookDraft::new(id));
+fn open_draft(context: &RequestContext) -> Result<Option<WebhookDraft>, PageError> {
+    let stored = context.take_webhook_draft();
+    let Some(id) = context.query_param("add") else {
+        return Ok(None);
+    };
+    let draft = match stored.filter(|draft| draft.id == id) {
+        Some(draft) => draft,
+        None => WebhookDraft::new(context, id)?,
+    };
     if !context.is_background_refresh() {
         context.update_flash(|flash| flash.draft = Some(draft.clone()));
     }
-    Some(draft)
+    Ok(Some(draft))
 }
 
 /// Summarizes retry delays: `3 retries over 21 seconds`.

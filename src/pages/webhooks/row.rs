@@ -12,7 +12,6 @@ use crate::pages::framework::form_edits::LoadedValue;
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
-use crate::store::DeliveryTotals;
 
 use super::activity::WebhookActivity;
 pub use super::activity::held_until;
@@ -24,11 +23,12 @@ const BODY_CHARS_SHOWN: usize = 500;
 
 /// Whether each section of a webhook's row is open.
 pub(super) struct OpenSections {
-    /// Whether `?open`, `?reveal`, `?rotate`, or `?delete` contains the webhook's id.
+    /// Whether one of the query parameters that open a section contains the webhook's id.
     pub(super) is_requested: bool,
     pub(super) details: bool,
     pub(super) secret: bool,
     pub(super) rotation: bool,
+    pub(super) disabling: bool,
     pub(super) deletion: bool,
 }
 
@@ -40,12 +40,13 @@ impl OpenSections {
                 .is_some_and(|value| value == id.as_str())
         };
         Self {
-            is_requested: ["open", "reveal", "rotate", "delete"]
+            is_requested: ["open", "reveal", "rotate", "disable", "delete"]
                 .into_iter()
                 .any(is_requested),
             details: ["open", "reveal", "rotate"].into_iter().any(is_requested),
             secret: is_requested("reveal"),
             rotation: is_requested("rotate"),
+            disabling: is_requested("disable"),
             deletion: is_requested("delete"),
         }
     }
@@ -103,14 +104,14 @@ impl WebhookRow {
         context: &RequestContext,
         webhook: Webhook,
         projects: &[Project],
-        totals: DeliveryTotals,
+        activity: WebhookActivity,
         open: OpenSections,
         report: Option<TestReportView>,
         rejected: Option<SettingsForm>,
     ) -> Result<Self, PageError> {
         let now = context.app.clock.now();
         Ok(Self {
-            activity: WebhookActivity::load(context, &webhook, totals).await?,
+            activity,
             topics: Topic::ALL
                 .map(|topic| TopicChoice {
                     topic,

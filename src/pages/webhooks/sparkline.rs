@@ -33,9 +33,18 @@ impl Sparkline {
 
     /// Height of the chart, in SVG units. The template uses the same value.
     const HEIGHT: u32 = 16;
+    /// Height of the lowest bar.
+    const BAR_HEIGHT_MIN: u32 = 4;
+    /// Width of a bar and the gap next to it.
+    const BAR_WIDTH: usize = 5;
 
     /// Minimum number of deliveries for a chart.
     const DELIVERIES_MIN: usize = 5;
+
+    /// Returns the width of the chart.
+    pub(super) fn width(&self) -> usize {
+        self.bars.len() * Self::BAR_WIDTH
+    }
 
     /// Creates the chart. `deliveries` is sorted newest first. Returns `None` if there are fewer
     /// than [`DELIVERIES_MIN`](Self::DELIVERIES_MIN).
@@ -69,14 +78,14 @@ impl Sparkline {
 impl SparklineBar {
     fn new(index: usize, delivery: &DeliverySummary, now: Timestamp) -> Self {
         let last = delivery.attempts.last();
-        let left = index * 5 + 2;
-        let height = last.map_or(2, |last| {
-            // The bar grows by one unit when the duration doubles, from 1 ms to about 0.5 s.
+        let left = index * Sparkline::BAR_WIDTH + 2;
+        let height = last.map_or(Sparkline::BAR_HEIGHT_MIN, |last| {
+            // The bar grows by one unit when the duration doubles, from 1 ms to about 0.1 s.
             let millis = u32::try_from(last.duration.as_millis()).unwrap_or(u32::MAX);
-            (2 + millis.max(1).ilog2()).min(Sparkline::HEIGHT - 5)
+            (Sparkline::BAR_HEIGHT_MIN + millis.max(1).ilog2()).min(Sparkline::HEIGHT - 5)
         });
         let dot = match delivery.state {
-            DeliveryState::Failed => format!("M{left} 0v3"),
+            DeliveryState::Failed => format!("M{left} {}v-3", Sparkline::HEIGHT - height - 2),
             _ => String::new(),
         };
         Self {
@@ -149,11 +158,11 @@ mod tests {
             .map(|bar| (bar.summary.as_str(), bar.path.as_str()))
             .collect();
         let expected = [
-            ("200 in 4 ms", "M2 16v-4"),
-            ("200 in 256 ms", "M7 16v-10"),
-            ("401 in 4 ms", "M12 16v-4M12 0v3"),
-            ("500 in 4 s", "M17 16v-11M17 0v3"),
-            ("pending", "M22 16v-2"),
+            ("200 in 4 ms", "M2 16v-6"),
+            ("200 in 256 ms", "M7 16v-11"),
+            ("401 in 4 ms", "M12 16v-6M12 8v-3"),
+            ("500 in 4 s", "M17 16v-11M17 3v-3"),
+            ("pending", "M22 16v-4"),
         ];
         assert_eq!(bars, expected);
         assert!(Sparkline::new(&deliveries[..4], Timestamp::from_millis(0)).is_none());

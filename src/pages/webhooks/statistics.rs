@@ -103,8 +103,10 @@ pub(super) struct StatisticsView {
     /// The y coordinate of the line between the bars of successful and failed attempts. It is
     /// measured from the top of the chart.
     pub(super) baseline: u64,
-    /// The maximum number of attempts in any hour of the period.
-    pub(super) max_attempts: String,
+    /// The maximum number of successful attempts in any hour of the period.
+    pub(super) max_succeeded: String,
+    /// The maximum number of failed attempts in any hour of the period.
+    pub(super) max_failed: String,
     /// The highest 95th percentile of the response times in any hour of the period.
     pub(super) max_response_time: String,
     /// The text alternative for the chart of attempts.
@@ -277,7 +279,8 @@ impl StatisticsView {
                 sum.median,
                 sum.percentile
             ),
-            max_attempts: group_digits(max_attempts),
+            max_succeeded: group_digits(scale.succeeded),
+            max_failed: group_digits(scale.failed),
             max_response_time,
         }
     }

@@ -165,7 +165,7 @@ impl SampleData {
             "/settings/notifications/{id}" => {
                 let pages = self.webhooks.iter();
                 return pages
-                    .map(|id| format!("/settings/notifications/{id}?period=7d"))
+                    .map(|id| format!("/settings/notifications/{id}?period=7d&disable"))
                     .collect();
             }
             "/settings/notifications/{id}/deliveries" => {
@@ -223,7 +223,7 @@ impl SampleData {
             "/settings/notifications" => vec![
                 String::new(),
                 format!("?add&open={fails}&reveal={held}&rotate={works}"),
-                format!("?delete={works}&reveal=alerts"),
+                format!("?delete={works}&disable={held}&reveal=alerts"),
                 "?failing".into(),
             ],
             "/settings/notifications/{id}/signature-check" => {

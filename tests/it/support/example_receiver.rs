@@ -141,10 +141,26 @@ impl ExampleReceiver {
         http::send("POST", &self.url_of(path), headers, Some(body)).status
     }
 
-    /// Counts the lines of the receiver's output that contain this text.
+    /// Counts the lines of the receiver's output that contain this text. Omits the bodies of
+    /// rejected requests, which are JSON.
     pub fn count_lines(&self, text: &str) -> usize {
         let lines = self.log.lines();
-        lines.iter().filter(|line| line.contains(text)).count()
+        let lines = lines.iter().filter(|line| !line.starts_with('{'));
+        lines.filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until the receiver has printed a rejected request with this body, and returns the
+    /// lines from the reason to the body.
+    #[track_caller]
+    pub fn wait_for_rejected_request(&self, body: &str) -> Vec<String> {
+        wait_until(&format!("the receiver prints the body {body:?}"), || {
+            let lines = self.log.lines();
+            let end = lines.iter().position(|line| line == body)?;
+            let start = lines[..end]
+                .iter()
+                .rposition(|line| line.starts_with("rejected: "))?;
+            Some(lines[start..=end].to_vec())
+        })
     }
 
     /// Waits until the receiver's output contains this text.

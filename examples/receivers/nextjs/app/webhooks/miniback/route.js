@@ -38,6 +38,15 @@ function isGenuine(secret, header, body) {
   return isRecent && header("webhook-signature").split(" ").some((s) => isEqual(s, standard));
 }
 
+// Prints a rejected request. Paste it into "Check a signature" in Miniback to find out why.
+function printRejected(reason, headers, body) {
+  const received = [...headers].filter(([name]) => /^(x-miniback|webhook)-/.test(name));
+  const headerLines = received.map((pair) => pair.join(": "));
+  const lines = [`rejected: ${reason}`, ...headerLines, "", String(body)];
+  // Replace control characters, which a terminal would interpret.
+  console.error(lines.map((line) => line.replace(/\p{Cc}/gu, "?")).join("\n"));
+}
+
 export async function POST(request) {
   const secret = process.env.MINIBACK_SECRET;
   if (!secret) throw new Error("Set MINIBACK_SECRET to the webhook's secret.");
@@ -45,6 +54,7 @@ export async function POST(request) {
   // The signature covers the raw body, so verify it before you parse the JSON.
   const body = Buffer.from(await request.arrayBuffer());
   if (!isGenuine(secret, header, body)) {
+    printRejected("invalid signature or timestamp", request.headers, body);
     return new Response("invalid signature\n", { status: 401 });
   }
   const delivery = header("X-Miniback-Delivery");
