@@ -10,6 +10,8 @@ use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
 use crate::store::HealthUpdate;
 
+/// The log target of these lines.
+pub const HEALTH_LOG_TARGET: &str = "miniback::webhook_health";
 /// The minimum time between two warnings of the same kind about a webhook.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -106,6 +108,7 @@ impl HealthLog {
                 });
                 if is_logged {
                     tracing::info!(
+                        target: HEALTH_LOG_TARGET,
                         %webhook,
                         host = host(),
                         %failing_since,
@@ -150,6 +153,7 @@ impl LoggedWebhook {
 impl Failure {
     fn log_failing(&self, webhook: &WebhookId, failing_since: Timestamp) {
         tracing::warn!(
+            target: HEALTH_LOG_TARGET,
             %webhook,
             host = self.host,
             code = self.code,
@@ -161,6 +165,7 @@ impl Failure {
 
     fn log_deliveries(&self, webhook: &WebhookId) {
         tracing::warn!(
+            target: HEALTH_LOG_TARGET,
             %webhook,
             host = self.host,
             code = self.code,
