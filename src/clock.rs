@@ -119,7 +119,7 @@ const TRUST_DELAY: Duration = Duration::from_secs(3600);
 /// The source of the current time. Clones share their state.
 ///
 /// The current time is read from the system clock once, and then advances with the monotonic clock.
-/// If somebody sets the system clock, the time doesn't change until the store has moved all
+/// If somebody sets the system clock, this clock doesn't jump until the store has moved all
 /// deadlines and the jump is [applied](Self::apply_jump).
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<ClockState>);
@@ -153,7 +153,7 @@ pub struct ClockJump {
 }
 
 impl ClockJump {
-    /// Returns a jump if the two times differ by 1 s or more.
+    /// Returns a jump if `from` and `to` differ by 1 s or more.
     pub fn detect(from: Timestamp, to: Timestamp) -> Option<Self> {
         (from.since(to).max(to.since(from)) >= JUMP_MIN).then_some(Self { from, to })
     }
@@ -226,7 +226,7 @@ impl Clock {
     }
 
     /// Applies a jump: calls `shift_deadlines`, then adopts the system clock's time, and distrusts
-    /// the system clock for an hour. If `shift_deadlines` fails, the time doesn't change.
+    /// the system clock for an hour. If `shift_deadlines` fails, the jump isn't applied.
     pub fn apply_jump<E>(
         &self,
         jump: ClockJump,
@@ -266,8 +266,8 @@ impl Clock {
         saturating_millis(self.monotonic_time()) >= self.0.trusted_from.load(Ordering::Acquire)
     }
 
-    /// Sleeps until `due`, but for at most one minute, because the system clock may jump in the
-    /// meantime. The caller must check the time again.
+    /// Sleeps until `due`, but for at most one minute, because the system clock may jump during the
+    /// sleep. The caller must check the time again.
     pub async fn sleep_until(&self, due: Timestamp) {
         match &self.0.source {
             ClockSource::System => {

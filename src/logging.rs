@@ -64,8 +64,7 @@ fn start_with_filter(format: LogFormat, level: LevelFilter, filter: Targets) {
         .with(filter)
         .with(LineLimits::new(level))
         .with(layer);
-    // Fails if logging has already started in this process, as in tests. Only the first call has an
-    // effect.
+    // `try_init` fails if logging has already started in this process, for example in another test.
     if subscriber.try_init().is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
@@ -76,6 +75,6 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
     let message = panic.payload_as_str().unwrap_or("no message");
     tracing::error!(location, "panicked: {message}");
-    // The process may be about to exit.
+    // The process may exit because of the panic, so write the line now.
     flush();
 }

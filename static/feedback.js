@@ -1,7 +1,7 @@
-// Keyboard shortcuts, bulk selection, filters, and live updates of the feedback list. The page
-// works without this file. Most shortcuts click a control of the page, so the shortcut and the
-// control have the same effect. Users can disable the shortcuts in the dialog that `?` and
-// "Shortcuts" open. The browser stores this setting.
+// Keyboard shortcuts, bulk selection, live updates, and browser notifications for the feedback
+// list. The page works without this file. Most shortcuts click a control of the page, so the
+// shortcut and the control have the same effect. Users can disable the shortcuts in the dialog that
+// `?` and "Shortcuts" open. The browser stores this setting.
 "use strict";
 (() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
@@ -139,8 +139,8 @@
       notification.onclick = () => { window.focus(); notification.close(); };
     } catch { /* no storage, or a browser in which only service workers can show notifications */ }
   }
-  // A hidden tab has no live updates. Every 60 s, only the number in its title is updated, and a
-  // notification is shown.
+  // A hidden tab has no live updates. Every 60 s, this function updates only the number in the
+  // tab's title, and shows a notification about new items.
   setInterval(async () => {
     if (!document.hidden || !byId("list")) return;
     const refreshed = { headers: { "Miniback-Refresh": "hidden" } };

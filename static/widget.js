@@ -328,7 +328,8 @@
     }
   }
 
-  // Wait until frameworks such as React have compared the page with their own rendering.
+  // Wait until frameworks such as React have hydrated the page, because an extra element can cause
+  // hydration errors.
   const start = () => {
     if (host.isConnected) return;
     mount(currentScript);

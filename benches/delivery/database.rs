@@ -24,7 +24,7 @@ const FIRST_ROW_TIME: i64 = 1_735_689_600_000;
 const FEEDBACK_INTERVAL_MS: i64 = 2_000;
 /// The number of feedback items per commit when filling a database.
 const COMMIT_SIZE: usize = 10_000;
-/// The number of finished deliveries per failed delivery.
+/// One in this many finished deliveries has failed.
 const FAILURE_INTERVAL: usize = 100;
 
 const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)
@@ -302,7 +302,8 @@ fn open_durable(path: &Path) -> Result<Connection, Error> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // The inserted rows refer to a project and a webhook that don't exist.
+    // Disable foreign keys, because the inserted rows refer to a project and a webhook that don't
+    // exist.
     connection.pragma_update(None, "foreign_keys", false)?;
     Ok(connection)
 }

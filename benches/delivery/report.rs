@@ -76,7 +76,7 @@ impl WorkloadReport {
         threads
     }
 
-    /// Returns the points of the last run's curve.
+    /// Returns the points of the plot ([`Run::curve`]) from the last run.
     pub fn curve(&self) -> &[(f64, f64)] {
         self.runs.last().map_or(&[], |run| &run.curve)
     }

@@ -31,8 +31,8 @@ fn check_originals(received: &[u8]) {
     assert!(originals.len() <= 10);
     for (change, original) in originals {
         assert!(!original.is_empty() && original != received);
-        // A replacement character has three bytes, and an escaped control character in JSON has
-        // six.
+        // No received byte becomes more than six bytes: a replacement character has three bytes,
+        // and an escaped control character in JSON has six.
         assert!(original.len() <= 6 * received.len(), "{change:?}");
     }
 }

@@ -96,7 +96,8 @@ pub fn csv_cells(data: &[u8]) -> bool {
         assert!(is_escaped(text, read), "{text:?} became {read:?}");
         assert!(!is_formula(read), "{read:?}");
     }
-    // A spreadsheet may use a different separator, and ignore quotes.
+    // A spreadsheet may use a different separator and ignore quotes, so any of these parts may
+    // become a cell.
     for cell in rows.split([';', '\t', '\r', '\n', '\u{b}', '\u{c}', '\u{85}']) {
         let is_dropped = |c: char| {
             c == '"'

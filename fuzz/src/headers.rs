@@ -42,7 +42,7 @@ pub fn retry_after(data: &[u8]) -> bool {
         later.is_none_or(|later| until <= later),
         "a hold becomes shorter"
     );
-    // An HTTP date with the same time must have the same result.
+    // The same time as an HTTP date must give the same result.
     let millis = u64::try_from(until.millis()).expect("the time is after 1970");
     let date = std::time::UNIX_EPOCH + Duration::from_millis(millis);
     let date = httpdate::fmt_http_date(date);

@@ -30,7 +30,8 @@ pub fn response_head(data: &[u8]) -> bool {
     let (size, input) = piece_size(data);
     let whole = read_head(iter::once(input));
     match (&whole, read_head(input.chunks(size))) {
-        // The excerpt in the message depends on the bytes that have arrived.
+        // The error contains an excerpt of the bytes that have arrived, so the two errors can
+        // differ.
         (Err(HeadError::NotHttp(_)), Err(HeadError::NotHttp(_))) => {}
         (whole, pieces) => assert_eq!(*whole, pieces, "in pieces of {size} bytes"),
     }
@@ -48,7 +49,8 @@ pub fn response_head(data: &[u8]) -> bool {
         assert!(!name.is_empty());
         header_bytes += name.len() + value.len();
     }
-    // A Latin-1 character has one or two bytes in UTF-8.
+    // A line that isn't valid UTF-8 is decoded as Latin-1, so one byte can become two bytes in
+    // UTF-8.
     assert!(header_bytes <= 2 * used);
     if head.framing == Framing::UntilClose {
         assert!(!head.keep_alive);

@@ -3,9 +3,9 @@
 //! The `ETag` of a project, feedback, or webhook is its version. With `If-Match`, a client changes
 //! an object only if nobody else has changed it.
 //!
-//! Every other `ETag` is weak. It is a hash of the response body, so handlers don't compute tags. A
-//! proxy that compresses responses leaves weak tags unchanged. With `If-None-Match`, a client that
-//! polls receives 304 until the tag changes.
+//! Every other `ETag` is weak: a hash of the response body, so handlers don't compute tags. A proxy
+//! that compresses responses leaves weak tags unchanged. With `If-None-Match`, a client that polls
+//! receives 304 until the tag changes.
 
 use std::future::{Ready, ready};
 

@@ -45,7 +45,8 @@ struct RecoveredCount {
 
 /// Redeliver a delivery
 ///
-/// Sends the same id and body again, with a new set of retries. Attempt numbers continue.
+/// Sends the same id and body again, with a new set of retries. The attempt numbers continue from
+/// the earlier attempts.
 #[utoipa::path(
     post,
     path = "/api/v1/deliveries/{id}/redeliver",

@@ -6,7 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// threads, and a few connections.
 const FILES_MIN: u64 = 128;
 /// The number of open files that are reserved for the database, exports, and deliveries. If the
-/// open-file limit is below 512, half of the open files are reserved.
+/// open-file limit is below 512, half of the limit is reserved.
 const FILES_RESERVED: u64 = 256;
 /// The maximum number of connections, even if the open-file limit is higher. An idle connection
 /// uses about 11 KiB of memory.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::store::Store;
 
 /// The delay before new feedback is indexed, and between two checks during a burst. More feedback
-/// may arrive in the meantime, and larger batches are cheaper.
+/// may arrive during this delay, and larger batches are cheaper.
 const DEBOUNCE_DELAY: Duration = Duration::from_secs(1);
 /// The delay before the next try after a failed read or write of the database.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(10);
@@ -17,8 +17,8 @@ const BATCH_PAUSE: Duration = Duration::from_millis(2);
 /// The growth of the backlog between two checks, in rows, above which new feedback counts as a
 /// burst. Indexing waits until the burst ends.
 const BURST_GROWTH_MIN_ROWS: u64 = 100;
-/// The size of the backlog, in rows, from which indexing continues even during a burst. A larger
-/// backlog would make searches too slow.
+/// The size of the backlog, in rows, at which indexing runs even during a burst. A larger backlog
+/// would make searches too slow.
 const LARGE_BACKLOG_ROWS: u64 = 100_000;
 
 /// Waits for new feedback and indexes it. Runs until aborted.

@@ -47,10 +47,10 @@ impl ManualClock {
         self.0.borrow().monotonic
     }
 
-    /// Waits until `condition` is true. Checks it whenever the clock is moved.
+    /// Waits until `condition` is true. Checks `condition` whenever the clock changes.
     pub(super) async fn wait_for(&self, condition: impl Fn() -> bool) {
         let mut times = self.0.subscribe();
-        // The times aren't borrowed here, because `condition` borrows them too.
+        // Don't borrow the value of `times` here, because `condition` borrows the same value.
         while !condition() {
             // This can't fail: `self` owns the sender, so the channel stays open.
             let _ = times.changed().await;

@@ -246,8 +246,7 @@ async fn read_response(
             }
             Ok(Some(Err(error))) => response.body_error = Some(body_error_message(&error)),
             Ok(None) => {
-                // awc treats the end of the connection as the end of the body, even if bytes are
-                // missing.
+                // awc treats a closed connection as the end of the body, even if bytes are missing.
                 let read = response.body.len() as u64;
                 if let Some(declared) = declared.filter(|length| *length != read) {
                     response.body_error = Some(format!(

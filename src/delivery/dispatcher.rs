@@ -39,7 +39,7 @@ const IN_FLIGHT_MAX: usize = 512;
 /// The maximum number of attempts waiting to be recorded. No attempts are started while this limit
 /// is reached.
 const UNRECORDED_ATTEMPTS_MAX: usize = 1024;
-/// The delay before a retry after a failed read or recording.
+/// The delay before a failed read or recording is repeated.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct Dispatcher {
@@ -57,7 +57,7 @@ pub(super) struct Dispatcher {
     unproven: ReadState,
     is_recording: bool,
     /// Set while outcomes can't be recorded. Sending stops, because new outcomes couldn't be
-    /// recorded either and the same deliveries would be sent repeatedly.
+    /// recorded either, and the same deliveries would be sent again after a restart.
     is_recording_stalled: bool,
     /// Whether recording has stalled for a reason other than a full disk.
     is_recording_failing: bool,

@@ -38,7 +38,8 @@ pub(super) fn header_value<'a>(headers: &'a [(String, String)], name: &str) -> O
 
 pub(super) fn from_timeout(timeout: Duration, progress: &ExchangeProgress) -> Outcome {
     let phase = progress.end_phase().unwrap_or(AttemptPhase::Wait);
-    // The kernel may give up before the time limit, so subtract the time that is left.
+    // The kernel can report a timeout (`ETIMEDOUT`) before the attempt's time limit, so subtract
+    // the remaining time.
     let left = progress
         .deadline()
         .saturating_duration_since(Instant::now());
@@ -71,8 +72,8 @@ pub(super) fn from_send_error(
             tracing::warn!(%error, "unexpected response head");
             Outcome::InvalidResponse("the head isn’t valid".to_owned())
         }
-        // The other errors mean that awc can't write the request. Validation prevents such
-        // requests.
+        // The other errors mean that awc can't write the request. The validation of webhooks should
+        // prevent these errors.
         error => {
             tracing::error!(%error, "sending a request failed");
             Outcome::Internal

@@ -2,7 +2,7 @@
 //! the final head. No I/O.
 //!
 //! awc must never receive an interim response, because it mistakes an interim response for the
-//! final response. It would then read the final response as the response to the next delivery.
+//! final response. awc would then read the final response as the response to the next delivery.
 //!
 //! awc also never receives the original head. Instead, it receives a new head with the framing that
 //! [`parser`] found.

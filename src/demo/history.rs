@@ -27,7 +27,8 @@ const HISTORY_MINUTES: u64 = 4 * 24 * 60;
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(60);
 /// The interval at which the history checks whether an attempt has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// The maximum number of checks for the attempts after one event. They take about 10 s.
+/// The maximum number of checks for the attempts after one event. All checks
+/// together take about 10 s.
 const POLLS_MAX: usize = 5000;
 
 /// An outage of the ticket system.
@@ -104,8 +105,8 @@ enum FeedbackChange {
     SetStatus(usize, &'static str),
 }
 
-/// Returns the changes of all sample feedback with their times in minutes before the end, oldest
-/// first.
+/// Returns the changes to all sample feedback, oldest first, each with its time in minutes before
+/// the end of the history.
 fn feedback_changes() -> Vec<(u64, FeedbackChange)> {
     let mut changes = Vec::new();
     for (index, sample) in SAMPLE_FEEDBACK.iter().enumerate() {
@@ -202,7 +203,7 @@ async fn create_feedback(api: &ApiClient, sample: &SampleFeedback) -> Result<Str
     Ok(created.map_err(to_demo_error("sample feedback"))?.id)
 }
 
-/// Waits until no delivery of a webhook is pending or the webhook is held, for at most about 10 s.
+/// Waits until a webhook has no pending delivery or is held, for at most about 10 s.
 /// Moves the clock forward to each retry.
 async fn wait_for_pending_deliveries(
     api: &ApiClient,

@@ -125,7 +125,7 @@ async fn reject_delivery() -> HttpResponse {
 }
 
 /// Returns whether `signature` is the hexadecimal HMAC-SHA256 of the raw body, keyed by the secret.
-/// Returns whether the two byte strings are equal. Compares them in constant time.
+/// Compares in constant time.
 fn has_valid_signature(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
     let tag = signature.and_then(|hex| hex::decode(hex.as_bytes()).ok());
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());

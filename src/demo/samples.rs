@@ -15,8 +15,8 @@ pub(super) struct SampleFeedback {
     pub message: &'static str,
     pub email: Option<&'static str>,
     pub url: Option<&'static str>,
-    /// The later changes of the status, in order: the time in minutes before the start of the demo,
-    /// and the new status.
+    /// The later status changes, in order: the time in minutes before the start of the demo, and
+    /// the new status.
     pub later_statuses: &'static [(u64, &'static str)],
 }
 

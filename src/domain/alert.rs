@@ -41,8 +41,8 @@ pub struct AlertData {
     /// Number of consecutive failed deliveries; `None` in `webhook.recovered`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_in_a_row: Option<u32>,
-    /// Number of deliveries that have failed since then and weren't redelivered; `None` in
-    /// `webhook.failing`.
+    /// Number of deliveries that have failed since `failing_since` and weren't redelivered; `None`
+    /// in `webhook.failing`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_deliveries: Option<u64>,
     /// The last failed attempt; `None` in `webhook.recovered`.

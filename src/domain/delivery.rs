@@ -175,8 +175,8 @@ impl Outcome {
 /// The timeout of an attempt that received no complete response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeout {
-    /// The time after which the attempt ended: the time limit, or less if the kernel gave up
-    /// earlier.
+    /// The time after which the attempt ended: the time limit, or less if the kernel reported a
+    /// timeout (`ETIMEDOUT`) earlier.
     pub after: Duration,
     /// The phase during which the attempt ended.
     pub phase: AttemptPhase,

@@ -64,7 +64,8 @@ pub fn lowest_id_at<T: Id>(time: Timestamp) -> String {
 pub fn parse_ulid(id: &str) -> Option<Ulid> {
     let (_, text) = id.split_once('_')?;
     let ulid = Ulid::from_string(text).ok()?;
-    // The parser also accepts lower case, and drops bits of a value that is too large.
+    // The parser also accepts lower case, and drops bits of a value that is too large. Accept only
+    // the canonical form.
     let mut canonical = [0; ULID_LEN];
     (ulid.array_to_str(&mut canonical) == text).then_some(ulid)
 }

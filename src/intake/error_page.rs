@@ -23,7 +23,8 @@ pub(super) enum IntakeError {
     /// The form came from another origin. The string is the message for the person.
     #[error("{0}")]
     CrossOrigin(String),
-    /// No project has the slug in the URL. The page is in the person's language.
+    /// No project has the slug in the URL. Contains the strings of the error page in the person's
+    /// language.
     #[error("{}", .0.not_found)]
     FormNotFound(&'static Translations),
     #[error("This page accepts only these methods: {0}.")]

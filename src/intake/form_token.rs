@@ -52,8 +52,8 @@ impl FormTokens {
         if now >= issued_at && now.since(issued_at) < AGE_MIN {
             return Err(FormTokenError::TooFast);
         }
-        // If the clock has jumped, either time can be correct. Use the time that results in the
-        // lower age.
+        // If the system clock has jumped, either the clock's time or the time without the jump can
+        // be correct. Use the time that results in the lower age.
         let age = now.min(clock.now_without_jumps()).since(issued_at);
         if age > AGE_MAX {
             return Err(FormTokenError::Expired);
@@ -69,7 +69,7 @@ impl FormTokens {
         millis.parse().ok().map(Timestamp::from_millis)
     }
 
-    /// Returns whether a token is valid now or will be valid soon.
+    /// Returns whether a token is valid, or will be valid once it reaches the minimum age.
     pub(super) fn is_valid_now_or_soon(&self, token: &str, clock: &Clock) -> bool {
         matches!(
             self.check_token(token, clock),

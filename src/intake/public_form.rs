@@ -181,8 +181,7 @@ impl FormPage {
     fn restore_input(&mut self, intake: &Intake, data: &FormData, clock: &Clock) {
         self.form.message = submitted_message(data);
         self.form.email = submitted_email(data);
-        // Keep a token that is valid or will be valid soon. Otherwise, the page contains a new
-        // token.
+        // Keep a token that is valid, or only too new. Otherwise, the page contains a new token.
         if let Some(token) = non_empty_field(data, "stamp")
             && intake.form_tokens.is_valid_now_or_soon(&token, clock)
         {
@@ -278,7 +277,7 @@ pub(super) async fn submit(
     if let SubmissionError::Invalid(errors) = &error
         && errors.message_for(PROJECT_SLUG_FIELD).is_some()
     {
-        // The project was deleted in the meantime.
+        // The project was deleted after this handler loaded the page's data.
         return Err(IntakeError::FormNotFound(page.strings));
     }
     page.error_response(&error)

@@ -85,7 +85,7 @@ impl IntakeLimits {
     }
 
     /// Counts a request toward the limits of its project. Fails if a limit is exceeded and the
-    /// client has no reservation for this time. Before failing, undoes the count for the IP
+    /// client has no reservation that is valid now. Before failing, undoes the count for the IP
     /// address.
     pub(super) fn count_project_request(
         &self,

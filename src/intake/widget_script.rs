@@ -36,8 +36,8 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     hex::encode(&hash[..6])
 });
 
-/// Variables whose names are shortened to one letter in the minified script, roughly by number of
-/// uses. The script has no property, string, or style with the same name.
+/// Variables whose names are shortened to one letter in the minified script, roughly in order of
+/// the number of uses. No property, string, or style in the script has one of these names.
 const SHORTENED_NAMES: [&str; 52] = [
     "create",
     "retryAfter",

@@ -12,7 +12,7 @@ use tracing_subscriber::layer::Context;
 
 use crate::server::security_events;
 
-/// The period in which lines are counted. The limits apply to each period.
+/// The length of a window. Lines are counted and limited separately in each window.
 const LIMIT_WINDOW: Duration = Duration::from_secs(60);
 /// Maximum number of warnings and errors per window from one log statement.
 const WARNINGS_AND_ERRORS_MAX: u64 = 10;
@@ -164,7 +164,7 @@ mod tests {
         }
     }
 
-    /// Runs `log` with separate limits, and returns the logged lines.
+    /// Runs `log` with line counts that no other test uses, and returns the logged lines.
     fn logged(level: LevelFilter, log: impl FnOnce(&'static LineCounts)) -> Lines {
         let counts: &'static LineCounts = Box::leak(Box::new(LineCounts::new()));
         let lines = Lines::default();

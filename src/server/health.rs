@@ -36,7 +36,7 @@ pub struct Health {
 )]
 pub async fn get_health(app: web::Data<AppState>) -> HttpResponse {
     let (ping, is_alive) = tokio::join!(app.store.ping(), app.delivery.is_alive());
-    // Ignore a full disk, because a restart doesn't help. The metrics report full disks.
+    // Ignore a full disk, because a restart wouldn't free space. The metrics report full disks.
     let ping = match ping {
         Err(StoreError::DiskFull) => Ok(()),
         ping => ping,

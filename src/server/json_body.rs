@@ -184,7 +184,7 @@ fn syntax_problem(error: &serde_json::Error) -> Problem {
     })
 }
 
-/// Converts serde's error message to a validation error of the affected field.
+/// Converts serde's error message to a validation error for the affected field.
 fn field_error(path: &str, text: &str) -> ValidationErrors {
     // Drop the line and column. The path of the field replaces them.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);

@@ -77,7 +77,7 @@ impl Problem {
         }
     }
 
-    /// Returns a problem with a validation error of one field.
+    /// Returns a problem with a validation error for one field.
     pub fn invalid_field(field: &str, message: impl fmt::Display) -> Self {
         Self::Invalid(ValidationErrors::for_field(field, message))
     }

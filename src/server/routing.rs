@@ -1,8 +1,8 @@
 //! Route tables as values: paths with their methods, permissions, and handlers. A table configures
 //! the server, and tests list its routes.
 //!
-//! A `GET` route also accepts `HEAD`. A method that the path doesn't support returns 405 with
-//! `Allow`.
+//! A `GET` route also accepts `HEAD`. For a method that the path doesn't support, the response is
+//! 405 with `Allow`.
 
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, Scope, guard, web};

@@ -185,7 +185,7 @@ pub fn set_event_subject(request: &HttpRequest, id: impl ToString) {
         .insert(EventSubject(id.to_string()));
 }
 
-/// Makes the request's event say whether the object was enabled or disabled.
+/// Adds to the request's event whether the object was enabled or disabled.
 pub fn set_event_enabled(request: &HttpRequest, enabled: bool) {
     let change = if enabled { "enabled" } else { "disabled" };
     request.extensions_mut().insert(EventDetails {

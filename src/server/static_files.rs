@@ -99,7 +99,7 @@ fn strip_css(source: &str) -> String {
 }
 
 /// Removes the line comments and the indentation of a script. Block comments stay. The script must
-/// contain no ` // ` in strings, and no templates of several lines.
+/// contain no ` // ` in strings, and no template literals that span several lines.
 fn strip_script(source: &str) -> String {
     let lines = source
         .lines()

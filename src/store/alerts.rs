@@ -218,8 +218,8 @@ fn last_failure(
     })
 }
 
-/// Returns the number of a webhook's deliveries that failed during its failure and weren't
-/// redelivered. Tests don't count.
+/// Returns the number of a webhook's deliveries that have failed since the webhook started failing,
+/// and that haven't been redelivered since. Tests don't count.
 fn count_failed_deliveries(connection: &Connection, data: &AlertData) -> Result<u64, StoreError> {
     let statement = "SELECT count(*) FROM deliveries JOIN events ON events.id = event_id
         WHERE webhook_id = ?1 AND state = 'failed' AND finished_at >= ?2 AND type <> 'test'";

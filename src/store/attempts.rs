@@ -206,8 +206,8 @@ fn record_attempt(
 
 /// Returns the delivery's state after the attempt, and the time of its next attempt.
 ///
-/// `due_at` ignores holds: when a test ends a hold, each delivery is still due at its original
-/// time.
+/// The returned time ignores holds: when a test ends a hold, each delivery is still due at its
+/// original time.
 fn compute_next_state(
     before: &PreviousDeliveryState,
     finished: &FinishedAttempt,

@@ -81,11 +81,12 @@ pub struct DeliveryBatchRequest {
     pub endpoint_generation: Option<u64>,
 }
 
-/// Selects pending deliveries. Reads only the index, which is sorted by due time. This makes it
-/// cheap to skip deliveries that are already read ahead or in flight.
+/// Selects pending deliveries. Reads only the index, which is sorted by due time. Therefore,
+/// skipping deliveries that are already read ahead or in flight is cheap.
 const SELECT_PENDING_IDS: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id";
-/// Selects pending deliveries whose retry a person requested. They are sent even during a hold.
+/// Selects pending deliveries whose retry a person requested. These deliveries are sent even during
+/// a hold.
 const SELECT_REQUESTED_RETRIES: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' AND retry_requested = 1 ORDER BY due_at, id";
 const SELECT_DELIVERY_BY_ROWID: &str =

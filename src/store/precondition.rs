@@ -2,7 +2,7 @@
 
 use super::db::error::StoreError;
 
-/// A condition that the stored object must meet for a change to be made.
+/// A condition that a stored object must meet before it can be changed.
 pub struct Precondition<T>(Option<Condition<T>>);
 
 type Condition<T> = Box<dyn FnOnce(&T) -> bool + Send>;

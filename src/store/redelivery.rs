@@ -34,7 +34,7 @@ pub enum RedeliverError {
     Store(#[from] StoreError),
 }
 
-/// Makes deliveries pending. They are due at `?2`.
+/// Makes deliveries pending and due at `?2`.
 const SET_PENDING: &str =
     "UPDATE deliveries SET state = 'pending', due_at = ?2, round_attempts = 0, finished_at = NULL,
      retry_requested = 0";

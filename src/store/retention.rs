@@ -81,9 +81,9 @@ impl Store {
     }
 }
 
-/// The range of ids that were created between a given time and now. A row that was created while
-/// the clock was behind has a creation time that is too early. Its id is still in the range,
-/// because ids ascend, so the row isn't deleted too early.
+/// The range of ids that were created between a given time and now. Retention doesn't delete rows
+/// in this range. A row that was created while the clock was behind has a creation time that is too
+/// early. Its id is still in the range, because ids ascend, so the row isn't deleted too early.
 struct RecentIds {
     first: String,
     last: String,

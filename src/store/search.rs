@@ -60,8 +60,8 @@ impl Store {
     }
 }
 
-/// Calls `on_match` for each match of `query` and `filter`, in the order of the filter, until it
-/// returns `false`.
+/// Calls `on_match` for each match of `query` and `filter`, in the order of the filter, until
+/// `on_match` returns `false`.
 ///
 /// The matches start after the id `cursor`. `columns` are columns of `feedback` and `projects`;
 /// they must include `message`, `email`, and `url`.
@@ -191,7 +191,7 @@ fn encode_char(character: &char) -> char {
 }
 
 /// Sets whether deleted terms are removed from the index immediately. By default, they are only
-/// marked as deleted, which is cheaper. They stay in the file until FTS5 merges the index.
+/// marked as deleted, which is cheaper. Marked terms stay in the file until FTS5 merges the index.
 pub(super) fn set_secure_delete(
     connection: &Connection,
     is_enabled: bool,

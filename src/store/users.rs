@@ -71,7 +71,7 @@ impl Store {
         self.reader.read(has_users).await
     }
 
-    /// Returns the user with this email and their password hash.
+    /// Returns the user with this email, and the user's password hash.
     pub async fn user_with_password_hash(
         &self,
         email: &str,

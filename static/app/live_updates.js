@@ -102,7 +102,7 @@ async function refresh() {
   }, Math.max(pause, 3 * (Date.now() - began))); // fetch slow pages less often
 }
 function applyRefresh(page) {
-  // On this event, a page's own script can change the new page before the refresh is applied.
+  // This event lets a page's own script change the new page before the refresh is applied.
   document.dispatchEvent(new CustomEvent("miniback:refreshed", { detail: page }));
   const knownNotices = new Set(notices().map(textOf));
   for (const region of all("[data-live]")) {

@@ -98,7 +98,8 @@ function replaceRegions(page, request, failed) {
   const autofocused = new Set(all("[autofocus]").map((element) => element.id || element.name));
   const knownNotices = new Set(notices().map(textOf));
   // Unsaved input is restored. The submitted form is an exception, because the response contains
-  // its values. If this form was submitted again in the meantime, its input is restored too.
+  // its values. If the form was submitted again before this response arrived, its input is restored
+  // too.
   const isResubmitted = [...inFlight].some(
     (other) => other !== request && other.form === request.form);
   const submittedForm = isResubmitted ? undefined : request.form;

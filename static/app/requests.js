@@ -128,8 +128,8 @@ async function sendRequest(request) {
     }
     replaceRegions(page, request, !response.ok);
   } catch {
-    // Ignore the error if the browser has just begun to leave the page, because this aborts
-    // requests.
+    // Ignore the error if the browser has just begun to leave the page, because leaving it
+    // aborts requests.
     if (Date.now() - navigationStart > 3000) {
       if (request.method === "post" || hasUnsavedInput()) {
         showFailure(request, "No connection to the server. Your text is still here.");

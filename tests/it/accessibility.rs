@@ -117,7 +117,7 @@ fn check_other_actions(checker: &mut AccessibilityChecker, data: &SampleData) {
     checker.check("personal data to be erased");
 
     open(checker, data, "/feedback");
-    // The name of the button contains the number of steps that are done.
+    // Find the button by its id, because its name contains the number of completed steps.
     checker
         .browser
         .script("document.getElementById('getting-started-open').click()");

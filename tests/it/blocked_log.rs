@@ -1,4 +1,4 @@
-//! Miniback keeps serving, and can be stopped, while nobody reads its log.
+//! While nobody reads its log, Miniback still serves requests and can be stopped.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Stdio};

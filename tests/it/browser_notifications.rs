@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::support::app::App;
 use crate::support::browser::Browser;
 
-/// Replaces the browser's notifications with a list, and lets a test hide the page. Timers of 60 s
-/// run every 100 ms.
+/// Replaces the browser's notifications with a list, and lets a test hide the page. Shortens
+/// intervals of 60 s to 100 ms.
 const STUB: &str = r#"
     window.Notification = class {
         static permission = localStorage.getItem("test-permission") ?? "default";
@@ -23,7 +23,7 @@ const STUB: &str = r#"
     window.setInterval = (run, delay) => original(run, delay === 60000 ? 100 : delay);
 "#;
 
-/// Signs in, presses the switch, and answers the browser's question.
+/// Signs in, presses the switch, and answers the browser's permission prompt.
 fn browser_with_answer(app: &App, answer: &str) -> Browser {
     let browser = Browser::start();
     browser.devtools(

@@ -38,7 +38,7 @@ fn an_open_form_can_still_be_submitted() {
         jump.perform(&mut app);
         let body = json!({"projectSlug": "shop", "message": "Hello", "stamp": token});
         let status = Api::new(&app.url, None).post("/api/feedback", body).status;
-        // After a restart, the program can't tell whether the page really is a year old.
+        // After a restart, a jump of a year looks like elapsed time, so the form token has expired.
         let is_expired = jump.is_across_restart && jump.by == YEAR;
         assert_eq!(status, if is_expired { 422 } else { 201 }, "{jump:?}");
     }

@@ -111,8 +111,9 @@ fn live_updates(app: &App, visitor: &Visitor) {
     stream.next_change();
 }
 
-/// Reads an export so slowly that the server's kernel reports no progress, and then as fast as
-/// possible. Checks that the server has reset the connection before the end of the export.
+/// Reads an export so slowly that the server can't continue to send within the write timeout, and
+/// then as fast as possible. Checks that the server has reset the connection before the end of the
+/// export.
 fn slow_reader(app: &App, visitor: &Visitor, version: &str) {
     let mut connection = RawConnection::open(app);
     let session = visitor.session_cookie().expect("find the session cookie");
@@ -212,7 +213,7 @@ fn a_stopping_server_announces_the_end_and_closes_idle_connections() {
 
 #[test]
 fn a_new_connection_replaces_the_longest_idle_connection_if_files_run_out() {
-    // With this limit, half of the open files are available to connections.
+    // With this limit, Miniback keeps at most 64 connections open: half of the open files.
     let app = App::builder().open_file_limits("128:128").start();
     let mut connections: Vec<_> = (0..150)
         .map(|number| {
@@ -232,14 +233,13 @@ fn a_new_connection_replaces_the_longest_idle_connection_if_files_run_out() {
 }
 
 /// Opens many connections that send `request` and read nothing. Checks that another client receives
-/// a response before a deadline ends these connections.
+/// a response before these connections reach a deadline.
 #[track_caller]
 fn another_client_isnt_shut_out(request: &str) {
     let app = App::builder().open_file_limits("128:128").start();
     let mut waiting: Vec<_> = (0..150).map(|_| RawConnection::open(&app)).collect();
     for connection in &mut waiting {
-        // Sending fails if the server has already closed this connection to accept another
-        // connection.
+        // Ignore errors: the server may have closed this connection to accept another connection.
         let _ = connection.try_send(request);
     }
     let started = Instant::now();

@@ -6,7 +6,7 @@ use crate::support::pages::{Page, Visitor, same_origin_headers};
 
 const BASE_URL: &str = "https://feedback.example";
 
-/// Removes the `Secure` cookies that a page has set. A browser doesn't send them over plain HTTP.
+/// Removes the `Secure` cookies that a page has set, as a browser does over plain HTTP.
 fn drop_secure_cookies(visitor: &mut Visitor, page: &Page) {
     for cookie in page.response.all_headers("set-cookie") {
         if cookie.to_ascii_lowercase().contains("; secure") {

@@ -4,9 +4,9 @@ use crate::support::api::text;
 use crate::support::app::{App, database};
 use crate::support::receiver::Receiver;
 
-/// The number of finished deliveries that are newer than the pending deliveries. It must exceed
-/// 2,000, because Miniback checks the newest 2,000 deliveries before it uses the index of pending
-/// deliveries.
+/// The number of finished deliveries that are newer than the pending deliveries. This number must
+/// exceed 2,000, because Miniback searches the newest 2,000 deliveries before it uses the index of
+/// pending deliveries.
 const NEWER_COUNT: u32 = 2_100;
 
 #[test]

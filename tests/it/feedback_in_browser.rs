@@ -271,7 +271,7 @@ fn new_feedback_appears_but_waits_while_items_are_selected() {
     api.create_feedback("shop", "the second");
     browser.find("link", "the second");
 
-    // While items are selected, new items stay hidden behind a link. Changes of visible items are
+    // While items are selected, new items stay hidden behind a link. Changes to visible items are
     // still shown.
     browser.all("checkbox", "Select")[1].press();
     browser.wait_for_text("1 selected");

@@ -9,7 +9,7 @@ use crate::support::forms::Form;
 use crate::support::pages::Page;
 use crate::support::receiver::Receiver;
 
-/// Returns the form of a feedback item that has the button `button`.
+/// Returns the form with the button `button` for the feedback item `id`.
 #[track_caller]
 fn form_for(page: &Page, id: &str, button: &str) -> Form {
     let mut forms = page.forms_with(button);
@@ -185,7 +185,7 @@ fn a_status_change_and_its_undo_are_separate_events() {
         [("NEW", "RESOLVED"), ("RESOLVED", "NEW")].map(|(from, to)| (from.into(), to.into()));
     assert_eq!(delivered_changes(&api, &webhook), expected);
 
-    // Undo doesn't overwrite a change that another user made in the meantime.
+    // Undo doesn't overwrite a later change by another user.
     let page = ada.submit_and_follow(&form_for(&page, id, "Resolved").press("Resolved"));
     let undo = page.form_with("Undo").press("Undo");
     api.set_status(&feedback, "REVIEWED");
@@ -270,7 +270,7 @@ fn deleting_one_or_several_items_requires_confirmation() {
     let page = ada.submit_and_follow(&page.form_with("Delete").press("Delete"));
     assert!(page.text().contains("Feedback deleted."));
     assert_eq!((count(), page.path.contains("q=spam")), (3, true));
-    // Somebody who hasn't seen the deletion stays in the list.
+    // A form from a page that was loaded before the deletion redirects to the filtered list.
     let page = ada.submit_and_follow(&resolve).expect(200);
     assert!(page.text().contains("because the feedback was deleted"));
     assert!(page.path.contains("q=spam"), "{}", page.path);

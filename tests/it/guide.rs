@@ -151,8 +151,8 @@ fn the_rust_example_verifies_real_deliveries() {
         assert!(verify_with_example(secret, &received, body, 0));
         assert!(!verify_with_example("whsec_AAAA", &received, body, 0));
         assert!(!verify_with_example(secret, &received, b"{}", 0));
-        // Only the Standard Webhooks signature covers the time. Requests with a custom secret don't
-        // have this signature.
+        // Only the Standard Webhooks signature covers the timestamp. Requests with a custom secret
+        // don't have this signature.
         assert_eq!(
             verify_with_example(secret, &received, body, 600),
             secret == custom

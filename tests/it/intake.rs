@@ -211,7 +211,8 @@ fn an_idempotency_key_identifies_feedback_within_a_project() {
     let other_project = json!({"projectSlug": "blog", "message": "Hello"});
     let second = send(&public, &key, &other_project).expect(201);
     assert_ne!(second.json()["id"], first.json()["id"]);
-    // Miniback doesn't compare the honeypot fields of requests with the same idempotency key.
+    // If two requests have the same idempotency key, Miniback ignores differences in the honeypot
+    // field.
     let mut again = valid_body();
     again["website"] = json!("");
     assert_eq!(send(&public, &key, &again).expect(201).text, first.text);

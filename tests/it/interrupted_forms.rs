@@ -24,7 +24,7 @@ const SKIPPED_ROUTES: [&str; 8] = [
     "/settings/notifications/{id}/secret",
 ];
 
-/// Actions of forms that no sample page shows. Except for the setup form, they have no text fields.
+/// Actions of forms that no sample page shows. Only the setup form has text fields.
 const FORMS_WITHOUT_TEXT: [&str; 5] = [
     "/feedback/undo",
     "/settings/notifications/{id}/switch-now",

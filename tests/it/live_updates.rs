@@ -66,7 +66,8 @@ fn streams_only_the_changes_that_a_page_subscribes_to() {
     // A client with an old change number receives a notification immediately after it connects.
     let mut stale = EventStream::open(&app, &admin, &path_of("&of=feedback"));
     assert_eq!(stale.next_change(), "feedback");
-    // This is the first change that the other webhook's event stream receives.
+    // The other webhook's event stream has received no change so far. Its first change is the
+    // following update.
     api.patch_webhook(
         &api.get(&format!("/api/v1/webhooks/{other}")).json(),
         serde_json::json!({"description": "new"}),

@@ -14,7 +14,7 @@ use crate::support::wait::wait_until;
 /// Sends bytes on a new connection, and reads until the server closes it.
 fn send(app: &App, bytes: &[u8]) {
     let mut stream = TcpStream::connect(("127.0.0.1", app.port())).unwrap();
-    // The server can close the connection before it has read all bytes.
+    // Ignore errors: the server can close the connection before it has read all bytes.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let _ = stream.read_to_end(&mut Vec::new());

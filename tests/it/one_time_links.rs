@@ -73,8 +73,8 @@ fn the_page_of_an_invalid_link_says_why_it_does_not_work() {
     assert_does_not_work(&app, setup, "Miniback is already set up", "Sign in.", true);
     let page = ada.get(setup).expect(410);
     assert_eq!(page.link("Go to feedback").as_deref(), Some("/feedback"));
-    // Creating another link 30 days later deletes the expired link. Miniback then treats the
-    // expired link as unknown.
+    // Creating another link 30 days later deletes the expired link, so Miniback no longer knows
+    // that this link existed.
     app.advance(Duration::from_secs(30 * 24 * 3600));
     ada.sign_in(ADMIN, PASSWORD);
     reset_link(&mut ada, GRACE);

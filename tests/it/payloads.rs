@@ -24,7 +24,7 @@ fn feedback_created_has_exactly_these_bytes() {
     let request = receiver.first();
 
     let created = text(&feedback, "createdAt");
-    // `millis` panics if the timestamp has another format.
+    // Check the format: `millis` panics if the timestamp isn't in UTC with three decimals.
     millis(&feedback["createdAt"]);
     let expected = format!(
         concat!(
@@ -86,7 +86,7 @@ fn a_test_event_has_exactly_these_bytes() {
     let request = receiver.first();
 
     let timestamp = request.json()["timestamp"].clone();
-    // `millis` panics if the timestamp has another format.
+    // Check the format: `millis` panics if the timestamp isn't in UTC with three decimals.
     millis(&timestamp);
     let expected = format!(
         concat!(

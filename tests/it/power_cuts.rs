@@ -99,7 +99,8 @@ fn create_endpoints(api: &Api) -> [Endpoint; 2] {
 /// Chooses a random point for the next power cut. The first power cut of an installation occurs
 /// shortly after the first acknowledged change.
 fn next_cut(rng: &mut Rng, is_first: bool) -> CutAfter {
-    // SQLite writes to the database file only during a checkpoint.
+    // SQLite writes to the database file only during a checkpoint. To cut the power during a
+    // checkpoint, count only changes to this file.
     let is_checkpoint = !is_first && rng.u8(..4) == 0;
     let changes = match (is_first, is_checkpoint) {
         (true, _) => rng.usize(1..40),

@@ -216,7 +216,8 @@ fn rejects_writes_until_a_moved_database_is_back() {
         let body = json!({"project": "shop", "message": "Lost"});
         api.post("/api/v1/feedback", body).problem(503);
         assert_eq!(healthz(&app), 503);
-        // Concurrent reads use the open database. They don't open the path again.
+        // Concurrent reads use the database file that is already open, and don't open the path
+        // again.
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| assert_eq!(app.api().get("/api/v1/feedback?q=Before").status, 200));

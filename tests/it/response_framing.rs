@@ -1,5 +1,5 @@
 //! Every response uses the HTTP version and the framing that its request allows. The last response
-//! on a connection announces the end of the connection.
+//! on a connection contains `Connection: close`, which is implicit in HTTP/1.0.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -158,8 +158,9 @@ fn the_connection_ends_after_a_request_for_another_protocol() {
     }
 }
 
-/// Sends a `POST` that must be rejected, and returns the response. Checks that the connection ends
-/// if the response announces the end, and otherwise works for another request.
+/// Sends a `POST` that must be rejected, and returns the response. If the response contains
+/// `Connection: close`, checks that the server closes the connection. Otherwise, checks that the
+/// connection works for another request.
 #[track_caller]
 fn rejected_post(app: &App, head: &str, body: &str) -> RawResponse {
     let mut connection = RawConnection::open(app);

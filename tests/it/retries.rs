@@ -12,7 +12,7 @@ use crate::support::app::App;
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::wait_until_within;
 
-/// The tolerance for rounding. The start and the duration of an attempt are rounded to
+/// The tolerance for rounding, because the start and the duration of an attempt are rounded to
 /// milliseconds.
 const ROUNDING_MS: f64 = 3.0;
 

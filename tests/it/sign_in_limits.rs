@@ -102,7 +102,7 @@ fn a_browser_that_has_signed_in_before_does_not_wait_for_others() {
     }
     attack(&app, 9);
     sign_in_as(&mut forged, &app.url, OWNER, PASSWORD).expect(429);
-    // Here, the owner's browser has the same IP address as the stranger.
+    // The owner's browser doesn't have to wait, even at the stranger's IP address.
     sign_in_as(&mut owner, &app.url, STRANGER, PASSWORD).expect(303);
 }
 

@@ -79,7 +79,7 @@ fn rejects_a_corrupt_database_and_explains_the_restore() {
         );
     }
 
-    // Follow the instructions in the error.
+    // Follow the instructions in the error message.
     for name in ["miniback.db", "miniback.db-wal", "miniback.db-shm"] {
         let _ = std::fs::rename(dir.join(name), data.path().join(name));
     }
@@ -211,7 +211,7 @@ fn rejects_a_linked_database_whose_wal_was_left_behind() {
             "{line}"
         );
     }
-    // Follow the instructions in the error.
+    // Follow the instructions in the error message.
     std::fs::rename(wal, data.path().join("moved.db-wal")).unwrap();
     let app = App::builder().with_data_dir(data).start();
     let stored = app.api().get("/api/v1/feedback").json();

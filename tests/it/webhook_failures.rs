@@ -142,6 +142,7 @@ fn failing_webhooks_come_first_and_before_the_checklist() {
     assert!(position(&page, "getting-started") < position(&page, text(&webhook, "id")));
     let failing = create_with_failures(&api, &receiver, 1);
     let page = app.signed_in().get(LIST).expect(200).response.text;
+    assert!(page.contains(">1 delivery</a> failed in the last 7 days."));
     let article = |webhook: &Value| position(&page, &format!("id=\"{}\"", text(webhook, "id")));
     assert!(article(&failing) < article(&webhook));
     assert!(article(&webhook) < position(&page, "id=\"getting-started\""));

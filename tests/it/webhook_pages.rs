@@ -130,7 +130,8 @@ impl WebhookPage {
         });
         self.browser
             .wait_until("the page shows the webhook as disabled", || {
-                let switch = self.row().find("switch", "Enabled");
+                // The script can replace the row while a search in the row is running.
+                let switch = self.browser.find("switch", "Enabled");
                 (!is_on(&switch)).then_some(())
             });
     }

@@ -17,7 +17,7 @@ use crate::protocol::{self, Arrival};
 use crate::{Error, process, sample, system};
 
 const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
-/// The number of deliveries per checked signature.
+/// The signature of one in this many deliveries is checked.
 const CHECK_INTERVAL: usize = 100;
 
 struct Endpoint {

@@ -17,7 +17,8 @@ use crate::{Error, baselines, generator, system};
 /// fill caches.
 const WARM_UP: usize = 500;
 
-/// Goals for the report. An empty string means no goal. A second number is a goal for later.
+/// Goals for the report. An empty string means no goal. The number after “then” is a goal for a
+/// later version.
 struct Goals {
     /// Deliveries per second, divided by requests per second of the bare loop.
     share: &'static str,

@@ -1,6 +1,7 @@
 //! Logs when a webhook starts to fail, while its deliveries fail, and when it recovers.
 //!
-//! Endpoints decide how often that happens, so the number of lines is limited for each webhook.
+//! Endpoints determine how often these events occur, so the number of lines is limited for each
+//! webhook.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -101,7 +102,7 @@ impl HealthLog {
                 failed_in_a_row,
             } => {
                 let logged = self.webhooks.get_mut(webhook);
-                // Without an entry, the webhook has been failing since before the start.
+                // If there is no entry, the webhook began to fail before Miniback started.
                 let is_logged = logged.is_none_or(|logged| {
                     logged.unlogged = None;
                     std::mem::take(&mut logged.has_warning)
@@ -214,8 +215,8 @@ mod tests {
         }
     }
 
-    /// Applies updates at these seconds (`None`: only the timer runs), and returns the logged lines
-    /// from the level on.
+    /// Applies each update at its time in seconds; `None` only runs the timer. Returns the logged
+    /// lines, which start with the level.
     fn logged(updates: &[(u64, Option<HealthUpdate>)]) -> Vec<String> {
         let lines = Lines::default();
         let writer = lines.clone();

@@ -39,7 +39,6 @@ impl Dispatcher {
         let updates = match result {
             Ok(updates) => updates,
             Err(StoreError::Closed) => {
-                // The store is closed. These deliveries are sent again after the next start.
                 tracing::warn!(
                     attempts = batch.len(),
                     "attempts not recorded; their deliveries are sent again after the next start"

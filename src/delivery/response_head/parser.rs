@@ -1,6 +1,6 @@
 //! Parses a response head leniently, and decides how the response body ends (RFC 9112).
 //!
-//! A recipient may recover from most deviations (RFC 9110, section 2.4). Only invalid status lines
+//! A recipient may recover from invalid syntax (RFC 9110, section 2.4). Only invalid status lines
 //! and invalid or ambiguous framing are rejected. If the end of a response is ambiguous, the next
 //! response on the connection could be misread.
 
@@ -42,7 +42,7 @@ pub fn parse(head: &[u8]) -> Result<ParsedHead, HeadError> {
     let framing = body_framing(status, is_http_1_0, &headers)?;
     let options: Vec<String> = list_items(&headers, "connection").collect();
     let has = |option: &str| options.iter().any(|o| o == option);
-    // The status allows no body, but the headers announce a body. Don't reuse the connection,
+    // The status allows no body, but the headers declare a body. Don't reuse the connection,
     // because the next bytes could be this body.
     let is_contradictory = framing == Framing::Empty
         && header_values(&headers, "content-length")
@@ -70,8 +70,8 @@ pub fn status(head: &[u8]) -> Result<u16, HeadError> {
 impl ParsedHead {
     /// Returns the head for awc: the status, and only the headers for framing and connection reuse.
     pub fn for_awc(&self) -> Vec<u8> {
-        // Without a length, awc reads until the end of the connection only for HTTP/1.0. For
-        // HTTP/1.1 it assumes an empty body and reuses the connection.
+        // Without a length, awc reads until the connection is closed only for HTTP/1.0. For
+        // HTTP/1.1, awc assumes an empty body and reuses the connection.
         let (version, length) = match self.framing {
             Framing::Empty => ("1.1", String::new()),
             Framing::Length(length) => ("1.1", format!("Content-Length: {length}\r\n")),

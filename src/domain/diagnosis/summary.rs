@@ -8,7 +8,7 @@ use crate::domain::verification;
 /// The finding if the endpoint doesn't use an active secret.
 pub(super) const WRONG_SECRET: &str = "Wrong secret.";
 
-/// The input, and everything that was found out about it.
+/// The input of a diagnosis, and the results of analyzing it.
 pub(super) struct Evidence<'a> {
     pub(super) input: &'a DiagnosisInput<'a>,
     pub(super) signatures: ReceivedSignatures<'a>,
@@ -28,7 +28,8 @@ fn invalid(finding: impl Into<String>, advice: impl Into<String>) -> Summary {
 
 impl Evidence<'_> {
     pub(super) fn summarize(&self) -> Summary {
-        // A wrong secret must be fixed in any case, and it's certain.
+        // Report a wrong secret first, because this finding is certain. No delivery can be verified
+        // until the secret is fixed.
         if let Some((check, _)) = &self.secret
             && check.result == CheckResult::Failed
         {
@@ -59,7 +60,7 @@ impl Evidence<'_> {
         })
     }
 
-    /// Explains a request whose body is signed, but whose other signature or time is wrong.
+    /// Explains a request that has a valid signature, but whose other signature or time is wrong.
     fn explain_partial_mismatch(&self) -> Option<Summary> {
         let body = self.input.received.body;
         if self.signatures.has_standard_signature_mismatch(body) {

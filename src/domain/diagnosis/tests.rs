@@ -264,7 +264,7 @@ fn reports_clock_differences_and_missing_or_changed_headers() {
     none.assert_finding("None of Miniback’s headers");
 }
 
-/// What the endpoint's secret is, compared with the secrets of the webhook.
+/// The relation of the endpoint's secret to the webhook's secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EndpointSecret {
     Unknown,
@@ -325,7 +325,7 @@ fn the_finding_never_contradicts_the_checks() {
     }
 }
 
-/// Checks that the finding and the checks claim nothing that contradicts another claim.
+/// Asserts that the finding, the advice, and the checks don't contradict each other.
 #[track_caller]
 fn assert_consistent(diagnosis: &Diagnosis, what: &str) {
     let result = |name: &str| {

@@ -52,8 +52,8 @@ impl<K: PartialEq> Reservations<K> {
     }
 
     /// Returns the time that the client must wait: at least `wait`, and at least until `interval`
-    /// after the time of the last reservation. Adds a reservation for this time, unless the project
-    /// already has the maximum number.
+    /// after the project's latest reservation becomes valid. Adds a reservation that becomes valid
+    /// after the wait, unless the project already has the maximum number of reservations.
     pub(super) fn add(
         &mut self,
         project: &ProjectId,

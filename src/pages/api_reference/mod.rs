@@ -98,7 +98,7 @@ struct ResponseDoc {
     is_list: bool,
     headers: Vec<FieldDoc>,
     example: Option<String>,
-    /// Whether several calls share the response, which the overview describes.
+    /// Whether the overview describes the response, because several calls share it.
     is_common: bool,
 }
 

@@ -29,7 +29,7 @@ pub async fn redeliver(
     Ok(redirect_with_message(&context, &path, message))
 }
 
-/// Returns the message for a queued redelivery, which waits if its webhook is held.
+/// Returns the message for a queued redelivery, which waits if its webhook is on hold.
 async fn queued_message(
     context: &RequestContext,
     path: &DeliveryIdsPath,

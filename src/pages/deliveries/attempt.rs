@@ -54,8 +54,8 @@ pub struct ResponseView {
 }
 
 impl AttemptDetails {
-    /// Creates the view of an attempt. The timing bar represents `time_limit`, the limit of an
-    /// attempt.
+    /// Creates the view of an attempt. The full width of the timing bar represents `time_limit`,
+    /// the time limit of an attempt.
     pub fn new(
         attempt: &LoggedAttempt,
         is_test: bool,
@@ -117,7 +117,8 @@ pub fn format_json(text: &str) -> Option<String> {
     (formatted != text.trim_end()).then_some(formatted)
 }
 
-/// Converts a body to text. A binary body becomes hexadecimal numbers, at most [`HEX_BYTES_SHOWN`].
+/// Converts a body to text. For a binary body, returns the first [`HEX_BYTES_SHOWN`] bytes as
+/// hexadecimal numbers.
 fn body_text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

@@ -38,7 +38,8 @@ struct DeliveryPage {
     attempts: Vec<AttemptDetails>,
     time_limit: String,
     request: RequestView,
-    /// The state in the query, `Failed` or `Canceled`. `newer` and `older` are then in this state.
+    /// The state in the query string, `Failed` or `Canceled`. If the query string contains a state,
+    /// `newer` and `older` are the nearest deliveries in this state.
     listed_state: Option<DeliveryState>,
     newer: Option<DeliveryId>,
     older: Option<DeliveryId>,
@@ -52,7 +53,7 @@ struct StateDescription {
     icon: &'static str,
     label: String,
     time: Option<DisplayTime>,
-    /// The time until the next attempt, such as `in 9 s`; empty unless its time is in the future.
+    /// The time until the next attempt, such as `in 9 s`; empty if the attempt is already due.
     countdown: String,
     detail: String,
 }

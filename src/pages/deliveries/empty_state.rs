@@ -99,7 +99,7 @@ impl EmptyState {
     }
 }
 
-/// Returns the title and the text of a list that is limited only to a state.
+/// Returns the title and the text of an empty list whose only filter is a state.
 fn text_for_state(state: Option<DeliveryState>) -> (&'static str, &'static str) {
     match state {
         Some(DeliveryState::Failed) => (

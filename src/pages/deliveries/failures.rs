@@ -1,5 +1,5 @@
 //! The notice about failed or canceled deliveries above a delivery list, and its "Redeliver" form,
-//! which redelivers the deliveries that reached this state in a period.
+//! which redelivers the deliveries that failed or were canceled in a period.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,16 +17,16 @@ use crate::pages::framework::page_error::PageError;
 use crate::server::security_events::{set_event_count, set_event_subject};
 use crate::store::{RedeliverError, UnsuccessfulDeliveries};
 
-/// The deliveries that failed or were canceled in the longest period, except tests and deliveries
-/// of deleted feedback.
+/// The deliveries that failed or were canceled in the longest [`RecentPeriod`], except tests and
+/// deliveries of deleted feedback.
 pub struct FailuresView {
     /// `Failed`, or `Canceled` in a list of canceled deliveries.
     pub state: DeliveryState,
     /// The periods with failures, shortest first. A period with the same failures as a shorter
     /// period is omitted.
     pub periods: Vec<PeriodFailures>,
-    /// The number of these deliveries to disabled webhooks, such as `3 deliveries`, which can't be
-    /// redelivered; empty if there are none.
+    /// The number of deliveries that can't be redelivered because their webhooks are disabled, such
+    /// as `3 deliveries`; empty if there are none.
     pub disabled: String,
     /// The verb after `disabled`, see [`PeriodFailures::verb`].
     pub disabled_verb: &'static str,
@@ -37,6 +37,8 @@ pub struct FailuresView {
 /// The deliveries of one webhook that failed in the last 7 days, except tests and deliveries of
 /// deleted feedback.
 pub struct WeekFailures {
+    number: u64,
+    is_capped: bool,
     /// `8` or `1,000+`.
     pub count: String,
     /// `8 deliveries`.
@@ -65,9 +67,23 @@ impl WeekFailures {
             .collect())
     }
 
+    /// Returns the number of failed deliveries of all webhooks, such as `8 deliveries`; empty if
+    /// there are none.
+    pub fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> String {
+        let (count, is_capped) = all.fold((0, false), |(count, is_capped), failures| {
+            (count + failures.number, is_capped || failures.is_capped)
+        });
+        match count {
+            0 => String::new(),
+            _ => format_delivery_count(count, is_capped),
+        }
+    }
+
     fn new(failures: &UnsuccessfulDeliveries) -> Self {
         let (count, is_capped) = (failures.finished_at.len() as u64, failures.is_capped);
         Self {
+            number: count,
+            is_capped,
             count: format_count(count, is_capped),
             deliveries: format_delivery_count(count, is_capped),
             is_one: count == 1 && !is_capped,
@@ -87,7 +103,7 @@ pub struct PeriodFailures {
     pub count: String,
     /// `8 deliveries`.
     pub deliveries: String,
-    /// What happened to the deliveries: `failed`, `was canceled`, or `were canceled`.
+    /// The verb after `deliveries`: `failed`, `was canceled`, or `were canceled`.
     pub verb: &'static str,
     /// `1 webhook`.
     pub webhooks: String,
@@ -104,8 +120,9 @@ pub struct RedeliverConfirmation {
 }
 
 impl FailuresView {
-    /// Loads the failed deliveries of a webhook or of all webhooks, or the canceled deliveries if
-    /// the list shows only these. Returns `None` if there are none in the longest period.
+    /// Loads the failed deliveries of a webhook or of all webhooks. If the list shows only canceled
+    /// deliveries, loads the canceled deliveries instead. Returns `None` if the longest
+    /// [`RecentPeriod`] contains no such deliveries.
     pub async fn load(
         context: &RequestContext,
         query: &DeliveryListQuery,
@@ -255,7 +272,7 @@ pub async fn redeliver_failed(
 }
 
 /// Redelivers the failed or canceled deliveries of the webhook in the form. If the form contains no
-/// webhook, redelivers those of all enabled webhooks. See [`redeliver_failed`].
+/// webhook, redelivers the deliveries of all enabled webhooks. See [`redeliver_failed`].
 pub async fn redeliver_all_failed(
     context: RequestContext,
     fields: IdempotentForm,
@@ -299,7 +316,7 @@ fn parse_since(fields: &IdempotentForm) -> Result<Timestamp, PageError> {
     Timestamp::parse(fields.get("since")).ok_or(PageError::InvalidForm)
 }
 
-/// Returns the state in the form: canceled, or otherwise failed.
+/// Returns `Canceled` if the form contains this state, otherwise `Failed`.
 fn parse_state(fields: &IdempotentForm) -> DeliveryState {
     match DeliveryState::parse(fields.get("state")) {
         Some(DeliveryState::Canceled) => DeliveryState::Canceled,

@@ -74,7 +74,7 @@ pub struct DeliveryListQuery {
     pub text: String,
     /// The list contains only deliveries older than the delivery with this id.
     pub before: Option<String>,
-    /// The period of the confirmation that asks whether to redeliver failed deliveries.
+    /// The period of the confirmation that asks whether to redeliver failed or canceled deliveries.
     pub redeliver: Option<RecentPeriod>,
 }
 
@@ -170,7 +170,7 @@ impl DeliveryListQuery {
             .collect()
     }
 
-    /// Returns the number of filters that narrow screens show only in a disclosure.
+    /// Returns the number of active filters that narrow screens hide in a disclosure.
     pub fn hidden_filter_count(&self) -> usize {
         let has_period = self.period.is_some() || self.range.is_some();
         usize::from(self.event.is_some()) + usize::from(has_period)
@@ -182,7 +182,8 @@ impl DeliveryListQuery {
     }
 
     /// Returns the query string of a link to a delivery. It contains the state if the list shows
-    /// only failed or canceled deliveries, so that the delivery's page links to the next one.
+    /// only failed or canceled deliveries, so that the delivery's page links to the next delivery
+    /// in this state.
     pub fn delivery_query_string(&self) -> String {
         match self.state {
             Some(state @ (DeliveryState::Failed | DeliveryState::Canceled)) => {

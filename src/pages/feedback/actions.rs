@@ -22,7 +22,7 @@ fn redirect_path(fields: &IdempotentForm) -> String {
     with_back_query(path, fields)
 }
 
-/// Returns the path of the list, with the filters that it had.
+/// Returns the path of the list, with the filters in the form's `back` field.
 fn list_path(fields: &IdempotentForm) -> String {
     with_back_query(PATH.to_owned(), fields)
 }

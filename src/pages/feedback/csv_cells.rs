@@ -20,11 +20,11 @@ pub fn write_row<const N: usize>(file: Vec<u8>, cells: [&str; N]) -> Result<Vec<
         .map_err(|error| csv::Error::from(error.into_error()))
 }
 
-/// Inserts an apostrophe wherever a spreadsheet could read a formula at the start of a cell. Also
-/// inserts an apostrophe before a separator at the start of the text.
+/// Inserts an apostrophe wherever a spreadsheet could read a formula at the start of a cell, and
+/// before a separator at the start of the text.
 ///
-/// A cell can begin inside the text. Some spreadsheets separate cells at semicolons, tabs, or line
-/// breaks, and ignore the quotes of a comma-separated file.
+/// A cell can also start inside the text, because some spreadsheets separate cells at semicolons,
+/// tabs, or line breaks, and ignore the quotes of a comma-separated file.
 fn escape_formulas(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut is_cell_start = true;

@@ -1,5 +1,6 @@
 //! Exports the feedback list as CSV or JSON. Each chunk of the file starts after the last item of
-//! the previous chunk. Memory use and query time therefore don't depend on the number of items.
+//! the previous chunk. The memory use and the query time of a chunk therefore don't depend on the
+//! number of exported items.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

@@ -26,9 +26,9 @@ pub(super) struct TextSegment {
 pub(super) struct FeedbackItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
-    /// The page URL in a short form (see [`format_page_url`]). If there is no page URL, or if the
-    /// email matches the search and the URL doesn't, the hint is the email. A collapsed item shows
-    /// the hint.
+    /// The hint in a collapsed item: the page URL in a short form (see [`format_page_url`]). If
+    /// there is no page URL, or if the email matches the search and the URL doesn't, the hint is
+    /// the email.
     pub(super) hint: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
     pub(super) url: Vec<TextSegment>,

@@ -116,7 +116,7 @@ impl FeedbackPage {
     }
 
     /// Returns the path of the list of new items, and their number. Returns `None` unless this list
-    /// contains new and other items.
+    /// contains both new items and items with another status.
     fn new_items_link(&self) -> Option<(String, String)> {
         let StatusCounts {
             new,

@@ -35,8 +35,8 @@ pub async fn middleware(
         Some(rejection) => {
             let (http, mut payload) = request.into_parts();
             if rejection.can_show_form() {
-                // Read the form for the response. If reading fails, the response doesn't contain
-                // the form.
+                // Read the form, so that the response can contain it. If reading fails, the
+                // response doesn't contain the form.
                 let _ = RaisedLimitFormData::from_request(&http, &mut payload).await;
             }
             ServiceResponse::new(http.clone(), reject_request(rejection, &http).await)
@@ -137,8 +137,8 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
         && !context.is_from_hidden_page()
         && let Err(error) = context.app.store.touch_session(session.token_hash).await
     {
-        // This error doesn't make the request fail. The next request tries again to record the last
-        // use.
+        // A failed write doesn't make the request fail. The next request tries again to record the
+        // last use.
         tracing::warn!(%error, "recording the last use of a session failed");
     }
     request.extensions_mut().insert(Actor {
@@ -167,8 +167,8 @@ async fn reject_request(rejection: AuthRejection, request: &HttpRequest) -> Http
     }
 }
 
-/// Renders a handler's error as a page. Fills the form of a page with rejected or interrupted
-/// input.
+/// Renders a handler's error as a page. Fills the form of a page with the submitted values if the
+/// handler rejected them, or if the session had ended when they were submitted.
 async fn render_error_or_restore_form(
     response: ServiceResponse<BoxBody>,
 ) -> ServiceResponse<BoxBody> {
@@ -221,7 +221,8 @@ async fn build_error_response(error: &PageError, context: &RequestContext) -> Ht
         Some(response) => response,
         None => {
             let texts = if is_safe_method(context.request.method()) {
-                // The page of an interrupted form isn't available any more.
+                // The page of an interrupted form isn't available anymore, so show only the typed
+                // text.
                 let form = context.take_interrupted_form();
                 form.map(|form| entered_texts(&form.fields))
             } else {

@@ -14,7 +14,8 @@ pub const CUSTOM_RANGE: &str = "range";
 /// The offsets of the browser's time zone from UTC at the start and the end of a period.
 #[derive(Clone, Debug)]
 pub struct ZoneOffsets {
-    /// The offsets in minutes, or one number for both; empty without a time zone.
+    /// The offsets in minutes, or one number for both, as in the query string; empty if they are
+    /// missing or invalid.
     pub text: String,
     start: Offset,
     end: Offset,
@@ -63,12 +64,12 @@ impl ZoneOffsets {
         }
     }
 
-    /// Returns the date at the end of the period, which is `now`.
+    /// Returns the date at `now`, which is the end of the period.
     pub fn today(&self, now: Timestamp) -> Date {
         self.end.to_datetime(now.to_jiff()).date()
     }
 
-    /// Returns the start of the first day of the period.
+    /// Returns the start of `day`, the first day of the period.
     pub fn start_of_first_day(&self, day: Date) -> Option<Timestamp> {
         start_of_day(day, self.start)
     }

@@ -97,7 +97,8 @@ impl FormEdits {
     }
 
     /// Returns a conflict between the submitted value and the stored value `current`, even if they
-    /// are equal. Returns `None` if the person didn't change the field.
+    /// are equal. For example, the text of the headers field doesn't show that a stored value has
+    /// changed. Returns `None` if the person didn't change the field.
     pub fn field_conflict(&self, name: &str, current: &str) -> Option<FieldConflict> {
         let edit = self.0.iter().find(|edit| edit.field.0 == name)?;
         Some(FieldConflict {

@@ -203,7 +203,7 @@ pub async fn respond_with_form(
 }
 
 fn changed_fields(form: &FormData) -> Vec<&str> {
-    // The number of fields isn't limited, so look at each field only once.
+    // A form can contain any number of fields, so read each field only once.
     let mut values: HashMap<&str, (Option<&str>, Vec<&str>)> = HashMap::new();
     for (name, value) in form.iter() {
         match name.strip_prefix(LOADED_FIELD_PREFIX) {

@@ -23,8 +23,8 @@ use crate::store::DatabaseProblem;
 pub struct Layout {
     urls: Urls,
     pub title: String,
-    /// What the page is about, such as the name of a webhook. It comes first in the title of the
-    /// browser tab, so that tabs can be told apart.
+    /// The subject of the page, such as the name of a webhook. The subject comes first in the title
+    /// of the browser tab, so that tabs can be told apart.
     pub subject: String,
     /// `None` if the page isn't in the navigation.
     section: Option<NavSection>,
@@ -99,8 +99,8 @@ impl Layout {
         html::asset_path(&self.urls, name)
     }
 
-    /// Escapes control characters in the text of an attribute such as `title`, because `<bdi>`
-    /// can't isolate text in attributes.
+    /// Escapes misleading characters, such as controls of the text direction, in the text of an
+    /// attribute such as `title`. The element `<bdi>` can't isolate text in attributes.
     pub fn escape_attribute<'a>(&self, text: &'a str) -> Cow<'a, str> {
         escape_misleading_chars(text)
     }

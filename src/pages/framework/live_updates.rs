@@ -279,8 +279,8 @@ impl EventStream {
             .is_empty()
     }
 
-    /// Returns whether the session exists and its role still permits all subscriptions. A failed
-    /// query doesn't end the stream.
+    /// Returns whether the session exists and the user's role still permits all subscriptions. A
+    /// failed query doesn't end the stream.
     async fn is_session_valid(&mut self, latest: u64) -> bool {
         let now = self.app.clock.now();
         match self.app.store.session(self.session, now).await {

@@ -49,7 +49,8 @@ impl Breadcrumb {
         Self::new(webhook.title(), path)
     }
 
-    /// The list of a webhook's deliveries. A `state` limits the list to deliveries in this state.
+    /// Creates the link to the list of a webhook's deliveries. A `state` limits the list to
+    /// deliveries in this state.
     pub fn deliveries(webhook: &WebhookId, state: Option<DeliveryState>) -> Self {
         let state = state.map_or_else(String::new, |state| format!("?state={}", state.as_str()));
         let path = format!("/settings/notifications/{webhook}/deliveries{state}");

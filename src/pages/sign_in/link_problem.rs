@@ -41,8 +41,9 @@ struct LinkProblemPage {
 }
 
 impl LinkProblem {
-    /// Returns the problem of a link that didn't work, from its current state. A link that is valid
-    /// by now is reported as used.
+    /// Returns the reason a link didn't work, from its current state. A link can still be valid,
+    /// for example because a user with the invited email already exists. Such a link is reported as
+    /// used.
     pub fn new(purpose: LinkPurpose, state: LinkState) -> Self {
         match (purpose, state) {
             (LinkPurpose::Setup, LinkState::Expired) => SetupExpired,

@@ -1,7 +1,7 @@
 //! The one-time links that an admin shares: invitations and password resets.
 //!
 //! Opening a link doesn't use it up. Submitting the form uses the link up, creates the account or
-//! changes the password, and starts a session. This happens in one transaction.
+//! changes the password, and starts a session, all in one transaction.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

@@ -14,8 +14,8 @@ use crate::domain::password;
 use crate::pages::framework::page_error::PageError;
 
 const RUNNING_CHECKS_MAX: usize = 2;
-/// Maximum number of waiting checks. Doesn't include clients that returned after their
-/// `Retry-After`.
+/// Maximum number of waiting checks. Checks of clients that returned after their `Retry-After`
+/// aren't counted.
 const WAITING_CHECKS_MAX: usize = 8;
 
 pub struct PasswordHashingLimiter {

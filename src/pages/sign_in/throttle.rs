@@ -20,10 +20,10 @@ pub use client::{Client, ClientGroup};
 use client_table::{ClientTable, RetryWindow};
 use failure_counts::FailureCountTable;
 
-/// The number of failures, of a client or on an account, from which clients have to wait.
+/// The number of failures, of a client or on an account, at which clients have to wait.
 const THROTTLED_FROM: u32 = 5;
-/// The number of failures of a group of clients from which its clients have to wait. This limit is
-/// higher, because unrelated clients can be in the same group.
+/// The number of failures of a group of clients at which the clients in the group have to wait.
+/// This limit is higher, because unrelated clients can be in the same group.
 const GROUP_THROTTLED_FROM: u32 = 20;
 /// The maximum wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);

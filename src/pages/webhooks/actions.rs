@@ -204,8 +204,8 @@ pub async fn rotate_secret(
     Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")))
 }
 
-/// Parses the hours of an overlap. Rejects 0, because the old secret would be lost. For that, a
-/// person has to select "Rotate immediately".
+/// Parses the hours of an overlap. Rejects 0, so that the old secret is replaced immediately only
+/// if a person selects "Rotate immediately".
 fn parse_overlap_hours(text: &str) -> Result<u32, PageError> {
     let hours = text.trim().parse().ok().filter(|hours| *hours > 0);
     hours

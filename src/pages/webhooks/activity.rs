@@ -38,9 +38,10 @@ pub(super) struct WebhookActivity {
 
 /// The problem of a failing webhook, with advice for fixing it.
 pub(super) struct WebhookProblem {
-    /// The reason for the last failure, such as `404 Not Found`, if it is known.
+    /// The reason for the last failure, such as `404 Not Found`; `None` if the failure isn't among
+    /// the last deliveries.
     pub(super) reason: Option<String>,
-    /// The advice for the last failure; empty if the last attempt has no error code.
+    /// The advice for the last failure; empty if the failure isn't among the last deliveries.
     pub(super) advice: &'static str,
     /// Whether the last failure is a response with the status 401 or 403. These statuses often mean
     /// that the endpoint uses a different secret.

@@ -23,8 +23,8 @@ const EDIT_FIELDS: [EditField; 5] = [
     ("headers", "Headers"),
     ("project", "Projects"),
 ];
-/// The hidden field with the version of the headers when the form was loaded. The version shows
-/// whether header values have changed, because the form doesn't contain the values.
+/// The hidden field with the version of the headers when the form was loaded. The form doesn't
+/// contain the header values, so only the version shows whether they have changed.
 const HEADERS_VERSION_FIELD: &str = "loaded.headers_version";
 
 /// The text fields of a webhook's settings form.

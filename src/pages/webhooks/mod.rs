@@ -42,7 +42,7 @@ use super::getting_started::Checklist;
 use crate::domain::explanation::format_duration;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX};
+use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX, Webhook};
 use crate::random;
 use crate::server::tokens;
 use crate::store::PageRequest;
@@ -66,6 +66,9 @@ struct WebhooksPage {
     is_failing_only: bool,
     webhook_count: usize,
     failing_count: usize,
+    /// The number of deliveries that failed in the last 7 days, such as `8 deliveries`; empty if
+    /// there are none.
+    failed_deliveries: String,
     alerts: Option<AlertEndpointView>,
     /// The retries of the policy `standard`, such as `3 retries over 21 seconds`.
     standard_retries: String,
@@ -169,29 +172,18 @@ async fn render_page(
     mut rejected: Option<(WebhookId, SettingsForm)>,
 ) -> Result<HttpResponse, PageError> {
     let store = &context.app.store;
-    let mut webhooks = store
-        .webhooks(PageRequest {
-            limit: WEBHOOKS_MAX,
-            before: None,
-        })
-        .await?
-        .items;
-    // Failing webhooks come first. The oldest webhook precedes newer ones, so that existing
-    // webhooks keep their position.
-    webhooks.reverse();
-    webhooks.sort_by_key(|webhook| !is_failing(webhook));
+    let webhooks = load_webhooks(context).await?;
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.build_layout("Notifications", NavSection::Notifications);
     let draft = open_draft(context)?;
     let add = add.or_else(|| draft.map(AddWebhookForm::from_draft));
     let is_failing_only = context.query_param(FAILING_PARAM).is_some();
     let webhook_count = webhooks.len();
-    let failing_count = webhooks
-        .iter()
-        .filter(|webhook| is_failing(webhook))
-        .count();
+    let failing = webhooks.iter().filter(|webhook| is_failing(webhook));
+    let failing_count = failing.count();
     let totals = store.all_delivery_totals().await?;
     let mut failures = WeekFailures::load(context, None).await?;
+    let failed_deliveries = WeekFailures::sum(failures.values());
     let mut rows = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let id = &webhook.id;
@@ -223,11 +215,25 @@ async fn render_page(
         is_failing_only,
         webhook_count,
         failing_count,
+        failed_deliveries,
         alerts: AlertEndpointView::new(context),
         standard_retries: retries(RetryPolicy::Standard),
         patient_retries: retries(RetryPolicy::Patient),
     };
     render(status, &page)
+}
+
+/// Returns all webhooks: failing webhooks first, then the others. In both groups, the oldest
+/// webhook comes first, so that existing webhooks keep their position.
+async fn load_webhooks(context: &RequestContext) -> Result<Vec<Webhook>, PageError> {
+    let page = PageRequest {
+        limit: WEBHOOKS_MAX,
+        before: None,
+    };
+    let mut webhooks = context.app.store.webhooks(page).await?.items;
+    webhooks.reverse();
+    webhooks.sort_by_key(|webhook| !is_failing(webhook));
+    Ok(webhooks)
 }
 
 /// Returns the draft of the "Add Webhook" form in `?add`: the stored draft or a new draft. Stores

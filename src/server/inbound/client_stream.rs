@@ -51,8 +51,8 @@ impl ClientStream {
         if time <= Instant::now() {
             return true;
         }
-        // A timer that fires before `time` is extended when it fires. Most requests therefore don't
-        // reset the timer.
+        // If the timer fires before `time`, the loop extends the timer. Therefore, most requests
+        // don't reset the timer.
         if self.timer.deadline() > time {
             self.timer.as_mut().reset(time);
         }

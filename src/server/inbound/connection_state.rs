@@ -19,7 +19,7 @@ enum ConnectionPhase {
     Exchange,
     /// The response ended early.
     Aborted,
-    /// The stream is closed. A request can still refer to the state.
+    /// The stream is closed. A request can still hold a reference to this connection state.
     Closed,
 }
 

@@ -1,5 +1,5 @@
-//! Adapts each response to the HTTP version of its request, and announces the end of the connection
-//! if the connection can't be used again.
+//! Adapts each response to the HTTP version of its request, and adds `Connection: close` if the
+//! connection can't be reused.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,12 +22,13 @@ use super::{UNREAD_BODY_MAX_BYTES, UNREAD_BODY_TIMEOUT};
 
 /// Middleware that adapts every response to its connection. It must be the outermost middleware.
 ///
-/// - HTTP/1.0 has no chunked encoding, so the end of the connection marks the end of a streamed
+/// - HTTP/1.0 has no chunked encoding, so closing the connection marks the end of a streamed
 ///   response.
-/// - A request to change the protocol is ignored. The connection can't be used again, because the
-///   client may already be sending bytes of the other protocol.
-/// - If part of the request's body hasn't arrived when the response starts, the response announces
-///   the end of the connection. The response first waits briefly for the rest of a short body.
+/// - A protocol upgrade (`Upgrade` or `CONNECT`) is ignored. The connection can't be reused,
+///   because the client may already be sending bytes of the other protocol.
+/// - If part of the request's body hasn't arrived when the response starts, the response contains
+///   `Connection: close`. Before the response starts, the middleware waits briefly for the rest of
+///   a short body.
 pub async fn adapt_response_to_connection(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -103,7 +104,7 @@ impl RequestBody {
     }
 
     /// Reads and discards the part of the body that the handler didn't read. The connection can
-    /// then be used again.
+    /// then be reused.
     async fn discard_to_end(&self) {
         let mut body = self.clone();
         while !self.is_finished.get() {
@@ -113,7 +114,7 @@ impl RequestBody {
 
     /// Reads and discards the bytes of the body that have arrived but that the handler hasn't read,
     /// up to [`UNREAD_BODY_MAX_BYTES`]. If these bytes are the rest of the body, the connection can
-    /// be used again.
+    /// be reused.
     async fn discard_arrived_bytes(&self) {
         let mut body = self.clone();
         let mut left = UNREAD_BODY_MAX_BYTES;
@@ -122,8 +123,7 @@ impl RequestBody {
             while !self.is_finished.get() && left > 0 {
                 match Pin::new(&mut body).poll_next(context) {
                     Poll::Ready(Some(Ok(chunk))) => left = left.saturating_sub(chunk.len()),
-                    // While the middleware waits, actix parses the bytes that arrived with the
-                    // head.
+                    // Yield once, so that actix can parse the bytes that arrived with the head.
                     Poll::Pending if !waited => {
                         waited = true;
                         context.waker().wake_by_ref();

@@ -25,8 +25,8 @@ use connection_state::Connections;
 /// connections for up to 2 minutes, and the proxy must close them first. If the server closes a
 /// connection just when a proxy sends a request, the proxy receives no response.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(130);
-/// Maximum time for the head of a request to arrive. The time starts with the first byte of the
-/// head or, for the first request, with the connection.
+/// Maximum time for the head of a request to arrive. The time starts when the first byte of the
+/// head arrives or, for the first request, when the connection is accepted.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The maximum time without progress in sending, as reported by the kernel. A client's kernel
 /// reports free space in large steps, so the server can be blocked for tens of seconds while a slow

@@ -1,8 +1,8 @@
 //! The file that a backup is written to.
 //!
-//! The target is checked and replaced through one open directory. Therefore, the backup doesn't
-//! follow the path to another directory that replaces the open directory in the meantime. SQLite
-//! opens files only by path, so it may write the copy to the other directory. In this case, the
+//! The target is checked and replaced through one open directory handle. Therefore, if another
+//! directory is moved to the same path during the backup, no file in that directory is replaced.
+//! SQLite opens files only by path, so it may write the copy to that directory. In this case, the
 //! file in the open directory stays empty, and the backup fails.
 
 use std::ffi::{OsStr, OsString};

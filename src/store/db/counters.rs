@@ -3,8 +3,8 @@
 //!
 //! A job reports each changed delivery or feedback item to its [`WriteTx`](super::writer::WriteTx).
 //! The writer adds up the changes of a commit and updates the counters in the same transaction.
-//! This costs much less than a trigger for each row. Debug builds also count the rows of a small
-//! database before the commit, so tests detect a change that is reported incorrectly.
+//! These updates cost much less than a trigger for each row. Debug builds also count the rows of a
+//! small database before the commit, so tests detect a change that is reported incorrectly.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,14 +24,14 @@ use crate::domain::id::{ProjectId, WebhookId};
 pub(in crate::store) struct CounterDeltas {
     deliveries: BTreeMap<WebhookId, WebhookDeltas>,
     attempts: BTreeMap<WebhookId, AttemptDeltas>,
-    /// The changes of each project, in an array indexed by status.
+    /// The changes to the counters of each project, in an array indexed by status.
     feedback: BTreeMap<ProjectId, [i64; FeedbackStatus::ALL.len()]>,
 }
 
 #[derive(Debug, Default)]
 struct WebhookDeltas {
     created: i64,
-    /// The changes of the totals, in an array indexed by state.
+    /// The changes to the totals, in an array indexed by state.
     states: [i64; DeliveryState::ALL.len()],
     deleted: i64,
 }

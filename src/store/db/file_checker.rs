@@ -62,7 +62,8 @@ impl FileChecker {
         let file = || self.path.display().to_string();
         let missing =
             |error: io::Error| (DatabaseProblem::Missing { file: file() }, error.to_string());
-        // The next start would open this file, and the companion files next to it.
+        // `path` can be a symbolic link. After a restart, Miniback would open the link's current
+        // target, and the WAL files next to that target.
         let target = resolve_link(&self.path).map_err(missing)?;
         if FileId::from_path(&target).map_err(missing)? != self.database {
             let problem = DatabaseProblem::Replaced { file: file() };
@@ -83,8 +84,8 @@ impl FileChecker {
             };
             return Err((problem, details));
         }
-        // Check twice, because a checkpoint of another process may be writing the header at this
-        // moment.
+        // Check twice, because a checkpoint of another process may be writing the header during the
+        // first check.
         self.check_header()
             .or_else(|_| self.check_header())
             .map_err(|details| (DatabaseProblem::Overwritten { file: file() }, details))?;
@@ -129,7 +130,7 @@ impl FileChecker {
             (&wal, wal_bytes, index.min_wal_bytes()),
         ];
         let too_short = checks.iter().find(|(_, found, least)| found < least);
-        // Ignore the sizes if another process has changed the files in the meantime.
+        // Ignore the sizes if another process has changed the files since `index` was read.
         if let Some((path, found, least)) = too_short
             && self.read_wal_index().as_ref() == Some(&index)
         {
@@ -137,7 +138,7 @@ impl FileChecker {
             let details = format!("it has {found} bytes instead of at least {least}");
             return Err((DatabaseProblem::Truncated { file }, details));
         }
-        // If another thread has stored a size in the meantime, that size is newer.
+        // If another thread has stored a size since `last_bytes` was read, that size is newer.
         let _ = self.database_bytes.compare_exchange(
             last_bytes,
             database_bytes,

@@ -85,7 +85,7 @@ pub fn find_file_exposures(dir: &Path) -> Result<Vec<FileExposure>, OpenError> {
     }
     for entry in dir.read_dir().map_err(fail)? {
         let entry = entry.map_err(fail)?;
-        // SQLite may have deleted the file in the meantime.
+        // SQLite may have deleted the file since the directory entry was read.
         let Ok(metadata) = entry.metadata() else {
             continue;
         };

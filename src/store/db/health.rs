@@ -94,7 +94,7 @@ struct HealthState {
     is_disk_full: AtomicBool,
     /// `None` if this process doesn't hold the lock on the data directory.
     lock_file: Option<LockFileWriter>,
-    /// `None` if this process doesn't hold the lock.
+    /// `None` if this process doesn't hold the lock on the data directory.
     file_checker: Option<FileChecker>,
 }
 
@@ -128,7 +128,8 @@ impl DatabaseHealth {
         let mut current = self.locked_problem();
         let is_new = match &*current {
             None => true,
-            // Another file may have replaced the missing file.
+            // A reversible problem, such as a missing file, can become irreversible: another file
+            // may be created at its path.
             Some(known) if known.is_reversible() => {
                 !problem.is_reversible() && problem.prevents_writes()
             }

@@ -80,7 +80,8 @@ impl DirectoryLock {
         // SQLite's locks on ranges of the file are independent of this lock. If the file system
         // doesn't support this lock, only the lock on the lock file protects the directory.
         if let Err(TryLockError::WouldBlock) = database.try_lock() {
-            // SQLite's locks identify the process that holds them; this lock doesn't.
+            // Find the other process through SQLite's locks, because this lock doesn't identify its
+            // holder.
             let probe = Flock::from(FlockType::WriteLock);
             let holder = rustix::process::fcntl_getlk(&database, &probe)
                 .ok()
@@ -95,8 +96,8 @@ impl DirectoryLock {
         Ok(())
     }
 
-    /// Writes the id of the open database to the lock file. Returns a
-    /// [`LockFileWriter`], which can add a problem to the file later.
+    /// Writes the id of the open database to the lock file. Returns a [`LockFileWriter`], which can
+    /// add a problem to the lock file later.
     pub(in crate::store) fn lock_file_writer(&self, database: FileId) -> LockFileWriter {
         let writer = LockFileWriter {
             held: Arc::downgrade(&self.0),
@@ -200,7 +201,7 @@ fn lock_holder_line() -> String {
     format!("process {}\n", std::process::id())
 }
 
-/// Replaces the content of the file. The file is never empty in the meantime.
+/// Replaces the content of the file. The file is never empty during the replacement.
 fn replace_content(file: &File, text: &str) -> std::io::Result<()> {
     file.write_all_at(text.as_bytes(), 0)?;
     file.set_len(text.len() as u64)

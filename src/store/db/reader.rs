@@ -52,8 +52,8 @@ impl Reader {
     /// Runs `work` on the current thread, without a transaction. If no connection is free, runs it
     /// like [`read`](Self::read).
     ///
-    /// Use it only to read one or two rows by key, because such a read takes less time than
-    /// switching threads.
+    /// Use this function only to read one or two rows by key, because such a read takes less time
+    /// than switching threads.
     pub(in crate::store) async fn read_inline<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,

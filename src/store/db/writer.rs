@@ -172,7 +172,8 @@ impl Writer {
 
     /// Finishes the queued jobs, then closes the connection and returns.
     pub(in crate::store) fn close(&self) {
-        // If the queue is full, the call waits until the thread has taken a job.
+        // If the queue is full, the call waits until the writer thread has removed a job from the
+        // queue.
         let _ = self.queue.blocking_send(WriterCommand::Close);
         let thread = self
             .thread
@@ -255,7 +256,7 @@ impl WriterThread {
         let error = self
             .check_files()
             .and_then(|()| self.run_transaction(&mut batch, &mut effects))
-            // The files may have been replaced in the meantime.
+            // The files may have been replaced during the transaction.
             .and_then(|()| self.check_files())
             .err();
         self.health.report_corruption();

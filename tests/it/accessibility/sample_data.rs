@@ -165,7 +165,7 @@ impl SampleData {
             "/settings/notifications/{id}" => {
                 let pages = self.webhooks.iter();
                 return pages
-                    .map(|id| format!("/settings/notifications/{id}?period=7d"))
+                    .map(|id| format!("/settings/notifications/{id}?period=7d&disable"))
                     .collect();
             }
             "/settings/notifications/{id}/deliveries" => {
@@ -226,7 +226,6 @@ impl SampleData {
                 format!("?delete={works}&disable={held}&reveal=alerts"),
                 "?failing".into(),
             ],
-            "/settings/notifications/{id}" => vec!["?disable".into()],
             "/settings/notifications/{id}/signature-check" => {
                 vec![format!("?delivery={}", self.deliveries[0])]
             }

@@ -80,7 +80,7 @@ impl Visitor {
         self.fetch("GET", &path, &[], None)
     }
 
-    /// Opens the page to which the link with the text `link` leads.
+    /// Follows the link with the text `link` and returns the page.
     #[track_caller]
     pub fn follow_link(&mut self, page: &Page, link: &str) -> Page {
         let path = page

@@ -95,8 +95,8 @@ impl PowerCutFs {
         let session = self.session.take().expect("unmount once");
         match session.umount_and_join() {
             Ok(()) => {}
-            // The kernel reports this error if it ends the connection during a read of the next
-            // request.
+            // The kernel reports this error if it closes the FUSE connection while the thread of
+            // the file system reads the next request.
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => panic!("can't unmount the file system: {error}"),
         }

@@ -32,7 +32,8 @@ impl RawResponse {
         self.head.iter().find_map(|line| line.strip_prefix(&prefix))
     }
 
-    /// Returns whether the response announces the end of the connection.
+    /// Returns whether the server must close the connection after this response: the response
+    /// contains `Connection: close`, or has version HTTP/1.0 without a `Connection` header.
     pub fn announces_close(&self) -> bool {
         match self.header("connection") {
             Some(value) => value == "close",
@@ -136,21 +137,22 @@ impl RawConnection {
         }
     }
 
-    /// Reads one byte. Returns `None` at the end of the connection or after an error.
+    /// Reads one byte. Returns `None` if the server has closed the connection, or after an error.
     pub fn read_byte(&mut self) -> Option<u8> {
         let mut byte = [0];
         matches!(self.reader.read(&mut byte), Ok(1)).then_some(byte[0])
     }
 
-    /// Reads until the connection ends. Returns all bytes, and an error if the server resets the
-    /// connection.
+    /// Reads until the server closes the connection. Returns all bytes, and an error if the server
+    /// resets the connection.
     pub fn read_to_end(&mut self) -> (Vec<u8>, std::io::Result<usize>) {
         let mut bytes = Vec::new();
         let result = self.reader.read_to_end(&mut bytes);
         (bytes, result)
     }
 
-    /// Reads and discards all bytes until the connection ends, and returns the duration.
+    /// Reads and discards all bytes until the server closes the connection, and returns the
+    /// duration.
     #[track_caller]
     pub fn wait_for_end(&mut self) -> Duration {
         let started = Instant::now();

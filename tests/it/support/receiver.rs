@@ -265,8 +265,8 @@ fn serve_connection(mut stream: TcpStream, connection: usize, shared: &Shared) {
     }
 }
 
-/// Reads a request with a `Content-Length` or without a body. Returns `None` if the connection ends
-/// first, or if the client starts a TLS handshake.
+/// Reads a request with a `Content-Length` or without a body. Returns `None` if the client closes
+/// the connection first, or starts a TLS handshake.
 fn read_request(
     stream: &mut BufReader<TcpStream>,
     connection: usize,

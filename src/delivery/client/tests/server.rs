@@ -104,8 +104,8 @@ impl Server {
     }
 }
 
-/// Reads one request with its body. Returns `None` if the connection ends before the request is
-/// complete.
+/// Reads one request with its body. Returns `None` if the connection is closed before the
+/// request is complete.
 fn read_request(peer: &mut dyn Peer) -> Option<String> {
     let mut received = Vec::new();
     let mut buffer = [0; 4096];

@@ -198,7 +198,7 @@ async fn reports_why_a_certificate_is_invalid() {
 #[actix_rt::test]
 async fn distinguishes_an_outdated_ca_from_a_broken_chain() {
     use crate::domain::tls_problem::CertificateProblem as Problem;
-    // All test CAs have the same name.
+    // All test CAs have the same name, so `renewed` looks like `known` with a new key.
     let (known, renewed) = (new_test_ca(), new_test_ca());
     let sender = known.sender_with_ca_file();
     let outcome_for = async |sender: &HttpSender, chain: Vec<_>, key| {

@@ -12,8 +12,8 @@ use super::{FAILURES_EXPIRE_AFTER, WAIT_MAX};
 /// accounts don't reset a high count.
 const COUNTS_MAX: usize = 10_000;
 
-/// Failure counts by key. Only a keyed hash of the key is stored, which limits the memory per
-/// count.
+/// Failure counts by account or group. The account or group is stored only as a hash, which limits
+/// the memory per count.
 pub struct FailureCountTable {
     /// The number of failures at which clients have to wait.
     throttled_from: u32,
@@ -36,8 +36,8 @@ impl FailureCountTable {
         }
     }
 
-    /// Returns 0 below the limit, 1 at the limit, and 1 more for each further failure. Also counts
-    /// `more` failures that haven't happened yet.
+    /// Returns 0 below the limit, 1 at the limit, and 1 more for each further failure. Adds `more`
+    /// assumed failures to the recorded failures.
     fn failures_over_limit(&self, key: &impl Hash, now: Duration, more: u32) -> u32 {
         let count = self.counts.get(&self.hasher.hash_one(key));
         let failures = count

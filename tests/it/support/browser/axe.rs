@@ -76,7 +76,8 @@ impl AccessibilityChecker {
             panic!("{AXE} is missing: run `tests/run` once, which installs it");
         };
         let browser = Browser::start();
-        // Every document defines this function, but only a check calls it.
+        // Every document defines this function, but axe-core is loaded only when a check calls the
+        // function.
         browser.devtools(
             "Page.addScriptToEvaluateOnNewDocument",
             json!({"source": format!("window.loadAxe = () => {{ {axe} }};")}),

@@ -37,7 +37,7 @@ pub struct CutAfter {
 /// The differences between the content before and after a power cut.
 #[derive(Clone, Debug, Default)]
 pub struct DroppedChanges {
-    /// The number of different bytes in each file.
+    /// The number of bytes that differ in each file.
     pub bytes: BTreeMap<PathBuf, usize>,
     /// Paths that the power cut added, removed, or replaced.
     pub entries: Vec<PathBuf>,
@@ -196,7 +196,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Makes all changes of a file or a directory durable, unless the disk's fault ignores the
+    /// Makes all changes to a file or a directory durable, unless the disk's fault ignores the
     /// sync.
     pub fn sync(&mut self, ino: u64) -> Result<(), Errno> {
         let fault = self.fault;

@@ -42,7 +42,7 @@ pub enum Reply {
     Preceded(Vec<u8>, Box<Reply>),
     /// Sends these bytes, then closes the connection.
     Bytes(Vec<u8>),
-    /// Announces a long body, then sends one byte per interval and never finishes.
+    /// Sends a head with a large `Content-Length`, then one byte of the body per interval.
     Drip(Duration),
     /// Sends a 200 with a body that never ends.
     Endless,
