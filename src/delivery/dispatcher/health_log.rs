@@ -212,7 +212,7 @@ mod tests {
 
     /// Applies each update at its time in seconds; `None` only runs the timer. Returns the logged
     /// lines, which start with the level.
-    fn logged(updates: &[(u64, Option<HealthUpdate>)]) -> Vec<String> {
+    fn capture_log_lines(updates: &[(u64, Option<HealthUpdate>)]) -> Vec<String> {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = fmt()
@@ -244,7 +244,7 @@ mod tests {
 
     #[track_caller]
     fn assert_logs(updates: &[(u64, Option<HealthUpdate>)], expected: &[&str]) {
-        let lines = logged(updates);
+        let lines = capture_log_lines(updates);
         let is_expected = lines
             .iter()
             .zip(expected)
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn logs_one_line_at_the_start_and_one_at_the_end() {
-        let lines = logged(&[
+        let lines = capture_log_lines(&[
             (0, Some(failed(false, 0))),
             (1, Some(failed(false, 0))),
             (90, Some(RECOVERED)),
