@@ -36,9 +36,12 @@ pub fn start(format: LogFormat, level: LevelFilter) {
     start_with_filter(format, level, filter);
 }
 
-/// Starts logging for the whole process, but only warnings and errors.
-pub fn start_warnings_only(format: LogFormat) {
-    let filter = Targets::new().with_default(LevelFilter::WARN);
+/// Starts logging for the whole process, but only warnings and errors, and no lines with the target
+/// `omitted`.
+pub fn start_warnings_only(format: LogFormat, omitted: &str) {
+    let filter = Targets::new()
+        .with_target(omitted, LevelFilter::OFF)
+        .with_default(LevelFilter::WARN);
     start_with_filter(format, LevelFilter::WARN, filter);
 }
 

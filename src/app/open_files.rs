@@ -4,10 +4,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The lowest open-file limit at which the server starts: enough for the database, the worker
 /// threads, and a few connections.
-const FILES_MIN: u64 = 128;
+const OPEN_FILE_LIMIT_MIN: u64 = 128;
 /// The number of open files that are reserved for the database, exports, and deliveries. If the
 /// open-file limit is below 512, half of the limit is reserved.
-const FILES_RESERVED: u64 = 256;
+const OPEN_FILES_RESERVED: u64 = 256;
 /// The maximum number of connections, even if the open-file limit is higher. An idle connection
 /// uses about 11 KiB of memory.
 const CONNECTIONS_MAX: u64 = 16_384;
@@ -15,7 +15,7 @@ const CONNECTIONS_MAX: u64 = 16_384;
 /// The error for an open-file limit that is too low to run the server.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this process can open only {limit} files, but Miniback needs at least {FILES_MIN}; raise the \
+    "this process can open only {limit} files, but Miniback needs at least {OPEN_FILE_LIMIT_MIN}; raise the \
      limit, for example with “ulimit -n 4096” or with LimitNOFILE=4096 in the systemd unit"
 )]
 pub struct OpenFileLimitTooLow {
@@ -47,10 +47,10 @@ pub fn raise_limit() -> Result<OpenFileLimits, OpenFileLimitTooLow> {
 }
 
 fn limits_for_max_files(files: u64) -> Result<OpenFileLimits, OpenFileLimitTooLow> {
-    if files < FILES_MIN {
+    if files < OPEN_FILE_LIMIT_MIN {
         return Err(OpenFileLimitTooLow { limit: files });
     }
-    let available = files - FILES_RESERVED.min(files / 2);
+    let available = files - OPEN_FILES_RESERVED.min(files / 2);
     Ok(OpenFileLimits {
         files,
         connections: available.min(CONNECTIONS_MAX),

@@ -26,7 +26,7 @@ pub async fn run(store: Store) {
     let feedback_created = store.feedback_notifier();
     let mut previous_backlog = 0;
     loop {
-        let backlog = match store.count_unindexed().await {
+        let backlog = match store.count_unindexed_feedback().await {
             Ok(backlog) => backlog,
             Err(error) => {
                 tracing::warn!(%error, "reading the search backlog failed; trying again");

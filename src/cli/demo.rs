@@ -8,6 +8,7 @@ use super::{CommandError, print};
 use crate::app::{self, RunningServer};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Command, DemoOptions, FirstUser, ServeOptions};
+use crate::delivery::HEALTH_LOG_TARGET;
 use crate::demo::history::{self, SampleWebhooks};
 use crate::demo::{ApiClient, DemoServer, receiver, samples, site};
 use crate::domain::account::Scope;
@@ -30,7 +31,8 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
     match level {
         Some(level) => logging::start(format, level),
         // By default, log only warnings and errors, so that the URLs stay visible.
-        None => logging::start_warnings_only(format),
+        // Some webhooks of the sample data fail on purpose.
+        None => logging::start_warnings_only(format, HEALTH_LOG_TARGET),
     }
     let directory = tempfile::Builder::new()
         .prefix("miniback-demo-")

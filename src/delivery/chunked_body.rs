@@ -13,7 +13,7 @@ const LINE_MAX_BYTES: usize = 16 * 1024;
 pub enum ChunkError {
     #[error("a chunk size isn’t valid")]
     InvalidSize,
-    #[error("a chunk has more data than its size says")]
+    #[error("a chunk is longer than its declared size")]
     MissingLineEnd,
     #[error("a chunk extension or a trailer is longer than 16 KiB")]
     TooLong,

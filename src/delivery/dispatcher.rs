@@ -18,6 +18,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
+pub use self::health_log::HEALTH_LOG_TARGET;
 use self::health_log::HealthLog;
 use super::attempt::make_attempt;
 use super::client::HttpSender;

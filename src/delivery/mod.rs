@@ -34,6 +34,7 @@ use rustls::ClientConfig;
 use tokio::sync::{mpsc, oneshot};
 
 pub use alerts::{AlertEndpoint, run as send_alerts};
+pub use dispatcher::HEALTH_LOG_TARGET;
 pub use test_events::TestReport;
 
 use crate::clock::Clock;

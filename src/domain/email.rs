@@ -18,11 +18,11 @@ pub enum EmailError {
     TooLong,
 }
 
-/// Checks an email and returns it in its stored and displayed format (see [`clean_email`]). Accepts
-/// at most 254 bytes in the syntax of RFC 5322, without a display name and without an IP address as
-/// the domain.
+/// Checks an email and returns it in its stored and displayed format (see
+/// [`normalize_typed_email`]). Accepts at most 254 bytes in the syntax of RFC 5322, without a
+/// display name and without an IP address as the domain.
 pub fn check_email(text: &str) -> Result<String, EmailError> {
-    let email = clean_email(text);
+    let email = normalize_typed_email(text);
     if email.len() > EMAIL_MAX_BYTES {
         return Err(EmailError::TooLong);
     }
@@ -43,12 +43,12 @@ pub fn check_email(text: &str) -> Result<String, EmailError> {
 /// and a trailing dot. Decodes `xn--` domains, which browsers send.
 ///
 /// Everything else is unchanged, including upper case.
-pub(super) fn clean_email(text: &str) -> String {
+pub(super) fn normalize_typed_email(text: &str) -> String {
     let visible = text.chars().filter(|c| !is_invisible(*c));
     let text: String = visible.map(to_half_width).nfc().collect();
     let text = text.trim();
     match text.rsplit_once('@') {
-        Some((local, domain)) => format!("{local}@{}", clean_domain(domain)),
+        Some((local, domain)) => format!("{local}@{}", normalize_domain(domain)),
         None => text.to_owned(),
     }
 }
@@ -59,7 +59,7 @@ pub(super) fn clean_email(text: &str) -> String {
 /// `xn--mller-kva.de`.
 pub fn normalize_email(email: &str) -> String {
     // NFKC converts some compatibility characters to an `@` or a dot.
-    let email = clean_email(&email.nfkc().collect::<String>());
+    let email = normalize_typed_email(&email.nfkc().collect::<String>());
     let fold = |text: &str| {
         let folded: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
         folded.replace('ς', "σ")
@@ -83,7 +83,7 @@ fn to_half_width(c: char) -> char {
 
 /// Replaces ideographic full stops with dots, removes a trailing dot, and decodes `xn--` labels. If
 /// a label is invalid, no label is decoded.
-fn clean_domain(domain: &str) -> String {
+fn normalize_domain(domain: &str) -> String {
     let mut domain = domain.replace(['\u{3002}', '\u{ff61}'], ".");
     if domain.ends_with('.') {
         domain.pop();

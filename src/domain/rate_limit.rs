@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The maximum number of limits in a list.
-const LIMITS_MAX: usize = 5;
+const RATE_LIMITS_MAX: usize = 5;
 /// The longest period of a limit.
 const PERIOD_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -37,7 +37,7 @@ pub enum ParseRateLimitError {
     Count,
     #[error("the period of a limit must be from 1s to 24h")]
     Period,
-    #[error("at most {LIMITS_MAX} limits are allowed")]
+    #[error("at most {RATE_LIMITS_MAX} limits are allowed")]
     TooMany,
 }
 
@@ -56,7 +56,7 @@ impl FromStr for RateLimits {
         }
         let mut limits: Vec<RateLimit> =
             text.split(',').map(str::parse).collect::<Result<_, _>>()?;
-        if limits.len() > LIMITS_MAX {
+        if limits.len() > RATE_LIMITS_MAX {
             return Err(ParseRateLimitError::TooMany);
         }
         limits.sort_by_key(|limit| limit.period);

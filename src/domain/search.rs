@@ -15,7 +15,7 @@ mod normalized_text;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::email::clean_email;
+use super::email::normalize_typed_email;
 use normalized_text::{NormalizedText, is_double_quote};
 
 /// The maximum length of a query, in characters.
@@ -163,7 +163,7 @@ impl SearchQuery {
 /// a stored email.
 fn normalize_word(word: &str) -> Vec<char> {
     let normalized = match word.contains(['@', '＠']) {
-        true => NormalizedText::new(clean_email(word).as_str()),
+        true => NormalizedText::new(normalize_typed_email(word).as_str()),
         false => NormalizedText::new(word),
     };
     let chars = normalized.chars;

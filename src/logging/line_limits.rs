@@ -165,7 +165,7 @@ mod tests {
     }
 
     /// Runs `log` with line counts that no other test uses, and returns the logged lines.
-    fn logged(level: LevelFilter, log: impl FnOnce(&'static LineCounts)) -> Lines {
+    fn capture_log_lines(level: LevelFilter, log: impl FnOnce(&'static LineCounts)) -> Lines {
         let counts: &'static LineCounts = Box::leak(Box::new(LineCounts::new()));
         let lines = Lines::default();
         let writer = lines.clone();
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn limits_each_place_and_reports_the_rest() {
-        let lines = logged(LevelFilter::INFO, |counts| {
+        let lines = capture_log_lines(LevelFilter::INFO, |counts| {
             for _ in 0..300 {
                 tracing::error!(target: "actix_http::h1::dispatcher", "stream error");
                 tracing::warn!("first place");
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn logs_nothing_if_no_line_was_suppressed() {
-        let lines = logged(LevelFilter::INFO, |counts| {
+        let lines = capture_log_lines(LevelFilter::INFO, |counts| {
             tracing::warn!("a problem");
             counts.log_suppressed_lines();
             counts.log_suppressed_lines();
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn shows_some_errors_of_the_http_parser_at_debug() {
-        let lines = logged(LevelFilter::DEBUG, |_| {
+        let lines = capture_log_lines(LevelFilter::DEBUG, |_| {
             for _ in 0..300 {
                 tracing::error!(target: "actix_http::h1::dispatcher", "stream error");
             }

@@ -63,7 +63,7 @@ fn read_statistics(
 
 #[cfg(test)]
 mod tests {
-    use super::super::db::counters::{AttemptKey, CounterDeltas};
+    use super::super::db::counters::{AttemptStatisticsKey, CounterDeltas};
     use super::*;
 
     const HOUR: i64 = 3_600_000;
@@ -96,7 +96,7 @@ mod tests {
         for number in 0..count {
             let millis = u64::from(number % times);
             for hour in hours.clone() {
-                let key = AttemptKey::new(
+                let key = AttemptStatisticsKey::new(
                     Timestamp::from_millis(hour * HOUR + 59 * 60_000),
                     number % 10 > 0,
                     (number % 10 != 1).then_some(Duration::from_millis(millis)),

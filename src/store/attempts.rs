@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::db::counters::AttemptKey;
+use super::db::counters::AttemptStatisticsKey;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
@@ -275,7 +275,7 @@ fn add_attempt_to_statistics(tx: &mut WriteTx<'_>, finished: &FinishedAttempt) {
     let attempt = &finished.attempt;
     let result = &attempt.result;
     let response_time = result.response.as_ref().map(|_| result.duration);
-    let key = AttemptKey::new(attempt.started_at, attempt.is_success(), response_time);
+    let key = AttemptStatisticsKey::new(attempt.started_at, attempt.is_success(), response_time);
     tx.record_attempt(&finished.webhook, key);
 }
 

@@ -25,7 +25,7 @@ pub enum BackupError {
     #[error("can't read the database: {}", describe_sqlite_error(.0))]
     Sqlite(#[from] rusqlite::Error),
     #[error(
-        "can't write the backup to {path}: {}; check the free space of its disk",
+        "can't write the backup to {path}: {}; check the free space on the disk",
         describe_sqlite_error(.source), path = .path.display()
     )]
     Write {
@@ -118,7 +118,7 @@ fn check_and_summarize(
     connection: &Connection,
     path: &Path,
 ) -> Result<Result<DatabaseSummary, String>, BackupError> {
-    match summarize(connection, path) {
+    match check_integrity_and_summarize(connection, path) {
         Err(MigrationError::RusqliteError { err, .. }) if is_corruption_error(&err) => {
             Ok(Err(describe_sqlite_error(&err)))
         }
@@ -128,7 +128,7 @@ fn check_and_summarize(
     }
 }
 
-fn summarize(
+fn check_integrity_and_summarize(
     connection: &Connection,
     path: &Path,
 ) -> Result<Result<DatabaseSummary, String>, MigrationError> {

@@ -25,7 +25,7 @@ pub const SEARCH_COUNT_MAX: u64 = 500;
 impl Store {
     /// Returns the number of feedback items that aren't indexed yet. The number can include deleted
     /// items.
-    pub async fn count_unindexed(&self) -> Result<u64, StoreError> {
+    pub async fn count_unindexed_feedback(&self) -> Result<u64, StoreError> {
         self.reader
             .read(|c| {
                 let statement = "SELECT max(0, coalesce(max(number), 0)

@@ -33,6 +33,18 @@ impl Store {
             .await
     }
 
+    /// Returns whether a webhook is signed with this secret.
+    pub async fn is_secret_in_use(&self, secret: Secret) -> Result<bool, StoreError> {
+        self.reader
+            .read(move |c| {
+                let statement = "SELECT 1 FROM webhooks WHERE secret = ?1 OR next_secret = ?1";
+                let found: Option<i64> =
+                    sql::query_optional(c, statement, [secret.as_str()], |row| row.get(0))?;
+                Ok(found.is_some())
+            })
+            .await
+    }
+
     /// Replaces a webhook's secret. The old secret stays active for `overlap_hours`. If
     /// `overlap_hours` is 0, only the new secret is active. An overlap that is still active ends
     /// first.

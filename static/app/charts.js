@@ -1,5 +1,5 @@
-// Shows the values of an hour in the caption of its chart, while the pointer is on the hour or after
-// a tap. The table below the charts contains the same values.
+// Shows the values of an hour in the caption of its chart, while the pointer is on the hour or
+// after a tap. The table below the charts contains the same values.
 addEventListener("pointerover", ({ target }) => {
   const hour = target.closest(".chart g");
   for (const caption of all("[data-caption]")) {

@@ -169,5 +169,5 @@ fn the_log_says_once_that_the_clock_was_set_back() {
     drop(app.sigterm_and_wait());
     let app = restart("UPDATE clock_readings SET trusted_at = trusted_at - 3600000");
     app.log
-        .wait_for_message("system clock isn't trusted for an hour");
+        .wait_for_message("system clock isn't trusted for the next hour");
 }

@@ -43,7 +43,7 @@ fn lists_deliveries_and_shows_their_request_and_response() {
             .text
             .contains(&failed_path)
     );
-    admin.get(&format!("{list}?state=unknown")).expect(404);
+    admin.get(&format!("{list}?state=unknown")).expect(400);
 
     let page = admin.get(&failed_path).expect(200);
     for expected in [

@@ -105,7 +105,7 @@ fn a_broken_chunk_is_described_in_the_log() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (body, part) in [
         ("2\r\nok\r\nzz\r\n", "a chunk size isn’t valid"),
-        ("1\r\nok\r\n", "a chunk has more data than its size says"),
+        ("1\r\nok\r\n", "a chunk is longer than its declared size"),
         ("2\r\nok\r\n", "the connection was closed"),
     ] {
         let response = format!("{head}{body}");

@@ -36,6 +36,21 @@ fn the_secret_is_the_same_after_visiting_another_page() {
 }
 
 #[test]
+fn going_back_after_adding_shows_a_new_secret() {
+    let app = App::start();
+    let mut admin = app.signed_in();
+    let path = add_path(&mut admin);
+    let form = admin.get(&path).expect(200).form_with("Add");
+    let secret = form.value("Signing secret");
+    let filled = form.fill("Endpoint URL", "http://127.0.0.1:9/");
+    admin.submit_and_follow(&filled.press("Add")).expect(200);
+    // Only "Reveal" shows the secret of a saved webhook.
+    let page = admin.get(&path).expect(200);
+    assert!(!page.response.text.contains(&secret));
+    assert_ne!(secret_at(&mut admin, &path), secret);
+}
+
+#[test]
 fn the_secret_is_the_same_after_a_restart() {
     let app = App::start();
     let mut admin = app.signed_in();

@@ -11,6 +11,8 @@ use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
 use crate::store::HealthUpdate;
 
+/// The log target of these lines.
+pub const HEALTH_LOG_TARGET: &str = "miniback::webhook_health";
 /// The minimum time between two warnings of the same kind about a webhook.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -107,6 +109,7 @@ impl HealthLog {
                 });
                 if is_logged {
                     tracing::info!(
+                        target: HEALTH_LOG_TARGET,
                         %webhook,
                         host = host(),
                         %failing_since,
@@ -151,6 +154,7 @@ impl LoggedWebhook {
 impl Failure {
     fn log_failing(&self, webhook: &WebhookId, failing_since: Timestamp) {
         tracing::warn!(
+            target: HEALTH_LOG_TARGET,
             %webhook,
             host = self.host,
             code = self.code,
@@ -162,6 +166,7 @@ impl Failure {
 
     fn log_deliveries(&self, webhook: &WebhookId) {
         tracing::warn!(
+            target: HEALTH_LOG_TARGET,
             %webhook,
             host = self.host,
             code = self.code,
@@ -212,7 +217,7 @@ mod tests {
 
     /// Applies each update at its time in seconds; `None` only runs the timer. Returns the logged
     /// lines, which start with the level.
-    fn logged(updates: &[(u64, Option<HealthUpdate>)]) -> Vec<String> {
+    fn capture_log_lines(updates: &[(u64, Option<HealthUpdate>)]) -> Vec<String> {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = fmt()
@@ -244,7 +249,7 @@ mod tests {
 
     #[track_caller]
     fn assert_logs(updates: &[(u64, Option<HealthUpdate>)], expected: &[&str]) {
-        let lines = logged(updates);
+        let lines = capture_log_lines(updates);
         let is_expected = lines
             .iter()
             .zip(expected)
@@ -254,7 +259,7 @@ mod tests {
 
     #[test]
     fn logs_one_line_at_the_start_and_one_at_the_end() {
-        let lines = logged(&[
+        let lines = capture_log_lines(&[
             (0, Some(failed(false, 0))),
             (1, Some(failed(false, 0))),
             (90, Some(RECOVERED)),

@@ -7,15 +7,16 @@ use super::{Dispatcher, STORE_RETRY_DELAY, TaskCompletion};
 use crate::store::{DeliveryUpdate, FinishedAttempt, StoreError};
 
 /// The maximum number of attempts in one commit. Larger commits would delay other writes.
-const BATCH_MAX: usize = 128;
+const ATTEMPTS_PER_BATCH_MAX: usize = 128;
 
 impl Dispatcher {
-    /// Starts to record up to [`BATCH_MAX`] finished attempts, unless a recording is running.
+    /// Starts to record up to [`ATTEMPTS_PER_BATCH_MAX`] finished attempts, unless a recording is
+    /// running.
     pub(super) fn start_recording(&mut self) {
         if self.is_recording || self.unrecorded.is_empty() {
             return;
         }
-        let count = self.unrecorded.len().min(BATCH_MAX);
+        let count = self.unrecorded.len().min(ATTEMPTS_PER_BATCH_MAX);
         let batch = Arc::new(self.unrecorded.drain(..count).collect());
         self.record_batch(batch, Duration::ZERO);
     }

@@ -17,7 +17,7 @@ pub async fn redeliver(
 ) -> Result<HttpResponse, PageError> {
     let id = DeliveryId::new(&path.1);
     let message = match context.app.store.redeliver(id).await {
-        Ok(()) => queued_message(&context, &path).await?.to_owned(),
+        Ok(()) => redelivery_queued_message(&context, &path).await?.to_owned(),
         Err(RedeliverError::Store(error)) => return Err(error.into()),
         Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
             return Err(PageError::ItemNotFound);
@@ -30,7 +30,7 @@ pub async fn redeliver(
 }
 
 /// Returns the message for a queued redelivery, which waits if its webhook is on hold.
-async fn queued_message(
+async fn redelivery_queued_message(
     context: &RequestContext,
     path: &DeliveryIdsPath,
 ) -> Result<&'static str, PageError> {

@@ -19,20 +19,6 @@ pub enum EmptyStateAction {
     SearchOlder,
 }
 
-impl EmptyStateAction {
-    pub fn is_add_webhook(self) -> bool {
-        self == Self::AddWebhook
-    }
-
-    pub fn is_clear_filters(self) -> bool {
-        self == Self::ClearFilters
-    }
-
-    pub fn is_search_older(self) -> bool {
-        self == Self::SearchOlder
-    }
-}
-
 impl EmptyState {
     /// Chooses the text and the button. `has_more` says whether the search can be continued with
     /// older deliveries.

@@ -16,7 +16,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use self::empty_state::EmptyState;
+use self::empty_state::{EmptyState, EmptyStateAction};
 use self::failures::FailuresView;
 use self::query::{DeliveryListQuery, RecentPeriod, SearchedId};
 use self::row::{ListedDelivery, delivery_path, webhook_label};

@@ -20,7 +20,7 @@ use crate::store::NewSession;
 const SESSION_COOKIE_NAME: &str = "miniback_session";
 const SIGN_IN_PROGRESS_COOKIE_NAME: &str = "miniback_signing_in";
 /// The maximum lifetime of a session and its cookies, in days.
-const MAX_AGE_DAYS: i64 = 90;
+const SESSION_MAX_AGE_DAYS: i64 = 90;
 
 /// Maximum number of cookie values that are looked up for one request.
 const TOKEN_CANDIDATES_MAX: usize = 8;
@@ -70,7 +70,7 @@ pub fn generate_session(context: &RequestContext) -> ([Cookie<'static>; 2], NewS
             user_agent.and_then(|v| v.to_str().ok()).unwrap_or_default(),
         ),
     };
-    let max_age = CookieDuration::days(MAX_AGE_DAYS);
+    let max_age = CookieDuration::days(SESSION_MAX_AGE_DAYS);
     (build_session_cookies(context, &token, max_age), new_session)
 }
 

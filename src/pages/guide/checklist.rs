@@ -80,7 +80,7 @@ pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
         "Check the switch beside the webhook under Settings → Notifications. Events that happen while a webhook is disabled aren’t sent later.".to_owned(),
         format!("Expand the webhook and select at least one topic: {}. Without topics, only tests are sent.", Topic::join_labels(&Topic::ALL)),
         "If projects are selected for a webhook, it receives only their events. If none are selected, it receives the events of all projects.".to_owned(),
-        "A paused project accepts no feedback, so it has no events. See Settings → Projects.".to_owned(),
+        "A paused project accepts no feedback, so it has no New Feedback events. See Settings → Projects.".to_owned(),
         "Look for the feedback on the Feedback page. If it isn’t there, Miniback didn’t receive it. Check the widget, or the API call that submits it. If it’s there, check the webhook’s deliveries.".to_owned(),
         "Each delivery shows its attempts with the endpoint’s responses and advice. A 401 usually means that the endpoint uses a different secret, or computes the signature of re-serialized JSON.".to_owned(),
     ];

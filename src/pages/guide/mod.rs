@@ -4,8 +4,8 @@
 //! use only the database, so rendering the page sends no requests.
 
 mod checklist;
+mod code_language;
 mod diagnostics;
-mod language;
 mod links;
 mod payloads;
 mod webhook_checks;
@@ -80,7 +80,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         None
     };
     let verify_examples: Vec<_> = Example::for_guide_section(GuideSection::Verify).collect();
-    let chosen = language::chosen_language(&context);
+    let chosen = code_language::chosen_language(&context);
     let is_chosen =
         |entry: &&(&'static Example, &'static str)| Some(entry.0.key) == chosen.as_deref();
     let first = verify_examples.first();
@@ -102,7 +102,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         layout,
     };
     let mut response = render(StatusCode::OK, &page)?;
-    language::remember_language(&context, &mut response, selected.0.key);
+    code_language::remember_language(&context, &mut response, selected.0.key);
     Ok(response)
 }
 

@@ -15,7 +15,7 @@ use crate::pages::framework::session;
 use crate::server::{cookies, tokens};
 
 /// The lifetime of the cookie in days. Browsers don't allow a longer lifetime.
-const MAX_AGE_DAYS: i64 = 400;
+const DEVICE_COOKIE_MAX_AGE_DAYS: i64 = 400;
 /// Maximum number of cookie values that are verified for one request.
 const VERIFIED_VALUES_MAX: usize = 8;
 
@@ -67,7 +67,7 @@ pub fn set_device_cookie(context: &RequestContext, response: &mut HttpResponse, 
     let value = find_valid_cookie_value(context, user)
         .unwrap_or_else(|| generate_cookie_value(&context.state.device_key, user));
     let mut cookie = session::build_cookie(context, cookie_name(user), value);
-    cookie.set_max_age(CookieDuration::days(MAX_AGE_DAYS));
+    cookie.set_max_age(CookieDuration::days(DEVICE_COOKIE_MAX_AGE_DAYS));
     session::set_cookie(response, &cookie);
 }
 

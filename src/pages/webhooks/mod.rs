@@ -109,9 +109,9 @@ struct AddWebhookForm {
 }
 
 impl WebhookDraft {
-    fn new(context: &RequestContext, id: String) -> Result<Self, PageError> {
+    async fn new(context: &RequestContext, id: String) -> Result<Self, PageError> {
         Ok(Self {
-            secret: draft_secret(context, &id)?.as_str().to_owned(),
+            secret: draft_secret(context, &id).await?.as_str().to_owned(),
             id,
             url: String::new(),
             key: tokens::random_token(),
@@ -121,14 +121,18 @@ impl WebhookDraft {
 }
 
 /// Returns the secret of a new draft. For a generated id, the user always gets the same secret, so
-/// a receiver that was configured with the secret keeps working after the form is opened again.
-fn draft_secret(context: &RequestContext, id: &str) -> Result<Secret, PageError> {
+/// a receiver that was configured with the secret keeps working after the form is opened again. If
+/// a webhook was added with this secret, the form has a random secret.
+async fn draft_secret(context: &RequestContext, id: &str) -> Result<Secret, PageError> {
+    let random = || Secret::from_random(random::bytes());
     if !tokens::has_random_token_format(id) {
-        return Ok(Secret::from_random(random::bytes()));
+        return Ok(random());
     }
     let message = format!("{} {id}", context.user()?.id);
     let tag = hmac::sign(&context.state.draft_key, message.as_bytes());
-    Ok(Secret::from_key(tag.as_ref()))
+    let secret = Secret::from_key(tag.as_ref());
+    let is_in_use = context.app.store.is_secret_in_use(secret.clone()).await?;
+    Ok(if is_in_use { random() } else { secret })
 }
 
 impl AddWebhookForm {
@@ -175,7 +179,7 @@ async fn render_page(
     let webhooks = load_webhooks(context).await?;
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.build_layout("Notifications", NavSection::Notifications);
-    let draft = open_draft(context)?;
+    let draft = open_draft(context).await?;
     let add = add.or_else(|| draft.map(AddWebhookForm::from_draft));
     let is_failing_only = context.query_param(FAILING_PARAM).is_some();
     let webhook_count = webhooks.len();
@@ -238,14 +242,14 @@ async fn load_webhooks(context: &RequestContext) -> Result<Vec<Webhook>, PageErr
 
 /// Returns the draft of the "Add Webhook" form in `?add`: the stored draft or a new draft. Stores
 /// the draft, so reloading the page keeps the form. A background refresh doesn't store the draft.
-fn open_draft(context: &RequestContext) -> Result<Option<WebhookDraft>, PageError> {
+async fn open_draft(context: &RequestContext) -> Result<Option<WebhookDraft>, PageError> {
     let stored = context.take_webhook_draft();
     let Some(id) = context.query_param("add") else {
         return Ok(None);
     };
     let draft = match stored.filter(|draft| draft.id == id) {
         Some(draft) => draft,
-        None => WebhookDraft::new(context, id)?,
+        None => WebhookDraft::new(context, id).await?,
     };
     if !context.is_background_refresh() {
         context.update_flash(|flash| flash.draft = Some(draft.clone()));

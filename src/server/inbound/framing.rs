@@ -34,8 +34,8 @@ pub async fn adapt_response_to_connection(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let head = request.head();
-    let is_old = head.version < Version::HTTP_11;
-    let changes_protocol = head.upgrade() || head.method == Method::CONNECT;
+    let is_http_1_0_or_older = head.version < Version::HTTP_11;
+    let is_upgrade_request = head.upgrade() || head.method == Method::CONNECT;
     let connection = request.conn_data::<Rc<ConnectionState>>().cloned();
     if let Some(connection) = &connection {
         connection.begin_exchange();
@@ -54,8 +54,8 @@ pub async fn adapt_response_to_connection(
 
     let is_stream = response.response().body().size() == BodySize::Stream;
     let head = response.response_mut().head_mut();
-    head.no_chunking(is_old || changes_protocol);
-    if changes_protocol || (is_old && is_stream) {
+    head.no_chunking(is_http_1_0_or_older || is_upgrade_request);
+    if is_upgrade_request || (is_http_1_0_or_older && is_stream) {
         head.set_connection_type(ConnectionType::Close);
     }
     Ok(response.map_body(|_, response| ResponseBody {

@@ -62,7 +62,7 @@ impl ClockJumpHandler {
                 tracing::info!(
                     last_run = %read_at,
                     ahead_ms = away.millis(),
-                    "system clock isn't trusted for an hour; until then, expired data isn't deleted"
+                    "system clock isn't trusted for the next hour; during this hour, expired data isn't deleted"
                 );
                 clock.distrust_system_clock();
                 // An endpoint may have recovered during the downtime, so delay its alert.

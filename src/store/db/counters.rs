@@ -22,14 +22,14 @@ use crate::domain::id::{ProjectId, WebhookId};
 /// Changes to the counters by one job or by all jobs of a commit.
 #[derive(Debug, Default)]
 pub(in crate::store) struct CounterDeltas {
-    deliveries: BTreeMap<WebhookId, WebhookDeltas>,
+    deliveries: BTreeMap<WebhookId, DeliveryTotalsDelta>,
     attempts: BTreeMap<WebhookId, AttemptDeltas>,
     /// The changes to the counters of each project, in an array indexed by status.
     feedback: BTreeMap<ProjectId, [i64; FeedbackStatus::ALL.len()]>,
 }
 
 #[derive(Debug, Default)]
-struct WebhookDeltas {
+struct DeliveryTotalsDelta {
     created: i64,
     /// The changes to the totals, in an array indexed by state.
     states: [i64; DeliveryState::ALL.len()],
@@ -39,14 +39,14 @@ struct WebhookDeltas {
 /// The new attempts of one webhook.
 #[derive(Debug)]
 struct AttemptDeltas {
-    counts: BTreeMap<AttemptKey, u64>,
+    counts: BTreeMap<AttemptStatisticsKey, u64>,
     /// The webhook's statistics before this time are deleted.
     expired_before: Timestamp,
 }
 
 /// The key of a row in `attempt_statistics`, without the webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::store) struct AttemptKey {
+pub(in crate::store) struct AttemptStatisticsKey {
     /// The start of the hour.
     hour: Timestamp,
     is_success: bool,
@@ -54,7 +54,7 @@ pub(in crate::store) struct AttemptKey {
     response_ms: i64,
 }
 
-impl AttemptKey {
+impl AttemptStatisticsKey {
     /// Returns the key of the row that counts an attempt. `response_time` is `None` if there was no
     /// response.
     pub(in crate::store) fn new(
@@ -101,7 +101,7 @@ impl CounterDeltas {
     pub(in crate::store) fn record_attempt(
         &mut self,
         webhook: &WebhookId,
-        key: AttemptKey,
+        key: AttemptStatisticsKey,
         expired_before: Timestamp,
     ) {
         let deltas = AttemptDeltas {
@@ -204,7 +204,7 @@ impl CounterDeltas {
         Ok(())
     }
 
-    fn webhook_deltas(&mut self, webhook: &WebhookId) -> &mut WebhookDeltas {
+    fn webhook_deltas(&mut self, webhook: &WebhookId) -> &mut DeliveryTotalsDelta {
         self.deliveries.entry(webhook.clone()).or_default()
     }
 }

@@ -184,7 +184,7 @@ pub fn describe_sqlite_error(error: &rusqlite::Error) -> String {
             "another program has locked it"
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            "it or its directory isn’t accessible for this user"
+            "this user can’t access it or its directory"
         }
         Some(ErrorCode::ReadOnly) => "it is read-only",
         Some(ErrorCode::DiskFull) => "the disk is full",

@@ -1,8 +1,8 @@
 //! The writer: the one thread that changes the database, with group commit.
 //!
-//! Jobs wait in a bounded queue. The thread runs up to `BATCH_MAX` queued jobs in one transaction
-//! (`BEGIN IMMEDIATE`), and replies to the jobs only after the commit. Therefore, a reply means
-//! that the data is durable (`synchronous=FULL`), although many jobs share one commit.
+//! Jobs wait in a bounded queue. The thread runs up to `JOBS_PER_BATCH_MAX` queued jobs in one
+//! transaction (`BEGIN IMMEDIATE`), and replies to the jobs only after the commit. Therefore, a
+//! reply means that the data is durable (`synchronous=FULL`), although many jobs share one commit.
 //!
 //! If a job with a savepoint fails or panics, only this job is rolled back. Some errors of SQLite,
 //! such as a full disk, roll back the whole transaction; then every job of the batch fails.
@@ -35,7 +35,7 @@ pub(in crate::store) use write_tx::{CommitNotifiers, WriteTx};
 const QUEUE_CAPACITY: usize = 1024;
 /// Maximum number of jobs in one commit. The limit keeps the first job from waiting long for the
 /// last job.
-const BATCH_MAX: usize = 256;
+const JOBS_PER_BATCH_MAX: usize = 256;
 
 enum WriterCommand {
     Job(Box<dyn Job>),
@@ -223,7 +223,7 @@ impl WriterThread {
                         break;
                     }
                 }
-                next = if batch.len() < BATCH_MAX {
+                next = if batch.len() < JOBS_PER_BATCH_MAX {
                     commands.try_recv().ok()
                 } else {
                     None

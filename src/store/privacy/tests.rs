@@ -27,7 +27,7 @@ async fn add_feedback(store: &Store, message: &str, email: &str) {
 }
 
 async fn index_all(store: &Store) {
-    while store.count_unindexed().await.unwrap() > 0 {
+    while store.count_unindexed_feedback().await.unwrap() > 0 {
         store.index_batch().await.unwrap();
     }
 }

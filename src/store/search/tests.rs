@@ -75,7 +75,7 @@ impl Fixture {
     }
 
     async fn index_all(&self) {
-        while self.store.count_unindexed().await.unwrap() > 0 {
+        while self.store.count_unindexed_feedback().await.unwrap() > 0 {
             self.store.index_batch().await.unwrap();
         }
     }
@@ -192,7 +192,7 @@ async fn pages_span_unindexed_and_indexed_feedback() {
             fixture.store.index_batch().await.unwrap();
         }
     }
-    assert_eq!(fixture.store.count_unindexed().await.unwrap(), 70);
+    assert_eq!(fixture.store.count_unindexed_feedback().await.unwrap(), 70);
     let expected: Vec<String> = (0..120).map(|number| format!("button {number}")).collect();
     for order in [FeedbackOrder::NewestFirst, FeedbackOrder::OldestFirst] {
         let filter = FeedbackFilter {

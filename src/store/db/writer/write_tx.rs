@@ -16,7 +16,7 @@ use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{Id, IdSequence, ProjectId, WebhookId};
 use crate::store::attempt_statistics::STATISTICS_LIFETIME;
 use crate::store::db::change_feed::{ChangeFeed, ChangeKind};
-use crate::store::db::counters::{AttemptKey, CounterDeltas};
+use crate::store::db::counters::{AttemptStatisticsKey, CounterDeltas};
 
 /// The open transaction of a job. It dereferences to the writer's connection.
 pub(in crate::store) struct WriteTx<'a> {
@@ -130,7 +130,11 @@ impl WriteTx<'_> {
     }
 
     /// Reports a recorded attempt that isn't a test.
-    pub(in crate::store) fn record_attempt(&mut self, webhook: &WebhookId, attempt: AttemptKey) {
+    pub(in crate::store) fn record_attempt(
+        &mut self,
+        webhook: &WebhookId,
+        attempt: AttemptStatisticsKey,
+    ) {
         let expired_before = self.expiry_cutoff(STATISTICS_LIFETIME);
         self.effects
             .counters

@@ -10,7 +10,7 @@ use crate::pages::framework::session;
 use crate::server::cookies;
 
 const COOKIE_NAME: &str = "miniback_language";
-const MAX_AGE_DAYS: i64 = 365;
+const LANGUAGE_COOKIE_MAX_AGE_DAYS: i64 = 365;
 
 /// Returns the key of an example from the URL or, without a key in the URL, from the cookie. There
 /// may be no example with this key.
@@ -33,6 +33,6 @@ pub(super) fn remember_language(
         return;
     }
     let mut cookie = session::build_cookie(context, COOKIE_NAME.to_owned(), key.to_owned());
-    cookie.set_max_age(CookieDuration::days(MAX_AGE_DAYS));
+    cookie.set_max_age(CookieDuration::days(LANGUAGE_COOKIE_MAX_AGE_DAYS));
     session::set_cookie(response, &cookie);
 }
