@@ -367,8 +367,8 @@ async fn create_first_user_or_setup_link(
 }
 
 impl RunningServer {
-    /// Sets the link that signs browsers on this computer in as `user`. The link works until the
-    /// server stops. `token_hash` is the SHA-256 of the token in the link.
+    /// Sets the demo's sign-in link, which signs in browsers on this computer as `user`. The link
+    /// works until the server stops. `token_hash` is the SHA-256 of the token in the link.
     pub fn set_demo_sign_in_link(&self, user: UserId, token_hash: [u8; 32]) {
         self.pages.demo_sign_in_link.set(user, token_hash);
     }

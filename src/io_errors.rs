@@ -1,7 +1,5 @@
 //! Describes I/O errors for people, without error codes and without text from a library.
 
-pub mod small_files;
-
 use std::io::{self, ErrorKind};
 
 /// Describes why an operation on a file, a socket, or a stream failed, as part of a sentence: `it

@@ -23,6 +23,7 @@ pub mod pages;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod config_files;
 pub mod demo;
 
 pub mod clock;

@@ -3,8 +3,8 @@
 //! A line identifies a webhook by id and host, never by path. The log contains no secret, token,
 //! password, email, or feedback message. The one-time setup URL is the only exception.
 //!
-//! Security events, the setup URL, and the ready message are logged at every level, but the demo
-//! doesn't log them by default.
+//! Security events, the setup URL, and the ready message are logged regardless of the log level.
+//! The demo doesn't log them by default.
 
 mod line_limits;
 mod line_writer;

@@ -187,7 +187,7 @@ fn draw_drain(svg: &mut String, reports: &[WorkloadReport], y: f64) {
     let bottom = y + MARGIN_TOP + PLOT_HEIGHT;
     let mut path = String::new();
     for (index, (pending, rate)) in curve.iter().enumerate() {
-        // Time runs from left to right, starting with the full backlog.
+        // The x-axis shows the pending deliveries, from the full backlog on the left to zero.
         let x = MARGIN_LEFT + (right - MARGIN_LEFT) * (1.0 - pending / max);
         let y = bottom - rate / top * PLOT_HEIGHT;
         let command = if index == 0 { 'M' } else { 'L' };

@@ -3,16 +3,16 @@
 use std::io::IsTerminal;
 
 use super::CommandError;
+use crate::config_files;
 use crate::domain::password;
 use crate::domain::password_rules::check_password;
-use crate::io_errors::small_files;
 
 /// Reads a new password for the user with this email, and returns the password's hash.
 pub(super) fn read_and_hash_password(email: &str) -> Result<String, CommandError> {
     let password = if std::io::stdin().is_terminal() {
         prompt_for_password(email)?
     } else {
-        small_files::read_first_line(std::io::stdin().lock())
+        config_files::read_first_line(std::io::stdin().lock())
             .map_err(|error| CommandError::new(format!("can’t read the password: {error}")))?
     };
     check_password(&password, email).map_err(CommandError::usage_error)?;

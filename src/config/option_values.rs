@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::io_errors::small_files;
+use crate::config_files;
 
 /// The delays of `--retry-delays`: at most 20; empty for `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ pub(super) fn parse_delay(text: &str) -> Result<Duration, String> {
 
 /// Reads a secret from the first line of `file`. Errors start with `variable`.
 pub(super) fn read_secret_file(variable: &str, file: &Path) -> Result<String, String> {
-    small_files::read_secret(file)
+    config_files::read_secret(file)
         .map_err(|error| format!("{variable}: can’t read {}: {error}", file.display()))
 }
 

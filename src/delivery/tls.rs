@@ -24,7 +24,7 @@ use tokio_rustls::client::TlsStream;
 use webpki::EndEntityCert;
 
 use super::exchange_progress::PROGRESS;
-use crate::io_errors::small_files::{self, PEM_MAX_BYTES};
+use crate::config_files::{self, PEM_MAX_BYTES};
 
 /// An invalid `--ca-file`, or an error from the TLS library.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub fn tls_config(ca_files: &[PathBuf]) -> Result<ClientConfig, TlsConfigError> 
 }
 
 fn add_ca_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
-    let pem = small_files::read(path, PEM_MAX_BYTES).map_err(|error| error.to_string())?;
+    let pem = config_files::read(path, PEM_MAX_BYTES).map_err(|error| error.to_string())?;
     let mut found = false;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|_| "it isn’t valid PEM".to_owned())?;

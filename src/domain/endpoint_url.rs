@@ -7,9 +7,9 @@ use std::net::IpAddr;
 
 use url::{ParseError, Url};
 
-/// The longest URL, in characters of the original text.
+/// The maximum length of a URL, in characters of the original text.
 pub const URL_MAX_CHARS: usize = 2048;
-/// The longest host name in DNS, in characters.
+/// The maximum length of a host name in DNS, in characters.
 const HOST_NAME_MAX_CHARS: usize = 253;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

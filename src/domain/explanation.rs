@@ -153,7 +153,7 @@ pub fn advice_for_code(code: &str, status: Option<u16>) -> &'static str {
             "Give Miniback’s machine an IPv6 connection, or the host an IPv4 address (an A record)."
         }
         "connection_forbidden" => {
-            "Check the firewall and the sandbox of Miniback’s machine, for example the systemd unit."
+            "Check the firewall of Miniback’s machine, and the sandbox of Miniback’s process, for example in its systemd unit."
         }
         "no_local_port" => {
             "Check the network settings of Miniback’s machine, and how many connections it has open."
@@ -164,7 +164,9 @@ pub fn advice_for_code(code: &str, status: Option<u16>) -> &'static str {
         "connection_closed" => {
             "Check the endpoint’s log. Make sure that the port accepts the URL’s scheme (http or https)."
         }
-        "broken_answer" => "Check the port, and that the program on it responds with HTTP/1.1.",
+        "broken_answer" => {
+            "Check the port. Make sure that the program listening on it responds with HTTP/1.1."
+        }
         "tls_expected" => "Use https:// in the URL.",
         "internal" => "The problem is on Miniback’s side. Miniback’s log contains the details.",
         other => tls_problem::advice_for_code(other).unwrap_or_default(),

@@ -18,8 +18,8 @@ const PROGRAM_NAME: &str = "miniback";
 /// The maximum total length, in bytes, of the extra characters that a comparison with guessable
 /// passwords ignores, such as `2026!` in `password2026!`.
 const AFFIX_MAX_BYTES: usize = 6;
-/// The minimum average length, in characters, of the runs of equal or neighboring characters in a
-/// predictable password.
+/// A password is predictable if its runs of equal or neighboring characters, such as `aaaa` or
+/// `1234`, have at least this length on average, in characters.
 const RUN_LENGTH_MIN: usize = 4;
 /// Characters that follow each other in the alphabet or on keyboards.
 const CHARACTER_SEQUENCES: [&str; 7] = [
@@ -45,7 +45,7 @@ pub enum PasswordError {
     Repeated,
     #[error("The password is a predictable sequence. Use a phrase that others can’t guess.")]
     Sequence,
-    #[error("The password is a common one. Use a phrase that others can’t guess.")]
+    #[error("The password is too common. Use a phrase that others can’t guess.")]
     Common,
     #[error("The password is your email or a part of it. Use a phrase that others can’t guess.")]
     Email,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The maximum number of limits in a list.
 const RATE_LIMITS_MAX: usize = 5;
-/// The longest period of a limit.
+/// The maximum period of a limit.
 const PERIOD_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A maximum number of requests per period.

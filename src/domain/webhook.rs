@@ -19,7 +19,7 @@ pub const DESCRIPTION_MAX_CHARS: usize = 200;
 pub const CUSTOM_HEADERS_MAX: usize = 10;
 /// The maximum length of a value of a custom header, in bytes.
 pub const HEADER_VALUE_MAX_BYTES: usize = 1024;
-/// The longest overlap of a rotation, in hours (one week).
+/// The maximum overlap of a rotation, in hours (one week).
 const OVERLAP_MAX_HOURS: u32 = 168;
 
 /// Defines [`Topic`] from its variants' names, labels, and descriptions.
@@ -206,7 +206,7 @@ pub enum WebhookError {
         "“{0}” isn’t a valid header name. Use at most 64 letters, digits, hyphens, and underscores."
     )]
     InvalidHeaderName(String),
-    #[error("Miniback or HTTP sets the header “{0}”, so it can’t be changed.")]
+    #[error("The header “{0}” is reserved for Miniback or for HTTP. Use a different name.")]
     ReservedHeader(String),
     #[error("The header “{0}” is listed twice.")]
     DuplicateHeader(String),

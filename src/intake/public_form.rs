@@ -181,7 +181,8 @@ impl FormPage {
     fn restore_input(&mut self, intake: &Intake, data: &FormData, clock: &Clock) {
         self.form.message = submitted_message(data);
         self.form.email = submitted_email(data);
-        // Keep a token that is valid, or only too new. Otherwise, the page contains a new token.
+        // Keep a token that is valid now or will be valid soon. Otherwise, the page contains a new
+        // token.
         if let Some(token) = non_empty_field(data, "stamp")
             && intake.form_tokens.is_valid_now_or_soon(&token, clock)
         {

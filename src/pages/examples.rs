@@ -35,8 +35,8 @@ pub struct Receiver {
     /// Shell command that starts the receiver, without the environment variables.
     pub start: &'static str,
     path: PathSyntax,
-    /// Whether the example needs a `whsec_` secret, because it verifies only the `webhook-…`
-    /// headers.
+    /// Whether the example verifies only the `webhook-…` headers and therefore needs a `whsec_`
+    /// secret.
     pub needs_standard_secret: bool,
 }
 

@@ -124,7 +124,7 @@ impl Checklist {
     }
 
     /// Returns the link that a collapsed checklist shows: the link of the next step, unless the
-    /// link leads to the current page. Returns `None` for an expanded checklist.
+    /// link points to the current page. Returns `None` for an expanded checklist.
     pub fn collapsed_link(&self) -> Option<&(String, &'static str)> {
         let link = self.next_step()?.link.as_ref()?;
         (!self.is_expanded && !link.0.starts_with(self.page)).then_some(link)

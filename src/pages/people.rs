@@ -11,7 +11,7 @@ use askama::Template;
 
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeValue;
-use super::framework::form_edits::{self, EditField, FormEdits, LoadedValue};
+use super::framework::form_edits::{self, EditField, FormEdits, LoadedField};
 use super::framework::form_field::FormField;
 use super::framework::format::DisplayTime;
 use super::framework::idempotent_form::IdempotentForm;
@@ -82,7 +82,7 @@ impl PersonRow {
         self.user.role == Role::Admin
     }
 
-    fn loaded_values(&self) -> Vec<LoadedValue> {
+    fn loaded_values(&self) -> Vec<LoadedField> {
         form_edits::loaded_values(&[ROLE_FIELD], |_| self.user.role.to_string())
     }
 }

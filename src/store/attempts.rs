@@ -320,7 +320,7 @@ fn record_recovery(tx: &mut WriteTx<'_>, webhook: &WebhookId) -> Result<HealthUp
     let recovered =
         "UPDATE webhooks SET failing_since = NULL, consecutive_failures = 0 WHERE id = ?1";
     sql::execute(tx, recovered, [webhook])?;
-    tx.notify_health();
+    tx.notify_alert_sender();
     Ok(HealthUpdate::Recovered {
         failing_since,
         failing_for: tx.now.since(failing_since),
@@ -350,7 +350,7 @@ fn record_failure(
         params![webhook, failing_since, failed_in_a_row, finished.delivery],
     )?;
     if since.is_none() || (is_delivery_failed && failed_in_a_row == ALERT_AFTER_FAILURES) {
-        tx.notify_health();
+        tx.notify_alert_sender();
     }
     Ok(HealthUpdate::Failed {
         failing_since,

@@ -122,7 +122,7 @@ impl FeedbackFilter {
 }
 
 impl IdRange {
-    /// Returns the lower bound for SQL.
+    /// Returns the lower bound for SQL. The empty string sorts before every id.
     pub(super) fn lower_bound(&self) -> &str {
         self.lower.as_deref().unwrap_or_default()
     }

@@ -67,7 +67,7 @@ pub struct UnsuccessfulDeliveries {
     pub enabled: bool,
     /// The times of the failures or cancellations, newest first.
     pub finished_at: Vec<Timestamp>,
-    /// Whether older deliveries may be missing, because the maximum number was read.
+    /// Whether the maximum number was read, so that older deliveries may be missing.
     pub is_capped: bool,
 }
 

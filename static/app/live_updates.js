@@ -41,7 +41,7 @@ function morphChildren(old, updated) {
     const isHere = cursor && isSameNode(cursor, child);
     const match = oldById.get(child.id) ?? (isHere ? cursor : undefined);
     // Remove the nodes before the match instead of moving the match, because a moved element loses
-    // the focus.
+    // focus.
     while (match && cursor && cursor !== match && !newIds.has(cursor.id)) removeCurrent();
     if (match && isSameNode(match, child)) {
       if (match === cursor) cursor = cursor.nextSibling;

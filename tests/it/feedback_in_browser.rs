@@ -203,10 +203,10 @@ fn keyboard_shortcuts_move_focus_select_items_and_set_statuses() {
     );
     press_key(&browser, "j");
 
-    // A resolved item leaves the list, and the next item gets the focus.
+    // A resolved item leaves the list, and the next item gets focus.
     press_key(&browser, "3");
     wait_for_statuses(&browser, &api, &["NEW", "RESOLVED", "NEW"]);
-    browser.wait_until("the next item has the focus", || {
+    browser.wait_until("the next item has focus", || {
         (focused_text(&browser) == "first").then_some(())
     });
     browser.find("button", "Undo");

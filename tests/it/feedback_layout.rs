@@ -131,7 +131,7 @@ fn filters_use_the_browsers_time_zone() {
     assert_eq!(
         browser.script("return document.activeElement.id"),
         "from",
-        "the first field of the range doesn't have the focus"
+        "the first field of the range doesn't have focus"
     );
     browser.script(
         "document.getElementById('from').value = '2026-07-01';

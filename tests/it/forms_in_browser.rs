@@ -30,7 +30,7 @@ fn set_offline(browser: &Browser, offline: bool) {
 /// Waits until the id or the text of the focused element contains `wanted`.
 #[track_caller]
 fn wait_for_focus(browser: &Browser, wanted: &str) {
-    browser.wait_until(&format!("{wanted:?} has the focus"), || {
+    browser.wait_until(&format!("{wanted:?} has focus"), || {
         let focused =
             browser.script("const e = document.activeElement; return `${e.id} ${e.textContent}`");
         focused.as_str()?.contains(wanted).then_some(())
@@ -223,7 +223,7 @@ fn cancel_returns_the_focus_to_the_control_that_opened_the_panel() {
         browser.open(&format!("{}{path}", app.url));
         browser.find(role, opener).press();
         browser.find("link", "Cancel").press();
-        browser.wait_until(&format!("{opener:?} on {path} has the focus"), || {
+        browser.wait_until(&format!("{opener:?} on {path} has focus"), || {
             let name = browser.script(
                 "const e = document.activeElement; return e.ariaLabel ?? e.textContent.trim()",
             );
@@ -271,7 +271,7 @@ fn the_focus_moves_to_the_next_row_after_a_deletion() {
         let in_panel = "return document.querySelector('.panel.danger .primary').click()";
         assert!(!forms.is_empty());
         browser.script(in_panel);
-        browser.wait_until(&format!("{next:?} has the focus"), || {
+        browser.wait_until(&format!("{next:?} has focus"), || {
             let row = browser
                 .script("return document.activeElement.closest('main article')?.textContent ?? ''");
             row.as_str()?.contains(next).then_some(())

@@ -1,4 +1,4 @@
-//! Strangers can't fill the log, security events are logged at every level, and the limit of open
+//! Strangers can't fill the log, security events are logged at any log level, and the limit of open
 //! files is raised.
 
 use std::io::{Read, Write};

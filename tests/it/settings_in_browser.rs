@@ -53,7 +53,7 @@ fn invite_and_remove(options: BrowserOptions) {
         assert_eq!(
             focused,
             Value::from(link.clone()),
-            "the link to copy doesn't have the focus"
+            "the link to copy doesn't have focus"
         );
         browser.find("button", "Copy");
     }

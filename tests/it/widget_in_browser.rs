@@ -138,7 +138,7 @@ fn works_with_the_keyboard_and_returns_the_focus() {
         let open = eval_in_widget(&browser, "root.querySelector('dialog').open");
         (open == false).then_some(())
     });
-    browser.wait_until("the button has the focus", || {
+    browser.wait_until("the button has focus", || {
         let focus = eval_in_widget(&browser, "root.activeElement?.textContent");
         (focus == "Feedback").then_some(())
     });

@@ -20,14 +20,14 @@ pub(super) struct Evidence<'a> {
 }
 
 /// Whether the delivery is valid, the finding, and the advice.
-type Summary = (bool, String, String);
+type DiagnosisSummary = (bool, String, String);
 
-fn invalid(finding: impl Into<String>, advice: impl Into<String>) -> Summary {
+fn invalid(finding: impl Into<String>, advice: impl Into<String>) -> DiagnosisSummary {
     (false, finding.into(), advice.into())
 }
 
 impl Evidence<'_> {
-    pub(super) fn summarize(&self) -> Summary {
+    pub(super) fn summarize(&self) -> DiagnosisSummary {
         // Report a wrong secret first, because this finding is certain. No delivery can be verified
         // until the secret is fixed.
         if let Some((check, _)) = &self.secret
@@ -61,7 +61,7 @@ impl Evidence<'_> {
     }
 
     /// Explains a request that has a valid signature, but whose other signature or time is wrong.
-    fn explain_partial_mismatch(&self) -> Option<Summary> {
+    fn explain_partial_mismatch(&self) -> Option<DiagnosisSummary> {
         let body = self.input.received.body;
         if self.signatures.has_standard_signature_mismatch(body) {
             return Some(invalid(
@@ -84,7 +84,7 @@ impl Evidence<'_> {
     }
 
     /// Explains why no active secret signed the received body.
-    fn explain_mismatch(&self) -> Summary {
+    fn explain_mismatch(&self) -> DiagnosisSummary {
         if let Some(change) = self.change {
             let advice = [
                 change.advice(),

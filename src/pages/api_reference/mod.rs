@@ -98,7 +98,7 @@ struct ResponseDoc {
     is_list: bool,
     headers: Vec<FieldDoc>,
     example: Option<String>,
-    /// Whether the overview describes the response, because several calls share it.
+    /// Whether several calls share the response, so that the overview describes it.
     is_common: bool,
 }
 

@@ -218,7 +218,7 @@ fn describe_state(
         }
         (DeliveryState::Canceled, _) => {
             let time = delivery.finished_at.map(|at| DisplayTime::new(at, now));
-            let reason = cancel_phrase(delivery).to_owned();
+            let reason = cancel_reason_phrase(delivery).to_owned();
             line("", "off", "Canceled at", time, reason)
         }
     }
@@ -259,8 +259,8 @@ fn attempt_phrase(delivery: &DeliverySummary) -> String {
     }
 }
 
-/// Returns the reason that a delivery was canceled as a phrase.
-fn cancel_phrase(delivery: &DeliverySummary) -> &'static str {
+/// Returns a phrase with the reason for the cancellation of a delivery.
+fn cancel_reason_phrase(delivery: &DeliverySummary) -> &'static str {
     match delivery.cancel_reason {
         None => "",
         Some(CancelReason::User) => " by a user",

@@ -13,7 +13,7 @@ use crate::pages::framework::layout::Layout;
 const EXCERPT_MAX_CHARS: usize = 200;
 /// If at least this number of characters precedes the first match, the excerpt starts near the
 /// match.
-const MATCH_OFFSET_MAX: usize = 30;
+const LATE_MATCH_OFFSET_MIN: usize = 30;
 /// The maximum number of characters before the match in an excerpt that starts near the match.
 const CHARS_BEFORE_MATCH: usize = 15;
 
@@ -198,7 +198,7 @@ fn message_excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegme
         .and_then(|search| search.highlights(message).first().cloned())
         .map_or(0, |mark| message[..mark.start].chars().count());
     let skipped = match first {
-        MATCH_OFFSET_MAX.. => first - CHARS_BEFORE_MATCH,
+        LATE_MATCH_OFFSET_MIN.. => first - CHARS_BEFORE_MATCH,
         _ => 0,
     };
     let shown: String = message

@@ -15,7 +15,7 @@ pub const LOADED_FIELD_PREFIX: &str = "loaded.";
 pub type EditField = (&'static str, &'static str);
 
 /// A hidden field that contains a loaded value: the name of the hidden field, and the loaded value.
-pub type LoadedValue = (String, String);
+pub type LoadedField = (String, String);
 
 /// The fields that the person changed.
 #[derive(Clone, Debug)]
@@ -116,7 +116,7 @@ fn is_canonically_equivalent(one: &str, other: &str) -> bool {
 }
 
 /// Returns the hidden fields with the values that an edit form is loaded with.
-pub fn loaded_values(fields: &[EditField], value: impl Fn(&str) -> String) -> Vec<LoadedValue> {
+pub fn loaded_values(fields: &[EditField], value: impl Fn(&str) -> String) -> Vec<LoadedField> {
     fields
         .iter()
         .map(|(name, _)| (format!("{LOADED_FIELD_PREFIX}{name}"), value(name)))

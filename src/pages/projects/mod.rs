@@ -13,7 +13,7 @@ use askama::Template;
 
 use self::origins::{ProjectOrigins, WidgetOrigins};
 use super::framework::context::RequestContext;
-use super::framework::form_edits::{self, EditField, FormEdits, LoadedValue};
+use super::framework::form_edits::{self, EditField, FormEdits, LoadedField};
 use super::framework::form_field::FormField;
 use super::framework::format::group_digits;
 use super::framework::idempotent_form::IdempotentForm;
@@ -81,7 +81,7 @@ impl ProjectRow {
         self.project.id.as_str()
     }
 
-    fn loaded_values(&self) -> Vec<LoadedValue> {
+    fn loaded_values(&self) -> Vec<LoadedField> {
         form_edits::loaded_values(&EDIT_FIELDS, |name| stored_field_value(&self.project, name))
     }
 

@@ -13,7 +13,7 @@ use crate::store::{LinkPurpose, LinkState};
 /// The reason a link doesn't work.
 #[derive(Clone, Copy)]
 pub enum LinkProblem {
-    /// A setup link, after the first account was created.
+    /// The link is a setup link, but the first account already exists.
     AlreadySetUp,
     SetupExpired,
     SetupUnknown,

@@ -28,7 +28,7 @@ pub(super) struct WebhookActivity {
     /// The deliveries that failed recently, if any, even if the webhook isn't failing any more.
     pub(super) failures: Option<WeekFailures>,
     /// The button that sends the last failed delivery again, if only this delivery failed.
-    pub(super) resend: Option<ResendButton>,
+    pub(super) send_again: Option<SendAgainButton>,
     /// The time of the last attempt, if the state doesn't contain this time.
     pub(super) last_attempt: Option<DisplayTime>,
     pub(super) sparkline: Option<Sparkline>,
@@ -49,7 +49,7 @@ pub(super) struct WebhookProblem {
 }
 
 /// A button that sends one delivery again.
-pub(super) struct ResendButton {
+pub(super) struct SendAgainButton {
     /// The path of the form.
     pub(super) path: String,
     pub(super) label: &'static str,
@@ -93,7 +93,7 @@ impl WebhookActivity {
             is_enabled: webhook.enabled,
             held_until: held_until(webhook, now),
             problem: is_failing(webhook).then(|| WebhookProblem::new(&deliveries)),
-            resend: ResendButton::new(webhook, &deliveries, failures.as_ref(), now),
+            send_again: SendAgainButton::new(webhook, &deliveries, failures.as_ref(), now),
             failures,
             sparkline: Sparkline::new(&deliveries, now),
             totals: DeliveryTotalsView::new(
@@ -111,10 +111,10 @@ impl WebhookActivity {
 impl WebhookActivity {
     /// Returns the failed deliveries that are redelivered after a confirmation, if any.
     pub(super) fn failures_to_confirm(&self) -> Option<&WeekFailures> {
-        let is_alone = |resend: &ResendButton| !resend.is_retry();
+        let is_alone = |send_again: &SendAgainButton| !send_again.is_retry();
         self.failures
             .as_ref()
-            .filter(|_| self.is_enabled && !self.resend.as_ref().is_some_and(is_alone))
+            .filter(|_| self.is_enabled && !self.send_again.as_ref().is_some_and(is_alone))
     }
 }
 
@@ -132,7 +132,7 @@ impl WebhookProblem {
     }
 }
 
-impl ResendButton {
+impl SendAgainButton {
     /// Returns the button for the last failed delivery: "Retry now" if the webhook is failing and
     /// the delivery is pending, or "Redeliver" if no other delivery failed in the last 7 days.
     fn new(

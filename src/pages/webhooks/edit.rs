@@ -9,7 +9,7 @@ use super::render_page;
 use crate::domain::validation::{check_all_fields, check_field};
 use crate::domain::webhook::{self, RetryPolicy, Topic, Webhook, WebhookError, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::form_edits::{self, EditField, FieldConflict, FormEdits, LoadedValue};
+use crate::pages::framework::form_edits::{self, EditField, FieldConflict, FormEdits, LoadedField};
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
@@ -48,7 +48,7 @@ fn stored_field_value(webhook: &Webhook, name: &str) -> String {
     }
 }
 
-pub(super) fn loaded_settings(webhook: &Webhook, versions: &VersionHasher) -> Vec<LoadedValue> {
+pub(super) fn loaded_settings(webhook: &Webhook, versions: &VersionHasher) -> Vec<LoadedField> {
     let mut loaded =
         form_edits::loaded_values(&EDIT_FIELDS, |name| stored_field_value(webhook, name));
     let version = versions.headers_version(&webhook.headers);
@@ -56,7 +56,7 @@ pub(super) fn loaded_settings(webhook: &Webhook, versions: &VersionHasher) -> Ve
     loaded
 }
 
-pub(super) fn loaded_topics(webhook: &Webhook) -> Vec<LoadedValue> {
+pub(super) fn loaded_topics(webhook: &Webhook) -> Vec<LoadedField> {
     let topics = webhook.topics.iter().map(|topic| topic.as_str());
     form_edits::loaded_values(&[("topic", "Topics")], |_| {
         form_edits::join_checkbox_values(topics.clone())

@@ -8,7 +8,7 @@ use crate::domain::project::Project;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::form_edits::LoadedValue;
+use crate::pages::framework::form_edits::LoadedField;
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
@@ -63,8 +63,8 @@ pub(super) struct WebhookRow {
     pub(super) test_report: Option<TestReportView>,
     /// The settings: as saved, or as submitted if validation failed.
     pub(super) form: SettingsForm,
-    pub(super) loaded_settings: Vec<LoadedValue>,
-    pub(super) loaded_topics: Vec<LoadedValue>,
+    pub(super) loaded_settings: Vec<LoadedField>,
+    pub(super) loaded_topics: Vec<LoadedField>,
 }
 
 pub(super) struct TopicChoice {

@@ -77,7 +77,7 @@ impl ClientStream {
         let _ = sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
     }
 
-    fn reset_as_timed_out(&self) -> io::Error {
+    fn reset_with_timeout_error(&self) -> io::Error {
         self.reset_on_close();
         io::ErrorKind::TimedOut.into()
     }
@@ -97,7 +97,7 @@ impl AsyncRead for ClientStream {
         }
         match self.poll_deadline(context) {
             None => read,
-            Some(EndAction::Reset) => Poll::Ready(Err(self.reset_as_timed_out())),
+            Some(EndAction::Reset) => Poll::Ready(Err(self.reset_with_timeout_error())),
             // Return bytes that have just arrived, instead of closing the connection.
             Some(EndAction::Close) if buffer.filled().len() > before => read,
             Some(EndAction::Close) => {
@@ -128,7 +128,7 @@ impl AsyncWrite for ClientStream {
         }
         self.state.record_blocked_write();
         match self.poll_deadline(context) {
-            Some(EndAction::Reset) => Poll::Ready(Err(self.reset_as_timed_out())),
+            Some(EndAction::Reset) => Poll::Ready(Err(self.reset_with_timeout_error())),
             _ => Poll::Pending,
         }
     }
@@ -178,7 +178,9 @@ impl ClientStream {
         length: usize,
     ) -> Poll<io::Result<usize>> {
         match ready!(Pin::new(&mut self.tcp).poll_write(context, response)) {
-            Ok(written) if written < response.len() => Poll::Ready(Err(self.reset_as_timed_out())),
+            Ok(written) if written < response.len() => {
+                Poll::Ready(Err(self.reset_with_timeout_error()))
+            }
             written => Poll::Ready(written.map(|_| length)),
         }
     }

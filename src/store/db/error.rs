@@ -172,7 +172,7 @@ pub enum OpenError {
 fn describe_migration_error(error: &rusqlite_migration::Error) -> String {
     match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => describe_sqlite_error(err),
-        _ => "its schema isn't one that this version of Miniback created; restore a backup".into(),
+        _ => "this version of Miniback didn’t create its schema; restore a backup".into(),
     }
 }
 

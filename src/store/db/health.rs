@@ -32,8 +32,8 @@ pub enum DatabaseProblem {
          back. Put it back, or stop Miniback, restore a backup, and start Miniback again"
     )]
     Missing { file: String },
-    /// A symbolic link at the path of the database leads to the moved file, but the companion files
-    /// weren't moved with it. If the file is moved back, the problem is solved.
+    /// The path of the database is now a symbolic link that points to the moved file, but the
+    /// companion files (`-wal` and `-shm`) weren't moved. Moving the file back solves the problem.
     #[error(
         "{file} was moved while Miniback was running, and a symbolic link is in its place. Nothing \
          is saved until the file is back. Move the file back, or stop Miniback, move \
@@ -63,12 +63,12 @@ pub enum DatabaseProblem {
 }
 
 impl DatabaseProblem {
-    /// Returns whether writes must be rejected, because they would be lost.
+    /// Returns whether writes would be lost and must therefore be rejected.
     pub fn prevents_writes(&self) -> bool {
         *self != Self::Damaged
     }
 
-    /// Returns whether reads must be rejected, because they would return wrong data.
+    /// Returns whether reads would return wrong data and must therefore be rejected.
     fn prevents_reads(&self) -> bool {
         matches!(self, Self::Overwritten { .. } | Self::Truncated { .. })
     }

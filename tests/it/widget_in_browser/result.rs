@@ -159,7 +159,7 @@ fn closes_automatically_after_success_and_returns_the_focus() {
     assert_eq!(pending_timers(&browser), 1);
     browser.script("timers.filter(Boolean).forEach((run) => run())");
     assert_eq!(is_open(&browser), false);
-    browser.wait_until("the button has the focus", || {
+    browser.wait_until("the button has focus", || {
         let focus = eval_in_widget(&browser, "root.activeElement?.className");
         (focus == "launcher").then_some(())
     });

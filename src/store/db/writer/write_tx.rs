@@ -64,7 +64,7 @@ impl CommitNotifiers {
         if effects.notify_deliveries {
             self.deliveries.notify_one();
         }
-        if effects.notify_health {
+        if effects.notify_alert_sender {
             self.health.notify_one();
         }
         self.change_feed.publish(effects.changes);
@@ -98,8 +98,8 @@ impl WriteTx<'_> {
     }
 
     /// Notifies the alert sender and open pages after the commit that a webhook's health changed.
-    pub(in crate::store) fn notify_health(&mut self) {
-        self.effects.notify_health = true;
+    pub(in crate::store) fn notify_alert_sender(&mut self) {
+        self.effects.notify_alert_sender = true;
         self.publish_change(ChangeKind::FailingWebhooks);
     }
 
@@ -184,7 +184,7 @@ impl Deref for WriteTx<'_> {
 #[derive(Default)]
 pub(super) struct CommitEffects {
     notify_deliveries: bool,
-    notify_health: bool,
+    notify_alert_sender: bool,
     invalidate_read_ahead: bool,
     pub(super) truncate_wal: bool,
     changes: BTreeSet<ChangeKind>,
@@ -194,7 +194,7 @@ pub(super) struct CommitEffects {
 impl CommitEffects {
     pub(super) fn merge(&mut self, other: Self) {
         self.notify_deliveries |= other.notify_deliveries;
-        self.notify_health |= other.notify_health;
+        self.notify_alert_sender |= other.notify_alert_sender;
         self.invalidate_read_ahead |= other.invalidate_read_ahead;
         self.truncate_wal |= other.truncate_wal;
         self.changes.extend(other.changes);

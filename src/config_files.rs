@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use super::describe;
+use crate::io_errors::describe;
 
 /// The maximum size of a file with a secret, and of a line of standard input.
 pub const SECRET_MAX_BYTES: u64 = 64 * 1024;
