@@ -201,8 +201,8 @@
 
   // ---- Start ----
   let removals = 0;
-  // The page can remove the widget immediately and repeatedly. Increasing delays prevent a busy
-  // loop.
+  // The page may remove the widget again and again. The increasing delay before each reinsertion
+  // prevents a busy loop.
   const observer = new MutationObserver(() => { host.isConnected ? mount() : setTimeout(mount, removals++ ** 2); });
   // Puts the widget into the page and applies the settings. The function can be called at any time.
   function mount(candidate) {

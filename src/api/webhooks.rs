@@ -22,7 +22,7 @@ use crate::domain::webhook::{
 use crate::random;
 use crate::server::json_body::{Json, deserialize_non_null};
 use crate::server::problem::{Problem, deletion_response};
-use crate::server::security_events::set_event_enabled;
+use crate::server::security_events::record_enabled_change;
 use crate::server::{AppState, schemas};
 use crate::store::SaveWebhookError;
 
@@ -327,7 +327,7 @@ pub(super) async fn update(
         .map_err(save_webhook_error_to_problem)?
         .ok_or(NOT_FOUND)?;
     if let Some(enabled) = body.enabled {
-        set_event_enabled(&request, enabled);
+        record_enabled_change(&request, enabled);
     }
     Ok(HttpResponse::Ok()
         .insert_header(etag_header(&webhook, &app.versions))

@@ -58,7 +58,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
 }
 
 async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
-    let cannot_listen = CommandError::io_error("the demo can’t listen");
+    let cannot_listen = CommandError::io_error("can’t open a port for the demo");
     let [miniback_listener, site_listener, receiver_listener] = bind_listeners()?;
     let url = |listener: &TcpListener| Ok(format!("http://{}", listener.local_addr()?));
     let new_secret = || Secret::from_random(random::bytes()).as_str().to_owned();
@@ -122,7 +122,7 @@ async fn create_sample_history(
     create_token(&running, token).await?;
     let api = ApiClient::new(running.url.clone(), token);
     let endpoints = history::start_history_endpoints(receiver_listener, clock.clone(), end)
-        .map_err(CommandError::io_error("the demo can’t listen"))?;
+        .map_err(CommandError::io_error("can’t open a port for the demo"))?;
     history::create_history(&api, &clock, end, webhooks)
         .await
         .map_err(CommandError::new)?;
@@ -148,7 +148,7 @@ fn bind_listeners() -> Result<[TcpListener; 3], CommandError> {
     let bind = |port| {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-            .map_err(CommandError::io_error("the demo can’t listen"))
+            .map_err(CommandError::io_error("can’t open a port for the demo"))
     };
     let [miniback, site, receiver] = PREFERRED_PORTS.map(bind);
     Ok([miniback?, site?, receiver?])

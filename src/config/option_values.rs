@@ -104,7 +104,7 @@ pub(super) fn parse_trusted_networks(text: &str) -> Result<TrustedNetworks, Stri
         .map(network)
         .collect::<Result<_, _>>()
         .map(TrustedNetworks)
-        .map_err(|_| "use networks like 10.0.0.0/8, IP addresses, or none".into())
+        .map_err(|_| "use IP addresses and networks such as 10.0.0.0/8, separated by commas, or the word none".into())
 }
 
 /// Parses a duration, or a whole number of seconds without a unit.

@@ -47,7 +47,7 @@ pub struct Project {
     #[schema(example = "my-website")]
     pub slug: String,
     pub status: ProjectStatus,
-    /// The origins that can submit feedback. If empty, any origin can.
+    /// The origins that can submit feedback. If the list is empty, any origin can submit feedback.
     #[schema(example = json!(["https://example.com"]))]
     pub allowed_origins: Vec<String>,
     pub created_at: Timestamp,

@@ -194,7 +194,7 @@ impl CertificateProblem {
                 "The endpoint’s certificate isn’t signed by the issuer certificate that the endpoint sends."
             }
             Self::OtherIssuerKey => {
-                "The endpoint’s certificate names a trusted CA as its issuer, but isn’t signed with that CA’s key."
+                "The endpoint’s certificate lists a trusted CA as its issuer, but isn’t signed with that CA’s key."
             }
             Self::KeyMismatch => {
                 "The endpoint’s TLS handshake isn’t signed with the private key of its certificate."

@@ -47,7 +47,7 @@ enum PathSyntax {
     /// A JavaScript string that Express reads as a pattern.
     ExpressPattern,
     PythonString,
-    /// The directory of the file determines the path.
+    /// In Next.js, the directory of the file determines the path of the endpoint.
     NextDirectory,
 }
 

@@ -186,7 +186,7 @@ pub fn set_event_subject(request: &HttpRequest, id: impl ToString) {
 }
 
 /// Adds to the request's event whether the object was enabled or disabled.
-pub fn set_event_enabled(request: &HttpRequest, enabled: bool) {
+pub fn record_enabled_change(request: &HttpRequest, enabled: bool) {
     let change = if enabled { "enabled" } else { "disabled" };
     request.extensions_mut().insert(EventDetails {
         change: Some(change),

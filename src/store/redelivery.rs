@@ -78,9 +78,10 @@ const UNSUCCESSFUL_DELIVERIES_MAX: usize = 10_000;
 const UNSUCCESSFUL_DELIVERIES_PER_WEBHOOK_MAX: usize = 1000;
 
 impl Store {
-    /// Returns the deliveries of one webhook or of all webhooks that reached `state` (failed or
-    /// canceled) since a given time. Omits deleted webhooks and webhooks without such deliveries.
-    /// Includes disabled webhooks, although their deliveries can't be redelivered.
+    /// Returns the deliveries that reached `state` (failed or canceled) at or after `since`,
+    /// grouped by webhook, for one webhook or for all webhooks. Omits deleted webhooks and webhooks
+    /// without such deliveries. Includes disabled webhooks, although their deliveries can't be
+    /// redelivered.
     pub async fn unsuccessful_deliveries(
         &self,
         webhook: Option<WebhookId>,

@@ -289,7 +289,7 @@ fn opens_only_the_last_attempt_and_formats_json() {
     let feedback = page.link("Open the feedback").unwrap();
     let id = feedback.strip_prefix("/feedback/").unwrap();
     assert!(id.starts_with("fb_"), "{feedback}");
-    let deliveries = page.link("All its deliveries").unwrap();
+    let deliveries = page.link("All deliveries of this feedback").unwrap();
     assert!(deliveries.ends_with(id), "{deliveries}");
     let title = page.text_of("title");
     assert!(title.starts_with("One message"), "{title}");

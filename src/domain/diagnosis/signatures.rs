@@ -24,7 +24,7 @@ impl SigningSecret {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Current => "current secret",
-            Self::Next => "next secret",
+            Self::Next => "new secret",
         }
     }
 }

@@ -47,7 +47,7 @@ impl Evidence<'_> {
                     "Your server uses a different active secret. The request is signed with the {}.",
                     signer.name()
                 ),
-                "During a rotation, X-Miniback-Signature uses the current secret, and X-Miniback-Signature-Next uses the next secret. Requests from before the rotation have no second signature. Redeliver the event, and check the new request.",
+                "During a rotation, X-Miniback-Signature uses the current secret, and X-Miniback-Signature-Next uses the new secret. Requests from before the rotation have no second signature. Redeliver the event, and check the new request.",
             );
         }
         self.explain_partial_mismatch().unwrap_or_else(|| {

@@ -384,7 +384,7 @@ fn checks_a_secret_without_a_request() {
 
 #[test]
 fn distinguishes_the_active_secrets_during_a_rotation() {
-    // Before the rotation, requests have no signature with the next secret.
+    // Before the rotation, requests have no signature with the new secret.
     scenario()
         .with_rotated_secret(1, Some(2))
         .with_endpoint_secret(secret(2).as_str())

@@ -22,7 +22,7 @@ pub struct AttemptDetails {
     pub is_success: bool,
     /// Whether the response is 401 or 403, which often means that the endpoint uses a different
     /// secret.
-    pub is_rejected: bool,
+    pub is_auth_failure: bool,
     pub started_at: DisplayTime,
     pub duration: String,
     /// A description of the failure; empty after a success.
@@ -75,7 +75,7 @@ impl AttemptDetails {
                 .or_else(|| failure_label(attempt))
                 .unwrap_or_default(),
             is_success: attempt.error_code.is_none(),
-            is_rejected: matches!(attempt.status, Some(401 | 403)),
+            is_auth_failure: matches!(attempt.status, Some(401 | 403)),
             started_at: DisplayTime::new(attempt.started_at, now),
             duration: format_duration(attempt.duration),
             error: attempt.error.clone().unwrap_or_default(),

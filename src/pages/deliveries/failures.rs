@@ -166,7 +166,7 @@ impl FailuresView {
         let (count, is_capped) = sum_counts(&disabled, longest.start(now));
         Ok(Some(Self {
             state,
-            disabled_verb: verb(state, count),
+            disabled_verb: state_verb(state, count),
             periods: periods.into_iter().map(|(_, failures)| failures).collect(),
             disabled: match count {
                 0 => String::new(),
@@ -200,7 +200,7 @@ impl PeriodFailures {
             period,
             count: format_count(count, is_capped),
             deliveries: format_delivery_count(count, is_capped),
-            verb: verb(state, count),
+            verb: state_verb(state, count),
             webhooks: match count_by_webhook(failures, since).count() {
                 1 => "1 webhook".to_owned(),
                 count => format!("{count} webhooks"),
@@ -224,7 +224,7 @@ fn count_by_webhook(
     })
 }
 
-fn verb(state: DeliveryState, count: u64) -> &'static str {
+fn state_verb(state: DeliveryState, count: u64) -> &'static str {
     match (state, count) {
         (DeliveryState::Canceled, 1) => "was canceled",
         (DeliveryState::Canceled, _) => "were canceled",

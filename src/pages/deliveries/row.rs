@@ -201,7 +201,7 @@ pub fn failure_label(attempt: &LoggedAttempt) -> Option<String> {
         "name_lookup_timeout" => "DNS lookup timed out",
         "connect_timeout" => "connection timed out",
         "tls_timeout" => "TLS handshake timed out",
-        "send_timeout" => "request not read in time",
+        "send_timeout" => "sending the request timed out",
         "name_not_found" => "host name not found",
         "name_lookup" => "DNS lookup failed",
         "connection_refused" => "connection refused",

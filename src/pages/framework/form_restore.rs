@@ -20,7 +20,7 @@ use super::form_edits::{FieldConflict, LOADED_FIELD_PREFIX};
 const RESTORED_HIDDEN_FIELDS: [&str; 3] = ["submission_key", "key", "stamp"];
 /// CSS classes of forms with room for a notice. Other forms are buttons within rows, and their
 /// notices are shown with the page's messages.
-const FORM_CLASSES_WITH_NOTICE: [&str; 4] = ["panel", "card", "card-body", "form-section"];
+const CLASSES_OF_FORMS_WITH_NOTICE: [&str; 4] = ["panel", "card", "card-body", "form-section"];
 /// The HTML id of the notice in `form_notice.html`.
 const NOTICE_ID: &str = "form-notice";
 
@@ -113,7 +113,7 @@ impl FormRestoration<'_> {
         if let Some(notice) = self.notice
             && class
                 .split(' ')
-                .any(|name| FORM_CLASSES_WITH_NOTICE.contains(&name))
+                .any(|name| CLASSES_OF_FORMS_WITH_NOTICE.contains(&name))
         {
             form.prepend(&notice.render()?, ContentType::Html);
             state.is_notice_shown.set(true);

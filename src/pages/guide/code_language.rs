@@ -12,8 +12,8 @@ use crate::server::cookies;
 const COOKIE_NAME: &str = "miniback_language";
 const LANGUAGE_COOKIE_MAX_AGE_DAYS: i64 = 365;
 
-/// Returns the key of an example from the URL or, without a key in the URL, from the cookie. There
-/// may be no example with this key.
+/// Returns the key of the chosen example: from the URL or, if the URL contains no key, from the
+/// cookie. The key isn't validated, so it may not match any example.
 pub(super) fn chosen_language(context: &RequestContext) -> Option<String> {
     let remembered = || {
         let headers = context.request.headers();

@@ -17,7 +17,7 @@ use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
-use crate::server::security_events::{set_event_enabled, set_event_subject};
+use crate::server::security_events::{record_enabled_change, set_event_subject};
 use crate::server::tokens;
 use crate::store::{IdempotencyKey, Precondition, RotateSecretError, SaveWebhookError};
 
@@ -128,7 +128,7 @@ pub async fn set_enabled(
     };
     let (Ok(webhook) | Err(webhook)) =
         update_webhook(&context, id, change, Precondition::none()).await?;
-    set_event_enabled(&context.request, enabled);
+    record_enabled_change(&context.request, enabled);
     context.add_flash_message(match (enabled, pending) {
         (true, _) => "Webhook enabled.",
         (false, 0) => {

@@ -45,7 +45,7 @@ pub(super) struct WebhookProblem {
     pub(super) advice: &'static str,
     /// Whether the last failure is a response with the status 401 or 403. These statuses often mean
     /// that the endpoint uses a different secret.
-    pub(super) is_rejected: bool,
+    pub(super) is_auth_failure: bool,
 }
 
 /// A button that sends one delivery again.
@@ -127,7 +127,7 @@ impl WebhookProblem {
         Self {
             reason: attempt.and_then(failure_label),
             advice: code.map_or("", |code| advice_for_code(code, status)),
-            is_rejected: matches!(status, Some(401 | 403)),
+            is_auth_failure: matches!(status, Some(401 | 403)),
         }
     }
 }

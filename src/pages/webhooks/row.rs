@@ -96,7 +96,7 @@ pub struct TestReportView {
     pub body: String,
     /// Whether the endpoint responded with the status 401 or 403. These statuses often mean that
     /// the endpoint uses a different secret.
-    pub is_rejected: bool,
+    pub is_auth_failure: bool,
 }
 
 impl WebhookRow {
@@ -212,7 +212,7 @@ impl TestReportView {
                 _ => report.outcome.summary(),
             },
             advice: report.advice(),
-            is_rejected: matches!(report.status, Some(401 | 403)),
+            is_auth_failure: matches!(report.status, Some(401 | 403)),
             duration: format_duration(report.duration),
             body,
         }

@@ -22,7 +22,7 @@ const CLOCK_READING_AGE_MAX: Duration = Duration::from_secs(1);
 const IDLE_CLOCK_READING_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// Maximum age of the last trusted reading when the server starts. If the reading is older, the
 /// clock isn't trusted at first.
-const DOWNTIME_MAX: Duration = Duration::from_secs(10 * 60);
+const TRUSTED_READING_AGE_MAX: Duration = Duration::from_secs(10 * 60);
 /// Maximum age of a `failing_since` that is moved after a clock jump. An older `failing_since`
 /// stays unchanged.
 const FAILING_SINCE_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -54,7 +54,9 @@ impl ClockJumpHandler {
             if now < read_at && ClockJump::detect(read_at, now).is_some() {
                 clock.set_current_time(read_at);
             }
-            if trusted_at.is_none_or(|trusted_at| clock.now().since(trusted_at) > DOWNTIME_MAX) {
+            if trusted_at
+                .is_none_or(|trusted_at| clock.now().since(trusted_at) > TRUSTED_READING_AGE_MAX)
+            {
                 let away = ClockJump {
                     from: read_at,
                     to: clock.now(),

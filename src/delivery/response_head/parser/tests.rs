@@ -125,7 +125,7 @@ fn accepts_deviations_that_the_standard_permits() {
 }
 
 #[test]
-fn rejects_an_ambiguous_end_and_an_unusable_status_line() {
+fn rejects_ambiguous_body_lengths_and_invalid_status_lines() {
     for (head, error) in [
         ("HTTP/1.1 abc OK||", HeadError::StatusLine),
         ("HTTP/1.1 20 OK||", HeadError::StatusLine),
