@@ -117,7 +117,7 @@ pub struct Webhook {
     pub url: EndpointUrl,
     pub description: String,
     pub topics: Vec<Topic>,
-    /// The selected projects. If no project is selected, the webhook receives all events.
+    /// The selected projects. If there are none, the webhook receives events from all projects.
     pub projects: Vec<ProjectId>,
     pub enabled: bool,
     pub retries: RetryPolicy,
