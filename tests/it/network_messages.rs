@@ -83,7 +83,7 @@ fn check_explains_failed_lookups_and_missing_routes() {
         ),
         (
             "https://[2001:db8::9]/",
-            "The endpoint has an IPv6 address, and Miniback’s machine has no route to it. Give",
+            "Miniback’s machine has no route to the endpoint’s IPv6 address. Give",
         ),
         (
             refused.as_str(),

@@ -207,7 +207,7 @@ fn rejects_a_linked_database_whose_wal_was_left_behind() {
         run_on_data_dir(&dir, &["check"], "").error_line(2),
     ] {
         assert!(
-            line.contains(wal.to_str().unwrap()) && line.contains("move it"),
+            line.contains(wal.to_str().unwrap()) && line.contains("next to that file"),
             "{line}"
         );
     }

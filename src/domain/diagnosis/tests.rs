@@ -158,7 +158,7 @@ fn says_which_secret_signed_a_valid_delivery() {
         .assert_valid_with_secret("current");
     scenario()
         .with_rotated_secret(2, Some(1))
-        .assert_valid_with_secret("next");
+        .assert_valid_with_secret("new");
     scenario()
         .with_clock(SIGNED_AT + 300)
         .assert_valid_with_secret("current");

@@ -202,8 +202,8 @@ pub fn describe_sqlite_error(error: &rusqlite::Error) -> String {
 }
 
 /// Instructions for replacing a corrupt database.
-const RESTORE_ADVICE: &str = "move it away together with miniback.db-wal and miniback.db-shm, put a backup in \
-    its place, and start again";
+const RESTORE_ADVICE: &str = "move it away together with miniback.db-wal and miniback.db-shm, put a file made by \
+     `miniback backup` in its place, and start again";
 
 /// Returns the reason a directory or file can't be used.
 fn io_error_reason(source: &std::io::Error) -> String {
