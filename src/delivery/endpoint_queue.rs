@@ -94,9 +94,10 @@ impl EndpointQueue {
             return DeliveryBatchRequest::default();
         }
         let limit = self.read_ahead_limit().saturating_sub(self.ready.len());
-        // If the maximum number of deliveries is read ahead, more deliveries may be due.
-        self.has_more |= limit == 0;
         self.is_reading = limit > 0;
+        // A read finds out whether more deliveries are due. If the maximum number of deliveries is
+        // read ahead, more may be due.
+        self.has_more = limit == 0;
         DeliveryBatchRequest {
             skip: self.claimed.clone(),
             limit,
@@ -119,7 +120,8 @@ impl EndpointQueue {
             self.endpoint = Rc::new(endpoint);
             self.endpoint_generation = generation;
         }
-        self.has_more = batch.has_more;
+        // `has_more` is already set if new deliveries were reported during the read.
+        self.has_more |= batch.has_more;
         for delivery in batch.deliveries {
             if self.claimed.insert(delivery.id.ulid()) {
                 self.ready.push_back(delivery);
@@ -227,5 +229,85 @@ impl EndpointQueue {
     /// deleted webhooks.
     pub(super) fn is_idle(&self) -> bool {
         self.claimed.is_empty() && !self.is_reading && self.last_used.elapsed() >= IDLE_TIMEOUT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::delivery::tls::tls_config;
+    use crate::domain::endpoint_url::EndpointUrl;
+    use crate::domain::event::EventType;
+    use crate::domain::id::WebhookId;
+    use crate::domain::secret::Secret;
+    use crate::domain::webhook::{CustomHeaders, Secrets};
+
+    fn batch(ulid: u128, has_more: bool) -> DeliveryBatch {
+        let webhook = WebhookId::new("wh_1");
+        DeliveryBatch {
+            endpoint: Some(EndpointConfig {
+                webhook: webhook.clone(),
+                url: EndpointUrl::parse("http://127.0.0.1:9/").unwrap(),
+                secrets: Secrets {
+                    current: Secret::from_random([1; 32]),
+                    next: None,
+                },
+                headers: CustomHeaders::default(),
+            }),
+            webhook,
+            deliveries: vec![DueDelivery {
+                id: DeliveryId::new(format!("dlv_{}", Ulid(ulid))),
+                event: EventType::Test,
+                attempts: 0,
+                event_at: Timestamp::from_millis(0),
+                body: Vec::new(),
+                is_requested_retry: false,
+            }],
+            has_more,
+        }
+    }
+
+    /// Returns a queue with one delivery in flight.
+    fn queue(sender: &HttpSender) -> EndpointQueue {
+        let mut queue = EndpointQueue::new(batch(1, false), 0, sender).unwrap();
+        assert!(queue.pop_next_delivery(1).is_some());
+        queue
+    }
+
+    fn sender() -> HttpSender {
+        let tls = Arc::new(tls_config(&[]).unwrap());
+        HttpSender::new(tls, Arc::default(), Duration::from_secs(5))
+    }
+
+    #[test]
+    fn a_delivery_that_becomes_due_during_a_read_is_read_afterwards() {
+        let sender = sender();
+        let mut queue = queue(&sender);
+        assert!(queue.start_batch_read(true).limit > 0);
+        // The webhook becomes healthy, and a read of the healthy webhooks finds that the previous
+        // read is still running. That read doesn't contain the newest deliveries.
+        queue.on_attempt_succeeded();
+        assert_eq!(queue.start_batch_read(true).limit, 0);
+        queue.on_read_finished();
+        queue.refill(batch(2, false), 0, &sender);
+        assert!(queue.needs_refill());
+        assert!(queue.start_batch_read(true).limit > 0);
+        queue.on_read_finished();
+        assert!(!queue.needs_refill(), "the queue would be read forever");
+    }
+
+    #[test]
+    fn a_read_without_more_deliveries_is_not_repeated() {
+        let sender = sender();
+        let mut queue = queue(&sender);
+        for (has_more, ulid) in [(true, 2), (false, 3)] {
+            queue.start_batch_read(true);
+            queue.on_read_finished();
+            queue.refill(batch(ulid, has_more), 0, &sender);
+            assert_eq!(queue.needs_refill(), has_more);
+        }
     }
 }
