@@ -203,7 +203,7 @@ addEventListener("click", (event) => {
 
 addEventListener("change", ({ target }) => {
   if (target.matches("[data-autosave], [data-autosubmit]")) target.form.requestSubmit();
-  if (target.matches("[data-shows]")) { // "Show password"
+  if (target.matches("[data-shows]")) { // "Show characters"
     for (const id of target.dataset.shows.split(" ")) {
       document.getElementById(id).type = target.checked ? "text" : "password";
     }

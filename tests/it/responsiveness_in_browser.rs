@@ -171,7 +171,7 @@ fn the_password_can_be_shown_and_signing_out_is_confirmed() {
     browser.find("textbox", "Password").fill(PASSWORD);
     let type_of = || browser.find("textbox", "Password").attribute("type");
     assert_eq!(type_of().as_deref(), Some("password"));
-    browser.find("checkbox", "Show password").press();
+    browser.find("checkbox", "Show characters").press();
     assert_eq!(type_of().as_deref(), Some("text"));
     browser.find("button", "Sign in").press();
     browser.find("button", "Sign out");
