@@ -261,7 +261,7 @@
     for (const field of [message, email]) field.ariaInvalid = field == invalid;
     invalid?.setAttribute("aria-describedby", "s");
     (invalid ?? form).after(status);
-    status.className = text == texts.thanks ? "done" : "";
+    status.className = text == texts.thanks ? "said done" : "said";
     status.textContent = text;
   }
   function onInput() {
