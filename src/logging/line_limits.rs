@@ -133,33 +133,21 @@ pub async fn report_suppressed_lines() {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::Arc;
 
+    use tempfile::NamedTempFile;
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::{fmt, registry};
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    /// The file with the logged lines.
+    struct Lines(NamedTempFile);
 
     impl Lines {
         /// Returns the number of lines that contain `text`.
         fn count(&self, text: &str) -> usize {
-            let bytes = self.0.lock().unwrap();
-            let text_of = String::from_utf8(bytes.clone()).unwrap();
+            let text_of = std::fs::read_to_string(self.0.path()).unwrap();
             text_of.lines().filter(|line| line.contains(text)).count()
         }
     }
@@ -167,15 +155,14 @@ mod tests {
     /// Runs `log` with line counts that no other test uses, and returns the logged lines.
     fn capture_log_lines(level: LevelFilter, log: impl FnOnce(&'static LineCounts)) -> Lines {
         let counts: &'static LineCounts = Box::leak(Box::new(LineCounts::new()));
-        let lines = Lines::default();
-        let writer = lines.clone();
+        let lines = Lines(NamedTempFile::new().unwrap());
         let limits = LineLimits {
             counts,
             ..LineLimits::new(level)
         };
         let layer = fmt::layer()
             .with_ansi(false)
-            .with_writer(move || writer.clone());
+            .with_writer(Arc::new(lines.0.reopen().unwrap()));
         tracing::subscriber::with_default(registry().with(limits).with(layer), || log(counts));
         lines
     }

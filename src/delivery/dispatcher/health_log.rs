@@ -179,26 +179,12 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
+    use tempfile::NamedTempFile;
     use tracing_subscriber::fmt;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
 
     const FAILED: HealthUpdate = failed(true, 1);
     const RECOVERED: HealthUpdate = HealthUpdate::Recovered {
@@ -218,13 +204,12 @@ mod tests {
     /// Applies each update at its time in seconds; `None` only runs the timer. Returns the logged
     /// lines, which start with the level.
     fn capture_log_lines(updates: &[(u64, Option<HealthUpdate>)]) -> Vec<String> {
-        let lines = Lines::default();
-        let writer = lines.clone();
+        let lines = NamedTempFile::new().unwrap();
         let subscriber = fmt()
             .with_ansi(false)
             .with_target(false)
             .without_time()
-            .with_writer(move || Lines::clone(&writer))
+            .with_writer(Arc::new(lines.reopen().unwrap()))
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             let (mut log, webhook) = (HealthLog::default(), WebhookId::new("wh_1"));
@@ -243,7 +228,7 @@ mod tests {
                 }
             }
         });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let text = std::fs::read_to_string(lines.path()).unwrap();
         text.lines().map(|line| line.trim().to_owned()).collect()
     }
 
