@@ -254,6 +254,12 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
+/// Returns whether a response has the status 401 or 403. These statuses often mean that the
+/// endpoint uses a different secret.
+pub fn is_auth_failure(status: Option<u16>) -> bool {
+    matches!(status, Some(401 | 403))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

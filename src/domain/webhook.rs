@@ -117,7 +117,7 @@ pub struct Webhook {
     pub url: EndpointUrl,
     pub description: String,
     pub topics: Vec<Topic>,
-    /// The selected projects. If there are none, the webhook receives events from all projects.
+    /// The selected projects. If the list is empty, the webhook receives events from all projects.
     pub projects: Vec<ProjectId>,
     pub enabled: bool,
     pub retries: RetryPolicy,

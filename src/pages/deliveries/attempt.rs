@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::row::failure_label;
 use crate::clock::Timestamp;
-use crate::domain::explanation::{advice_for_code, format_duration, status_text, test_advice};
+use crate::domain::explanation::{
+    advice_for_code, format_duration, is_auth_failure, status_text, test_advice,
+};
 use crate::pages::framework::format::DisplayTime;
 use crate::store::LoggedAttempt;
 
@@ -75,7 +77,7 @@ impl AttemptDetails {
                 .or_else(|| failure_label(attempt))
                 .unwrap_or_default(),
             is_success: attempt.error_code.is_none(),
-            is_auth_failure: matches!(attempt.status, Some(401 | 403)),
+            is_auth_failure: is_auth_failure(attempt.status),
             started_at: DisplayTime::new(attempt.started_at, now),
             duration: format_duration(attempt.duration),
             error: attempt.error.clone().unwrap_or_default(),

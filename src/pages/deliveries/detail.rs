@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::attempt::{AttemptDetails, format_json};
+use super::query::is_unsuccessful;
 use super::row::{DeliveryRow, delivery_path, next_and_last_attempt, subject_label};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{CancelReason, DeliveryState};
@@ -15,7 +16,7 @@ use crate::domain::webhook::Webhook;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::layout::{Layout, render};
-use crate::pages::framework::navigation::{Breadcrumb, NavSection};
+use crate::pages::framework::navigation::{Breadcrumb, NavSection, state_query_string};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::held_until;
 use crate::store::{DeliveryDetail, DeliverySummary, EventSubject};
@@ -80,11 +81,7 @@ impl DeliveryPage {
     }
 
     fn neighbor_path(&self, id: &DeliveryId) -> String {
-        let path = delivery_path(&self.webhook, id);
-        match self.listed_state {
-            None => path,
-            Some(state) => format!("{path}?state={}", state.as_str()),
-        }
+        delivery_path(&self.webhook, id) + &state_query_string(self.listed_state)
     }
 
     fn neighbors_label(&self) -> &'static str {
@@ -121,7 +118,7 @@ pub async fn show(
     let listed_state = context
         .query_param("state")
         .and_then(|state| DeliveryState::parse(&state))
-        .filter(|state| matches!(state, DeliveryState::Failed | DeliveryState::Canceled));
+        .filter(|state| is_unsuccessful(*state));
     let (newer, older) = store
         .adjacent_deliveries(summary.webhook.clone(), summary.id.clone(), listed_state)
         .await?;

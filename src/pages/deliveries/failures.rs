@@ -26,7 +26,7 @@ pub struct FailuresView {
     /// period is omitted.
     pub periods: Vec<PeriodFailures>,
     /// The number of deliveries that can't be redelivered because their webhooks are disabled, such
-    /// as `3 deliveries`; empty if there are none.
+    /// as `3 deliveries`; empty for 0.
     pub disabled: String,
     /// The verb after `disabled`, see [`PeriodFailures::verb`].
     pub disabled_verb: &'static str,
@@ -67,8 +67,8 @@ impl WeekFailures {
             .collect())
     }
 
-    /// Returns the number of failed deliveries of all webhooks, such as `8 deliveries`; empty if
-    /// there are none.
+    /// Returns the number of failed deliveries of all webhooks, such as `8 deliveries`; empty
+    /// for 0.
     pub fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> String {
         let (count, is_capped) = all.fold((0, false), |(count, is_capped), failures| {
             (count + failures.number, is_capped || failures.is_capped)

@@ -24,7 +24,7 @@ use self::totals::DeliveryTotalsView;
 use super::framework::context::RequestContext;
 use super::framework::format::{DisplayTime, group_digits};
 use super::framework::layout::{Layout, render};
-use super::framework::navigation::{Breadcrumb, NavSection};
+use super::framework::navigation::{Breadcrumb, NavSection, with_query};
 use super::framework::page_error::PageError;
 use super::webhooks::row::{TestReportView, held_until};
 use crate::domain::delivery::DeliveryState;
@@ -179,13 +179,6 @@ fn list_path(webhook: Option<&Webhook>) -> String {
     match webhook {
         Some(webhook) => format!("/settings/notifications/{}/deliveries", webhook.id),
         None => ALL_DELIVERIES_PATH.to_owned(),
-    }
-}
-
-fn with_query(path: &str, query: &str) -> String {
-    match query {
-        "" => path.to_owned(),
-        query => format!("{path}?{query}"),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId, parse_ulid};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::day_range::{CUSTOM_RANGE, DayRange, ZoneOffsets};
+use crate::pages::framework::navigation::state_query_string;
 use crate::pages::framework::page_error::PageError;
 use crate::store::DeliverySearch;
 
@@ -185,12 +186,7 @@ impl DeliveryListQuery {
     /// only failed or canceled deliveries, so that the delivery's page links to the next delivery
     /// in this state.
     pub fn delivery_query_string(&self) -> String {
-        match self.state {
-            Some(state @ (DeliveryState::Failed | DeliveryState::Canceled)) => {
-                format!("?state={}", state.as_str())
-            }
-            _ => String::new(),
-        }
+        state_query_string(self.state.filter(|state| is_unsuccessful(*state)))
     }
 
     /// Returns the filters as a query string, with an optional extra pair.
@@ -198,6 +194,11 @@ impl DeliveryListQuery {
         let pairs: Vec<(&str, &str)> = self.filter_pairs().into_iter().chain(extra).collect();
         serde_urlencoded::to_string(pairs).unwrap_or_default()
     }
+}
+
+/// Returns whether the state is failed or canceled.
+pub fn is_unsuccessful(state: DeliveryState) -> bool {
+    matches!(state, DeliveryState::Failed | DeliveryState::Canceled)
 }
 
 fn parse_parameter<T>(

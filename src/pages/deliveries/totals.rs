@@ -6,7 +6,7 @@ use crate::store::DeliveryTotals;
 
 /// Delivery totals as a sentence with links.
 pub struct DeliveryTotalsView {
-    /// The number of pending deliveries, such as `3 pending deliveries`; empty if there are none.
+    /// The number of pending deliveries, such as `3 pending deliveries`; empty for 0.
     pub pending: String,
     /// The number of events, such as `1,204 deliveries`. Each event has one delivery.
     pub deliveries: String,

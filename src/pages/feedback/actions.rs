@@ -9,6 +9,7 @@ use crate::domain::id::FeedbackId;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::{FlashMessage, StatusUndo};
 use crate::pages::framework::idempotent_form::IdempotentForm;
+use crate::pages::framework::navigation::with_query;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{AppliedStatusChange, StatusChange};
 
@@ -19,25 +20,22 @@ fn redirect_path(fields: &IdempotentForm) -> String {
         true => format!("{PATH}/{item}"),
         false => PATH.to_owned(),
     };
-    with_back_query(path, fields)
+    with_back_query(&path, fields)
 }
 
 /// Returns the path of the list, with the filters in the form's `back` field.
 fn list_path(fields: &IdempotentForm) -> String {
-    with_back_query(PATH.to_owned(), fields)
+    with_back_query(PATH, fields)
 }
 
-fn with_back_query(path: String, fields: &IdempotentForm) -> String {
+fn with_back_query(path: &str, fields: &IdempotentForm) -> String {
     // Use `back` only as a query string, so the redirect can't lead to another site.
     let query: String = fields
         .get("back")
         .chars()
         .filter(|c| c.is_ascii_graphic())
         .collect();
-    match query.as_str() {
-        "" => path,
-        query => format!("{path}?{query}"),
-    }
+    with_query(path, &query)
 }
 
 fn current_actor(context: &RequestContext) -> Result<Actor, PageError> {

@@ -14,7 +14,7 @@ use crate::domain::id::FeedbackId;
 use crate::pages::deliveries::row::truncate_message;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
-use crate::pages::framework::navigation::NavSection;
+use crate::pages::framework::navigation::{NavSection, with_query};
 use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackFilter, FeedbackOrder, PageRequest};
 
@@ -48,10 +48,7 @@ pub async fn show(
     layout.subject = truncate_message(&feedback.message);
     let is_confirming_delete = context.query_param("delete").is_some();
     let item = FeedbackItemView::for_page(feedback, &layout, &query, details, is_confirming_delete);
-    let list_path = match item.back.as_str() {
-        "" => PATH.to_owned(),
-        query => format!("{PATH}?{query}"),
-    };
+    let list_path = with_query(PATH, &item.back);
     let page = FeedbackDetailPage {
         list_path: layout.path(list_path),
         previous: previous.map(|path| layout.path(path)),

@@ -8,7 +8,7 @@ use jiff::tz::Offset;
 
 use crate::clock::Timestamp;
 
-/// The value of a period filter that stands for a range of days.
+/// The value of a period filter that selects a range of days.
 pub const CUSTOM_RANGE: &str = "range";
 
 /// The offsets of the browser's time zone from UTC at the start and the end of a period.

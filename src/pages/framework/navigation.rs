@@ -52,9 +52,22 @@ impl Breadcrumb {
     /// Creates the link to the list of a webhook's deliveries. A `state` limits the list to
     /// deliveries in this state.
     pub fn deliveries(webhook: &WebhookId, state: Option<DeliveryState>) -> Self {
-        let state = state.map_or_else(String::new, |state| format!("?state={}", state.as_str()));
-        let path = format!("/settings/notifications/{webhook}/deliveries{state}");
+        let query = state_query_string(state);
+        let path = format!("/settings/notifications/{webhook}/deliveries{query}");
         Self::new("Deliveries", path)
+    }
+}
+
+/// Returns a query string that limits a list of deliveries to a state; empty without a state.
+pub fn state_query_string(state: Option<DeliveryState>) -> String {
+    state.map_or_else(String::new, |state| format!("?state={}", state.as_str()))
+}
+
+/// Appends a query to a path, unless the query is empty.
+pub fn with_query(path: &str, query: &str) -> String {
+    match query {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::egress_policy::addresses_without_dns;
 use crate::domain::endpoint_url::Scheme;
-use crate::domain::explanation::{advice_for_code, format_duration, status_text};
+use crate::domain::explanation::{advice_for_code, format_duration, is_auth_failure, status_text};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::{DisplayTime, time_until};
@@ -323,7 +323,7 @@ impl WebhookChecker<'_> {
                 (CheckStatus::Ok, text.into(), self.delivery_log_link())
             }
             Some((0, (delivery, last))) => {
-                let link = if matches!(last.status, Some(401 | 403)) {
+                let link = if is_auth_failure(last.status) {
                     Some((self.webhook_path("signature-check"), "Check a signature"))
                 } else {
                     self.delivery_link(delivery)

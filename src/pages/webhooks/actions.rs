@@ -15,6 +15,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::WebhookDraft;
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
+use crate::pages::framework::navigation::with_query;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
 use crate::server::security_events::{record_enabled_change, set_event_subject};
@@ -275,11 +276,8 @@ fn redirect_to_list(
         .chain(open)
         .chain(extra.to_vec())
         .collect();
-    let query = match serde_urlencoded::to_string(pairs).unwrap_or_default() {
-        query if query.is_empty() => query,
-        query => format!("?{query}"),
-    };
-    context.redirect(&format!("{PATH}{query}#{id}"))
+    let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
+    context.redirect(&format!("{}#{id}", with_query(PATH, &query)))
 }
 
 pub(super) fn redirect_to_open_row(context: &RequestContext, id: &WebhookId) -> HttpResponse {

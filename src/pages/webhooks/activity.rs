@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::explanation::advice_for_code;
+use crate::domain::explanation::{advice_for_code, is_auth_failure};
 use crate::domain::webhook::Webhook;
 use crate::pages::deliveries::failures::WeekFailures;
 use crate::pages::deliveries::query::RecentPeriod;
@@ -53,6 +53,8 @@ pub(super) struct SendAgainButton {
     /// The path of the form.
     pub(super) path: String,
     pub(super) label: &'static str,
+    /// Whether the delivery is pending. Other deliveries that failed then have their own button.
+    is_retry: bool,
 }
 
 impl WebhookActivity {
@@ -111,7 +113,7 @@ impl WebhookActivity {
 impl WebhookActivity {
     /// Returns the failed deliveries that are redelivered after a confirmation, if any.
     pub(super) fn failures_to_confirm(&self) -> Option<&WeekFailures> {
-        let is_alone = |send_again: &SendAgainButton| !send_again.is_retry();
+        let is_alone = |send_again: &SendAgainButton| !send_again.is_retry;
         self.failures
             .as_ref()
             .filter(|_| self.is_enabled && !self.send_again.as_ref().is_some_and(is_alone))
@@ -127,7 +129,7 @@ impl WebhookProblem {
         Self {
             reason: attempt.and_then(failure_label),
             advice: code.map_or("", |code| advice_for_code(code, status)),
-            is_auth_failure: matches!(status, Some(401 | 403)),
+            is_auth_failure: is_auth_failure(status),
         }
     }
 }
@@ -152,6 +154,7 @@ impl SendAgainButton {
                 delivery.id
             ),
             label,
+            is_retry: delivery.state == DeliveryState::Pending,
         };
         let last = last_failed_delivery(deliveries)
             .filter(|delivery| is_failing(webhook) && delivery.state == DeliveryState::Pending);
@@ -169,12 +172,6 @@ impl SendAgainButton {
             None => is_failing(webhook) && !is_recent,
         };
         is_only_failure.then(|| button(last, "redeliver", "Redeliver"))
-    }
-
-    /// Returns whether the button sends a pending delivery. The other failed deliveries then have
-    /// their own button.
-    pub(super) fn is_retry(&self) -> bool {
-        self.label == "Retry now"
     }
 }
 

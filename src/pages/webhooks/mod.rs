@@ -66,8 +66,8 @@ struct WebhooksPage {
     is_failing_only: bool,
     webhook_count: usize,
     failing_count: usize,
-    /// The number of deliveries that failed in the last 7 days, such as `8 deliveries`; empty if
-    /// there are none.
+    /// The number of deliveries that failed in the last 7 days, such as `8 deliveries`; empty
+    /// for 0.
     failed_deliveries: String,
     alerts: Option<AlertEndpointView>,
     /// The retries of the policy `standard`, such as `3 retries over 21 seconds`.

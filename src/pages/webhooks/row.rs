@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::delivery::TestReport;
-use crate::domain::explanation::{format_duration, status_text};
+use crate::domain::explanation::{format_duration, is_auth_failure, status_text};
 use crate::domain::id::WebhookId;
 use crate::domain::project::Project;
 use crate::domain::secret::Secret;
@@ -212,7 +212,7 @@ impl TestReportView {
                 _ => report.outcome.summary(),
             },
             advice: report.advice(),
-            is_auth_failure: matches!(report.status, Some(401 | 403)),
+            is_auth_failure: is_auth_failure(report.status),
             duration: format_duration(report.duration),
             body,
         }
