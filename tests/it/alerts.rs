@@ -89,6 +89,7 @@ fn alerts_once_after_ten_failures_in_a_row_and_once_on_recovery() {
     let failed = api.deliveries(&webhook).remove(5);
     let path = format!("/api/v1/deliveries/{}/redeliver", text(&failed, "id"));
     api.post_empty(&path).expect(202);
+    api.wait_for_attempts(text(&failed, "id"), 2);
     create_feedback_and_wait(&api, &webhook, 2, "delivered");
     let all = alerts.wait_for(2);
     assert_eq!(event_types(&all), ["webhook.failing", "webhook.recovered"]);
