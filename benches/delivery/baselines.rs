@@ -13,7 +13,7 @@ use actix_web::web::Bytes;
 use actix_web::{App, HttpServer};
 use serde::{Deserialize, Serialize};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, empty_database};
 use crate::metrics::Durations;
 use crate::process::{self, Helper};
 use crate::receiver::{BASELINE_ENDPOINT, Receiver};
@@ -135,14 +135,14 @@ async fn post_repeatedly(post_loop: PostLoop) -> Result<PostLoopResult, Error> {
 /// 100 rows per commit and `synchronous=FULL`.
 pub fn measure_rows(bench: &Bench) -> Result<f64, Error> {
     let dir = bench.new_dir()?;
-    let path = bench.empty_database(dir.path())?;
+    let path = empty_database(dir.path())?;
     database::measure_rows_per_second(&path, bench.baseline_time())
 }
 
 /// Measures how long a durable commit of one row takes.
 pub fn measure_commits(bench: &Bench) -> Result<Durations, Error> {
     let dir = bench.new_dir()?;
-    let path = bench.empty_database(dir.path())?;
+    let path = empty_database(dir.path())?;
     database::measure_commit_times(&path, bench.baseline_time())
 }
 

@@ -6,13 +6,16 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::Error;
-use crate::program::Program;
+use crate::program::{BUILT_EXECUTABLE, Program};
 
 /// The first part of a temporary directory's name. The process id of the benchmark follows.
 const RUN_PREFIX: &str = "run-";
 
 /// The settings of a benchmark.
+#[derive(Clone)]
 pub struct Bench {
+    /// The `miniback` executable to measure.
+    pub executable: PathBuf,
     /// The parent of all data directories.
     pub dir: PathBuf,
     /// Whether to use small counts, so that each workload takes only seconds. Such a run only
@@ -67,11 +70,21 @@ impl Bench {
         Duration::from_millis(self.time(3000, 200))
     }
 
-    /// Starts the program once to create an empty database. Returns the database's path.
-    pub fn empty_database(&self, dir: &Path) -> Result<PathBuf, Error> {
-        let program = Program::start(dir, &[])?;
-        let path = program.database();
-        program.stop()?;
-        Ok(path)
+    /// Starts the measured executable with additional options.
+    pub fn start_program(&self, dir: &Path, options: &[&str]) -> Result<Program, Error> {
+        Program::start(&self.executable, dir, options)
     }
+}
+
+/// Creates an empty database with the schema that the module `database` writes. Returns its path.
+pub fn empty_database(dir: &Path) -> Result<PathBuf, Error> {
+    create_database(BUILT_EXECUTABLE.as_ref(), dir)
+}
+
+/// Starts an executable once to create an empty database. Returns the database's path.
+pub fn create_database(executable: &Path, dir: &Path) -> Result<PathBuf, Error> {
+    let program = Program::start(executable, dir, &[])?;
+    let path = program.database();
+    program.stop()?;
+    Ok(path)
 }

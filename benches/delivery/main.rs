@@ -22,6 +22,7 @@ mod sample;
 mod system;
 mod workloads;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -52,6 +53,10 @@ struct Options {
     /// Factor for the number of stored rows in w5 and w6
     #[arg(long, default_value_t = 1.0, value_parser = parse_scale)]
     scale: f64,
+    /// Also measure this other `miniback` executable, in turns with the built one. If its database
+    /// schema is different, w5 and w6 are skipped, because they write rows themselves
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
     /// Write all results to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -93,17 +98,11 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> Result<(), Error> {
-    let default = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench-data");
-    let bench = Bench {
-        dir: options.dir.clone().unwrap_or(default),
-        quick: options.quick,
-        scale: options.scale,
-    };
-    std::fs::create_dir_all(&bench.dir)?;
-    bench.remove_leftovers()?;
+    let benches = prepare(&options)?;
     let runs = if options.quick { 1 } else { options.runs };
-    let machine = system::describe_machine(&bench.dir.canonicalize()?);
-    let settings = json!({ "runs": runs, "quick": options.quick, "scale": options.scale });
+    let machine = system::describe_machine(&benches[0].dir.canonicalize()?);
+    let settings = json!({ "runs": runs, "quick": options.quick, "scale": options.scale,
+        "compare": options.compare });
     println!("{machine}\n{settings}\n");
     if cfg!(debug_assertions) || options.quick {
         println!("Results of a debug build or a quick run say nothing about speed.\n");
@@ -115,12 +114,17 @@ fn run(options: Options) -> Result<(), Error> {
                 .iter()
                 .any(|key| key.eq_ignore_ascii_case(workload.key))
     };
+    let has_same_schema = has_same_schema(&benches)?;
     let mut reports = Vec::new();
     let mut failed = Vec::new();
     for workload in workloads::ALL.iter().filter(is_selected) {
-        let results = run_repeatedly(&bench, workload, runs, &mut failed);
-        if !results.is_empty() {
-            let report = WorkloadReport::new(workload, results);
+        if workload.writes_rows && !has_same_schema {
+            println!("{}: skipped, because the schemas differ\n", workload.key);
+            continue;
+        }
+        let [built, compared] = run_in_turns(&benches, workload, runs, &mut failed);
+        if !built.is_empty() {
+            let report = WorkloadReport::new(workload, built, compared);
             println!("{}", report.table());
             reports.push(report);
         }
@@ -138,28 +142,68 @@ fn run(options: Options) -> Result<(), Error> {
     Err(format!("failed: {}", failed.join(", ")).into())
 }
 
-/// Runs a workload `runs` times and returns the results. If a run fails, adds the workload's key to
-/// `failed` and skips the remaining runs.
-fn run_repeatedly(
-    bench: &Bench,
+/// Prepares the directory for the databases. Returns the settings for the built executable, and for
+/// the compared executable if there is one.
+fn prepare(options: &Options) -> Result<Vec<Bench>, Error> {
+    let default = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench-data");
+    let built = Bench {
+        executable: program::BUILT_EXECUTABLE.into(),
+        dir: options.dir.clone().unwrap_or(default),
+        quick: options.quick,
+        scale: options.scale,
+    };
+    std::fs::create_dir_all(&built.dir)?;
+    built.remove_leftovers()?;
+    let mut benches = vec![built.clone()];
+    if let Some(file) = &options.compare {
+        let executable = file.canonicalize()?;
+        benches.push(Bench {
+            executable,
+            ..built
+        });
+    }
+    Ok(benches)
+}
+
+/// Returns whether all executables create databases with the same schema.
+fn has_same_schema(benches: &[Bench]) -> Result<bool, Error> {
+    let mut schemas = HashSet::new();
+    if benches.len() > 1 {
+        for bench in benches {
+            let dir = bench.new_dir()?;
+            let path = bench::create_database(&bench.executable, dir.path())?;
+            schemas.insert(database::read_schema(&path)?);
+        }
+    }
+    Ok(schemas.len() <= 1)
+}
+
+/// Runs a workload `runs` times with each executable, in turns. Returns the results of the built
+/// and of the compared executable. If a run fails, adds the workload's key to `failed` and skips
+/// the remaining runs.
+fn run_in_turns(
+    benches: &[Bench],
     workload: &Workload,
     runs: u32,
     failed: &mut Vec<&'static str>,
-) -> Vec<metrics::Run> {
-    let mut results = Vec::new();
-    for number in 1..=runs {
+) -> [Vec<metrics::Run>; 2] {
+    let mut results = [Vec::new(), Vec::new()];
+    let executables = benches.iter().zip(["", " of the compared executable"]);
+    let turns = (1..=runs).flat_map(|number| {
+        let turn = executables.clone().enumerate();
+        turn.map(move |(index, (bench, name))| (number, index, bench, name))
+    });
+    for (number, index, bench, name) in turns {
         let started = Instant::now();
+        let label = format!("{}: run {number} of {runs}{name}", workload.key);
         match (workload.run)(bench) {
             Ok(run) => {
                 let seconds = started.elapsed().as_secs_f64();
-                eprintln!(
-                    "{}: run {number} of {runs} took {seconds:.1} s",
-                    workload.key
-                );
-                results.push(run);
+                eprintln!("{label} took {seconds:.1} s");
+                results[index].push(run);
             }
             Err(error) => {
-                eprintln!("{}: run {number} of {runs} failed: {error}", workload.key);
+                eprintln!("{label} failed: {error}");
                 failed.push(workload.key);
                 break;
             }

@@ -18,7 +18,8 @@ use crate::process::{ChildGuard, command_tied_to_parent};
 use crate::receiver::Receiver;
 use crate::system::Usage;
 
-const EXECUTABLE: &str = env!("CARGO_BIN_EXE_miniback");
+/// The executable that Cargo has built for this benchmark.
+pub const BUILT_EXECUTABLE: &str = env!("CARGO_BIN_EXE_miniback");
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery staple";
 /// The number of log lines to store for error messages.
@@ -37,6 +38,7 @@ pub struct Program {
     pub token: String,
     /// The time from the start of the process to the `listening` line in the log.
     pub startup_time: Duration,
+    executable: PathBuf,
     dir: PathBuf,
     runtime: actix_rt::Runtime,
     client: Client,
@@ -50,17 +52,12 @@ pub struct Response {
     pub text: String,
 }
 
-/// Returns the size of the executable in bytes.
-pub fn executable_size() -> Result<u64, Error> {
-    Ok(std::fs::metadata(EXECUTABLE)?.len())
-}
-
 impl Program {
-    /// Starts the program with the data directory `dir` and additional options, and creates an API
+    /// Starts `executable` with the data directory `dir` and additional options, and creates an API
     /// token.
-    pub fn start(dir: &Path, options: &[&str]) -> Result<Self, Error> {
+    pub fn start(executable: &Path, dir: &Path, options: &[&str]) -> Result<Self, Error> {
         let started = Instant::now();
-        let mut child = command_tied_to_parent(EXECUTABLE.as_ref())?
+        let mut child = command_tied_to_parent(executable)?
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(dir)
             .args(options)
@@ -84,6 +81,7 @@ impl Program {
             address,
             token: String::new(),
             startup_time,
+            executable: executable.to_owned(),
             dir: dir.to_owned(),
             runtime,
             client,
@@ -95,7 +93,7 @@ impl Program {
     }
 
     fn create_token(&self) -> Result<String, Error> {
-        let output = command_tied_to_parent(EXECUTABLE.as_ref())?
+        let output = command_tied_to_parent(&self.executable)?
             .args(["token", "create", "--user", EMAIL, "bench", "--data-dir"])
             .arg(&self.dir)
             .output()?;

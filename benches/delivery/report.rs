@@ -1,7 +1,8 @@
 //! Formats the results of workloads as Markdown tables and as JSON. Both contain the minimum,
-//! median, and maximum of each metric over all runs.
+//! median, and maximum of each metric over all runs. With `--compare`, the tables contain the
+//! medians of both executables and their ratio instead.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -13,18 +14,57 @@ pub struct WorkloadReport {
     pub key: &'static str,
     title: &'static str,
     runs: Vec<Run>,
+    /// The runs of the other executable, in the same order. Empty without `--compare`.
+    compared: Vec<Run>,
 }
 
 /// A metric with its values, for one row of the table.
-struct Row<'a> {
-    metric: &'a Metric,
+struct Row {
+    metric: Metric,
     /// One value per run.
     values: Vec<f64>,
+    /// The values of the other executable. Empty without `--compare`.
+    compared: Vec<f64>,
 }
 
-impl Row<'_> {
-    fn sorted_values(&self) -> Vec<f64> {
-        sorted(self.values.clone())
+impl Row {
+    /// Returns the median of the ratios between each run and the other executable's next run. A
+    /// machine that becomes faster or slower during the benchmark hardly changes this ratio.
+    fn ratio(&self) -> f64 {
+        let pairs = self.values.iter().zip(&self.compared);
+        median(&sorted(pairs.map(|(built, other)| built / other).collect()))
+    }
+
+    fn cells(&self) -> [String; 6] {
+        let numbers = if self.compared.is_empty() {
+            spread(&self.values)
+        } else {
+            [
+                spread(&self.values)[1],
+                spread(&self.compared)[1],
+                self.ratio(),
+            ]
+        };
+        let [first, second, third] = numbers.map(format_number);
+        let name = self.metric.name.clone();
+        let (unit, goal) = (self.metric.unit.to_owned(), self.metric.goal.to_owned());
+        [name, first, second, third, unit, goal]
+    }
+
+    fn json(&self) -> Value {
+        let json_of = |values: &[f64]| {
+            let [min, median, max] = spread(values);
+            json!({ "min": min, "median": median, "max": max, "values": values })
+        };
+        let mut json = json_of(&self.values);
+        json["name"] = self.metric.name.as_str().into();
+        json["unit"] = self.metric.unit.into();
+        json["goal"] = self.metric.goal.into();
+        if !self.compared.is_empty() {
+            json["compared"] = json_of(&self.compared);
+            json["ratio"] = self.ratio().into();
+        }
+        json
     }
 }
 
@@ -39,41 +79,82 @@ fn median(sorted: &[f64]) -> f64 {
     sorted.get(middle).copied().unwrap_or(0.0)
 }
 
+/// Returns the minimum, median, and maximum.
+fn spread(values: &[f64]) -> [f64; 3] {
+    let values = sorted(values.to_vec());
+    let (min, max) = (values.first().copied(), values.last().copied());
+    [
+        min.unwrap_or_default(),
+        median(&values),
+        max.unwrap_or_default(),
+    ]
+}
+
+/// Returns the value of a metric in each run.
+fn metric_values(runs: &[Run], name: &str) -> Vec<f64> {
+    let metrics = runs.iter().flat_map(|run| &run.metrics);
+    let found = metrics.filter(|metric| metric.name == name);
+    found.map(|metric| metric.value).collect()
+}
+
+/// Returns the CPU seconds of a thread in each run.
+fn thread_values(runs: &[Run], name: &str) -> Vec<f64> {
+    let threads = runs.iter().map(|run| run.threads.get(name));
+    threads.map(|cpu| cpu.copied().unwrap_or(0.0)).collect()
+}
+
 impl WorkloadReport {
-    pub fn new(workload: &Workload, runs: Vec<Run>) -> Self {
+    pub fn new(workload: &Workload, runs: Vec<Run>, compared: Vec<Run>) -> Self {
         Self {
             key: workload.key,
             title: workload.title,
             runs,
+            compared,
         }
     }
 
-    fn rows(&self) -> Vec<Row<'_>> {
-        let mut rows: Vec<Row<'_>> = Vec::new();
+    fn rows(&self) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::new();
         for metric in self.runs.iter().flat_map(|run| &run.metrics) {
-            match rows.iter_mut().find(|row| row.metric.name == metric.name) {
-                Some(row) => row.values.push(metric.value),
-                None => rows.push(Row {
-                    metric,
-                    values: vec![metric.value],
-                }),
+            if !rows.iter().any(|row| row.metric.name == metric.name) {
+                rows.push(Row {
+                    metric: metric.clone(),
+                    values: metric_values(&self.runs, &metric.name),
+                    compared: metric_values(&self.compared, &metric.name),
+                });
             }
         }
+        rows
+    }
+
+    /// Returns rows with the CPU seconds per 1,000 deliveries of each thread, in descending order.
+    fn thread_rows(&self) -> Vec<Row> {
+        let names: BTreeSet<&String> = self
+            .runs
+            .iter()
+            .flat_map(|run| run.threads.keys())
+            .collect();
+        let row = |name: &String| Row {
+            metric: Metric {
+                name: name.clone(),
+                unit: "s",
+                value: 0.0,
+                goal: "",
+            },
+            values: thread_values(&self.runs, name),
+            compared: thread_values(&self.compared, name),
+        };
+        let mut rows: Vec<Row> = names.into_iter().map(row).collect();
+        rows.sort_by(|a, b| spread(&b.values)[1].total_cmp(&spread(&a.values)[1]));
         rows
     }
 
     /// Returns the CPU seconds per 1,000 deliveries of each thread, in descending order. Each
     /// number is the median of all runs.
     pub fn threads(&self) -> Vec<(String, f64)> {
-        let mut all: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-        for (name, cpu) in self.runs.iter().flat_map(|run| &run.threads) {
-            all.entry(name).or_default().push(*cpu);
-        }
-        let median_of =
-            |(name, values): (&str, Vec<f64>)| (name.to_owned(), median(&sorted(values)));
-        let mut threads: Vec<_> = all.into_iter().map(median_of).collect();
-        threads.sort_unstable_by(|a, b| b.1.total_cmp(&a.1));
-        threads
+        let rows = self.thread_rows().into_iter();
+        rows.map(|row| (row.metric.name, spread(&row.values)[1]))
+            .collect()
     }
 
     /// Returns the points of the plot ([`Run::curve`]) from the last run.
@@ -85,7 +166,7 @@ impl WorkloadReport {
     pub fn median(&self, name: &str) -> Option<f64> {
         let rows = self.rows();
         let row = rows.iter().find(|row| row.metric.name == name)?;
-        Some(median(&row.sorted_values()))
+        Some(spread(&row.values)[1])
     }
 
     fn notes(&self) -> Vec<&str> {
@@ -104,31 +185,18 @@ impl WorkloadReport {
             format!("## {}: {}", self.key.to_uppercase(), self.title),
             String::new(),
         ];
-        let mut cells = vec![["metric", "min", "median", "max", "unit", "goal"].map(str::to_owned)];
-        for row in self.rows() {
-            let values = row.sorted_values();
-            let ends = values.first().zip(values.last());
-            let (min, max) = ends.map_or((0.0, 0.0), |(min, max)| (*min, *max));
-            cells.push([
-                row.metric.name.clone(),
-                format_number(min),
-                format_number(median(&values)),
-                format_number(max),
-                row.metric.unit.to_owned(),
-                row.metric.goal.to_owned(),
-            ]);
-        }
-        for (name, cpu) in self.threads() {
-            let name = format!("CPU per 1,000: {name}");
-            let unit = "s".to_owned();
-            cells.push([
-                name,
-                String::new(),
-                format_number(cpu),
-                String::new(),
-                unit,
-                String::new(),
-            ]);
+        let numbers = if self.compared.is_empty() {
+            ["min", "median", "max"]
+        } else {
+            ["built", "compared", "ratio"]
+        };
+        let [first, second, third] = numbers;
+        let head = ["metric", first, second, third, "unit", "goal"];
+        let mut cells = vec![head.map(str::to_owned)];
+        cells.extend(self.rows().iter().map(Row::cells));
+        for mut row in self.thread_rows() {
+            row.metric.name.insert_str(0, "CPU per 1,000: ");
+            cells.push(row.cells());
         }
         lines.extend(align_table(&cells));
         lines.extend(self.notes().iter().map(|note| format!("\n{note}.")));
@@ -137,27 +205,8 @@ impl WorkloadReport {
     }
 
     fn json(&self) -> Value {
-        let metrics: Vec<Value> = self
-            .rows()
-            .iter()
-            .map(|row| {
-                let values = row.sorted_values();
-                json!({
-                    "name": row.metric.name,
-                    "unit": row.metric.unit,
-                    "goal": row.metric.goal,
-                    "min": values.first(),
-                    "median": median(&values),
-                    "max": values.last(),
-                    "values": row.values,
-                })
-            })
-            .collect();
-        let threads: Vec<Value> = self
-            .threads()
-            .iter()
-            .map(|(name, cpu)| json!({ "name": name, "cpuPer1000": cpu }))
-            .collect();
+        let metrics: Vec<Value> = self.rows().iter().map(Row::json).collect();
+        let threads: Vec<Value> = self.thread_rows().iter().map(Row::json).collect();
         json!({
             "workload": self.key,
             "title": self.title,
@@ -213,7 +262,10 @@ fn align_table(cells: &[[String; 6]]) -> Vec<String> {
 /// Formats a number with up to four decimals. Larger numbers have fewer decimals.
 pub fn format_number(value: f64) -> String {
     let size = value.abs();
-    if size >= 100.0 || value.fract() == 0.0 {
+    if !value.is_finite() {
+        // The ratio of two metrics that are 0.
+        String::new()
+    } else if size >= 100.0 || value.fract() == 0.0 {
         format!("{value:.0}")
     } else if size >= 10.0 {
         format!("{value:.1}")

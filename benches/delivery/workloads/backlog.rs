@@ -23,7 +23,7 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
     let count = bench.scaled(1_000_000, 1_000);
     let dir = bench.new_dir()?;
     let mut receiver = Receiver::start(false)?;
-    let program = Program::start(dir.path(), &[])?;
+    let program = bench.start_program(dir.path(), &[])?;
     program.create_project("Website")?;
     let webhook = program.create_webhook(&mut receiver, 0)?;
     let path = program.database();
@@ -33,7 +33,7 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
     let mut run = Run::default();
     run.record("pending deliveries", "", count as f64);
     run.record("database", "MiB", database::database_size(&path)?.0);
-    let mut program = Program::start(dir.path(), &[])?;
+    let mut program = bench.start_program(dir.path(), &[])?;
     let startup = program.startup_time.as_secs_f64() * 1000.0;
     run.record_with_goal("startup time", "ms", startup, "≤ 100");
     program.sign_in()?;

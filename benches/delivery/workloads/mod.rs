@@ -26,6 +26,8 @@ pub struct Workload {
     /// The workload's name on the command line.
     pub key: &'static str,
     pub title: &'static str,
+    /// Whether the workload writes rows with the schema of the built executable.
+    pub writes_rows: bool,
     pub run: fn(&Bench) -> Result<Run, Error>,
 }
 
@@ -33,36 +35,43 @@ pub const ALL: &[Workload] = &[
     Workload {
         key: "w1",
         title: "burst to 1 webhook over 32 connections",
+        writes_rows: false,
         run: |bench| burst::run(bench, 1),
     },
     Workload {
         key: "w2",
         title: "the same burst to 5 webhooks",
+        writes_rows: false,
         run: |bench| burst::run(bench, 5),
     },
     Workload {
         key: "w3",
         title: "steady load to 1 webhook",
+        writes_rows: false,
         run: steady::run,
     },
     Workload {
         key: "w4",
         title: "50 requests per second to 12 webhooks, 10 of which hang",
+        writes_rows: false,
         run: fairness::run,
     },
     Workload {
         key: "w5",
         title: "backlog of an endpoint that was down",
+        writes_rows: true,
         run: backlog::run,
     },
     Workload {
         key: "w6",
         title: "pages, search, export, and retention in a large database",
+        writes_rows: true,
         run: pages::run,
     },
     Workload {
         key: "idle",
         title: "memory and context switches without load",
+        writes_rows: false,
         run: idle::run,
     },
 ];
@@ -80,7 +89,7 @@ impl TestBed {
     fn new(bench: &Bench, webhooks: usize) -> Result<Self, Error> {
         let dir = bench.new_dir()?;
         let mut receiver = Receiver::start(true)?;
-        let program = Program::start(&dir.path().join("data"), &[])?;
+        let program = bench.start_program(&dir.path().join("data"), &[])?;
         let project = program.create_project("Website")?;
         let webhooks = (0..webhooks)
             .map(|endpoint| program.create_webhook(&mut receiver, endpoint))

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, empty_database};
 use crate::metrics::{Durations, Run};
 use crate::program::{Program, string_value};
 use crate::receiver::Receiver;
@@ -37,7 +37,7 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
     run.record("finished deliveries", "", (count * WEBHOOK_COUNT) as f64);
     run.record("database", "MiB", database::database_size(&path)?.0);
 
-    let mut program = Program::start(&dir, &["--retention", UNLIMITED_RETENTION])?;
+    let mut program = bench.start_program(&dir, &["--retention", UNLIMITED_RETENTION])?;
     let startup = program.startup_time.as_secs_f64() * 1000.0;
     run.record("startup time", "ms", startup);
     program.sign_in()?;
@@ -51,7 +51,7 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
         .and_then(|()| measure_export(&program, &mut run));
     result.map_err(|error| program.with_log(error))?;
     program.stop()?;
-    measure_retention(&dir, &path, count, &mut run)?;
+    measure_retention(bench, &dir, &path, count, &mut run)?;
     Ok(run)
 }
 
@@ -60,12 +60,12 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
 fn prepare_database(bench: &Bench, dir: &Path, count: usize) -> Result<(), Error> {
     let path = dir.join("miniback.db");
     let fresh = bench.new_dir()?;
-    let schema = database::read_schema(&bench.empty_database(fresh.path())?)?;
+    let schema = database::read_schema(&empty_database(fresh.path())?)?;
     if path.exists() && database::read_schema(&path).ok().as_ref() != Some(&schema) {
         std::fs::remove_dir_all(dir)?;
     }
     if !path.exists() {
-        let program = Program::start(dir, &[])?;
+        let program = bench.start_program(dir, &[])?;
         program.create_project("Website")?;
         // `build_history` adds only finished deliveries, so nothing is sent to these webhooks.
         let mut receiver = Receiver::start(true)?;
@@ -74,7 +74,7 @@ fn prepare_database(bench: &Bench, dir: &Path, count: usize) -> Result<(), Error
         }
         program.stop()?;
     }
-    let program = Program::start(dir, &["--retention", UNLIMITED_RETENTION])?;
+    let program = bench.start_program(dir, &["--retention", UNLIMITED_RETENTION])?;
     let list = program.call("/webhooks", None)?;
     let list = list["data"].as_array().cloned().unwrap_or_default();
     let ids = |webhook: &Value| string_value(&webhook["id"]);
@@ -196,13 +196,19 @@ fn measure_export(program: &Program, run: &mut Run) -> Result<(), Error> {
 
 /// Measures retention. Starts the program with a retention that makes the oldest deliveries expire,
 /// and waits until they are deleted or [`RETENTION_TIMEOUT`] has passed.
-fn measure_retention(dir: &Path, path: &Path, count: usize, run: &mut Run) -> Result<(), Error> {
+fn measure_retention(
+    bench: &Bench,
+    dir: &Path,
+    path: &Path,
+    count: usize,
+    run: &mut Run,
+) -> Result<(), Error> {
     let oldest_kept = database::feedback_time((count as f64 * EXPIRED_SHARE) as usize);
     let expired = database::count_finished_before(path, oldest_kept)?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let keep = i64::try_from(now.as_millis())? - oldest_kept;
     let started = Instant::now();
-    let program = Program::start(dir, &["--retention", &format!("{keep}ms")])?;
+    let program = bench.start_program(dir, &["--retention", &format!("{keep}ms")])?;
     let mut remaining = expired;
     while remaining > 0 && started.elapsed() < RETENTION_TIMEOUT {
         std::thread::sleep(Duration::from_millis(100));
