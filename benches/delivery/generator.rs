@@ -47,9 +47,9 @@ pub struct LoadResult {
     pub accepted: Vec<AcceptedFeedback>,
     /// CPU seconds of the generator.
     pub cpu: f64,
-    /// The delay between the planned and the actual time of a request: 99th percentile, in
+    /// The time from the planned to the actual sending of a request: 99th percentile, in
     /// milliseconds.
-    pub lateness: f64,
+    pub sending_delay: f64,
 }
 
 /// Sends the requests of `plan` from a generator process. Fails unless all requests were
@@ -65,7 +65,7 @@ pub fn generate(plan: &LoadPlan) -> Result<LoadResult, Error> {
     Ok(LoadResult {
         accepted,
         cpu: number("cpu"),
-        lateness: number("lateness"),
+        sending_delay: number("sendingDelay"),
     })
 }
 
@@ -74,7 +74,7 @@ struct Generator {
     next: Cell<usize>,
     started: Instant,
     accepted: RefCell<Vec<AcceptedFeedback>>,
-    lateness: RefCell<Vec<u64>>,
+    sending_delays: RefCell<Vec<u64>>,
     error: RefCell<Option<String>>,
 }
 
@@ -87,8 +87,9 @@ pub fn run() -> Result<(), Error> {
         .build()?;
     let generator = runtime.block_on(send_all(plan));
     let cpu = Usage::of(std::process::id())?.since(&before).cpu();
-    let lateness = Durations::new(generator.lateness.take()).millis(0.99);
-    let line = json!({ "cpu": cpu, "lateness": lateness, "error": generator.error.take() });
+    let sending_delay = Durations::new(generator.sending_delays.take()).millis(0.99);
+    let line =
+        json!({ "cpu": cpu, "sendingDelay": sending_delay, "error": generator.error.take() });
     protocol::write_records(&mut stdout().lock(), line, &generator.accepted.take())
 }
 
@@ -100,7 +101,7 @@ async fn send_all(plan: LoadPlan) -> Rc<Generator> {
         plan,
         next: Cell::new(0),
         started: Instant::now(),
-        lateness: RefCell::default(),
+        sending_delays: RefCell::default(),
         error: RefCell::default(),
     });
     let tasks = LocalSet::new();
@@ -139,8 +140,8 @@ impl Generator {
             if let Some(rate) = self.plan.rate {
                 let due = self.started + Duration::from_secs_f64(index as f64 / rate);
                 sleep_until(due).await;
-                let lateness = u64::try_from(due.elapsed().as_nanos())?;
-                self.lateness.borrow_mut().push(lateness);
+                let delay = u64::try_from(due.elapsed().as_nanos())?;
+                self.sending_delays.borrow_mut().push(delay);
             }
             let sent = system::now();
             write_all(&stream, &request).await?;

@@ -66,16 +66,29 @@ impl Run {
         });
     }
 
+    /// Records percentiles in milliseconds, each given as its label, its share, and its goal.
+    pub fn record_percentiles(
+        &mut self,
+        name: &str,
+        times: &Durations,
+        percentiles: &[(&str, f64, &'static str)],
+    ) {
+        for (label, share, goal) in percentiles {
+            let millis = times.millis(*share);
+            self.record_with_goal(format!("{name} {label}"), "ms", millis, goal);
+        }
+    }
+
     pub fn record_note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
     /// Records the program's CPU seconds per 1,000 deliveries: in total, in user and system mode,
     /// and by thread.
-    pub fn record_cpu(&mut self, spent: &UsageDelta, count: usize, goal: &'static str) {
+    pub fn record_cpu(&mut self, spent: &UsageDelta, count: usize) {
         let thousands = count as f64 / 1000.0;
         let cpu = spent.cpu() / thousands;
-        self.record_with_goal("program: CPU per 1,000 deliveries", "s", cpu, goal);
+        self.record("program: CPU per 1,000 deliveries", "s", cpu);
         self.record(
             "program: user CPU per 1,000 deliveries",
             "s",

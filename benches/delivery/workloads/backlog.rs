@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::count_duplicates;
+use super::{PEAK_MEMORY_GOAL, count_duplicates};
 use crate::bench::Bench;
 use crate::metrics::{Durations, Run};
 use crate::program::Program;
@@ -92,11 +92,11 @@ fn measure(
     arrivals.sort_unstable_by_key(|arrival| arrival.at);
 
     record_rates(run, &arrivals, count);
-    run.record_cpu(&spent, count, "");
+    run.record_cpu(&spent, count);
     run.record_note("CPU time includes the page requests during the drain");
     page_times.record_in(run);
     let peak = system::peak_memory(program.pid());
-    run.record_with_goal("peak memory", "MiB", peak, "≤ 96");
+    run.record_with_goal("peak memory", "MiB", peak, PEAK_MEMORY_GOAL);
     run.record(
         "duplicate deliveries",
         "",

@@ -1,13 +1,15 @@
-//! W1 and W2: feedback as fast as the program accepts it, with one webhook (W1) or five (W2).
+//! W1 and W2: feedback as fast as the program accepts it, with one webhook (W1) or five (W2). In W2,
+//! the program could accept faster than it delivers.
 
 use std::time::Duration;
 
 use super::{
-    TestBed, acceptance_times, acceptance_to_arrival, count_duplicates, wait_for_arrivals,
+    CPU_RATIO, PEAK_MEMORY_GOAL, TestBed, acceptance_times, acceptance_to_arrival,
+    count_duplicates, wait_for_arrivals,
 };
 use crate::baselines::PostBaseline;
 use crate::bench::Bench;
-use crate::generator::LoadResult;
+use crate::generator::{LoadPlan, LoadResult};
 use crate::metrics::Run;
 use crate::protocol::Arrival;
 use crate::system::UsageDelta;
@@ -17,31 +19,44 @@ use crate::{Error, baselines, generator, system};
 /// fill caches.
 const WARM_UP: usize = 500;
 
-/// Goals for the report. An empty string means no goal. The number after “then” is a goal for a
-/// later version.
-struct Goals {
+/// The size of a burst, and goals for the report. An empty string means no goal. The number after
+/// “then” is a goal for a later version.
+pub struct BurstPlan {
+    webhooks: usize,
+    count: usize,
+    connections: usize,
     /// Deliveries per second, divided by requests per second of the bare loop.
     share: &'static str,
-    /// CPU seconds of the program per 1,000 deliveries.
+    /// CPU time of the program per delivery, divided by the CPU time of the bare loop per request.
     cpu: &'static str,
     /// The 99th percentile of the acceptance times, in milliseconds.
     acceptance: &'static str,
+    /// The 99th percentile of the times from acceptance to arrival, in milliseconds.
+    arrival: &'static str,
 }
 
-const GOALS_1_WEBHOOK: Goals = Goals {
-    share: "≥ 0.125, then ≥ 0.167",
-    cpu: "≤ 0.12, then ≤ 0.08",
+pub const W1: BurstPlan = BurstPlan {
+    webhooks: 1,
+    count: 50_000,
+    connections: 32,
+    share: "≥ 0.167, then ≥ 0.2",
+    cpu: "≤ 6",
     acceptance: "≤ 15",
+    arrival: "",
 };
-const GOALS_5_WEBHOOKS: Goals = Goals {
-    share: "",
-    cpu: "≤ 0.06",
+pub const W2: BurstPlan = BurstPlan {
+    webhooks: 5,
+    count: 20_000,
+    connections: 16,
+    share: "≥ 0.333",
+    cpu: "≤ 4",
     acceptance: "",
+    arrival: "≤ 250",
 };
 
-pub fn run(bench: &Bench, webhooks: usize) -> Result<Run, Error> {
-    let mut bed = TestBed::new(bench, webhooks)?;
-    measure(bench, &mut bed).map_err(|error| bed.program.with_log(error))
+pub fn run(bench: &Bench, plan: &BurstPlan) -> Result<Run, Error> {
+    let mut bed = TestBed::new(bench, plan.webhooks)?;
+    measure(bench, &mut bed, plan).map_err(|error| bed.program.with_log(error))
 }
 
 /// Measurements of one burst.
@@ -69,30 +84,31 @@ impl Burst {
     }
 }
 
-fn measure(bench: &Bench, bed: &mut TestBed) -> Result<Run, Error> {
-    let webhooks = bed.webhooks.len();
-    let goals = if webhooks == 1 {
-        GOALS_1_WEBHOOK
-    } else {
-        GOALS_5_WEBHOOKS
-    };
-    let count = bench.count(50_000, 400 / webhooks);
+fn measure(bench: &Bench, bed: &mut TestBed, plan: &BurstPlan) -> Result<Run, Error> {
+    let webhooks = plan.webhooks;
+    let count = bench.count(plan.count, 400 / webhooks);
     let warm_up = bench.count(WARM_UP, 50);
-    let burst = run_burst(bed, count, warm_up)?;
+    let burst = run_burst(bed, count, plan.connections, warm_up)?;
     let counts = bed.receiver.wait(0, Duration::ZERO)?;
     let posts = baselines::measure_posts(bench, &mut bed.receiver, baselines::IN_FLIGHT)?;
     let rows = baselines::measure_rows(bench)?;
 
     let mut run = Run::default();
-    record_throughput(&mut run, &burst, (count, webhooks), (&posts, rows), &goals);
-    record_cpu(&mut run, &burst, (count, webhooks), &posts, &goals);
-    record_latencies(&mut run, &burst, &goals);
+    record_throughput(
+        &mut run,
+        &burst,
+        (count, webhooks),
+        (&posts, rows),
+        plan.share,
+    );
+    record_cpu(&mut run, &burst, (count, webhooks), &posts, plan.cpu);
+    record_times(&mut run, &burst, plan);
     let deliveries = (count * webhooks) as f64;
     let written = burst.program.written as f64;
     let context_switches = burst.program.context_switches as f64;
     let all_deliveries = ((count + warm_up) * webhooks) as f64;
     let event_body = counts.body_bytes as f64 / all_deliveries;
-    run.record("peak memory", "MiB", burst.peak_memory);
+    run.record_with_goal("peak memory", "MiB", burst.peak_memory, PEAK_MEMORY_GOAL);
     run.record("written per event", "bytes", written / count as f64);
     run.record(
         "voluntary context switches per delivery",
@@ -107,7 +123,12 @@ fn measure(bench: &Bench, bed: &mut TestBed) -> Result<Run, Error> {
 }
 
 /// Sends the warm-up, then the burst, and waits until all deliveries have arrived and are recorded.
-fn run_burst(bed: &mut TestBed, count: usize, warm_up: usize) -> Result<Burst, Error> {
+fn run_burst(
+    bed: &mut TestBed,
+    count: usize,
+    connections: usize,
+    warm_up: usize,
+) -> Result<Burst, Error> {
     let webhooks = bed.webhooks.len();
     let timeout = Duration::from_secs(60) + Duration::from_millis((count * webhooks) as u64 * 5);
     let load = generator::generate(&bed.plan(warm_up, None))?;
@@ -117,7 +138,10 @@ fn run_burst(bed: &mut TestBed, count: usize, warm_up: usize) -> Result<Burst, E
     system::reset_peak_memory(bed.program.pid())?;
     let before = bed.program.usage()?;
     let receiver_before = bed.receiver.usage()?;
-    let load = generator::generate(&bed.plan(count, None))?;
+    let load = generator::generate(&LoadPlan {
+        connections,
+        ..bed.plan(count, None)
+    })?;
     let arrivals = wait_for_arrivals(&mut bed.receiver, &load.accepted, webhooks, timeout)?;
     bed.program.wait_until_recorded(&bed.webhooks, timeout)?;
     Ok(Burst {
@@ -136,7 +160,7 @@ fn record_throughput(
     burst: &Burst,
     (count, webhooks): (usize, usize),
     (posts, rows): (&PostBaseline, f64),
-    goals: &Goals,
+    goal: &'static str,
 ) {
     let delivered = (count * webhooks) as f64 / burst.seconds_to_deliver();
     run.record("accepted", "/s", count as f64 / burst.seconds_to_accept());
@@ -147,7 +171,7 @@ fn record_throughput(
         posts.per_second,
     );
     let share = delivered / posts.per_second;
-    run.record_with_goal("delivered ÷ bare loop", "", share, goals.share);
+    run.record_with_goal("delivered ÷ bare loop", "", share, goal);
     run.record("baseline: inserted rows, 100 per commit", "rows/s", rows);
     // A feedback item adds two rows, for itself and its event. A delivery adds two rows, for itself
     // and its attempt.
@@ -160,27 +184,29 @@ fn record_cpu(
     burst: &Burst,
     (count, webhooks): (usize, usize),
     posts: &PostBaseline,
-    goals: &Goals,
+    goal: &'static str,
 ) {
     let deliveries = count * webhooks;
     let per_1000 = |cpu: f64, count: usize| cpu / count as f64 * 1000.0;
-    run.record_cpu(&burst.program, deliveries, goals.cpu);
+    run.record_cpu(&burst.program, deliveries);
     run.record("baseline: bare loop, CPU per 1,000 posts", "s", posts.cpu);
     let ratio = per_1000(burst.program.cpu(), deliveries) / posts.cpu;
-    run.record("program CPU ÷ bare loop CPU", "", ratio);
+    run.record_with_goal(CPU_RATIO, "", ratio, goal);
     let generator = per_1000(burst.load.cpu, count);
     run.record("generator: CPU per 1,000 requests", "s", generator);
     let receiver = per_1000(burst.receiver.cpu(), deliveries);
     run.record("receiver: CPU per 1,000 deliveries", "s", receiver);
 }
 
-fn record_latencies(run: &mut Run, burst: &Burst, goals: &Goals) {
+fn record_times(run: &mut Run, burst: &Burst, plan: &BurstPlan) {
     let acceptance = acceptance_times(&burst.load.accepted);
-    let latency = acceptance_to_arrival(&burst.load.accepted, &burst.arrivals);
-    let p99 = acceptance.millis(0.99);
-    run.record("acceptance p50", "ms", acceptance.millis(0.5));
-    run.record_with_goal("acceptance p99", "ms", p99, goals.acceptance);
-    run.record("acceptance → arrival p50", "ms", latency.millis(0.5));
-    run.record("acceptance → arrival p99", "ms", latency.millis(0.99));
-    run.record("acceptance → arrival max", "ms", latency.millis(1.0));
+    let percentiles = [("p50", 0.5, ""), ("p99", 0.99, plan.acceptance)];
+    run.record_percentiles("acceptance", &acceptance, &percentiles);
+    let arrival = acceptance_to_arrival(&burst.load.accepted, &burst.arrivals);
+    let percentiles = [
+        ("p50", 0.5, ""),
+        ("p99", 0.99, plan.arrival),
+        ("max", 1.0, ""),
+    ];
+    run.record_percentiles("acceptance to arrival", &arrival, &percentiles);
 }

@@ -9,7 +9,7 @@ use crate::bench::Bench;
 use crate::metrics::{Durations, Run};
 use crate::{Error, generator};
 
-/// The number of webhooks whose latency is measured. Their endpoints always respond.
+/// The number of webhooks whose deliveries are measured. Their endpoints always respond.
 const RESPONDING_WEBHOOKS: usize = 2;
 const ALL_WEBHOOKS: usize = 12;
 const REQUESTS_PER_SECOND: u64 = 50;
@@ -46,7 +46,7 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
         "",
         p99 / among_responding.millis(0.99),
     );
-    run.record_note("Times are from acknowledgment to arrival at the first two webhooks");
+    run.record_note("Times are from acceptance to arrival at the first two webhooks");
     Ok(run)
 }
 

@@ -34,15 +34,15 @@ pub struct Workload {
 pub const ALL: &[Workload] = &[
     Workload {
         key: "w1",
-        title: "burst to 1 webhook over 32 connections",
+        title: "burst of 50,000 items over 32 connections to 1 webhook",
         writes_rows: false,
-        run: |bench| burst::run(bench, 1),
+        run: |bench| burst::run(bench, &burst::W1),
     },
     Workload {
         key: "w2",
-        title: "the same burst to 5 webhooks",
+        title: "burst of 20,000 items over 16 connections to 5 webhooks",
         writes_rows: false,
-        run: |bench| burst::run(bench, 5),
+        run: |bench| burst::run(bench, &burst::W2),
     },
     Workload {
         key: "w3",
@@ -75,6 +75,12 @@ pub const ALL: &[Workload] = &[
         run: idle::run,
     },
 ];
+
+/// The cost of a delivery in multiples of a bare request: the program's CPU time per delivery,
+/// divided by the CPU time of the bare loop per request.
+const CPU_RATIO: &str = "program CPU ÷ bare loop CPU";
+/// The goal for the peak memory of each workload, in MiB.
+const PEAK_MEMORY_GOAL: &str = "≤ 64";
 
 /// The program and a receiver, with a project and webhooks.
 struct TestBed {
