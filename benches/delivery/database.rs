@@ -247,6 +247,8 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
             rows.insert_finished_delivery(index, position, &webhooks[position], None)
         })
     })?;
+    // If the last reading is old, the program wouldn't trust the clock, and retention wouldn't run.
+    connection.execute("DELETE FROM clock_readings", [])?;
     update_counters(&connection)
 }
 
