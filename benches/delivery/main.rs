@@ -12,7 +12,7 @@ mod database;
 mod generator;
 mod http;
 mod metrics;
-mod plot;
+mod plots;
 mod process;
 mod program;
 mod protocol;
@@ -42,7 +42,7 @@ type Error = Box<dyn std::error::Error>;
 #[command(name = "delivery")]
 struct Options {
     /// Workloads to run [default: all]
-    #[arg(value_parser = ["w1", "w2", "w3", "w4", "w5", "w6", "idle"], ignore_case = true)]
+    #[arg(value_parser = ["w1", "w2", "w3", "w4", "w5", "w6", "w7", "idle"], ignore_case = true)]
     workloads: Vec<String>,
     /// Run each workload once with small counts, only to check that all deliveries arrive
     #[arg(long)]
@@ -60,9 +60,9 @@ struct Options {
     /// Write all results to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the plot to this SVG file
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
+    /// Write the plots to this directory: `load.svg` (w7) and `performance.svg` (w1, w2, w5)
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
     /// Directory for the databases, about 4 GB for w6 [default: target/bench-data]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -133,8 +133,8 @@ fn run(options: Options) -> Result<(), Error> {
         let json = report::json(&machine, &settings, &reports);
         std::fs::write(file, serde_json::to_string_pretty(&json)?)?;
     }
-    if let Some(file) = &options.svg {
-        std::fs::write(file, plot::svg(&reports))?;
+    if let Some(dir) = &options.plots {
+        plots::write_all(dir, &reports)?;
     }
     if failed.is_empty() {
         return Ok(());

@@ -14,7 +14,8 @@ use crate::Error;
 pub struct AcceptedFeedback {
     /// The ULID in the feedback's id.
     pub feedback: u128,
-    pub sent: u64,
+    /// The planned time of the request. Without a plan, the time when the request was sent.
+    pub planned: u64,
     pub acknowledged: u64,
 }
 
@@ -51,14 +52,14 @@ impl Record for AcceptedFeedback {
 
     fn write(&self, out: &mut Vec<u8>) {
         out.extend(self.feedback.to_le_bytes());
-        out.extend(self.sent.to_le_bytes());
+        out.extend(self.planned.to_le_bytes());
         out.extend(self.acknowledged.to_le_bytes());
     }
 
     fn read(bytes: &[u8]) -> Self {
         Self {
             feedback: u128_at(bytes, 0),
-            sent: u64_at(bytes, 16),
+            planned: u64_at(bytes, 16),
             acknowledged: u64_at(bytes, 24),
         }
     }

@@ -1,5 +1,5 @@
-//! W1 and W2: feedback as fast as the program accepts it, with one webhook (W1) or five (W2). In W2,
-//! the program could accept faster than it delivers.
+//! W1 and W2: feedback as fast as the program accepts it, with one webhook (W1) or five (W2). In
+//! W2, the program could accept faster than it delivers.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ pub fn run(bench: &Bench, plan: &BurstPlan) -> Result<Run, Error> {
 }
 
 /// Measurements of one burst.
-struct Burst {
+pub struct Burst {
     load: LoadResult,
     arrivals: Vec<Arrival>,
     program: UsageDelta,
@@ -71,7 +71,7 @@ struct Burst {
 impl Burst {
     /// Returns the seconds from the first request to `end`, a time of the monotonic clock.
     fn seconds_to(&self, end: Option<u64>) -> f64 {
-        let start = self.load.accepted.iter().map(|a| a.sent).min();
+        let start = self.load.accepted.iter().map(|a| a.planned).min();
         (end.unwrap_or_default() - start.unwrap_or_default()) as f64 / 1e9
     }
 
@@ -79,7 +79,7 @@ impl Burst {
         self.seconds_to(self.load.accepted.iter().map(|a| a.acknowledged).max())
     }
 
-    fn seconds_to_deliver(&self) -> f64 {
+    pub fn seconds_to_deliver(&self) -> f64 {
         self.seconds_to(self.arrivals.iter().map(|arrival| arrival.at).max())
     }
 }
@@ -123,7 +123,7 @@ fn measure(bench: &Bench, bed: &mut TestBed, plan: &BurstPlan) -> Result<Run, Er
 }
 
 /// Sends the warm-up, then the burst, and waits until all deliveries have arrived and are recorded.
-fn run_burst(
+pub fn run_burst(
     bed: &mut TestBed,
     count: usize,
     connections: usize,

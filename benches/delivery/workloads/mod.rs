@@ -5,6 +5,7 @@ mod backlog;
 mod burst;
 mod fairness;
 mod idle;
+pub mod open_loop;
 mod pages;
 mod steady;
 
@@ -69,6 +70,12 @@ pub const ALL: &[Workload] = &[
         run: pages::run,
     },
     Workload {
+        key: "w7",
+        title: "fixed request rates below and above the delivery rate of 5 webhooks",
+        writes_rows: false,
+        run: open_loop::run,
+    },
+    Workload {
         key: "idle",
         title: "memory and context switches without load",
         writes_rows: false,
@@ -119,6 +126,7 @@ impl TestBed {
             connections: 32,
             count,
             rate,
+            can_reject: false,
             // This generous limit only stops a run that hangs or is far too slow.
             timeout: Duration::from_secs_f64(30.0 + planned + count as f64 / 50.0),
         }
@@ -177,12 +185,12 @@ fn count_duplicates(arrivals: &[Arrival]) -> usize {
     arrivals.len() - distinct.len()
 }
 
-/// Computes the times from sending a request to its acknowledgment.
+/// Computes the times from the planned time of a request to its acknowledgment.
 fn acceptance_times(accepted: &[AcceptedFeedback]) -> Durations {
     Durations::new(
         accepted
             .iter()
-            .map(|accepted| accepted.acknowledged - accepted.sent)
+            .map(|accepted| accepted.acknowledged - accepted.planned)
             .collect(),
     )
 }

@@ -1,19 +1,16 @@
-//! Draws the plot, which has two panels. The first compares the CPU cost of a delivery, by thread,
-//! with the bare loop. The second shows the delivery rate while a backlog drains.
+//! The plot of costs, which has two panels. The first compares the CPU cost of a delivery, by
+//! thread, with the bare loop. The second shows the delivery rate while a backlog drains.
 
 use std::fmt::Write;
 
+use super::{
+    COLORS, MARGIN_LEFT, MARGIN_TOP, WIDTH, draw_curve, draw_grid_line, draw_text, draw_title,
+    start_svg,
+};
 use crate::report::{WorkloadReport, format_number};
 
-const WIDTH: f64 = 760.0;
 const PANEL_HEIGHT: f64 = 300.0;
-const MARGIN_LEFT: f64 = 64.0;
-const MARGIN_TOP: f64 = 44.0;
 const PLOT_HEIGHT: f64 = 190.0;
-/// The colors of the Okabe–Ito palette, which people with color blindness can distinguish.
-const COLORS: [&str; 7] = [
-    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442",
-];
 const GRAY: &str = "#999";
 const BARE_LOOP: &str = "bare loop";
 
@@ -21,35 +18,16 @@ const BARE_LOOP: &str = "bare loop";
 type Bar = (String, Vec<(String, f64)>);
 
 pub fn svg(reports: &[WorkloadReport]) -> String {
-    let height = 2.0 * PANEL_HEIGHT;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-         font-family=\"sans-serif\" font-size=\"12\" role=\"img\" \
-         aria-label=\"CPU cost of a delivery and rate of a draining backlog\">\n\
-         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n"
-    );
+    let label = "CPU cost of a delivery and rate of a draining backlog";
+    let mut svg = start_svg(2.0 * PANEL_HEIGHT, label);
     draw_cost(&mut svg, reports, 0.0);
     draw_drain(&mut svg, reports, PANEL_HEIGHT);
     svg.push_str("</svg>\n");
     svg
 }
 
-fn draw_text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
-    // Writing to a string can't fail.
-    let _ = writeln!(
-        svg,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"#222\">{text}</text>"
-    );
-}
-
-fn draw_line(svg: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
-    let _ = writeln!(
-        svg,
-        "<path d=\"M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}\" stroke=\"#ccc\" fill=\"none\"/>"
-    );
-}
-
 fn draw_rect(svg: &mut String, (x, y): (f64, f64), (width, height): (f64, f64), fill: &str) {
+    // Writing to a string can't fail.
     let _ = writeln!(
         svg,
         "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
@@ -59,15 +37,11 @@ fn draw_rect(svg: &mut String, (x, y): (f64, f64), (width, height): (f64, f64), 
 
 /// Draws the title, the grid, and a scale from 0 to `top` on the left.
 fn draw_panel(svg: &mut String, y: f64, title: &str, top: f64, right: f64) {
-    let _ = writeln!(
-        svg,
-        "<text x=\"16\" y=\"{}\" font-weight=\"bold\" fill=\"#222\">{title}</text>",
-        y + 24.0
-    );
+    draw_title(svg, y + 24.0, title);
     for quarter in 0..=4 {
         let share = f64::from(quarter) / 4.0;
         let at = y + MARGIN_TOP + PLOT_HEIGHT * (1.0 - share);
-        draw_line(svg, (MARGIN_LEFT, at), (right, at));
+        draw_grid_line(svg, (MARGIN_LEFT, at), (right, at));
         draw_text(
             svg,
             MARGIN_LEFT - 6.0,
@@ -185,19 +159,13 @@ fn draw_drain(svg: &mut String, reports: &[WorkloadReport], y: f64) {
         return;
     }
     let bottom = y + MARGIN_TOP + PLOT_HEIGHT;
-    let mut path = String::new();
-    for (index, (pending, rate)) in curve.iter().enumerate() {
-        // The x-axis shows the pending deliveries, from the full backlog on the left to zero.
+    // The x-axis shows the pending deliveries, from the full backlog on the left to zero.
+    let point = |(pending, rate): &(f64, f64)| {
         let x = MARGIN_LEFT + (right - MARGIN_LEFT) * (1.0 - pending / max);
-        let y = bottom - rate / top * PLOT_HEIGHT;
-        let command = if index == 0 { 'M' } else { 'L' };
-        let _ = write!(path, "{command}{x:.1} {y:.1}");
-    }
-    let _ = writeln!(
-        svg,
-        "<path d=\"{path}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2\"/>",
-        COLORS[0]
-    );
+        (x, bottom - rate / top * PLOT_HEIGHT)
+    };
+    let points: Vec<(f64, f64)> = curve.iter().map(point).collect();
+    draw_curve(svg, &points, COLORS[0], "");
     for quarter in 0..=4 {
         let share = f64::from(quarter) / 4.0;
         let x = MARGIN_LEFT + (right - MARGIN_LEFT) * share;
