@@ -350,7 +350,11 @@ async fn create_first_user_or_setup_link(
         let hash = password::hash(&user.password).map_err(|error| failed(&error))?;
         return match store.add_first_user(user.email, hash).await {
             Ok(user) => {
-                security_events::log_local_event("user_added", user.id.as_str(), "configuration");
+                security_events::log_local_event(
+                    "user_added",
+                    &user.id.to_string(),
+                    "configuration",
+                );
                 Ok(None)
             }
             Err(UserError::AlreadySetUp) => Ok(None),

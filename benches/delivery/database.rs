@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use miniback::clock::Timestamp;
 use miniback::domain::event;
 use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
-use miniback::domain::id::ProjectId;
+use miniback::domain::id::{FeedbackId, Id, ProjectId, WebhookId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
 use ulid::Ulid;
 
@@ -46,15 +46,15 @@ pub fn feedback_time(index: usize) -> i64 {
 
 /// Returns an id for a row. `position`, the webhook's position in the list of webhooks,
 /// distinguishes the deliveries of one event.
-fn row_id(prefix: &str, index: usize, position: usize) -> String {
+fn row_id(index: usize, position: usize) -> [u8; 16] {
     let time = u64::try_from(feedback_time(index)).unwrap_or(0);
     let random = ((index as u128) << 16) | position as u128;
-    format!("{prefix}_{}", Ulid::from_parts(time, random))
+    Ulid::from_parts(time, random).to_bytes()
 }
 
 fn feedback(index: usize, project: &ProjectSummary) -> Feedback {
     let created_at = Timestamp::from_millis(feedback_time(index));
-    sample::feedback(index, row_id("fb", index, 0), project.clone(), created_at)
+    sample::feedback(index, feedback_id(index), project.clone(), created_at)
 }
 
 /// Statements that insert feedback with its event, deliveries, and attempts.
@@ -80,8 +80,8 @@ impl<'a> RowInserter<'a> {
     fn insert_feedback(&mut self, index: usize, status: FeedbackStatus) -> Result<(), Error> {
         let feedback = feedback(index, &self.project);
         self.feedback.execute(params![
-            feedback.id.as_str(),
-            self.project.id.as_str(),
+            feedback.id.as_bytes(),
+            self.project.id.as_bytes(),
             status.as_str(),
             feedback.message,
             feedback_time(index)
@@ -92,10 +92,10 @@ impl<'a> RowInserter<'a> {
     fn insert_event(&mut self, index: usize) -> Result<(), Error> {
         let feedback = feedback(index, &self.project);
         let body = event::feedback_created_body(&feedback);
-        let id = row_id("evt", index, 0);
+        let id = row_id(index, 0);
         self.event.execute(params![
             id,
-            feedback.id.as_str(),
+            feedback.id.as_bytes(),
             body,
             feedback_time(index)
         ])?;
@@ -106,14 +106,14 @@ impl<'a> RowInserter<'a> {
         &mut self,
         index: usize,
         position: usize,
-        webhook: &str,
+        webhook: WebhookId,
     ) -> Result<(), Error> {
-        let (id, event) = (row_id("dlv", index, position), row_id("evt", index, 0));
+        let (id, event) = (row_id(index, position), row_id(index, 0));
         let at = feedback_time(index);
         self.delivery.execute(params![
             id,
             event,
-            webhook,
+            webhook.as_bytes(),
             "pending",
             at,
             0,
@@ -129,16 +129,24 @@ impl<'a> RowInserter<'a> {
         &mut self,
         index: usize,
         position: usize,
-        webhook: &str,
+        webhook: WebhookId,
         headers: Option<&str>,
     ) -> Result<(), Error> {
-        let (id, event) = (row_id("dlv", index, position), row_id("evt", index, 0));
+        let (id, event) = (row_id(index, position), row_id(index, 0));
         let at = feedback_time(index);
         let end = at + position as i64 + 1;
         let failed = (index * 7 + position).is_multiple_of(FAILURE_INTERVAL);
         let state = if failed { "failed" } else { "delivered" };
-        self.delivery
-            .execute(params![id, event, webhook, state, None::<i64>, 1, at, end])?;
+        self.delivery.execute(params![
+            id,
+            event,
+            webhook.as_bytes(),
+            state,
+            None::<i64>,
+            1,
+            at,
+            end
+        ])?;
         let (status, error) = if failed {
             (
                 500,
@@ -158,7 +166,7 @@ fn read_project(connection: &Connection) -> Result<ProjectSummary, Error> {
     let first = "SELECT id, name, slug FROM projects ORDER BY id LIMIT 1";
     Ok(connection.query_row(first, [], |row| {
         Ok(ProjectSummary {
-            id: ProjectId::new(row.get::<_, String>(0)?),
+            id: ProjectId::from_bytes(row.get(0)?),
             name: row.get(1)?,
             slug: row.get(2)?,
         })
@@ -195,6 +203,7 @@ fn insert_in_batches(
 /// Inserts `count` feedback items, each with a due delivery to `webhook`.
 pub fn build_backlog(path: &Path, webhook: &str, count: usize) -> Result<(), Error> {
     let connection = open_for_filling(path)?;
+    let webhook = WebhookId::parse_or_nil(webhook);
     let mut rows = RowInserter::new(&connection, read_project(&connection)?)?;
     insert_in_batches(&connection, 0, count, |index| {
         rows.insert_feedback(index, FeedbackStatus::New)?;
@@ -239,12 +248,13 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
     let missing = (0..count).take_while(is_missing).count();
     let delete_incomplete = "DELETE FROM deliveries WHERE created_at <= ?1 AND id <= ?2";
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.execute(delete_incomplete, params![first, row_id("dlv", missing, 0)])?;
+    connection.execute(delete_incomplete, params![first, row_id(missing, 0)])?;
     connection.pragma_update(None, "foreign_keys", false)?;
     insert_in_batches(&connection, 0, missing, |index| {
         rows.insert_event(index)?;
         (0..webhooks.len()).try_for_each(|position| {
-            rows.insert_finished_delivery(index, position, &webhooks[position], None)
+            let webhook = WebhookId::parse_or_nil(&webhooks[position]);
+            rows.insert_finished_delivery(index, position, webhook, None)
         })
     })?;
     // If the last reading is old, the program wouldn't trust the clock, and retention wouldn't run.
@@ -315,7 +325,7 @@ fn open_durable(path: &Path) -> Result<Connection, Error> {
 pub fn measure_rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
     let connection = open_durable(path)?;
     let mut rows = RowInserter::new(&connection, sample::project())?;
-    let webhook = "wh_01K8X2Y3Z4A5B6C7D8E9F0G1H2";
+    let webhook = WebhookId::parse_or_nil("wh_01K8X2Y3Z4A5B6C7D8E9F0G1H2");
     let headers = serde_json::to_string(&sample::delivery_headers(&sample::event_body()))?;
     let started = Instant::now();
     let mut index = 0;
@@ -347,6 +357,6 @@ pub fn measure_commit_times(path: &Path, time: Duration) -> Result<Durations, Er
 }
 
 /// Returns the id of the feedback with this index.
-pub fn feedback_id(index: usize) -> String {
-    row_id("fb", index, 0)
+pub fn feedback_id(index: usize) -> FeedbackId {
+    FeedbackId::from_bytes(row_id(index, 0))
 }

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use miniback::clock::Timestamp;
 use miniback::domain::event;
 use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
-use miniback::domain::id::{FeedbackId, ProjectId};
+use miniback::domain::id::{FeedbackId, Id, ProjectId};
 use sha2::Sha256;
 
 /// The maximum length of a message in bytes. With this length, the body of an event has about 450
@@ -57,7 +57,7 @@ pub fn message(index: usize) -> String {
 /// Returns a project that doesn't exist in the database.
 pub fn project() -> ProjectSummary {
     ProjectSummary {
-        id: ProjectId::new("prj_01K8X2Y3Z4A5B6C7D8E9F0G1H2"),
+        id: ProjectId::parse_or_nil("prj_01K8X2Y3Z4A5B6C7D8E9F0G1H2"),
         name: "Website".into(),
         slug: "website".into(),
     }
@@ -66,12 +66,12 @@ pub fn project() -> ProjectSummary {
 /// Returns new feedback with the message of `index`.
 pub fn feedback(
     index: usize,
-    id: String,
+    id: FeedbackId,
     project: ProjectSummary,
     created_at: Timestamp,
 ) -> Feedback {
     Feedback {
-        id: FeedbackId::new(id),
+        id,
         project,
         message: message(index),
         status: FeedbackStatus::New,
@@ -84,7 +84,7 @@ pub fn feedback(
 
 /// Returns the body of a `feedback.created` event, as Miniback sends it.
 pub fn event_body() -> String {
-    let id = "fb_01K8X2Y3Z4A5B6C7D8E9F0G1H2".to_owned();
+    let id = FeedbackId::parse_or_nil("fb_01K8X2Y3Z4A5B6C7D8E9F0G1H2");
     let created_at = Timestamp::from_millis(1_735_689_600_000);
     let body = event::feedback_created_body(&feedback(0, id, project(), created_at));
     String::from_utf8_lossy(&body).into_owned()

@@ -55,8 +55,8 @@ pub(super) async fn authorize(
         match authenticate(permission, &request).await {
             Ok(caller) => {
                 request.extensions_mut().insert(Actor {
-                    user: caller.0.user.id.clone(),
-                    token: Some(caller.0.id.clone()),
+                    user: caller.0.user.id,
+                    token: Some(caller.0.id),
                 });
                 request.extensions_mut().insert(caller);
             }
@@ -125,7 +125,7 @@ async fn authenticate(permission: Permission, request: &ServiceRequest) -> Resul
         )));
     }
     if needs_touch {
-        let (store, id) = (app.store.clone(), token.id.clone());
+        let (store, id) = (app.store.clone(), token.id);
         // Don't wait, because updating `last_used_at` must not delay the call.
         actix_web::rt::spawn(async move { store.touch_token(id).await });
     }

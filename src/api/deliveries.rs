@@ -12,7 +12,7 @@ use super::webhooks;
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::id::{DeliveryId, Id, WebhookId};
 use crate::domain::webhook::Topic;
 use crate::server::AppState;
 use crate::server::problem::Problem;
@@ -251,7 +251,7 @@ pub(super) async fn list(
         .transpose()?;
     let webhook = app
         .store
-        .webhook(WebhookId::new(webhook.into_inner()))
+        .webhook(WebhookId::parse_or_nil(webhook.into_inner()))
         .await?
         .ok_or(webhooks::NOT_FOUND)?;
     let found = app
@@ -279,7 +279,10 @@ pub(super) async fn get(
     app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let detail = app.store.delivery(DeliveryId::new(id.into_inner())).await?;
+    let detail = app
+        .store
+        .delivery(DeliveryId::parse_or_nil(id.into_inner()))
+        .await?;
     let detail = detail.ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(DeliveryView::with_details(&detail)))
 }

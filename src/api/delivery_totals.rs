@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::webhooks::NOT_FOUND;
-use crate::domain::id::WebhookId;
+use crate::domain::id::{Id, WebhookId};
 use crate::server::AppState;
 use crate::server::problem::Problem;
 
@@ -43,7 +43,7 @@ pub(super) async fn get(
 ) -> Result<HttpResponse, Problem> {
     let totals = app
         .store
-        .delivery_totals(WebhookId::new(id.into_inner()))
+        .delivery_totals(WebhookId::parse_or_nil(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(DeliveryTotalsView {

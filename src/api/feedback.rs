@@ -12,7 +12,7 @@ use super::projects::IdOrSlug;
 use crate::domain::feedback::{
     Actor, Feedback, FeedbackStatus, NewFeedback, ParseStatusError, RawFeedback, metadata_schema,
 };
-use crate::domain::id::FeedbackId;
+use crate::domain::id::{FeedbackId, Id};
 use crate::domain::search::SearchQuery;
 use crate::server::idempotency_key::idempotency_key;
 use crate::server::json_body::{Json, deserialize_non_null};
@@ -155,7 +155,7 @@ fn scoped_idempotency_key(
     new: &NewFeedback,
 ) -> Result<Option<IdempotencyKey>, Problem> {
     Ok(idempotency_key(request)?.map(|key| IdempotencyKey {
-        owner: caller.0.id.as_str().to_owned(),
+        owner: caller.0.id.to_string(),
         operation: "create feedback",
         key,
         request_hash: tokens::sha256(serde_json::to_vec(new).unwrap_or_default()),
@@ -253,7 +253,7 @@ pub(super) async fn get(
 ) -> Result<HttpResponse, Problem> {
     let feedback = app
         .store
-        .feedback(FeedbackId::new(id.into_inner()))
+        .feedback(FeedbackId::parse_or_nil(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok()
@@ -281,7 +281,7 @@ pub(super) async fn update(
     if_match: IfMatch,
     Json(body): Json<UpdateFeedback>,
 ) -> Result<HttpResponse, Problem> {
-    let id = FeedbackId::new(id.into_inner());
+    let id = FeedbackId::parse_or_nil(id.into_inner());
     let by = Actor {
         email: caller.0.user.email,
         token: Some(caller.0.name),
@@ -314,7 +314,7 @@ pub(super) async fn delete(
     id: web::Path<String>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    let id = FeedbackId::new(id.into_inner());
+    let id = FeedbackId::parse_or_nil(id.into_inner());
     let precondition = if_match.into_precondition(&app.versions);
     let deleted = app.store.delete_feedback(id, precondition).await?;
     deletion_response(deleted, NOT_FOUND)

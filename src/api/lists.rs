@@ -9,7 +9,7 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::domain::id::{Id, parse_ulid};
+use crate::domain::id::Id;
 use crate::server::problem::Problem;
 use crate::store::{Page, PageRequest};
 
@@ -51,19 +51,14 @@ impl QueryParams {
         };
         let before = match self.get("cursor") {
             None => None,
-            Some(cursor)
-                if cursor
-                    .strip_prefix(T::PREFIX)
-                    .is_some_and(|rest| rest.starts_with('_'))
-                    && parse_ulid(cursor).is_some() =>
-            {
-                Some(cursor.to_owned())
-            }
-            Some(_) => {
-                return Err(Problem::invalid_field(
-                    "cursor",
-                    "Invalid cursor. Use the nextCursor of the previous page.",
-                ));
+            Some(cursor) => {
+                let id = T::parse(cursor).ok_or_else(|| {
+                    Problem::invalid_field(
+                        "cursor",
+                        "Invalid cursor. Use the nextCursor of the previous page.",
+                    )
+                })?;
+                Some(id.ulid())
             }
         };
         Ok(PageRequest { limit, before })

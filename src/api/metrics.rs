@@ -182,7 +182,8 @@ impl PrometheusText {
         self.write_family_header(name, help);
         for webhook in &metrics.webhooks {
             if let Some(value) = value(webhook) {
-                let labels = [("webhook", webhook.id.as_str()), ("host", &webhook.host)];
+                let id = webhook.id.to_string();
+                let labels = [("webhook", id.as_str()), ("host", &webhook.host)];
                 self.write_sample(name, &labels, value);
             }
         }
@@ -201,8 +202,9 @@ impl PrometheusText {
                 (DeliveryState::Failed, totals.failed),
                 (DeliveryState::Canceled, totals.canceled),
             ] {
+                let id = webhook.id.to_string();
                 let labels = [
-                    ("webhook", webhook.id.as_str()),
+                    ("webhook", id.as_str()),
                     ("host", &webhook.host),
                     ("state", state.as_str()),
                 ];

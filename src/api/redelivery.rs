@@ -8,7 +8,7 @@ use super::deliveries::{DeliveryView, NOT_FOUND};
 use super::webhooks;
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::id::{DeliveryId, Id, WebhookId};
 use crate::server::AppState;
 use crate::server::json_body::{Json, NoBody, deserialize_non_null};
 use crate::server::problem::Problem;
@@ -67,9 +67,9 @@ pub(super) async fn redeliver(
     id: web::Path<String>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    let id = DeliveryId::new(id.into_inner());
+    let id = DeliveryId::parse_or_nil(id.into_inner());
     app.store
-        .redeliver(id.clone())
+        .redeliver(id)
         .await
         .map_err(redeliver_error_to_problem)?;
     accepted_response(&app, id).await
@@ -98,8 +98,8 @@ pub(super) async fn retry(
     id: web::Path<String>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    let id = DeliveryId::new(id.into_inner());
-    let queued = app.delivery.retry_delivery(id.clone()).await;
+    let id = DeliveryId::parse_or_nil(id.into_inner());
+    let queued = app.delivery.retry_delivery(id).await;
     queued.map_err(pending_delivery_error_to_problem)?;
     accepted_response(&app, id).await
 }
@@ -123,8 +123,8 @@ pub(super) async fn cancel(
     id: web::Path<String>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    let id = DeliveryId::new(id.into_inner());
-    let canceled = app.store.cancel_delivery(id.clone()).await;
+    let id = DeliveryId::parse_or_nil(id.into_inner());
+    let canceled = app.store.cancel_delivery(id).await;
     canceled.map_err(pending_delivery_error_to_problem)?;
     accepted_response(&app, id).await
 }
@@ -164,7 +164,7 @@ pub(super) async fn recover(
         RecoverableState::Failed => DeliveryState::Failed,
         RecoverableState::Canceled => DeliveryState::Canceled,
     });
-    let webhook = WebhookId::new(webhook.into_inner());
+    let webhook = WebhookId::parse_or_nil(webhook.into_inner());
     let count = app
         .store
         .redeliver_since(webhook, since, states.collect())

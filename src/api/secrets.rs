@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::webhooks::{NOT_FOUND, parse_or_generate_secret};
 use crate::clock::Timestamp;
-use crate::domain::id::WebhookId;
+use crate::domain::id::{Id, WebhookId};
 use crate::domain::validation::{check_all_fields, check_field};
 use crate::domain::webhook::{self, Secrets};
 use crate::server::json_body::{NoBody, OptionalJson, deserialize_integer};
@@ -66,7 +66,7 @@ pub(super) async fn get(
 ) -> Result<HttpResponse, Problem> {
     let secrets = app
         .store
-        .webhook_secrets(WebhookId::new(id.into_inner()), app.clock.now())
+        .webhook_secrets(WebhookId::parse_or_nil(id.into_inner()), app.clock.now())
         .await?;
     Ok(secrets_response(&secrets.ok_or(NOT_FOUND)?))
 }
@@ -99,7 +99,7 @@ pub(super) async fn rotate(
             webhook::check_overlap_hours(body.overlap_hours.unwrap_or(0)),
         ),
     ))?;
-    let id = WebhookId::new(id.into_inner());
+    let id = WebhookId::parse_or_nil(id.into_inner());
     Ok(secrets_response(
         &app.store
             .rotate_secret(id, secret, hours)
@@ -126,7 +126,7 @@ pub(super) async fn finish_rotation(
     id: web::Path<String>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    let id = WebhookId::new(id.into_inner());
+    let id = WebhookId::parse_or_nil(id.into_inner());
     Ok(secrets_response(
         &app.store
             .finish_rotation(id)

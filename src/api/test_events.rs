@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::auth::Caller;
 use super::webhooks::{NOT_FOUND, parse_or_generate_secret};
 use crate::delivery::TestReport;
-use crate::domain::id::WebhookId;
+use crate::domain::id::{Id, WebhookId};
 use crate::domain::validation::{check_all_fields, check_field};
 use crate::server::json_body::{Json, OptionalJson, deserialize_non_null};
 use crate::server::problem::Problem;
@@ -99,7 +99,7 @@ pub(super) async fn test_webhook(
 ) -> Result<HttpResponse, Problem> {
     let webhook = app
         .store
-        .webhook(WebhookId::new(id.into_inner()))
+        .webhook(WebhookId::parse_or_nil(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
     let report = app

@@ -12,7 +12,7 @@ use super::etag::{IfMatch, etag_header};
 use super::lists::{List, PageParams, QueryParams};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
-use crate::domain::id::{ProjectId, WebhookId};
+use crate::domain::id::{Id, ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::validation::{check_all_fields, check_field};
 use crate::domain::webhook::{
@@ -270,7 +270,7 @@ pub(super) async fn get(
 ) -> Result<HttpResponse, Problem> {
     let webhook = app
         .store
-        .webhook(WebhookId::new(id.into_inner()))
+        .webhook(WebhookId::parse_or_nil(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok()
@@ -297,9 +297,9 @@ pub(super) async fn update(
     request: HttpRequest,
     Json(body): Json<UpdateWebhook>,
 ) -> Result<HttpResponse, Problem> {
-    let id = WebhookId::new(id.into_inner());
+    let id = WebhookId::parse_or_nil(id.into_inner());
     // Report 404 before validation errors.
-    app.store.webhook(id.clone()).await?.ok_or(NOT_FOUND)?;
+    app.store.webhook(id).await?.ok_or(NOT_FOUND)?;
     let url = match &body.url {
         Some(url) => app.parse_and_check_endpoint_url(url).await.map(Some),
         None => Ok(None),
@@ -350,7 +350,7 @@ pub(super) async fn delete(
     id: web::Path<String>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    let id = WebhookId::new(id.into_inner());
+    let id = WebhookId::parse_or_nil(id.into_inner());
     let precondition = if_match.into_precondition(&app.versions);
     let deleted = app.store.delete_webhook(id, precondition).await?;
     deletion_response(deleted, NOT_FOUND)

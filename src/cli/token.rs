@@ -4,7 +4,7 @@ use super::open_store::with_store;
 use super::{CommandError, escape_control_chars, log_security_event, print, try_print};
 use crate::config::{DataDirOptions, TokenCommand};
 use crate::domain::account::Scope;
-use crate::domain::id::TokenId;
+use crate::domain::id::{Id, TokenId};
 use crate::domain::project;
 use crate::io_errors;
 use crate::server::tokens;
@@ -43,7 +43,7 @@ fn create(
             io_errors::describe(&error)
         ))
     })?;
-    log_security_event("token_created", id.as_str());
+    log_security_event("token_created", &id.to_string());
     Ok(())
 }
 
@@ -66,7 +66,7 @@ fn list(data: &DataDirOptions) -> Result<(), CommandError> {
 }
 
 fn revoke(id: &str, data: &DataDirOptions) -> Result<(), CommandError> {
-    let token = TokenId::new(id.to_owned());
+    let token = TokenId::parse_or_nil(id);
     let revoked = with_store(data, async |store| store.revoke_token(token).await)?;
     let id = escape_control_chars(id);
     if !revoked {

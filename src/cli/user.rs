@@ -20,7 +20,7 @@ fn add(email: String, role: Role, data: &DataDirOptions) -> Result<(), CommandEr
     let email = check_email(&email).map_err(CommandError::usage_error)?;
     let hash = password::read_and_hash_password(&email)?;
     let user = with_store(data, async |store| store.add_user(email, hash, role).await)?;
-    log_security_event("user_added", user.id.as_str());
+    log_security_event("user_added", &user.id.to_string());
     let email = escape_control_chars(&user.email);
     print(&format!("Added {email} ({}).\n", user.role));
     Ok(())
@@ -47,7 +47,7 @@ fn change_password(email: String, data: &DataDirOptions) -> Result<(), CommandEr
     with_store(data, async |store| {
         store.set_password(email, hash, None).await
     })?;
-    log_security_event("password_changed", user.id.as_str());
+    log_security_event("password_changed", &user.id.to_string());
     print(&format!(
         "Changed the password of {shown} and ended their sessions.\n"
     ));
@@ -57,7 +57,7 @@ fn change_password(email: String, data: &DataDirOptions) -> Result<(), CommandEr
 fn remove(email: String, data: &DataDirOptions) -> Result<(), CommandError> {
     let shown = escape_control_chars(&email);
     let user = with_store(data, async |store| store.delete_user(email).await)?;
-    log_security_event("user_removed", user.id.as_str());
+    log_security_event("user_removed", &user.id.to_string());
     print(&format!("Removed {shown} and their sessions and tokens.\n"));
     Ok(())
 }

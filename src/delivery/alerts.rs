@@ -112,7 +112,7 @@ async fn send_alert(
         next: None,
     };
     let parts = RequestParts {
-        delivery_id: alert.id.as_str(),
+        delivery_id: &alert.id.to_string(),
         event: &alert.event,
         event_at: alert.created_at,
         body: alert.body.clone(),

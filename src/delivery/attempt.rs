@@ -21,7 +21,7 @@ pub(super) async fn make_attempt(
     let started_at = clock.now();
     let secrets = endpoint.secrets.clone().active_at(started_at);
     let parts = RequestParts {
-        delivery_id: due.id.as_str(),
+        delivery_id: &due.id.to_string(),
         event: due.event.as_str(),
         event_at: due.event_at,
         body: due.body,
@@ -47,7 +47,7 @@ pub(super) async fn make_attempt(
     };
     FinishedAttempt {
         delivery: due.id,
-        webhook: endpoint.webhook.clone(),
+        webhook: endpoint.webhook,
         is_test: due.event == EventType::Test,
         attempts: due.attempts,
         attempt: AttemptRecord {

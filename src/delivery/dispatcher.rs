@@ -208,7 +208,7 @@ impl Dispatcher {
         for queue in healthy.into_iter().chain(unproven) {
             while let Some((due, endpoint, client)) = queue.pop_next_delivery(free) {
                 free = free.saturating_sub(1);
-                let id = due.id.clone();
+                let id = due.id;
                 let attempt = make_attempt(self.clock.clone(), client, endpoint, due);
                 // A panic is a bug and must not stop the dispatcher. The delivery keeps its slot
                 // and is sent again after a restart.
@@ -251,9 +251,9 @@ impl Dispatcher {
         for (id, queue) in &mut self.queues {
             let request = queue.start_batch_read(is_in_group(queue));
             if request.limit > 0 {
-                requested.push(id.clone());
+                requested.push(*id);
             }
-            requests.insert(id.clone(), request);
+            requests.insert(*id, request);
         }
         if default_request.is_none() && requested.is_empty() {
             self.unproven.is_deferred = false;
@@ -333,7 +333,7 @@ impl Dispatcher {
     }
 
     fn fill_queue(&mut self, batch: DeliveryBatch, generation: u64) {
-        let webhook = batch.webhook.clone();
+        let webhook = batch.webhook;
         if let Some(queue) = self.queues.get_mut(&webhook) {
             queue.refill(batch, generation, &self.sender);
         } else if let Some(queue) = EndpointQueue::new(batch, generation, &self.sender) {

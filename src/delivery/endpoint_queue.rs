@@ -12,8 +12,6 @@ use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use ulid::Ulid;
-
 use super::client::{EndpointClient, HttpSender};
 use crate::domain::id::DeliveryId;
 use crate::store::{DeliveryBatch, DeliveryBatchRequest, DueDelivery, EndpointConfig};
@@ -42,7 +40,7 @@ pub(super) struct EndpointQueue {
     ready: VecDeque<DueDelivery>,
     /// Whether more deliveries may be due than were read.
     has_more: bool,
-    claimed: HashSet<Ulid>,
+    claimed: HashSet<DeliveryId>,
     slots_in_use: usize,
     concurrency_limit: usize,
     /// Whether the last attempt succeeded.
@@ -123,7 +121,7 @@ impl EndpointQueue {
         // `has_more` is already set if new deliveries were reported during the read.
         self.has_more |= batch.has_more;
         for delivery in batch.deliveries {
-            if self.claimed.insert(delivery.id.ulid()) {
+            if self.claimed.insert(delivery.id) {
                 self.ready.push_back(delivery);
             }
         }
@@ -133,14 +131,14 @@ impl EndpointQueue {
     /// changed.
     pub(super) fn discard_read_ahead(&mut self) {
         for delivery in self.ready.drain(..) {
-            self.claimed.remove(&delivery.id.ulid());
+            self.claimed.remove(&delivery.id);
         }
         self.has_more = false;
     }
 
     /// Returns whether the delivery's attempt has started and isn't recorded yet.
     pub(super) fn is_in_flight(&self, delivery: &DeliveryId) -> bool {
-        self.claimed.contains(&delivery.ulid()) && self.ready.iter().all(|due| due.id != *delivery)
+        self.claimed.contains(delivery) && self.ready.iter().all(|due| due.id != *delivery)
     }
 
     /// Returns whether a read is necessary: more deliveries may be due, no read is running, and the
@@ -215,7 +213,7 @@ impl EndpointQueue {
         has_failed: bool,
         requested_hold: bool,
     ) {
-        self.claimed.remove(&delivery.ulid());
+        self.claimed.remove(delivery);
         self.slots_in_use -= usize::from(has_failed);
         self.unrecorded_holds -= usize::from(requested_hold);
     }
@@ -241,15 +239,17 @@ mod tests {
     use crate::delivery::tls::tls_config;
     use crate::domain::endpoint_url::EndpointUrl;
     use crate::domain::event::EventType;
-    use crate::domain::id::WebhookId;
+    use ulid::Ulid;
+
+    use crate::domain::id::{Id, WebhookId};
     use crate::domain::secret::Secret;
     use crate::domain::webhook::{CustomHeaders, Secrets};
 
     fn batch(ulid: u128, has_more: bool) -> DeliveryBatch {
-        let webhook = WebhookId::new("wh_1");
+        let webhook = WebhookId::from_bytes([1; 16]);
         DeliveryBatch {
             endpoint: Some(EndpointConfig {
-                webhook: webhook.clone(),
+                webhook,
                 url: EndpointUrl::parse("http://127.0.0.1:9/").unwrap(),
                 secrets: Secrets {
                     current: Secret::from_random([1; 32]),
@@ -259,7 +259,7 @@ mod tests {
             }),
             webhook,
             deliveries: vec![DueDelivery {
-                id: DeliveryId::new(format!("dlv_{}", Ulid(ulid))),
+                id: DeliveryId::from_ulid(Ulid(ulid)),
                 event: EventType::Test,
                 attempts: 0,
                 event_at: Timestamp::from_millis(0),

@@ -171,7 +171,7 @@ impl DispatcherHandle {
     /// is in flight.
     pub async fn retry_delivery(&self, id: DeliveryId) -> Result<(), PendingDeliveryError> {
         let (reply, response) = oneshot::channel();
-        let command = DispatcherCommand::CheckInFlight(id.clone(), reply);
+        let command = DispatcherCommand::CheckInFlight(id, reply);
         let sent = self.commands.send(command).await;
         sent.map_err(|_| StoreError::Closed)?;
         if response.await.map_err(|_| StoreError::Closed)? {

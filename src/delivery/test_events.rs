@@ -36,7 +36,7 @@ impl DispatcherHandle {
         user: &str,
     ) -> Result<Option<TestReport>, StoreError> {
         let (delivery, at) = self.store.allocate_test_delivery_id().await?;
-        let Some(secrets) = self.store.webhook_secrets(webhook.id.clone(), at).await? else {
+        let Some(secrets) = self.store.webhook_secrets(webhook.id, at).await? else {
             return Ok(None);
         };
         let test = TestRequest {
@@ -56,7 +56,7 @@ impl DispatcherHandle {
             hold: None,
         };
         self.store
-            .record_test_delivery(webhook.id.clone(), delivery, body, attempt)
+            .record_test_delivery(webhook.id, delivery, body, attempt)
             .await?;
         Ok(Some(report))
     }
@@ -87,7 +87,7 @@ impl DispatcherHandle {
     async fn send_test(&self, test: TestRequest<'_>, user: &str) -> Result<SentTest, StoreError> {
         let body = event::test_body(user, test.at);
         let parts = RequestParts {
-            delivery_id: test.delivery.as_str(),
+            delivery_id: &test.delivery.to_string(),
             event: EventType::Test.as_str(),
             event_at: test.at,
             body: body.clone(),

@@ -8,6 +8,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::feedback::{Feedback, FeedbackStatus, ProjectSummary};
+use super::id::FeedbackId;
 use super::webhook::Topic;
 use crate::clock::Timestamp;
 
@@ -66,7 +67,7 @@ struct FeedbackData<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FeedbackObject<'a> {
-    id: &'a str,
+    id: FeedbackId,
     message: &'a str,
     status: FeedbackStatus,
     created_at: Timestamp,
@@ -113,7 +114,7 @@ fn feedback_body(
 ) -> Vec<u8> {
     let data = FeedbackData {
         feedback: FeedbackObject {
-            id: feedback.id.as_str(),
+            id: feedback.id,
             message: &feedback.message,
             status: feedback.status,
             created_at: feedback.created_at,
@@ -137,15 +138,15 @@ fn render_payload(event: EventType, timestamp: Timestamp, data: impl Serialize) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::{FeedbackId, ProjectId};
+    use crate::domain::id::{Id, ProjectId};
 
     #[test]
     fn payloads_have_fixed_members_in_a_fixed_order() {
         let at = Timestamp::from_millis(1_761_914_096_789);
         let mut feedback = Feedback {
-            id: FeedbackId::new("fb_1"),
+            id: FeedbackId::parse_or_nil("fb_01K8X6J3RN4ZV0Q2M7T5B9CDEF"),
             project: ProjectSummary {
-                id: ProjectId::new("prj_1"),
+                id: ProjectId::parse_or_nil("prj_01K8X5A0G7H2J4K6M8N0P2Q4R6"),
                 name: "My “Website”".into(),
                 slug: "my-website".into(),
             },
@@ -158,7 +159,7 @@ mod tests {
         };
         assert_eq!(
             String::from_utf8(feedback_created_body(&feedback)).unwrap(),
-            "{\"event\":\"feedback.created\",\"timestamp\":\"2025-10-31T12:34:56.789Z\",\"data\":{\"feedback\":{\"id\":\"fb_1\",\"message\":\"It's <b>bröken</b>\\n\\\"now\\\" \u{2028}\",\"status\":\"NEW\",\"createdAt\":\"2025-10-31T12:34:56.789Z\"},\"project\":{\"id\":\"prj_1\",\"name\":\"My “Website”\",\"slug\":\"my-website\"}}}"
+            "{\"event\":\"feedback.created\",\"timestamp\":\"2025-10-31T12:34:56.789Z\",\"data\":{\"feedback\":{\"id\":\"fb_01K8X6J3RN4ZV0Q2M7T5B9CDEF\",\"message\":\"It's <b>bröken</b>\\n\\\"now\\\" \u{2028}\",\"status\":\"NEW\",\"createdAt\":\"2025-10-31T12:34:56.789Z\"},\"project\":{\"id\":\"prj_01K8X5A0G7H2J4K6M8N0P2Q4R6\",\"name\":\"My “Website”\",\"slug\":\"my-website\"}}}"
         );
         feedback.status = FeedbackStatus::Reviewed;
         feedback.message = "m".into();
@@ -166,7 +167,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(feedback_updated_body(&feedback, FeedbackStatus::New, later))
                 .unwrap(),
-            r#"{"event":"feedback.updated","timestamp":"2025-10-31T12:34:57.000Z","data":{"feedback":{"id":"fb_1","message":"m","status":"REVIEWED","createdAt":"2025-10-31T12:34:56.789Z"},"project":{"id":"prj_1","name":"My “Website”","slug":"my-website"},"previousStatus":"NEW"}}"#
+            r#"{"event":"feedback.updated","timestamp":"2025-10-31T12:34:57.000Z","data":{"feedback":{"id":"fb_01K8X6J3RN4ZV0Q2M7T5B9CDEF","message":"m","status":"REVIEWED","createdAt":"2025-10-31T12:34:56.789Z"},"project":{"id":"prj_01K8X5A0G7H2J4K6M8N0P2Q4R6","name":"My “Website”","slug":"my-website"},"previousStatus":"NEW"}}"#
         );
         assert_eq!(
             String::from_utf8(test_body("ada@example.com", later)).unwrap(),

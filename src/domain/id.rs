@@ -1,5 +1,5 @@
-//! Ids: a short prefix, `_`, and a ULID (26 letters and digits). Ids of one type sort in order of
-//! creation.
+//! Ids: as text, a short prefix, `_`, and a ULID (26 letters and digits); in memory and in the
+//! database, the 16 bytes of the ULID. Ids of one type sort in order of creation.
 //!
 //! Slugs can't contain an underscore, so an id is never mistaken for a slug. The store's writer
 //! owns the only [`IdSequence`] for stored objects, so the order of ids is the order of commits.
@@ -47,27 +47,33 @@ impl IdSequence {
 }
 
 /// The common interface of all id types.
-pub trait Id: Sized {
+pub trait Id: Copy + fmt::Display {
     /// The text before the `_`.
     const PREFIX: &str;
 
     fn from_ulid(ulid: Ulid) -> Self;
+
+    fn ulid(self) -> Ulid;
+
+    /// Parses the canonical form of an id, as [`Display`](fmt::Display) writes it.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.strip_prefix(Self::PREFIX)?.strip_prefix('_')?;
+        let ulid = Ulid::from_string(text).ok()?;
+        // The parser also accepts lower case, and drops bits of a value that is too large.
+        let mut canonical = [0; ULID_LEN];
+        (ulid.array_to_str(&mut canonical) == text).then(|| Self::from_ulid(ulid))
+    }
+
+    /// Parses an id. Returns the nil id, which no object has, if the text is invalid.
+    fn parse_or_nil(text: impl AsRef<str>) -> Self {
+        Self::parse(text.as_ref()).unwrap_or_else(|| Self::from_ulid(Ulid::nil()))
+    }
 }
 
-/// Returns the lowest id that can be created at `time`.
-pub fn lowest_id_at<T: Id>(time: Timestamp) -> String {
+/// Returns the lowest ULID that can be generated at `time`.
+pub fn lowest_ulid_at(time: Timestamp) -> Ulid {
     let millis = u64::try_from(time.millis()).unwrap_or(0);
-    format!("{}_{}", T::PREFIX, Ulid::from_parts(millis, 0))
-}
-
-/// Returns the ULID of an id of any type, if the id is well formed.
-pub fn parse_ulid(id: &str) -> Option<Ulid> {
-    let (_, text) = id.split_once('_')?;
-    let ulid = Ulid::from_string(text).ok()?;
-    // The parser also accepts lower case, and drops bits of a value that is too large. Accept only
-    // the canonical form.
-    let mut canonical = [0; ULID_LEN];
-    (ulid.array_to_str(&mut canonical) == text).then_some(ulid)
+    Ulid::from_parts(millis, 0)
 }
 
 /// Returns the OpenAPI schema of an id. A ULID is base32 without the letters I, L, O, and U.
@@ -82,16 +88,16 @@ fn id_schema(prefix: &str) -> RefOr<Schema> {
 macro_rules! define_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
 
         impl $name {
-            /// Creates an id from any text. An invalid id matches no row.
-            pub fn new(text: impl Into<String>) -> Self {
-                Self(text.into())
+            /// Creates an id from the bytes of a ULID, as the database stores them.
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
             }
 
-            pub fn as_str(&self) -> &str {
+            pub fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
         }
@@ -100,19 +106,23 @@ macro_rules! define_id {
             const PREFIX: &str = $prefix;
 
             fn from_ulid(ulid: Ulid) -> Self {
-                Self(format!(concat!($prefix, "_{}"), ulid))
+                Self(ulid.to_bytes())
+            }
+
+            fn ulid(self) -> Ulid {
+                Ulid::from_bytes(self.0)
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                write!(f, concat!($prefix, "_{}"), self.ulid())
             }
         }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
+                serializer.collect_str(self)
             }
         }
 
@@ -124,13 +134,6 @@ macro_rules! define_id {
 
         impl ToSchema for $name {}
     };
-}
-
-impl DeliveryId {
-    /// Returns the ULID, a compact key for sets; `nil` for an invalid id.
-    pub fn ulid(&self) -> Ulid {
-        parse_ulid(&self.0).unwrap_or(Ulid::nil())
-    }
 }
 
 define_id!(/// The id of a project, `prj_…`.
@@ -169,16 +172,17 @@ mod tests {
             assert!(id > previous, "{id} should be greater than {previous}");
             previous = id;
         }
-        let mut restarted = IdSequence::starting_after(parse_ulid(previous.as_str()));
+        let mut restarted = IdSequence::starting_after(Some(previous.ulid()));
         assert!(restarted.next::<FeedbackId>(Timestamp::from_millis(0)) > previous);
     }
 
     #[test]
     fn parses_only_the_canonical_form_of_an_id() {
         let id = "fb_01K8X3Q6M5T9V2W7Y4Z1A3B5C7";
-        assert!(parse_ulid(id).is_some());
+        assert_eq!(FeedbackId::parse(id).unwrap().to_string(), id);
         for invalid in [
             "01K8X3Q6M5T9V2W7Y4Z1A3B5C7",
+            "wh_01K8X3Q6M5T9V2W7Y4Z1A3B5C7",
             "fb_01k8x3q6m5t9v2w7y4z1a3b5c7",
             "fb_ZZZZZZZZZZZZZZZZZZZZZZZZZZ",
             "fb_81K8X3Q6M5T9V2W7Y4Z1A3B5C7",
@@ -186,7 +190,8 @@ mod tests {
             "fb_01K8X3Q6M5T9V2W7Y4Z1A3B5C",
             "fb_",
         ] {
-            assert_eq!(parse_ulid(invalid), None, "{invalid}");
+            assert_eq!(FeedbackId::parse(invalid), None, "{invalid}");
+            assert_eq!(FeedbackId::parse_or_nil(invalid).ulid(), Ulid::nil());
         }
     }
 }

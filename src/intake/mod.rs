@@ -325,7 +325,7 @@ async fn check_origin_and_status(
         let origin = source.origin.clone().unwrap_or_default();
         let recorded = app
             .store
-            .record_rejected_origin(project.id.clone(), origin.clone())
+            .record_rejected_origin(project.id, origin.clone())
             .await;
         if let Err(error) = recorded {
             tracing::warn!(%error, "recording a rejected origin failed");

@@ -101,7 +101,7 @@ impl IntakeLimits {
         state.reservations.remove(project, &request.client);
         let quotas = count_toward_limits(&mut state.projects, project, now);
         request.quotas.extend(quotas);
-        request.project = Some(project.clone());
+        request.project = Some(*project);
         Ok(request)
     }
 

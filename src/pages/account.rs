@@ -15,7 +15,7 @@ use super::getting_started;
 use super::sign_in::password_check::{PasswordCheckResult, verify_password};
 use super::sign_in::throttle::Client;
 use crate::domain::account::{Role, User};
-use crate::domain::id::SessionId;
+use crate::domain::id::{Id, SessionId};
 use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::validation::ValidationErrors;
 use crate::server::security_events::set_event_subject;
@@ -54,7 +54,7 @@ impl AccountPage {
         let records = context
             .app
             .store
-            .sessions(user.id.clone(), context.app.clock.now())
+            .sessions(user.id, context.app.clock.now())
             .await?;
         let (layout, _) = context.build_layout("Account", NavSection::Account);
         let mut sessions: Vec<SessionRow> = records
@@ -129,7 +129,7 @@ pub(super) async fn set_password(
     }
     let hash = verified.permit.hash_password(password.to_owned()).await?;
     let store = &context.app.store;
-    set_event_subject(&context.request, &user.id);
+    set_event_subject(&context.request, user.id);
     store.set_password(user.email, hash, keep).await?;
     context.add_flash_message("Password changed. You’re signed out of all other browsers.");
     Ok(context.redirect("/settings/account"))
@@ -150,10 +150,10 @@ pub(super) async fn end_session(
     context: RequestContext,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
-    let user = context.user()?.id.clone();
+    let user = context.user()?.id;
     let store = &context.app.store;
     let ended = store
-        .end_user_session(user, SessionId::new(id.into_inner()))
+        .end_user_session(user, SessionId::parse_or_nil(id.into_inner()))
         .await?;
     if ended {
         context.add_flash_message("Session ended.");
@@ -167,7 +167,7 @@ pub(super) async fn sign_out_everywhere(
     context
         .app
         .store
-        .end_all_sessions(context.user()?.id.clone())
+        .end_all_sessions(context.user()?.id)
         .await?;
     let mut response = context.redirect("/login?signed-out");
     session::clear_session_cookies(&context, &mut response);

@@ -15,7 +15,7 @@ use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::account::{ApiToken, Scope};
-use crate::domain::id::TokenId;
+use crate::domain::id::{Id, TokenId};
 use crate::domain::project;
 use crate::domain::validation::{check_all_fields, check_field};
 use crate::server::security_events::set_event_subject;
@@ -71,14 +71,14 @@ impl TokensPage {
         let mut tokens = context.app.store.tokens().await?;
         tokens.reverse();
         let (layout, _) = context.build_layout("API tokens", NavSection::ApiTokens);
-        let revoking = context.query_param("revoke");
+        let revoking = context.query_param("revoke").map(TokenId::parse_or_nil);
         let rows = tokens.into_iter().map(|token| TokenRow {
             created_at: layout.display_time(&token.created_at),
             last_used_at: token
                 .last_used_at
                 .as_ref()
                 .map(|at| layout.display_time(at)),
-            is_confirming_revoke: revoking.as_deref() == Some(token.id.as_str()),
+            is_confirming_revoke: revoking == Some(token.id),
             token,
         });
         let rows = rows.collect();
@@ -174,7 +174,7 @@ pub(super) async fn revoke(
     context: RequestContext,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
-    let id = TokenId::new(id.into_inner());
+    let id = TokenId::parse_or_nil(id.into_inner());
     if context.app.store.revoke_token(id).await? {
         context.add_flash_message("Token revoked.");
     }

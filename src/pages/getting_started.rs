@@ -145,7 +145,7 @@ pub async fn can_be_shown_again(context: &RequestContext) -> Result<bool, PageEr
 
 async fn load_progress(context: &RequestContext) -> Result<SetupProgress, PageError> {
     let (store, now) = (&context.app.store, context.app.clock.now());
-    let user = context.user()?.id.clone();
+    let user = context.user()?.id;
     Ok(store.setup_progress(user, now).await?)
 }
 
@@ -299,7 +299,7 @@ pub(super) async fn set_visibility(
         "true" => false,
         _ => return Err(PageError::InvalidForm),
     };
-    let user = context.user()?.id.clone();
+    let user = context.user()?.id;
     let store = &context.app.store;
     store.set_checklist_dismissed(user, is_dismissed).await?;
     if is_dismissed {

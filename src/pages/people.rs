@@ -21,7 +21,7 @@ use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::{Role, User};
 use crate::domain::email::check_email;
-use crate::domain::id::{LinkId, UserId};
+use crate::domain::id::{Id, LinkId, UserId};
 use crate::server::tokens;
 use crate::store::{LinkError, OneTimeLink, Precondition, UserError};
 
@@ -70,8 +70,8 @@ struct InvitationRow {
 }
 
 impl PersonRow {
-    fn id(&self) -> &str {
-        self.user.id.as_str()
+    fn id(&self) -> UserId {
+        self.user.id
     }
 
     fn action_path(&self, action: &str) -> String {
@@ -162,7 +162,7 @@ fn person_rows(
     let is_selected = |name, user: &User| {
         context
             .query_param(name)
-            .is_some_and(|id| id == user.id.as_str())
+            .is_some_and(|id| UserId::parse(&id) == Some(user.id))
     };
     let rows = users.into_iter().map(|user| {
         let is_last_admin = user.role == Role::Admin && admins == 1;
@@ -179,7 +179,7 @@ fn person_rows(
             reset_link: new_reset_link
                 .filter(|(id, _)| *id == user.id)
                 .map(|(_, link)| link.clone()),
-            reset: reset.map(|link| (link.id.clone(), layout.display_time(&link.expires_at))),
+            reset: reset.map(|link| (link.id, layout.display_time(&link.expires_at))),
             user,
         }
     });
@@ -208,7 +208,7 @@ pub(super) async fn invite_user(
         }
     };
     let token = tokens::random_token();
-    let (hash, admin) = (tokens::sha256(&token), context.user()?.id.clone());
+    let (hash, admin) = (tokens::sha256(&token), context.user()?.id);
     match context
         .app
         .store
@@ -252,14 +252,14 @@ pub(super) async fn create_reset_link(
     id: IdPath,
     _: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let user = UserId::new(id.into_inner());
+    let user = UserId::parse_or_nil(id.into_inner());
     let anchor = format!("{PATH}#{user}");
     let token = tokens::random_token();
-    let (hash, admin) = (tokens::sha256(&token), context.user()?.id.clone());
+    let (hash, admin) = (tokens::sha256(&token), context.user()?.id);
     context
         .app
         .store
-        .create_reset_link(user.clone(), admin, hash, RESET_LINK_LIFETIME)
+        .create_reset_link(user, admin, hash, RESET_LINK_LIFETIME)
         .await
         .map_err(into_page_error)?;
     let link = context.absolute_url(&format!("/reset?token={token}"));
@@ -273,7 +273,7 @@ pub(super) async fn set_role(
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let role = parse_role(&fields)?;
-    let id = UserId::new(id.into_inner());
+    let id = UserId::parse_or_nil(id.into_inner());
     let is_own_change = context.user()?.id == id && context.user()?.role != role;
     let edits = FormEdits::from_form(&fields, &[ROLE_FIELD]);
     if !edits.is_changed("role") {
@@ -304,7 +304,7 @@ pub(super) async fn remove_user(
     context: RequestContext,
     id: IdPath,
 ) -> Result<HttpResponse, PageError> {
-    let id = UserId::new(id.into_inner());
+    let id = UserId::parse_or_nil(id.into_inner());
     let is_you = context.user()?.id == id;
     match context.app.store.delete_user_by_id(id).await {
         Ok(_) if is_you => Ok(redirect_to_sign_in(&context)),
@@ -324,7 +324,7 @@ pub(super) async fn revoke_link(
     context: RequestContext,
     id: IdPath,
 ) -> Result<HttpResponse, PageError> {
-    let id = LinkId::new(id.into_inner());
+    let id = LinkId::parse_or_nil(id.into_inner());
     if context.app.store.revoke_link(id).await? {
         context.add_flash_message("Link revoked.");
     }

@@ -79,7 +79,7 @@ impl LongReadLimiter {
         if Arc::strong_count(&permits) > REQUESTS_PER_USER_MAX {
             return None;
         }
-        users.insert(user.clone(), Arc::downgrade(&permits));
+        users.insert(*user, Arc::downgrade(&permits));
         Some(permits)
     }
 }
@@ -104,8 +104,8 @@ mod tests {
     async fn one_user_cannot_starve_another() {
         let reads = Rc::new(LongReadLimiter::default());
         let (open, release) = (Rc::new(Cell::new(0)), Rc::new(Semaphore::new(0)));
-        let start = |user: &str| {
-            let (reads, user) = (reads.clone(), UserId::new(user));
+        let start = |user| {
+            let (reads, user) = (reads.clone(), UserId::from_bytes([user; 16]));
             let (open, release) = (open.clone(), release.clone());
             actix_web::rt::spawn(async move {
                 let read = async move {
@@ -116,14 +116,14 @@ mod tests {
                 reads.run(&user, read).await
             })
         };
-        let busy: Vec<_> = (0..REQUESTS_PER_USER_MAX).map(|_| start("usr_1")).collect();
+        let busy: Vec<_> = (0..REQUESTS_PER_USER_MAX).map(|_| start(1)).collect();
         tokio::task::yield_now().await;
-        let rejected = start("usr_1").await.unwrap();
+        let rejected = start(1).await.unwrap();
         assert!(
             matches!(rejected, Err(StoreError::Overloaded)),
             "{rejected:?}"
         );
-        let other = start("usr_2");
+        let other = start(2);
         while open.get() < 2 {
             tokio::task::yield_now().await;
         }

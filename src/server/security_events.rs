@@ -214,15 +214,15 @@ fn log_event_with_details(
     actor: Option<&Actor>,
     client_ip: IpAddr,
 ) {
-    let by = actor.map(|actor| actor.user.as_str());
-    let token = actor.and_then(|actor| Some(actor.token.as_ref()?.as_str()));
+    let by = actor.map(|actor| actor.user.to_string());
+    let token = actor.and_then(|actor| Some(actor.token?.to_string()));
     tracing::info!(target: LOG_TARGET, security_event = event, subject, change, count, by, token, %client_ip, "security event");
 }
 
 /// Logs that a wrong password was entered, without the password. `account` is the id of the
 /// account, or `None` if there is no such account. `actor` is the signed-in user, if there is one.
 pub fn log_failed_sign_in(account: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
-    let by = actor.map(|actor| actor.user.as_str());
+    let by = actor.map(|actor| actor.user.to_string());
     tracing::info!(target: UNAUTHENTICATED_LOG_TARGET, security_event = "sign_in_failed", subject = account, by, %client_ip, "security event");
 }
 

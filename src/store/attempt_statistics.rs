@@ -81,7 +81,7 @@ mod tests {
                 "CREATE TABLE attempt_statistics {columns}) STRICT"
             ))
             .unwrap();
-        (connection, WebhookId::new("wh_1"))
+        (connection, WebhookId::from_bytes([1; 16]))
     }
 
     /// Stores `count` attempts in each of the hours, with at most `times` different response times.
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(attempts, [(10, 1), (20, 2)]);
         assert_eq!(hours.keys().next().unwrap().millis(), 100 * HOUR);
         assert_eq!(since(101).len(), 1);
-        let other = WebhookId::new("wh_2");
+        let other = WebhookId::from_bytes([2; 16]);
         let none = read_statistics(&connection, &other, Timestamp::MIN).unwrap();
         assert!(none.is_empty());
     }

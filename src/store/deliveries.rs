@@ -148,7 +148,7 @@ impl Store {
                 for delivery in &mut rows {
                     delivery.attempts = attempts(c, &delivery.id, OMITTED_RESPONSE_COLUMNS)?;
                 }
-                Ok(page.build_page(rows, |delivery| delivery.id.as_str()))
+                Ok(page.build_page(rows, |delivery| delivery.id))
             })
             .await
     }

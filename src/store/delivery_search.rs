@@ -5,6 +5,7 @@
 //! search.
 
 use rusqlite::{Connection, params};
+use ulid::Ulid;
 
 use super::Store;
 use super::db::error::StoreError;
@@ -14,7 +15,7 @@ use super::deliveries::{self, DeliverySummary, OMITTED_RESPONSE_COLUMNS};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId, lowest_id_at};
+use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId, lowest_ulid_at};
 use crate::domain::webhook::RetryPolicy;
 
 /// Maximum number of rows that are read for one page. Reading them takes less than 50 ms.
@@ -95,17 +96,16 @@ struct MatchingIds {
 }
 
 impl DeliverySearch {
-    /// Returns the inclusive lower bound for ids.
-    fn id_lower_bound(&self) -> String {
-        self.created_from
-            .map(lowest_id_at::<DeliveryId>)
-            .unwrap_or_default()
+    /// Returns the inclusive lower bound for ids, as stored.
+    fn id_lower_bound(&self) -> [u8; 16] {
+        let first = self.created_from.map(lowest_ulid_at);
+        first.unwrap_or(Ulid(u128::MIN)).to_bytes()
     }
 
-    /// Returns the exclusive upper bound for ids. `~` sorts after every id.
-    fn id_upper_bound(&self) -> String {
-        self.created_until
-            .map_or_else(|| "~".to_owned(), lowest_id_at::<DeliveryId>)
+    /// Returns the exclusive upper bound for ids, as stored.
+    fn id_upper_bound(&self) -> [u8; 16] {
+        let end = self.created_until.map(lowest_ulid_at);
+        end.unwrap_or(Ulid(u128::MAX)).to_bytes()
     }
 }
 
@@ -261,11 +261,10 @@ fn find_matching_ids(
 ) -> Result<MatchingIds, StoreError> {
     let mut statement = sql::prepare(connection, &candidates_statement(connection, search)?)?;
     let subject = match &search.feedback {
-        Some(feedback) => Some(feedback.as_str()),
-        None => search.webhook.as_ref().map(WebhookId::as_str),
+        Some(feedback) => Some(feedback.as_bytes()),
+        None => search.webhook.as_ref().map(WebhookId::as_bytes),
     };
-    let (period_end, cursor) = (search.id_upper_bound(), page.id_upper_bound());
-    let upper_bound = period_end.as_str().min(cursor);
+    let upper_bound = search.id_upper_bound().min(page.id_upper_bound());
     let mut rows = statement.query(params![subject, upper_bound, search.id_lower_bound()])?;
     let mut found = MatchingIds::default();
     let mut scanned = 0;
@@ -285,7 +284,7 @@ fn find_matching_ids(
         }
         scanned += 1;
         if scanned == SCANNED_ROWS_MAX {
-            found.next_cursor = Some(row.get(0)?);
+            found.next_cursor = Some(row.get::<_, DeliveryId>(0)?.to_string());
         }
         if is_match {
             found.ids.push(row.get(0)?);

@@ -194,7 +194,7 @@ fn read_feedback_batch(
         Ok::<_, StoreError>(!has_more)
     };
     if let Some(query) = &filter.search {
-        let before = page.before.as_deref();
+        let before = page.before;
         search::for_each_match(
             connection,
             query,
@@ -204,7 +204,7 @@ fn read_feedback_batch(
             on_match,
         )?;
     } else {
-        let ids = filter.id_range(page.before.as_deref());
+        let ids = filter.id_range(page.before);
         let values = params![
             filter.project,
             filter.status,
@@ -219,7 +219,7 @@ fn read_feedback_batch(
         {}
     }
     if has_more {
-        batch.next_cursor = batch.items.last().map(|last| last.id.as_str().to_owned());
+        batch.next_cursor = batch.items.last().map(|last| last.id.to_string());
     }
     Ok(batch)
 }

@@ -3,10 +3,12 @@
 //! Ids contain the time when they were created, so a period is a range of ids. Therefore, a list
 //! for a period uses the same indexes as other lists, and reads only rows of the period.
 
+use ulid::Ulid;
+
 use super::search::SEARCH_COUNT_MAX;
 use crate::clock::Timestamp;
 use crate::domain::feedback::FeedbackStatus;
-use crate::domain::id::{FeedbackId, ProjectId, lowest_id_at};
+use crate::domain::id::{ProjectId, lowest_ulid_at};
 use crate::domain::search::SearchQuery;
 
 /// Maximum number of items that are counted for each status if the filter has a period or requires
@@ -54,8 +56,8 @@ impl FeedbackOrder {
 /// A range of ids. Both bounds are exclusive; `None` means no bound.
 #[derive(Debug)]
 pub(super) struct IdRange {
-    pub(super) lower: Option<String>,
-    pub(super) upper: Option<String>,
+    pub(super) lower: Option<Ulid>,
+    pub(super) upper: Option<Ulid>,
 }
 
 impl FeedbackFilter {
@@ -100,17 +102,11 @@ impl FeedbackFilter {
 
     /// Returns the range of ids that are in the period and follow the cursor in the order of the
     /// list.
-    pub(super) fn id_range(&self, cursor: Option<&str>) -> IdRange {
-        // Bounds are exclusive, so remove the last character of the lowest possible id of the
-        // millisecond. The result is lower than all ids of the millisecond.
-        let start_of = |time: &Timestamp| {
-            let mut id = lowest_id_at::<FeedbackId>(*time);
-            id.pop();
-            id
-        };
-        let mut lower = self.received_from.as_ref().map(start_of);
-        let mut upper = self.received_until.as_ref().map(start_of);
-        let cursor = cursor.map(str::to_owned);
+    pub(super) fn id_range(&self, cursor: Option<Ulid>) -> IdRange {
+        // The lower bound is exclusive, so it is the ULID before the first one of the period.
+        let before = |first: Ulid| Ulid(first.0.saturating_sub(1));
+        let mut lower = self.received_from.map(lowest_ulid_at).map(before);
+        let mut upper = self.received_until.map(lowest_ulid_at);
         match self.order {
             FeedbackOrder::NewestFirst => {
                 upper = upper.into_iter().chain(cursor).min();
@@ -122,13 +118,13 @@ impl FeedbackFilter {
 }
 
 impl IdRange {
-    /// Returns the lower bound for SQL. The empty string sorts before every id.
-    pub(super) fn lower_bound(&self) -> &str {
-        self.lower.as_deref().unwrap_or_default()
+    /// Returns the lower bound, as ids are stored.
+    pub(super) fn lower_bound(&self) -> [u8; 16] {
+        self.lower.unwrap_or(Ulid(u128::MIN)).to_bytes()
     }
 
-    /// Returns the upper bound for SQL. `~` sorts after every id.
-    pub(super) fn upper_bound(&self) -> &str {
-        self.upper.as_deref().unwrap_or("~")
+    /// Returns the upper bound, as ids are stored.
+    pub(super) fn upper_bound(&self) -> [u8; 16] {
+        self.upper.unwrap_or(Ulid(u128::MAX)).to_bytes()
     }
 }

@@ -8,7 +8,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
-use ulid::Ulid;
 
 use super::db::error::StoreError;
 use super::db::sql::{self, Json};
@@ -16,7 +15,7 @@ use super::{Store, secrets};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
-use crate::domain::id::{DeliveryId, WebhookId, parse_ulid};
+use crate::domain::id::{DeliveryId, WebhookId};
 use crate::domain::webhook::{CustomHeaders, Secrets};
 
 /// Maximum total size, in bytes, of the bodies read for one webhook at once. The body that exceeds
@@ -73,7 +72,7 @@ pub struct DueDeliveryBatches {
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryBatchRequest {
     /// Deliveries to skip, because the caller has read them ahead or they are in flight.
-    pub skip: HashSet<Ulid>,
+    pub skip: HashSet<DeliveryId>,
     /// Maximum number of deliveries; 0 skips the webhook.
     pub limit: usize,
     /// Generation of the [`EndpointConfig`] that the caller already has. If it is current, the
@@ -208,8 +207,8 @@ fn read_due_deliveries(
     let mut delivery = sql::prepare(connection, SELECT_DELIVERY_BY_ROWID)?;
     let mut rows = ids.query([webhook])?;
     while let Some(row) = rows.next()? {
-        let id = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        if parse_ulid(id).is_some_and(|ulid| request.skip.contains(&ulid)) {
+        let id: DeliveryId = row.get(0)?;
+        if request.skip.contains(&id) {
             continue;
         }
         let due_at: Timestamp = row.get(1)?;
@@ -223,7 +222,7 @@ fn read_due_deliveries(
         }
         let due = delivery.query_row([row.get::<_, i64>(2)?], |row| {
             Ok(DueDelivery {
-                id: DeliveryId::new(id),
+                id,
                 event: row.get(0)?,
                 attempts: row.get(1)?,
                 event_at: row.get(2)?,
@@ -244,7 +243,7 @@ fn read_endpoint_config(
     let statement = "SELECT * FROM webhooks WHERE id = ?1";
     sql::query_optional(connection, statement, [webhook], |row| {
         Ok(EndpointConfig {
-            webhook: webhook.clone(),
+            webhook: *webhook,
             url: row.get("url")?,
             secrets: secrets::secrets_from_row(row)?,
             headers: row.get::<_, Json<_>>("headers")?.0,

@@ -59,7 +59,7 @@ impl Store {
                 );
                 let values = params![email, page.id_upper_bound(), page.row_limit()];
                 let rows = sql::query_all(c, &statement, values, feedback::feedback_from_row)?;
-                Ok(page.build_page(rows, |feedback| feedback.id.as_str()))
+                Ok(page.build_page(rows, |feedback| feedback.id))
             })
             .await
     }

@@ -11,7 +11,7 @@ use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
 use super::precondition::{ChangeError, Precondition};
 use super::{Store, erasure};
-use crate::domain::id::{FeedbackId, ProjectId};
+use crate::domain::id::{FeedbackId, Id, ProjectId};
 use crate::domain::project::{Project, ProjectStatus, slug_from_name};
 
 /// Maximum number of feedback items deleted in one transaction when a project is deleted.
@@ -82,7 +82,7 @@ impl Store {
                 let statement = "SELECT * FROM projects WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
                 let values = params![page.id_upper_bound(), page.row_limit()];
                 let rows = sql::query_all(c, statement, values, project_from_row)?;
-                Ok(page.build_page(rows, |project| project.id.as_str()))
+                Ok(page.build_page(rows, |project| project.id))
             })
             .await
     }
@@ -210,13 +210,13 @@ pub(super) fn find_project(
     connection: &Connection,
     id_or_slug: &str,
 ) -> Result<Option<Project>, StoreError> {
-    let column = if id_or_slug.contains('_') {
-        "id"
-    } else {
-        "slug"
-    };
-    let statement = format!("SELECT * FROM projects WHERE {column} = ?1");
-    sql::query_optional(connection, &statement, [id_or_slug], project_from_row)
+    if id_or_slug.contains('_') {
+        let by_id = "SELECT * FROM projects WHERE id = ?1";
+        let id = ProjectId::parse_or_nil(id_or_slug);
+        return sql::query_optional(connection, by_id, [id], project_from_row);
+    }
+    let by_slug = "SELECT * FROM projects WHERE slug = ?1";
+    sql::query_optional(connection, by_slug, [id_or_slug], project_from_row)
 }
 
 fn is_slug_taken(connection: &Connection, slug: &str) -> Result<bool, StoreError> {

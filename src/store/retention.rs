@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::params;
+use ulid::Ulid;
 
 use super::db::error::StoreError;
 use super::db::sql;
 use super::{Store, erasure};
 use crate::clock::Timestamp;
-use crate::domain::id::{self, DeliveryId, EventId, FeedbackId, Id, WebhookId};
+use crate::domain::id::{DeliveryId, EventId, FeedbackId, Id, WebhookId, lowest_ulid_at};
 
 /// Maximum number of deliveries in one batch.
 const DELIVERY_BATCH_SIZE: i64 = 200;
@@ -27,11 +28,16 @@ impl Store {
         self.writer
             .write(move |tx| {
                 let time = tx.expiry_cutoff(age);
-                let recent = RecentIds::created_since::<DeliveryId>(time, tx.now);
+                let recent = RecentIds::created_since(time, tx.now);
                 let expired = "SELECT id, event_id, webhook_id FROM deliveries
                     WHERE finished_at < ?1 AND (id < ?3 OR id > ?4)
                     ORDER BY finished_at LIMIT ?2";
-                let limits = params![time, DELIVERY_BATCH_SIZE, recent.first, recent.last];
+                let limits = params![
+                    time,
+                    DELIVERY_BATCH_SIZE,
+                    recent.first.to_bytes(),
+                    recent.last.to_bytes()
+                ];
                 let expired: Vec<(DeliveryId, EventId, WebhookId)> =
                     sql::query_all(tx, expired, limits, |row| row.try_into())?;
                 let started = Instant::now();
@@ -58,7 +64,7 @@ impl Store {
         self.writer
             .write(move |tx| {
                 let time = tx.expiry_cutoff(age);
-                let recent = RecentIds::created_since::<FeedbackId>(time, tx.now);
+                let recent = RecentIds::created_since(time, tx.now);
                 // The oldest feedback has the lowest numbers, so only this batch is read.
                 let oldest = "/* may scan the first rows */
                     SELECT id, created_at FROM feedback ORDER BY number LIMIT ?1";
@@ -68,7 +74,7 @@ impl Store {
                 let mut deleted = 0;
                 for (id, created_at) in oldest {
                     if created_at >= time
-                        || recent.contains(id.as_str())
+                        || recent.contains(id.ulid())
                         || (deleted > 0 && started.elapsed() > BATCH_DURATION_MAX)
                     {
                         break;
@@ -85,20 +91,20 @@ impl Store {
 /// in this range. A row that was created while the clock was behind has a creation time that is too
 /// early. Its id is still in the range, because ids ascend, so the row isn't deleted too early.
 struct RecentIds {
-    first: String,
-    last: String,
+    first: Ulid,
+    last: Ulid,
 }
 
 impl RecentIds {
-    fn created_since<T: Id>(time: Timestamp, now: Timestamp) -> Self {
+    fn created_since(time: Timestamp, now: Timestamp) -> Self {
         Self {
-            first: id::lowest_id_at::<T>(time),
+            first: lowest_ulid_at(time),
             // Exclude ids from the future, which were created while the clock was ahead.
-            last: id::lowest_id_at::<T>(now.plus(Duration::from_millis(1))),
+            last: lowest_ulid_at(now.plus(Duration::from_millis(1))),
         }
     }
 
-    fn contains(&self, id: &str) -> bool {
-        (self.first.as_str()..self.last.as_str()).contains(&id)
+    fn contains(&self, id: Ulid) -> bool {
+        (self.first..self.last).contains(&id)
     }
 }

@@ -7,13 +7,14 @@
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, Row, params};
+use ulid::Ulid;
 
 use super::Store;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::feedback_filter::{FeedbackFilter, FeedbackOrder, IdRange};
 use crate::domain::feedback::FeedbackStatus;
-use crate::domain::id::ProjectId;
+use crate::domain::id::{Id, ProjectId};
 use crate::domain::search::{self, Ngram, SearchQuery};
 
 /// Maximum number of feedback items indexed in one transaction. The transaction takes a few
@@ -69,7 +70,7 @@ pub(super) fn for_each_match(
     connection: &Connection,
     query: &SearchQuery,
     filter: &FeedbackFilter,
-    cursor: Option<&str>,
+    cursor: Option<Ulid>,
     columns: &str,
     mut on_match: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
@@ -143,14 +144,14 @@ pub(super) fn count_matches(
 /// Returns the first and the last `number` of the feedback whose ids are in a range. Numbers ascend
 /// like ids. If there is no such feedback, returns `None`, or a first number above the last number.
 fn number_range(connection: &Connection, ids: &IdRange) -> Result<Option<(i64, i64)>, StoreError> {
-    let find = |statement, id: &Option<String>, unlimited| match id {
+    let find = |statement, id: Option<Ulid>, unlimited| match id {
         None => Ok(Some(unlimited)),
-        Some(id) => sql::query_optional(connection, statement, [id], |row| row.get(0)),
+        Some(id) => sql::query_optional(connection, statement, [id.to_bytes()], |row| row.get(0)),
     };
     let first = "SELECT number FROM feedback WHERE id > ?1 ORDER BY id LIMIT 1";
     let last = "SELECT number FROM feedback WHERE id < ?1 ORDER BY id DESC LIMIT 1";
-    let first = find(first, &ids.lower, 0)?;
-    let last = find(last, &ids.upper, i64::MAX)?;
+    let first = find(first, ids.lower, 0)?;
+    let last = find(last, ids.upper, i64::MAX)?;
     Ok(first.zip(last))
 }
 
@@ -160,7 +161,7 @@ fn fts_match_expression(query: &SearchQuery, filter: &FeedbackFilter) -> String 
     let mut terms: Vec<String> = query.ngrams().iter().map(encode_ngram).collect();
     if filter.project.is_some() || filter.status.is_some() {
         terms.push(filter_term(
-            filter.project.as_ref().map(ProjectId::as_str),
+            filter.project,
             filter.status.map(FeedbackStatus::as_str),
         ));
     }
@@ -169,12 +170,9 @@ fn fts_match_expression(query: &SearchQuery, filter: &FeedbackFilter) -> String 
 
 /// Returns the index term of a project, a status, or both. The term differs from every n-gram,
 /// because it is longer.
-fn filter_term(project: Option<&str>, status: Option<&str>) -> String {
-    let names = [project, status].into_iter().flatten();
-    let alphanumeric = names
-        .flat_map(str::chars)
-        .filter(char::is_ascii_alphanumeric);
-    format!("filter{}", alphanumeric.collect::<String>())
+fn filter_term(project: Option<ProjectId>, status: Option<&str>) -> String {
+    let project = project.map(|id| id.ulid().to_string()).unwrap_or_default();
+    format!("filter{project}{}", status.unwrap_or_default())
 }
 
 fn encode_ngram(ngram: &Ngram) -> String {
@@ -217,7 +215,7 @@ pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()
         }
         let mut terms = status_terms(arguments)?;
         terms.push(' ');
-        terms.push_str(&filter_term(Some(&arguments.get::<String>(0)?), None));
+        terms.push_str(&filter_term(Some(arguments.get(0)?), None));
         for ngram in search::ngrams(texts) {
             terms.push(' ');
             terms.extend(ngram.chars().iter().map(encode_char));
@@ -229,11 +227,11 @@ pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()
 /// Returns the search terms that depend on the status. The first two arguments of the SQL function
 /// are the project and the status.
 fn status_terms(arguments: &Context<'_>) -> rusqlite::Result<String> {
-    let (project, status): (String, String) = (arguments.get(0)?, arguments.get(1)?);
+    let (project, status): (ProjectId, String) = (arguments.get(0)?, arguments.get(1)?);
     Ok(format!(
         "{} {}",
         filter_term(None, Some(&status)),
-        filter_term(Some(&project), Some(&status))
+        filter_term(Some(project), Some(&status))
     ))
 }
 

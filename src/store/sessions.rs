@@ -242,7 +242,7 @@ mod tests {
             .unwrap();
         assert!(
             !store
-                .start_session(user.id.clone(), "old".into(), session(1))
+                .start_session(user.id, "old".into(), session(1))
                 .await
                 .unwrap()
         );

@@ -81,7 +81,7 @@ impl Store {
                 let mut seen = HashSet::new();
                 for StatusChange { id, only_from, to } in changes {
                     // If an id is repeated, apply only its first change.
-                    if !seen.insert(id.clone()) {
+                    if !seen.insert(id) {
                         continue;
                     }
                     let Some(mut feedback) = feedback::find_feedback(tx, &id)? else {
@@ -194,7 +194,7 @@ mod tests {
         // Setting the same status again records no second change.
         for _ in 0..2 {
             let change = StatusChange {
-                id: id.clone(),
+                id,
                 only_from: None,
                 to: FeedbackStatus::Reviewed,
             };
@@ -204,7 +204,7 @@ mod tests {
         let bob = actor("bob@example.com", Some("ci"));
         let resolved = store
             .set_status(
-                id.clone(),
+                id,
                 Some(FeedbackStatus::Resolved),
                 bob,
                 Precondition::none(),
@@ -242,14 +242,14 @@ mod tests {
         let ada = actor("ada@example.com", None);
         store
             .set_status(
-                id.clone(),
+                id,
                 Some(FeedbackStatus::Resolved),
                 ada,
                 Precondition::none(),
             )
             .await
             .unwrap();
-        assert_eq!(store.status_history(id.clone()).await.unwrap().len(), 1);
+        assert_eq!(store.status_history(id).await.unwrap().len(), 1);
         store
             .delete_feedback(id, Precondition::none())
             .await

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Params, Row, params};
 
 use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
@@ -14,7 +14,7 @@ use super::precondition::{ChangeError, Precondition};
 use super::redelivery::SET_CANCELED;
 use super::{Store, projects};
 use crate::domain::delivery::{CancelReason, DeliveryState};
-use crate::domain::id::{ProjectId, WebhookId};
+use crate::domain::id::{Id, ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
     self, CustomHeaders, NewWebhook, Topic, WEBHOOKS_MAX, Webhook, WebhookError, WebhookPatch,
@@ -43,11 +43,9 @@ impl From<ChangeError<Webhook>> for SaveWebhookError {
     }
 }
 
-/// Selects webhooks with their topics and projects, as JSON arrays.
+/// Selects webhooks with their topics, as a JSON array.
 const SELECT_WEBHOOKS: &str = "SELECT *, (SELECT json_group_array(topic)
-        FROM webhook_topics WHERE webhook_id = webhooks.id) AS topics,
-    (SELECT json_group_array(project_id ORDER BY project_id)
-        FROM webhook_projects WHERE webhook_id = webhooks.id) AS projects
+        FROM webhook_topics WHERE webhook_id = webhooks.id) AS topics
     FROM webhooks WHERE deleted_at IS NULL";
 
 impl Store {
@@ -67,7 +65,7 @@ impl Store {
                         tx.expiry_cutoff(idempotency::KEY_LIFETIME),
                     )?
                     .and_then(|stored| stored.response)
-                    && let Some(webhook) = find_webhook(tx, &WebhookId::new(id))?
+                    && let Some(webhook) = find_webhook(tx, &WebhookId::parse_or_nil(&id))?
                 {
                     return Ok(webhook);
                 }
@@ -92,7 +90,7 @@ impl Store {
                 };
                 insert_webhook(tx, &webhook, &new.secret)?;
                 if let Some(key) = &idempotency {
-                    idempotency::store_response(tx, key, None, webhook.id.as_str())?;
+                    idempotency::store_response(tx, key, None, &webhook.id.to_string())?;
                 }
                 Ok(webhook)
             })
@@ -103,10 +101,9 @@ impl Store {
     pub async fn webhooks(&self, page: PageRequest) -> Result<Page<Webhook>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = format!("{SELECT_WEBHOOKS} AND id < ?1 ORDER BY id DESC LIMIT ?2");
                 let values = params![page.id_upper_bound(), page.row_limit()];
-                let rows = sql::query_all(c, &statement, values, webhook_from_row)?;
-                Ok(page.build_page(rows, |webhook| webhook.id.as_str()))
+                let rows = select_webhooks(c, "id < ?1 ORDER BY id DESC LIMIT ?2", values)?;
+                Ok(page.build_page(rows, |webhook| webhook.id))
             })
             .await
     }
@@ -151,7 +148,7 @@ impl Store {
                 if !webhook.enabled {
                     cancel_pending_deliveries(tx, &webhook.id, CancelReason::WebhookDisabled)?;
                 }
-                tx.publish_change(ChangeKind::Deliveries(webhook.id.clone()));
+                tx.publish_change(ChangeKind::Deliveries(webhook.id));
                 tx.publish_change(ChangeKind::FailingWebhooks);
                 // A changed URL may have ended a hold, so deliveries may be due.
                 tx.notify_deliveries();
@@ -205,10 +202,8 @@ fn resolve_projects(
     for id_or_slug in ids_or_slugs {
         let id = match projects::find_project(connection, id_or_slug)? {
             Some(project) => project.id,
-            None => selected
-                .iter()
-                .find(|id| id.as_str() == id_or_slug)
-                .cloned()
+            None => ProjectId::parse(id_or_slug)
+                .filter(|id| selected.contains(id))
                 .ok_or_else(|| SaveWebhookError::UnknownProject(id_or_slug.clone()))?,
         };
         if !ids.contains(&id) {
@@ -261,12 +256,21 @@ fn cancel_pending_deliveries(
 }
 
 fn find_webhook(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
-    sql::query_optional(
-        connection,
-        &format!("{SELECT_WEBHOOKS} AND id = ?1"),
-        [id],
-        webhook_from_row,
-    )
+    Ok(select_webhooks(connection, "id = ?1", [id])?.pop())
+}
+
+fn select_webhooks(
+    connection: &Connection,
+    condition: &str,
+    values: impl Params,
+) -> Result<Vec<Webhook>, StoreError> {
+    let statement = format!("{SELECT_WEBHOOKS} AND {condition}");
+    let mut webhooks = sql::query_all(connection, &statement, values, webhook_from_row)?;
+    let ids = "SELECT project_id FROM webhook_projects WHERE webhook_id = ?1 ORDER BY project_id";
+    for webhook in &mut webhooks {
+        webhook.projects = sql::query_column(connection, ids, [webhook.id])?;
+    }
+    Ok(webhooks)
 }
 
 fn insert_webhook(
@@ -316,15 +320,15 @@ fn save_webhook(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreErro
     Ok(())
 }
 
+/// Reads a webhook without its projects.
 fn webhook_from_row(row: &Row<'_>) -> rusqlite::Result<Webhook> {
     let Json::<Vec<Topic>>(topics) = row.get("topics")?;
-    let Json::<Vec<String>>(projects) = row.get("projects")?;
     Ok(Webhook {
         id: row.get("id")?,
         url: row.get("url")?,
         description: row.get("description")?,
         topics: webhook::normalize_topics(&topics),
-        projects: projects.into_iter().map(ProjectId::new).collect(),
+        projects: Vec::new(),
         enabled: row.get("enabled")?,
         retries: row.get("retry_policy")?,
         headers: row.get::<_, Json<_>>("headers")?.0,
@@ -341,11 +345,11 @@ mod tests {
     use crate::domain::endpoint_url::EndpointUrl;
     use crate::domain::webhook::RetryPolicy;
 
-    /// Returns the name of each text column of a webhook's row, and whether the column contains a
-    /// value.
-    async fn text_columns(store: &Store, id: &WebhookId) -> Vec<(String, bool)> {
-        let id = id.clone();
-        let names = "SELECT name FROM pragma_table_info('webhooks') WHERE type = 'TEXT'";
+    /// Returns the name of each text or BLOB column of a webhook's row, except `id`, and whether
+    /// the column contains a value.
+    async fn text_columns(store: &Store, id: WebhookId) -> Vec<(String, bool)> {
+        let names = "SELECT name FROM pragma_table_info('webhooks')
+            WHERE type IN ('TEXT', 'BLOB') AND name <> 'id'";
         let columns = store.reader.read(move |c| {
             let has_value = |name: String| {
                 let statement = format!(
@@ -374,27 +378,23 @@ mod tests {
             secret: Secret::from_random([1; 32]),
         };
         let id = store.create_webhook(new, None).await.unwrap().id;
-        let next = Secret::from_random([2; 32]);
-        store.rotate_secret(id.clone(), next, 24).await.unwrap();
-        let failed = "UPDATE webhooks SET last_failed_delivery = 'dlv_1'";
+        let rotated = store.rotate_secret(id, Secret::from_random([2; 32]), 24);
+        rotated.await.unwrap();
+        let failed = "UPDATE webhooks SET last_failed_delivery = x'01'";
         let failed = store.writer.write(move |tx| sql::execute(tx, failed, []));
         failed.await.unwrap();
-        for (name, has_value) in text_columns(&store, &id).await {
+        for (name, has_value) in text_columns(&store, id).await {
             assert!(
                 has_value,
                 "give `{name}` a value, so that this test covers it"
             );
         }
-        assert!(
-            store
-                .delete_webhook(id.clone(), Precondition::none())
-                .await
-                .unwrap()
-        );
-        let mut left = text_columns(&store, &id).await;
+        let deleted = store.delete_webhook(id, Precondition::none()).await;
+        assert!(deleted.unwrap());
+        let mut left = text_columns(&store, id).await;
         left.retain(|(_, has_value)| *has_value);
         let left: Vec<_> = left.iter().map(|(name, _)| name.as_str()).collect();
         // The retry policy isn't sensitive, and a check constraint doesn't allow an empty policy.
-        assert_eq!(left, ["id", "retry_policy"]);
+        assert_eq!(left, ["retry_policy"]);
     }
 }

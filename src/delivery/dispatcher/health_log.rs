@@ -86,7 +86,7 @@ impl HealthLog {
                     },
                     failed_in_a_row,
                 };
-                let logged = self.webhooks.entry(webhook.clone()).or_default();
+                let logged = self.webhooks.entry(*webhook).or_default();
                 if !logged.has_warning && logged.failing.start_if_due(now) {
                     logged.has_warning = true;
                     failure.log_failing(webhook, failing_since);
@@ -212,7 +212,7 @@ mod tests {
             .with_writer(Arc::new(lines.reopen().unwrap()))
             .finish();
         tracing::subscriber::with_default(subscriber, || {
-            let (mut log, webhook) = (HealthLog::default(), WebhookId::new("wh_1"));
+            let (mut log, webhook) = (HealthLog::default(), WebhookId::from_bytes([1; 16]));
             for (second, update) in updates {
                 let now = Duration::from_secs(1000 + second);
                 let outcome = Outcome::Status {
@@ -253,9 +253,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "WARN webhook failing webhook=wh_1 host=\"example.com\" code=\"status\" status=500 \
+                "WARN webhook failing webhook=wh_01040G2081040G2081040G2081 host=\"example.com\" code=\"status\" status=500 \
                  failing_since=1970-01-01T00:00:00.000Z",
-                "INFO webhook recovered webhook=wh_1 host=\"example.com\" \
+                "INFO webhook recovered webhook=wh_01040G2081040G2081040G2081 host=\"example.com\" \
                  failing_since=1970-01-01T00:00:00.000Z failing_seconds=90 failed_in_a_row=7",
             ]
         );

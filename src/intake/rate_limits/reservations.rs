@@ -62,7 +62,7 @@ impl<K: PartialEq> Reservations<K> {
         wait: Duration,
         interval: Duration,
     ) -> Duration {
-        let reservations = self.projects.entry(project.clone()).or_default();
+        let reservations = self.projects.entry(*project).or_default();
         let last = reservations
             .last()
             .map(|reservation| reservation.valid_from + interval);

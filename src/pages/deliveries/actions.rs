@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 
-use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::id::{DeliveryId, Id, WebhookId};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::held_until;
@@ -15,7 +15,7 @@ pub async fn redeliver(
     context: RequestContext,
     path: DeliveryIdsPath,
 ) -> Result<HttpResponse, PageError> {
-    let id = DeliveryId::new(&path.1);
+    let id = DeliveryId::parse_or_nil(&path.1);
     let message = match context.app.store.redeliver(id).await {
         Ok(()) => redelivery_queued_message(&context, &path).await?.to_owned(),
         Err(RedeliverError::Store(error)) => return Err(error.into()),
@@ -34,7 +34,11 @@ async fn redelivery_queued_message(
     context: &RequestContext,
     path: &DeliveryIdsPath,
 ) -> Result<&'static str, PageError> {
-    let webhook = context.app.store.webhook(WebhookId::new(&path.0)).await?;
+    let webhook = context
+        .app
+        .store
+        .webhook(WebhookId::parse_or_nil(&path.0))
+        .await?;
     let now = context.app.clock.now();
     let is_held = webhook.is_some_and(|webhook| held_until(&webhook, now).is_some());
     Ok(match is_held {
@@ -50,7 +54,7 @@ pub async fn retry(
     let result = context
         .app
         .delivery
-        .retry_delivery(DeliveryId::new(&path.1))
+        .retry_delivery(DeliveryId::parse_or_nil(&path.1))
         .await;
     let message = action_result_message(result, "Retry started.")?;
     Ok(redirect_with_message(&context, &path, message))
@@ -60,7 +64,7 @@ pub async fn cancel(
     context: RequestContext,
     path: DeliveryIdsPath,
 ) -> Result<HttpResponse, PageError> {
-    let id = DeliveryId::new(&path.1);
+    let id = DeliveryId::parse_or_nil(&path.1);
     let result = context.app.store.cancel_delivery(id).await;
     let message = action_result_message(result, "Delivery canceled.")?;
     Ok(redirect_with_message(&context, &path, message))
@@ -88,7 +92,7 @@ fn redirect_with_message(
     context.add_flash_message(message);
     context.redirect(&format!(
         "/settings/notifications/{}/deliveries/{}",
-        WebhookId::new(&path.0),
-        DeliveryId::new(&path.1)
+        WebhookId::parse_or_nil(&path.0),
+        DeliveryId::parse_or_nil(&path.1)
     ))
 }

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::{CancelReason, DeliveryState};
 use crate::domain::event::EventType;
 use crate::domain::explanation::format_duration;
-use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::id::{DeliveryId, Id, WebhookId};
 use crate::domain::webhook::Webhook;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, time_until};
@@ -108,19 +108,21 @@ pub async fn show(
 ) -> Result<HttpResponse, PageError> {
     let (webhook_id, delivery_id) = path.into_inner();
     let store = &context.app.store;
-    let detail = store.delivery(DeliveryId::new(delivery_id)).await?;
+    let detail = store
+        .delivery(DeliveryId::parse_or_nil(delivery_id))
+        .await?;
     let detail = detail.ok_or(PageError::ItemNotFound)?;
     let summary = &detail.summary;
-    if summary.webhook.as_str() != webhook_id {
+    if summary.webhook != WebhookId::parse_or_nil(webhook_id) {
         return Err(PageError::ItemNotFound);
     }
-    let webhook = store.webhook(summary.webhook.clone()).await?;
+    let webhook = store.webhook(summary.webhook).await?;
     let listed_state = context
         .query_param("state")
         .and_then(|state| DeliveryState::parse(&state))
         .filter(|state| is_unsuccessful(*state));
     let (newer, older) = store
-        .adjacent_deliveries(summary.webhook.clone(), summary.id.clone(), listed_state)
+        .adjacent_deliveries(summary.webhook, summary.id, listed_state)
         .await?;
     let now = context.app.clock.now();
     let delivery = &context.app.delivery;
@@ -157,7 +159,7 @@ pub async fn show(
             .collect(),
         time_limit: format_duration(delivery.timeout()),
         request: RequestView::new(&detail, &url),
-        webhook: summary.webhook.clone(),
+        webhook: summary.webhook,
         subject: detail.subject.clone(),
         title,
         listed_state,

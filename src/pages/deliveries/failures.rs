@@ -9,7 +9,7 @@ use super::query::{DeliveryListQuery, RecentPeriod};
 use super::row::webhook_label;
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::id::WebhookId;
+use crate::domain::id::{Id, WebhookId};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::group_digits;
 use crate::pages::framework::idempotent_form::IdempotentForm;
@@ -63,7 +63,7 @@ impl WeekFailures {
             .await?;
         Ok(failures
             .into_iter()
-            .map(|failures| (failures.webhook.clone(), Self::new(&failures)))
+            .map(|failures| (failures.webhook, Self::new(&failures)))
             .collect())
     }
 
@@ -258,7 +258,7 @@ pub async fn redeliver_failed(
     id: web::Path<String>,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let id = WebhookId::new(id.into_inner());
+    let id = WebhookId::parse_or_nil(id.into_inner());
     let (state, since) = (parse_state(&fields), parse_since(&fields)?);
     let message = match redeliver(&context, &id, state, since).await? {
         Ok(count) => {
@@ -283,7 +283,7 @@ pub async fn redeliver_all_failed(
         context
             .app
             .store
-            .unsuccessful_deliveries(only.map(WebhookId::new), state, since);
+            .unsuccessful_deliveries(only.map(WebhookId::parse_or_nil), state, since);
     let (mut total, mut webhooks, mut problems) = (0, 0, BTreeSet::new());
     for failures in failures.await?.iter().filter(|failures| failures.enabled) {
         match redeliver(&context, &failures.webhook, state, since).await? {
@@ -306,7 +306,7 @@ pub async fn redeliver_all_failed(
     let sentences: Vec<String> = [result].into_iter().chain(problems).collect();
     context.add_flash_message(sentences.join(" "));
     let query = match only {
-        Some(id) => format!("?webhook={}", WebhookId::new(id)),
+        Some(id) => format!("?webhook={}", WebhookId::parse_or_nil(id)),
         None => String::new(),
     };
     Ok(context.redirect(&format!("/settings/notifications/deliveries{query}")))
@@ -333,10 +333,7 @@ async fn redeliver(
     since: Timestamp,
 ) -> Result<Result<usize, String>, PageError> {
     let store = &context.app.store;
-    match store
-        .redeliver_since(webhook.clone(), since, vec![state])
-        .await
-    {
+    match store.redeliver_since(*webhook, since, vec![state]).await {
         Ok(count) => Ok(Ok(count)),
         Err(RedeliverError::Store(error)) => Err(error.into()),
         Err(error @ RedeliverError::Disabled) => Ok(Err(error.to_string())),

@@ -29,7 +29,7 @@ use super::framework::page_error::PageError;
 use super::webhooks::row::{TestReportView, held_until};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::id::WebhookId;
+use crate::domain::id::{Id, WebhookId};
 use crate::domain::webhook::{WEBHOOKS_MAX, Webhook};
 use crate::store::{
     DELIVERY_COUNT_MAX, DeliverySearch, DeliverySearchPage, DeliveryTotals, PageRequest,
@@ -119,7 +119,7 @@ impl DeliveriesPage {
     fn webhook_options(&self) -> Vec<FilterOption> {
         let option = |(id, label): &(WebhookId, String)| {
             let is_selected = self.query.webhook.as_ref() == Some(id);
-            FilterOption::new(id.as_str(), label.clone(), is_selected)
+            FilterOption::new(&id.to_string(), label.clone(), is_selected)
         };
         self.webhooks.iter().map(option).collect()
     }
@@ -207,7 +207,7 @@ async fn show_list(
     let store = &context.app.store;
     let now = context.app.clock.now();
     if let SearchedId::Delivery(id) = query.searched_id()
-        && let Some(webhook) = store.webhook_of_delivery(id.clone()).await?
+        && let Some(webhook) = store.webhook_of_delivery(id).await?
     {
         return Ok(context.redirect(&delivery_path(&webhook, &id)));
     }
@@ -222,7 +222,7 @@ async fn show_list(
         Some(id) => format!("/settings/notifications/{id}/deliveries"),
         None => ALL_DELIVERIES_PATH.to_owned(),
     };
-    let failures = FailuresView::load(&context, &query, search.webhook.clone()).await?;
+    let failures = FailuresView::load(&context, &query, search.webhook).await?;
     let counts = store.count_deliveries(search).await?;
     let (layout, test_report) = build_list_layout(&context, webhook.as_ref());
     let page = DeliveriesPage {
@@ -272,7 +272,7 @@ async fn find_deliveries(
         SearchedId::None | SearchedId::Feedback(_) => {
             let page = PageRequest {
                 limit: PAGE_SIZE,
-                before: query.before.clone(),
+                before: query.before.map(Id::ulid),
             };
             context.app.store.search_deliveries(search, page).await?
         }
@@ -325,10 +325,7 @@ async fn load_totals(
 ) -> Result<DeliveryTotals, PageError> {
     let store = &context.app.store;
     Ok(match webhook {
-        Some(webhook) => store
-            .delivery_totals(webhook.clone())
-            .await?
-            .unwrap_or_default(),
+        Some(webhook) => store.delivery_totals(*webhook).await?.unwrap_or_default(),
         None => store.all_delivery_totals().await?.into_values().sum(),
     })
 }

@@ -1,11 +1,13 @@
 //! The query parameters of a delivery list: filters, search by id, and cursor.
 
+use std::borrow::Cow;
+
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::id::{DeliveryId, FeedbackId, WebhookId, parse_ulid};
+use crate::domain::id::{DeliveryId, FeedbackId, Id, WebhookId};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::day_range::{CUSTOM_RANGE, DayRange, ZoneOffsets};
 use crate::pages::framework::navigation::state_query_string;
@@ -74,7 +76,7 @@ pub struct DeliveryListQuery {
     /// The text of the search field.
     pub text: String,
     /// The list contains only deliveries older than the delivery with this id.
-    pub before: Option<String>,
+    pub before: Option<DeliveryId>,
     /// The period of the confirmation that asks whether to redeliver failed or canceled deliveries.
     pub redeliver: Option<RecentPeriod>,
 }
@@ -95,23 +97,23 @@ impl DeliveryListQuery {
         Ok(Self {
             range: is_range.then(|| DayRange::parse(from, to, &offsets)),
             offsets,
-            webhook: parameter("webhook").map(WebhookId::new),
+            webhook: parameter("webhook").map(WebhookId::parse_or_nil),
             state: parse_parameter("state", parameter("state"), DeliveryState::parse)?,
             event: parse_parameter("event", parameter("event"), EventType::parse)?,
             period: parse_parameter("period", period, RecentPeriod::parse)?,
             text: text("q").trim().to_owned(),
-            before: parameter("before").filter(|id| is_id(id, "dlv_")),
+            before: parameter("before").and_then(|id| DeliveryId::parse(&id)),
             redeliver: parse_parameter("redeliver", parameter("redeliver"), RecentPeriod::parse)?,
         })
     }
 
     pub fn searched_id(&self) -> SearchedId {
-        match self.text.as_str() {
-            "" => SearchedId::None,
-            id if is_id(id, "dlv_") => SearchedId::Delivery(DeliveryId::new(id)),
-            id if is_id(id, "fb_") => SearchedId::Feedback(FeedbackId::new(id)),
-            _ => SearchedId::Invalid,
+        if self.text.is_empty() {
+            return SearchedId::None;
         }
+        let delivery = DeliveryId::parse(&self.text).map(SearchedId::Delivery);
+        let feedback = || FeedbackId::parse(&self.text).map(SearchedId::Feedback);
+        delivery.or_else(feedback).unwrap_or(SearchedId::Invalid)
     }
 
     /// Converts the filters to a search. A given `webhook` overrides the webhook filter.
@@ -151,12 +153,12 @@ impl DeliveryListQuery {
 
     /// Returns the names and values of the query parameters of all active filters and of the
     /// search.
-    pub fn filter_pairs(&self) -> Vec<(&'static str, &str)> {
+    pub fn filter_pairs(&self) -> Vec<(&'static str, Cow<'_, str>)> {
         let non_empty = |text| Some(text).filter(|text: &&str| !text.is_empty());
         let range = self.range.as_ref();
         let period = self.period.map(|period| period.key);
+        let webhook = self.webhook.map(|id| ("webhook", id.to_string().into()));
         let pairs = [
-            ("webhook", self.webhook.as_ref().map(WebhookId::as_str)),
             ("state", self.state.map(DeliveryState::as_str)),
             ("event", self.event.map(EventType::as_str)),
             ("period", period.or(range.map(|_| CUSTOM_RANGE))),
@@ -165,10 +167,10 @@ impl DeliveryListQuery {
             ("tz", range.and_then(|_| non_empty(&self.offsets.text))),
             ("q", non_empty(self.text.as_str())),
         ];
-        pairs
+        let pairs = pairs
             .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect()
+            .filter_map(|(name, value)| Some((name, value?.into())));
+        webhook.into_iter().chain(pairs).collect()
     }
 
     /// Returns the number of active filters that narrow screens hide in a disclosure.
@@ -191,7 +193,9 @@ impl DeliveryListQuery {
 
     /// Returns the filters as a query string, with an optional extra pair.
     pub fn query_string(&self, extra: Option<(&str, &str)>) -> String {
-        let pairs: Vec<(&str, &str)> = self.filter_pairs().into_iter().chain(extra).collect();
+        let extra = extra.map(|(name, value)| (name, value.into()));
+        let pairs: Vec<(&str, Cow<'_, str>)> =
+            self.filter_pairs().into_iter().chain(extra).collect();
         serde_urlencoded::to_string(pairs).unwrap_or_default()
     }
 }
@@ -208,8 +212,4 @@ fn parse_parameter<T>(
 ) -> Result<Option<T>, PageError> {
     let parse = |text: String| parse(&text).ok_or(PageError::InvalidFilter(name));
     text.map(parse).transpose()
-}
-
-fn is_id(text: &str, prefix: &str) -> bool {
-    text.starts_with(prefix) && parse_ulid(text).is_some()
 }

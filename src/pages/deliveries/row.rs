@@ -79,7 +79,7 @@ impl DeliveryRow {
         let last = delivery.attempts.last();
         let response = last.map_or_else(String::new, outcome_summary);
         Self {
-            id: delivery.id.as_str().to_owned(),
+            id: delivery.id.to_string(),
             state: StateLabel {
                 css_class,
                 icon,

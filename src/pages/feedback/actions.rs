@@ -3,9 +3,9 @@
 use actix_web::{HttpResponse, web};
 
 use super::PATH;
-use super::query::{is_feedback_id, parse_feedback_ids};
+use super::query::parse_feedback_ids;
 use crate::domain::feedback::{Actor, FeedbackStatus};
-use crate::domain::id::FeedbackId;
+use crate::domain::id::{FeedbackId, Id};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::{FlashMessage, StatusUndo};
 use crate::pages::framework::idempotent_form::IdempotentForm;
@@ -15,10 +15,9 @@ use crate::store::{AppliedStatusChange, StatusChange};
 
 /// Returns the path to redirect to after a form is processed: the list, or the item's own page.
 fn redirect_path(fields: &IdempotentForm) -> String {
-    let item = fields.get("return_to_item");
-    let path = match is_feedback_id(item) {
-        true => format!("{PATH}/{item}"),
-        false => PATH.to_owned(),
+    let path = match FeedbackId::parse(fields.get("return_to_item")) {
+        Some(item) => format!("{PATH}/{item}"),
+        None => PATH.to_owned(),
     };
     with_back_query(&path, fields)
 }
@@ -90,12 +89,12 @@ pub async fn set_status(
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let change = StatusChange {
-        id: FeedbackId::new(id.into_inner()),
+        id: FeedbackId::parse_or_nil(id.into_inner()),
         only_from: None,
         to: parse_status(&fields)?,
     };
     let store = &context.app.store;
-    if store.feedback(change.id.clone()).await?.is_none() {
+    if store.feedback(change.id).await?.is_none() {
         context.add_flash_message("The status wasn’t changed, because the feedback was deleted.");
         return Ok(context.redirect(&list_path(&fields)));
     }

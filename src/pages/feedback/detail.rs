@@ -10,7 +10,7 @@ use super::item::{FeedbackItemView, item_path};
 use super::item_details::FeedbackDetails;
 use super::query::FeedbackListQuery;
 use crate::domain::feedback::Feedback;
-use crate::domain::id::FeedbackId;
+use crate::domain::id::{FeedbackId, Id};
 use crate::pages::deliveries::row::truncate_message;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
@@ -37,7 +37,7 @@ pub async fn show(
     let feedback = context
         .app
         .store
-        .feedback(FeedbackId::new(id.into_inner()))
+        .feedback(FeedbackId::parse_or_nil(id.into_inner()))
         .await?
         .ok_or(PageError::ItemNotFound)?;
     let query = FeedbackListQuery::parse(&context).await?;
@@ -76,12 +76,12 @@ async fn find_neighbor(
     };
     let request = PageRequest {
         limit: 1,
-        before: Some(feedback.id.to_string()),
+        before: Some(feedback.id.ulid()),
     };
     let store = context.app.store.clone();
-    let user = context.user()?.id.clone();
+    let user = context.user()?.id;
     let read = async move { store.feedback_list(filter, request).await };
     let list = context.app.long_reads.run(&user, read).await?;
     let neighbor = list.items.first();
-    Ok(neighbor.map(|neighbor| item_path(neighbor.id.as_str(), query, None)))
+    Ok(neighbor.map(|neighbor| item_path(neighbor.id, query, None)))
 }

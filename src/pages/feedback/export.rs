@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use super::csv_cells::{BYTE_ORDER_MARK, write_row};
 use super::query::FeedbackListQuery;
 use crate::domain::feedback::Feedback;
-use crate::domain::id::UserId;
+use crate::domain::id::{FeedbackId, Id, UserId};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::exports::{self, CHUNK_BYTES, ExportError};
 use crate::pages::framework::page_error::PageError;
@@ -45,7 +45,7 @@ enum ExportFormat {
 /// The position of a chunk: at the start of the file, or after the item with this id.
 enum ExportPosition {
     Start,
-    After(String),
+    After(FeedbackId),
 }
 
 async fn export(context: RequestContext, format: ExportFormat) -> Result<HttpResponse, PageError> {
@@ -70,15 +70,9 @@ async fn export(context: RequestContext, format: ExportFormat) -> Result<HttpRes
         ExportFormat::Json => ("application/json", "json"),
     };
     let slot = exports::acquire_export_slot(&context)?;
-    let (user, filter) = (context.user()?.id.clone(), query.to_feedback_filter());
+    let (user, filter) = (context.user()?.id, query.to_feedback_filter());
     let file = exports::stream_file(slot, ExportPosition::Start, move |position| {
-        next_chunk(
-            context.clone(),
-            user.clone(),
-            filter.clone(),
-            format,
-            position,
-        )
+        next_chunk(context.clone(), user, filter.clone(), format, position)
     });
     Ok(exports::file_response(
         content_type,
@@ -98,7 +92,7 @@ async fn next_chunk(
     let read = async move {
         let (is_first, before) = match position {
             ExportPosition::Start => (true, None),
-            ExportPosition::After(id) => (false, Some(id)),
+            ExportPosition::After(id) => (false, Some(id.ulid())),
         };
         let request = PageRequest {
             limit: BATCH_SIZE,
@@ -108,7 +102,8 @@ async fn next_chunk(
             .store
             .feedback_batch(filter, request, CHUNK_BYTES)
             .await?;
-        let next = page.next_cursor.map(ExportPosition::After);
+        let last = page.items.last().filter(|_| page.next_cursor.is_some());
+        let next = last.map(|feedback| ExportPosition::After(feedback.id));
         let is_last = next.is_none();
         let bytes = run_blocking(move || match format {
             ExportFormat::Csv => render_csv_rows(&page.items, is_first),
@@ -131,7 +126,7 @@ fn render_csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, Export
             .transpose()
             .map_err(|error| ExportError::Write(error.to_string()))?;
         let cells = [
-            feedback.id.as_str(),
+            &feedback.id.to_string(),
             &feedback.created_at.to_string(),
             feedback.status.as_str(),
             &feedback.project.slug,

@@ -4,6 +4,7 @@ use super::PATH;
 use super::item_details::FeedbackDetails;
 use super::query::FeedbackListQuery;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
+use crate::domain::id::FeedbackId;
 use crate::domain::search::SearchQuery;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::layout::Layout;
@@ -61,17 +62,18 @@ impl FeedbackItemView {
         query: &FeedbackListQuery,
         details: Option<FeedbackDetails>,
     ) -> Self {
-        let id = feedback.id.as_str();
+        let id = &feedback.id.to_string();
+        let open = query.open.map(|open| open.to_string());
         let path_with = |extra| layout.path(format!("{PATH}?{}#{id}", query.query_string(extra)));
         Self {
             is_selected: query.all_selected
                 || (query.delete.len() > 1 && query.delete.contains(&feedback.id)),
-            is_confirming_delete: query.delete == [feedback.id.clone()],
+            is_confirming_delete: query.delete == [feedback.id],
             path: path_with(details.is_none().then_some(("open", id))),
             delete_path: path_with(Some(("delete", id))),
             cancel_path: path_with(None),
             back: query.query_string(None),
-            status_back: query.query_string(query.open.as_deref().map(|open| ("open", open))),
+            status_back: query.query_string(open.as_deref().map(|open| ("open", open))),
             ..Self::new(feedback, layout, query, details)
         }
     }
@@ -83,7 +85,7 @@ impl FeedbackItemView {
         details: FeedbackDetails,
         is_confirming_delete: bool,
     ) -> Self {
-        let path_with = |extra| layout.path(item_path(feedback.id.as_str(), query, extra));
+        let path_with = |extra| layout.path(item_path(feedback.id, query, extra));
         Self {
             is_own_page: true,
             is_confirming_delete,
@@ -124,7 +126,7 @@ impl FeedbackItemView {
             is_selected: false,
             is_confirming_delete: false,
             path: String::new(),
-            page_path: layout.path(item_path(feedback.id.as_str(), query, None)),
+            page_path: layout.path(item_path(feedback.id, query, None)),
             delete_path: String::new(),
             cancel_path: String::new(),
             back: String::new(),
@@ -141,7 +143,7 @@ impl FeedbackItemView {
 /// Returns the path of an item's own page. Its query string contains the filters and the order of
 /// the list, for the links to the previous and the next item.
 pub(super) fn item_path(
-    id: &str,
+    id: FeedbackId,
     query: &FeedbackListQuery,
     extra: Option<(&str, &str)>,
 ) -> String {

@@ -51,11 +51,11 @@ impl FeedbackDetails {
         let now = context.app.clock.now();
         let is_admin = context.user()?.role == Role::Admin;
         let deliveries = match is_admin {
-            true => Some(store.deliveries_of_feedback(feedback.id.clone()).await?),
+            true => Some(store.deliveries_of_feedback(feedback.id).await?),
             false => None,
         };
         let delivery_counts = deliveries.as_deref().map(format_delivery_counts);
-        let history = store.status_history(feedback.id.clone()).await?;
+        let history = store.status_history(feedback.id).await?;
         let at = DisplayTime::new(feedback.created_at, now);
         let entry = |entry: StatusHistoryEntry| StatusChangeView {
             previous: entry.previous,

@@ -29,7 +29,7 @@ use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use super::getting_started::Checklist;
 use crate::domain::feedback::FeedbackStatus;
-use crate::domain::id::FeedbackId;
+use crate::domain::id::{FeedbackId, Id};
 use crate::domain::project::Project;
 use crate::server::html;
 use crate::server::long_reads::run_blocking;
@@ -210,7 +210,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
         None => StatusCode::OK,
     };
-    let user = context.user()?.id.clone();
+    let user = context.user()?.id;
     let app = context.app.clone();
     let page = app
         .long_reads
@@ -230,7 +230,7 @@ async fn render_page(
     let count_max = filter.count_max();
     let request = PageRequest {
         limit: PAGE_SIZE,
-        before: query.cursor.clone(),
+        before: query.cursor.map(Id::ulid),
     };
     let projects = store.projects_by_name().await?;
     let list = match query.filter_problem() {
@@ -242,7 +242,7 @@ async fn render_page(
     let getting_started = Checklist::load(&context, PATH).await?;
     let mut items = Vec::with_capacity(list.items.len());
     for feedback in list.items {
-        let details = match query.open.as_deref() == Some(feedback.id.as_str()) {
+        let details = match query.open == Some(feedback.id) {
             true => Some(FeedbackDetails::load(&context, &feedback).await?),
             false => None,
         };

@@ -3,7 +3,7 @@
 use super::PAGE_SIZE;
 use super::received_filter::ReceivedFilter;
 use crate::domain::feedback::FeedbackStatus;
-use crate::domain::id::{FeedbackId, parse_ulid};
+use crate::domain::id::{FeedbackId, Id};
 use crate::domain::project::Project;
 use crate::domain::search::{SearchError, SearchQuery};
 use crate::pages::framework::context::RequestContext;
@@ -23,9 +23,9 @@ pub(super) struct FeedbackListQuery {
     pub(super) has_email: bool,
     pub(super) order: FeedbackOrder,
     /// The list starts after the item with this id.
-    pub(super) cursor: Option<String>,
+    pub(super) cursor: Option<FeedbackId>,
     /// The id of the expanded item.
-    pub(super) open: Option<String>,
+    pub(super) open: Option<FeedbackId>,
     /// Ids of the items whose deletion needs confirmation.
     pub(super) delete: Vec<FeedbackId>,
     /// Whether all items on the page are selected.
@@ -60,8 +60,8 @@ impl FeedbackListQuery {
             received: ReceivedFilter::parse(param, context.app.clock.now()),
             has_email: param("email").is_some(),
             order,
-            cursor: param(cursor_param(order)).filter(|id| is_feedback_id(id)),
-            open: param("open").filter(|id| is_feedback_id(id)),
+            cursor: param(cursor_param(order)).and_then(|id| FeedbackId::parse(&id)),
+            open: param("open").and_then(|id| FeedbackId::parse(&id)),
             delete: parse_feedback_ids(param("delete").unwrap_or_default().split(',')),
             all_selected: context.query_param("select").is_some(),
         })
@@ -69,7 +69,7 @@ impl FeedbackListQuery {
 
     pub(super) fn to_feedback_filter(&self) -> FeedbackFilter {
         FeedbackFilter {
-            project: self.project.as_ref().map(|project| project.id.clone()),
+            project: self.project.as_ref().map(|project| project.id),
             status: self.status,
             search: self.search.clone(),
             received_from: self.received.days.from,
@@ -117,7 +117,8 @@ impl FeedbackListQuery {
 
     /// Returns the query string of this list, with an optional extra pair.
     pub(super) fn query_string(&self, extra: Option<(&str, &str)>) -> String {
-        self.query_string_for(self.status, self.cursor.as_deref(), extra)
+        let cursor = self.cursor.map(|id| id.to_string());
+        self.query_string_for(self.status, cursor.as_deref(), extra)
     }
 
     pub(super) fn is_oldest_first(&self) -> bool {
@@ -155,15 +156,10 @@ fn cursor_param(order: FeedbackOrder) -> &'static str {
     }
 }
 
-pub(super) fn is_feedback_id(text: &str) -> bool {
-    text.starts_with("fb_") && parse_ulid(text).is_some()
-}
-
 /// Returns the first [`PAGE_SIZE`] valid feedback ids in `texts`.
 pub(super) fn parse_feedback_ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<FeedbackId> {
     texts
-        .filter(|id| is_feedback_id(id))
+        .filter_map(FeedbackId::parse)
         .take(PAGE_SIZE)
-        .map(FeedbackId::new)
         .collect()
 }

@@ -158,7 +158,7 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
         }
     }
     request.extensions_mut().insert(Actor {
-        user: session.user.id.clone(),
+        user: session.user.id,
         token: None,
     });
     request.extensions_mut().insert(session);

@@ -14,7 +14,7 @@ use super::layout::Layout;
 use super::navigation::NavSection;
 use super::page_error::PageError;
 use crate::domain::account::User;
-use crate::domain::id::WebhookId;
+use crate::domain::id::{Id, WebhookId};
 use crate::domain::project::Project;
 use crate::domain::webhook::{Secrets, Webhook};
 use crate::intake::Intake;
@@ -90,8 +90,8 @@ impl RequestContext {
     }
 
     /// Loads a webhook. Fails with [`PageError::ItemNotFound`] if there is no such webhook.
-    pub async fn webhook(&self, id: impl Into<String>) -> Result<Webhook, PageError> {
-        let webhook = self.app.store.webhook(WebhookId::new(id)).await?;
+    pub async fn webhook(&self, id: impl AsRef<str>) -> Result<Webhook, PageError> {
+        let webhook = self.app.store.webhook(WebhookId::parse_or_nil(id)).await?;
         webhook.ok_or(PageError::ItemNotFound)
     }
 

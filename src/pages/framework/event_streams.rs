@@ -73,7 +73,7 @@ impl EventStreamRegistry {
         let evicted = Arc::new(Notify::new());
         open.push(OpenStream {
             session,
-            user: user.clone(),
+            user: *user,
             evicted: evicted.clone(),
         });
         Some(StreamSlot {
@@ -109,9 +109,12 @@ impl Drop for StreamSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ulid::Ulid;
+
+    use crate::domain::id::Id;
 
     fn open(streams: &EventStreamRegistry, session: u8, user: usize) -> Option<StreamSlot> {
-        streams.acquire_slot([session; 32], &UserId::new(format!("usr_{user}")))
+        streams.acquire_slot([session; 32], &UserId::from_ulid(Ulid(user as u128)))
     }
 
     #[test]

@@ -60,8 +60,8 @@ impl ExportLimiter {
         {
             return None;
         }
-        let owner = (session, user.clone());
-        running.push(owner.clone());
+        let owner = (session, *user);
+        running.push(owner);
         Some(ExportSlot {
             owner,
             running: self.0.clone(),
@@ -151,7 +151,7 @@ mod tests {
     fn limits_exports_per_session_user_and_in_total() {
         let slots = ExportLimiter::default();
         let open = |session, user| {
-            let user = UserId::new(format!("usr_{user}"));
+            let user = UserId::from_bytes([user; 16]);
             slots.acquire_slot([session; 32], &user)
         };
         let mut running = vec![open(1, 1), open(1, 1)];

@@ -26,7 +26,7 @@ use super::context::RequestContext;
 use super::event_streams::StreamSlot;
 use super::page_error::PageError;
 use crate::domain::account::{Role, Scope};
-use crate::domain::id::WebhookId;
+use crate::domain::id::{Id, WebhookId};
 use crate::server::AppState;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::store::ChangeKind;
@@ -67,7 +67,7 @@ impl Subscription {
             None if text == "deliveries" => Some(Self::Deliveries(None)),
             None if text == "failing-webhooks" => Some(Self::FailingWebhooks),
             None if text == "people" => Some(Self::People),
-            Some(("deliveries", id)) => Some(Self::Deliveries(Some(WebhookId::new(id)))),
+            Some(("deliveries", id)) => Some(Self::Deliveries(Some(WebhookId::parse_or_nil(id)))),
             _ => None,
         }
     }
@@ -323,7 +323,7 @@ mod tests {
         for text in [
             "feedback",
             "deliveries",
-            "deliveries:wh_1",
+            "deliveries:wh_01K8X2Y3Z4A5B6C7D8E9F0G1H2",
             "failing-webhooks",
             "people",
         ] {

@@ -2,6 +2,7 @@
 
 use super::checklist::{CheckStatus, ChecklistItem};
 use super::webhook_checks::WebhookChecker;
+use crate::domain::id::{Id, WebhookId};
 use crate::domain::webhook::{WEBHOOKS_MAX, Webhook};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
@@ -78,7 +79,8 @@ pub(super) async fn diagnose_webhooks(
     let mut webhooks = store.webhooks(all).await?.items;
     webhooks.reverse();
     if let Some(id) = context.query_param("webhook") {
-        webhooks.retain(|webhook| webhook.id.as_str() == id);
+        let id = WebhookId::parse_or_nil(id);
+        webhooks.retain(|webhook| webhook.id == id);
     }
     let projects = store.projects_by_name().await?;
     let counts = store.count_feedback_by_project().await?;
@@ -90,7 +92,7 @@ pub(super) async fn diagnose_webhooks(
             before: None,
         };
         let deliveries = store
-            .deliveries(webhook.id.clone(), DeliveryFilter::default(), last)
+            .deliveries(webhook.id, DeliveryFilter::default(), last)
             .await?
             .items;
         let is_subscribed = |id| webhook.projects.is_empty() || webhook.projects.contains(id);

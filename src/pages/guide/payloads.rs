@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::domain::event::{self, EventType};
 use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
-use crate::domain::id::{FeedbackId, ProjectId};
+use crate::domain::id::{FeedbackId, Id, ProjectId};
 use crate::domain::webhook::Topic;
 
 /// An example of an event: its type, a description, and its body as formatted JSON.
@@ -18,9 +18,9 @@ const EXAMPLE_CREATED_AT: Timestamp = Timestamp::from_millis(1_761_914_096_789);
 
 pub(super) fn example_payloads() -> Vec<ExamplePayload> {
     let mut feedback = Feedback {
-        id: FeedbackId::new("fb_01K8X6J3RN4ZV0Q2M7T5B9CDEF"),
+        id: FeedbackId::parse_or_nil("fb_01K8X6J3RN4ZV0Q2M7T5B9CDEF"),
         project: ProjectSummary {
-            id: ProjectId::new("prj_01K8X5A0G7H2J4K6M8N0P2Q4R6"),
+            id: ProjectId::parse_or_nil("prj_01K8X5A0G7H2J4K6M8N0P2Q4R6"),
             name: "My Website".into(),
             slug: "my-website".into(),
         },

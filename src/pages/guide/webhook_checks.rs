@@ -56,7 +56,7 @@ impl WebhookChecker<'_> {
             .collect();
         if let Some(first) = items.first_mut() {
             let Webhook { id, url, .. } = self.webhook;
-            first.curl = Some(curl_test_command(id.as_str(), url.as_str()));
+            first.curl = Some(curl_test_command(&id.to_string(), url.as_str()));
         }
         items
     }

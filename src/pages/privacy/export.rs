@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
+use crate::domain::id::{DeliveryId, FeedbackId, Id, WebhookId};
 use crate::pages::framework::exports::ExportError;
 use crate::server::long_reads::run_blocking;
 use crate::store::{DeliveryExport, FeedbackExport, PageRequest, StatusHistoryEntry, Store};
@@ -32,8 +33,8 @@ struct StatusChangeView<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DeliveryView<'a> {
-    id: &'a str,
-    webhook_id: &'a str,
+    id: DeliveryId,
+    webhook_id: WebhookId,
     event: &'static str,
     state: DeliveryState,
     created_at: Timestamp,
@@ -55,7 +56,7 @@ struct AttemptView<'a> {
 /// is the position of the first item.
 pub(super) enum ExportPosition {
     Start,
-    After(Option<String>),
+    After(Option<FeedbackId>),
 }
 
 /// Returns the chunk at a position, and the next position, which is `None` at the end. A chunk is
@@ -74,13 +75,17 @@ pub(super) async fn next_chunk(
         ExportPosition::After(before) => before,
     };
     let is_first = before.is_none();
-    let page = PageRequest { limit: 1, before };
+    let page = PageRequest {
+        limit: 1,
+        before: before.map(Id::ulid),
+    };
     let mut page = store.feedback_by_email(email, page).await?;
     let Some(feedback) = page.items.pop() else {
         return Ok((b"\n]}\n".to_vec(), None));
     };
+    let has_more = page.next_cursor.is_some();
+    let next = has_more.then_some(ExportPosition::After(Some(feedback.id)));
     let export = store.feedback_export(feedback).await?;
-    let next = page.next_cursor.map(|id| ExportPosition::After(Some(id)));
     let is_last = next.is_none();
     let chunk = run_blocking(move || {
         let mut chunk = Vec::from(if is_first { "\n" } else { ",\n" });
@@ -133,8 +138,8 @@ fn delivery_view(delivery: &DeliveryExport) -> DeliveryView<'_> {
         response_body: attempt.response_body.as_deref().map(text),
     });
     DeliveryView {
-        id: delivery.id.as_str(),
-        webhook_id: delivery.webhook.as_str(),
+        id: delivery.id,
+        webhook_id: delivery.webhook,
         event: delivery.event.as_str(),
         state: delivery.state,
         created_at: delivery.created_at,

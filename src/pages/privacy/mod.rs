@@ -148,10 +148,10 @@ pub(super) async fn export(
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
     let slot = exports::acquire_export_slot(&context)?;
-    let (user, now) = (context.user()?.id.clone(), context.app.clock.now());
+    let (user, now) = (context.user()?.id, context.app.clock.now());
     let app = context.app.clone();
     let file = exports::stream_file(slot, ExportPosition::Start, move |position| {
-        let (app, user, email) = (app.clone(), user.clone(), email.clone());
+        let (app, user, email) = (app.clone(), user, email.clone());
         async move {
             let store = app.store.clone();
             let chunk = async move { export::next_chunk(&store, &email, now, position).await };

@@ -21,7 +21,7 @@ use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use super::getting_started::Checklist;
-use crate::domain::id::ProjectId;
+use crate::domain::id::{Id, ProjectId};
 use crate::domain::project::{self, Project, ProjectStatus};
 use crate::domain::validation::{ValidationErrors, check_all_fields, check_field};
 use crate::server::security_events::set_event_subject;
@@ -77,8 +77,8 @@ impl ProjectRow {
         self.project.status == ProjectStatus::Paused
     }
 
-    fn id(&self) -> &str {
-        self.project.id.as_str()
+    fn id(&self) -> ProjectId {
+        self.project.id
     }
 
     fn loaded_values(&self) -> Vec<LoadedField> {
@@ -119,9 +119,8 @@ impl ProjectsPage {
         let widget = WidgetOrigins::new(context, &projects).await?;
         let (layout, _) = context.build_layout("Projects", NavSection::Projects);
         let is_requested = |name, id: &ProjectId| {
-            context
-                .query_param(name)
-                .is_some_and(|value| value == id.as_str())
+            let requested = context.query_param(name);
+            requested.map(ProjectId::parse_or_nil) == Some(*id)
         };
         let rows = projects
             .into_iter()

@@ -59,7 +59,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     let (cookies, new_session) = session::generate_session(&context);
     let store = &context.app.store;
     if !store
-        .start_session_without_password(user.clone(), new_session)
+        .start_session_without_password(*user, new_session)
         .await?
     {
         return LinkProblem::DemoUnknown.render(&context);

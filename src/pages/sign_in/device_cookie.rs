@@ -79,7 +79,7 @@ mod tests {
     fn a_cookie_is_valid_for_one_user_and_one_installation() {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
         let other_key = hmac::Key::new(hmac::HMAC_SHA256, &[2; 32]);
-        let (ada, bob) = (UserId::new("usr_ada"), UserId::new("usr_bob"));
+        let (ada, bob) = (UserId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
         let value = generate_cookie_value(&key, &ada);
         assert!(is_valid_cookie_value(&key, &ada, &value));
         assert!(!is_valid_cookie_value(&key, &bob, &value));

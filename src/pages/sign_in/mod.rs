@@ -178,7 +178,7 @@ pub(super) async fn sign_in(
     if !context
         .app
         .store
-        .start_session(verified.user.id.clone(), verified.hash, new_session)
+        .start_session(verified.user.id, verified.hash, new_session)
         .await?
     {
         let page = page(WRONG_CREDENTIALS_MESSAGE.into()).await?;
@@ -191,8 +191,8 @@ pub(super) async fn sign_in(
     let mut response = context.redirect(local_path_or_home(next));
     session::set_sign_in_cookies(&context, &mut response, &cookies);
     device_cookie::set_device_cookie(&context, &mut response, &verified.user.id);
-    let (user, client_ip) = (verified.user.id.as_str(), context.client_ip());
-    security_events::log_event("sign_in", Some(user), None, client_ip);
+    let (user, client_ip) = (verified.user.id.to_string(), context.client_ip());
+    security_events::log_event("sign_in", Some(&user), None, client_ip);
     Ok(response)
 }
 

@@ -143,7 +143,7 @@ async fn redeem_link(
     };
     match result {
         Ok(user) => {
-            set_event_subject(&context.request, &user);
+            set_event_subject(&context.request, user);
             if let Some(session) = context.session() {
                 // A browser can have only one session, so end the previous session.
                 store.end_session(session.token_hash).await?;

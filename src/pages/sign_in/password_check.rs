@@ -108,10 +108,10 @@ pub async fn verify_password(
         }
         (_, user, _) => user,
     };
-    let user = user.as_ref().map(|user| user.id.as_str());
+    let user = user.map(|user| user.id.to_string());
     let actor = context.request.extensions().get::<Actor>().cloned();
     let client_ip = context.client_ip();
-    security_events::log_failed_sign_in(user, actor.as_ref(), client_ip);
+    security_events::log_failed_sign_in(user.as_deref(), actor.as_ref(), client_ip);
     Ok(attempt.fail().map_or(PasswordCheckResult::Wrong, |wait| {
         PasswordCheckResult::Rejected(SignInRejection::from_wait(wait))
     }))

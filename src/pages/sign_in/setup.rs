@@ -101,7 +101,7 @@ pub async fn create_first_user(
         .await;
     match created {
         Ok(user) => {
-            set_event_subject(&context.request, &user.id);
+            set_event_subject(&context.request, user.id);
             let mut response = context.redirect("/feedback");
             session::set_session_cookies(&mut response, &cookies);
             device_cookie::set_device_cookie(&context, &mut response, &user.id);

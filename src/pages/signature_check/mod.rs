@@ -17,7 +17,7 @@ use super::framework::navigation::{Breadcrumb, NavSection};
 use super::framework::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::diagnosis::{self, Check, CheckResult, Diagnosis, DiagnosisInput, SentDelivery};
-use crate::domain::id::DeliveryId;
+use crate::domain::id::{DeliveryId, Id};
 use crate::domain::verification::ReceivedRequest;
 use crate::domain::webhook::Webhook;
 use crate::server::form_data::RaisedLimitFormData;
@@ -168,7 +168,11 @@ pub(super) async fn show(
     let webhook = context.webhook(id.into_inner()).await?;
     let mut form = SignatureCheckForm::default();
     if let Some(id) = context.query_param("delivery") {
-        let delivery = context.app.store.delivery(DeliveryId::new(id)).await?;
+        let delivery = context
+            .app
+            .store
+            .delivery(DeliveryId::parse_or_nil(id))
+            .await?;
         let delivery = delivery.filter(|delivery| delivery.summary.webhook == webhook.id);
         let request = delivery.as_ref().and_then(DeliveryDetail::request);
         form.headers = request.map_or_else(String::new, |request| format_headers(request.headers));
@@ -204,7 +208,7 @@ pub(super) async fn check_signature(
     let endpoint_secret = Some(fields.get("secret")).filter(|secret| !secret.is_empty());
     let result = match endpoint_secret.filter(|_| form.has_no_request()) {
         Some(secret) => {
-            let secrets = context.webhook_secrets(webhook.id.clone()).await?;
+            let secrets = context.webhook_secrets(webhook.id).await?;
             DiagnosisView::new(diagnosis::diagnose_secret(secret, &secrets))
         }
         None => {
@@ -225,7 +229,7 @@ async fn diagnose_request(
     pasted: &PastedRequest,
     endpoint_secret: Option<&str>,
 ) -> Result<DiagnosisView, PageError> {
-    let secrets = context.webhook_secrets(webhook.id.clone()).await?;
+    let secrets = context.webhook_secrets(webhook.id).await?;
     let logged = find_delivery(context, &pasted.headers).await?;
     let summary = logged.as_ref().map(|logged| &logged.summary);
     let attempts: Vec<i64> = summary
@@ -264,7 +268,7 @@ async fn find_delivery(
             && let Some(found) = context
                 .app
                 .store
-                .delivery(DeliveryId::new(id.trim()))
+                .delivery(DeliveryId::parse_or_nil(id.trim()))
                 .await?
         {
             return Ok(Some(found));
@@ -292,21 +296,23 @@ async fn load_delivery_options(
     webhook: &Webhook,
 ) -> Result<Vec<DeliveryOption>, PageError> {
     let now = context.app.clock.now();
-    let selected = context.query_param("delivery").unwrap_or_default();
+    let selected = context
+        .query_param("delivery")
+        .map(DeliveryId::parse_or_nil);
     let page = PageRequest {
         limit: DELIVERIES_OFFERED,
         before: None,
     };
     let store = &context.app.store;
     let recent = store
-        .deliveries(webhook.id.clone(), DeliveryFilter::default(), page)
+        .deliveries(webhook.id, DeliveryFilter::default(), page)
         .await?;
     let options = recent.items.iter().filter_map(|delivery| {
         Some(DeliveryOption {
             response: outcome_summary(delivery.attempts.last()?),
             event: delivery.event.as_str(),
             created_at: DisplayTime::new(delivery.created_at, now),
-            is_selected: delivery.id.as_str() == selected,
+            is_selected: selected == Some(delivery.id),
             id: delivery.id.to_string(),
         })
     });

@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, web};
 use super::AddWebhookForm;
 use super::render_page;
 use super::{FAILING_PARAM, PATH};
-use crate::domain::id::WebhookId;
+use crate::domain::id::{Id, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
@@ -42,7 +42,7 @@ pub async fn add(
     // different URL has a different key.
     let key = Some(fields.get("key")).filter(|key| !key.is_empty());
     let key = key.map(|key| format!("{key} {}", hex::encode(request_hash)));
-    let owner = context.user()?.id.as_str().to_owned();
+    let owner = context.user()?.id.to_string();
     let idempotency = key.map(|key| IdempotencyKey {
         owner,
         operation: "add webhook",
@@ -61,7 +61,7 @@ pub async fn add(
     };
     match context.app.store.create_webhook(new, idempotency).await {
         Ok(webhook) => {
-            set_event_subject(&context.request, &webhook.id);
+            set_event_subject(&context.request, webhook.id);
             context.add_flash_message("Webhook added.");
             Ok(context.redirect(&format!("{PATH}?open={0}#{0}", webhook.id)))
         }
@@ -114,13 +114,13 @@ pub async fn set_enabled(
         "false" => false,
         _ => return Err(PageError::InvalidForm),
     };
-    let id = WebhookId::new(id.into_inner());
-    let totals = context.app.store.delivery_totals(id.clone()).await?;
+    let id = WebhookId::parse_or_nil(id.into_inner());
+    let totals = context.app.store.delivery_totals(id).await?;
     let pending = totals.map_or(0, |totals| totals.pending);
     if !enabled && pending > 0 && fields.get("confirmed") != "true" {
         return Ok(match fields.get("back") {
             "webhook" => context.redirect(&format!("{PATH}/{id}?disable")),
-            _ => redirect_to_list(&context, &fields, &id, &[("disable", id.as_str())]),
+            _ => redirect_to_list(&context, &fields, &id, &[("disable", &id.to_string())]),
         });
     }
     let change = WebhookPatch {
@@ -156,7 +156,7 @@ pub async fn send_test(
         .test_webhook(&webhook, &context.user()?.email)
         .await?
         .ok_or(PageError::ItemNotFound)?;
-    context.update_flash(|flash| flash.test = Some((webhook.id.clone(), report)));
+    context.update_flash(|flash| flash.test = Some((webhook.id, report)));
     Ok(redirect_back(&context, &fields, &webhook.id))
 }
 
@@ -166,7 +166,7 @@ pub async fn show_plain_secret(
     context: RequestContext,
     id: IdPath,
 ) -> Result<HttpResponse, PageError> {
-    let id = WebhookId::new(id.into_inner());
+    let id = WebhookId::parse_or_nil(id.into_inner());
     let secrets = context.webhook_secrets(id).await?;
     let secret = match context.query_param("next") {
         Some(_) => secrets.next.ok_or(PageError::ItemNotFound)?.secret,
@@ -188,12 +188,12 @@ pub async fn rotate_secret(
         "true" => 0,
         _ => parse_overlap_hours(fields.get("hours"))?,
     };
-    let id = WebhookId::new(id.into_inner());
+    let id = WebhookId::parse_or_nil(id.into_inner());
     let secret = Secret::from_random(random::bytes());
     context
         .app
         .store
-        .rotate_secret(id.clone(), secret, hours)
+        .rotate_secret(id, secret, hours)
         .await
         .map_err(into_page_error)?;
     context.add_flash_message(if hours == 0 {
@@ -223,11 +223,11 @@ pub async fn end_secret_overlap(
     context: RequestContext,
     id: IdPath,
 ) -> Result<HttpResponse, PageError> {
-    let id = WebhookId::new(id.into_inner());
+    let id = WebhookId::parse_or_nil(id.into_inner());
     context
         .app
         .store
-        .finish_rotation(id.clone())
+        .finish_rotation(id)
         .await
         .map_err(into_page_error)?;
     context.add_flash_message("Only the new secret is valid now.");
@@ -240,7 +240,10 @@ pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse,
     context
         .app
         .store
-        .delete_webhook(WebhookId::new(id.into_inner()), Precondition::none())
+        .delete_webhook(
+            WebhookId::parse_or_nil(id.into_inner()),
+            Precondition::none(),
+        )
         .await?;
     context.add_flash_message("Webhook deleted. Pending deliveries were canceled.");
     Ok(context.redirect(PATH))
@@ -270,6 +273,7 @@ fn redirect_to_list(
     let is_open = fields.get("open") == "true";
     let is_filtered = !fields.get(FAILING_PARAM).is_empty();
     let filter = is_filtered.then_some((FAILING_PARAM, "true"));
+    let id = id.to_string();
     let open = is_open.then_some(("open", id.as_str()));
     let pairs: Vec<(&str, &str)> = filter
         .into_iter()

@@ -71,11 +71,11 @@ impl WebhookActivity {
         };
         let store = &context.app.store;
         let deliveries = store
-            .deliveries(webhook.id.clone(), DeliveryFilter::default(), page)
+            .deliveries(webhook.id, DeliveryFilter::default(), page)
             .await?
             .items;
         let search = DeliverySearch {
-            webhook: Some(webhook.id.clone()),
+            webhook: Some(webhook.id),
             ..DeliverySearch::default()
         };
         let page = PageRequest {

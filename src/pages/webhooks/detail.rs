@@ -63,10 +63,10 @@ pub async fn show(
     let now = context.app.clock.now();
     let period = StatisticsPeriod::parse(context.query_param("period").as_deref());
     let hours = store
-        .attempt_statistics(webhook.id.clone(), StatisticsPeriod::Week.start(now))
+        .attempt_statistics(webhook.id, StatisticsPeriod::Week.start(now))
         .await?;
-    let totals = store.delivery_totals(webhook.id.clone()).await?;
-    let mut failures = WeekFailures::load(&context, Some(webhook.id.clone())).await?;
+    let totals = store.delivery_totals(webhook.id).await?;
+    let mut failures = WeekFailures::load(&context, Some(webhook.id)).await?;
     let failures = failures.remove(&webhook.id);
     let totals = totals.unwrap_or_default();
     let activity = WebhookActivity::load(&context, &webhook, totals, failures).await?;

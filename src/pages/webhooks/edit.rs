@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 use super::actions::{redirect_to_open_row, update_webhook};
 use super::headers::{self, HeaderLineError, format_headers};
 use super::render_page;
+use crate::domain::id::{Id, ProjectId};
 use crate::domain::validation::{check_all_fields, check_field};
 use crate::domain::webhook::{self, RetryPolicy, Topic, Webhook, WebhookError, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
@@ -42,7 +43,8 @@ fn stored_field_value(webhook: &Webhook, name: &str) -> String {
         "retries" => webhook.retries.as_str().to_owned(),
         "headers" => format_headers(&webhook.headers),
         "project" => {
-            form_edits::join_checkbox_values(webhook.projects.iter().map(|id| id.as_str()))
+            let ids: Vec<_> = webhook.projects.iter().map(ToString::to_string).collect();
+            form_edits::join_checkbox_values(ids.iter().map(String::as_str))
         }
         _ => String::new(),
     }
@@ -136,7 +138,7 @@ pub async fn edit(
     }
     let checked = settings.clone();
     let unchanged = Precondition::new(move |stored| checked.find_conflicts(stored).is_empty());
-    match update_webhook(&context, webhook.id.clone(), change, unchanged).await? {
+    match update_webhook(&context, webhook.id, change, unchanged).await? {
         Ok(_) => {
             context.add_flash_message("Saved.");
             Ok(redirect_to_open_row(&context, &webhook.id))
@@ -206,7 +208,10 @@ async fn conflict_error(
     mut conflicts: Vec<FieldConflict>,
 ) -> Result<PageError, PageError> {
     let projects = context.app.store.projects_by_name().await?;
-    let name_of = |id: &str| match projects.iter().find(|project| project.id.as_str() == id) {
+    let name_of = |id: &str| match projects
+        .iter()
+        .find(|project| ProjectId::parse(id) == Some(project.id))
+    {
         Some(project) => project.name.clone(),
         None => "(deleted project)".to_owned(),
     };
@@ -257,7 +262,7 @@ pub async fn set_topics(
             ..WebhookPatch::default()
         };
         let unchanged = Precondition::new(move |webhook: &Webhook| webhook.topics == topics);
-        match update_webhook(&context, stored.id.clone(), change, unchanged).await? {
+        match update_webhook(&context, stored.id, change, unchanged).await? {
             Ok(webhook) => break webhook,
             Err(changed) => stored = changed,
         }

@@ -103,7 +103,7 @@ pub async fn show(
     let url = &webhook.url;
     let path = url.path_and_query().split('?').next().unwrap_or_default();
     let selected = select_example(context.query_param("with").as_deref(), path)?;
-    let secrets = context.webhook_secrets(webhook.id.clone()).await?;
+    let secrets = context.webhook_secrets(webhook.id).await?;
     let is_local = is_local_http(url);
     let (mut layout, _) = context.build_layout("Endpoint code", NavSection::Notifications);
     layout.breadcrumb = vec![Breadcrumb::notifications(), Breadcrumb::webhook(&webhook)];

@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::delivery::TestReport;
 use crate::domain::explanation::{format_duration, is_auth_failure, status_text};
-use crate::domain::id::WebhookId;
+use crate::domain::id::{Id, WebhookId};
 use crate::domain::project::Project;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
@@ -34,11 +34,8 @@ pub(super) struct OpenSections {
 
 impl OpenSections {
     pub(super) fn from_query(context: &RequestContext, id: &WebhookId) -> Self {
-        let is_requested = |name| {
-            context
-                .query_param(name)
-                .is_some_and(|value| value == id.as_str())
-        };
+        let is_requested =
+            |name| context.query_param(name).map(WebhookId::parse_or_nil) == Some(*id);
         Self {
             is_requested: ["open", "reveal", "rotate", "disable", "delete"]
                 .into_iter()
@@ -148,7 +145,7 @@ fn project_choices(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectChoice
     let mut choices: Vec<ProjectChoice> = projects
         .iter()
         .map(|project| ProjectChoice {
-            id: project.id.as_str().to_owned(),
+            id: project.id.to_string(),
             name: project.name.clone(),
             checked: webhook.projects.contains(&project.id),
         })
@@ -159,7 +156,7 @@ fn project_choices(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectChoice
         .filter(|id| !projects.iter().any(|project| project.id == **id))
     {
         choices.push(ProjectChoice {
-            id: deleted.as_str().to_owned(),
+            id: deleted.to_string(),
             name: "(deleted project)".into(),
             checked: true,
         });
@@ -174,7 +171,7 @@ impl SecretView {
         reveal: bool,
         now: Timestamp,
     ) -> Result<Self, PageError> {
-        let secrets = context.webhook_secrets(webhook.id.clone()).await?;
+        let secrets = context.webhook_secrets(webhook.id).await?;
         let next = secrets.next.as_ref();
         let text = |secret: &Secret| {
             if reveal {

@@ -125,8 +125,8 @@ mod tests {
             timings: Default::default(),
         };
         DeliverySummary {
-            id: DeliveryId::new("dlv_1"),
-            webhook: WebhookId::new("wh_1"),
+            id: DeliveryId::from_bytes([1; 16]),
+            webhook: WebhookId::from_bytes([1; 16]),
             event: EventType::Test,
             state,
             created_at: at,

@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn returns_changes_since_a_number() {
         let feed = ChangeFeed::new(Timestamp::from_millis(1_000));
-        let webhook = ChangeKind::Deliveries(WebhookId::new("wh_1"));
+        let webhook = ChangeKind::Deliveries(WebhookId::from_bytes([1; 16]));
         let mut subscriber = feed.subscribe();
         let start = feed.latest_number();
         feed.publish(BTreeSet::from([ChangeKind::Feedback, webhook.clone()]));

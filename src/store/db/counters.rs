@@ -108,7 +108,7 @@ impl CounterDeltas {
             counts: BTreeMap::from([(key, 1)]),
             expired_before,
         };
-        self.merge_attempts(webhook.clone(), deltas);
+        self.merge_attempts(*webhook, deltas);
     }
 
     fn merge_attempts(&mut self, webhook: WebhookId, other: AttemptDeltas) {
@@ -128,7 +128,7 @@ impl CounterDeltas {
         from: Option<FeedbackStatus>,
         to: Option<FeedbackStatus>,
     ) {
-        let deltas = self.feedback.entry(project.clone()).or_default();
+        let deltas = self.feedback.entry(*project).or_default();
         for (status, delta) in [(from, -1), (to, 1)] {
             if let Some(status) = status {
                 deltas[status as usize] += delta;
@@ -205,7 +205,7 @@ impl CounterDeltas {
     }
 
     fn webhook_deltas(&mut self, webhook: &WebhookId) -> &mut DeliveryTotalsDelta {
-        self.deliveries.entry(webhook.clone()).or_default()
+        self.deliveries.entry(*webhook).or_default()
     }
 }
 

@@ -243,7 +243,7 @@ mod tests {
     }
 
     fn populate(connection: &Connection) {
-        let insert = "INSERT INTO projects VALUES ('prj_1', 'a', 'A', 'ACTIVE', '[]', 0)";
+        let insert = "INSERT INTO projects VALUES (x'01', 'a', 'A', 'ACTIVE', '[]', 0)";
         connection.execute(insert, []).unwrap();
     }
 

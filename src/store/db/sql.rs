@@ -18,7 +18,7 @@ use crate::domain::event::EventType;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{
     AlertId, DeliveryId, EventId, FeedbackId, LinkId, ProjectId, SessionId, TokenId, UserId,
-    WebhookId, parse_ulid,
+    WebhookId,
 };
 use crate::domain::project::ProjectStatus;
 use crate::domain::secret::Secret;
@@ -148,16 +148,6 @@ macro_rules! text_columns {
 }
 
 text_columns! {
-    AlertId: |text| Some(AlertId::new(text)),
-    DeliveryId: |text| Some(DeliveryId::new(text)),
-    EventId: |text| Some(EventId::new(text)),
-    FeedbackId: |text| Some(FeedbackId::new(text)),
-    LinkId: |text| Some(LinkId::new(text)),
-    ProjectId: |text| Some(ProjectId::new(text)),
-    SessionId: |text| Some(SessionId::new(text)),
-    TokenId: |text| Some(TokenId::new(text)),
-    UserId: |text| Some(UserId::new(text)),
-    WebhookId: |text| Some(WebhookId::new(text)),
     CancelReason: CancelReason::parse,
     DeliveryState: DeliveryState::parse,
     EndpointUrl: |text| EndpointUrl::parse(text).ok(),
@@ -170,6 +160,28 @@ text_columns! {
     Topic: Topic::parse,
     Secret: |text| Some(Secret::from_stored(text.to_owned())),
 }
+
+/// Implements `ToSql` and `FromSql` for ids, stored as the 16 bytes of their ULIDs.
+macro_rules! id_columns {
+    ($($type:ty),+) => {$(
+        impl ToSql for $type {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.as_bytes().as_slice().into())
+            }
+        }
+
+        impl FromSql for $type {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                FromSql::column_result(value).map(Self::from_bytes)
+            }
+        }
+    )+};
+}
+
+id_columns!(
+    AlertId, DeliveryId, EventId, FeedbackId, LinkId, ProjectId, SessionId, TokenId, UserId,
+    WebhookId
+);
 
 /// Returns the greatest ULID of all ids. New ids continue after it, even if the clock was set back.
 pub(in crate::store) fn max_ulid(connection: &Connection) -> rusqlite::Result<Option<Ulid>> {
@@ -186,11 +198,11 @@ pub(in crate::store) fn max_ulid(connection: &Connection) -> rusqlite::Result<Op
         "deliveries",
         "alerts",
     ] {
-        let id: Option<String> =
+        let id: Option<[u8; 16]> =
             connection.query_row(&format!("SELECT max(id) FROM {table}"), [], |row| {
                 row.get(0)
             })?;
-        max = max.max(id.as_deref().and_then(parse_ulid));
+        max = max.max(id.map(Ulid::from_bytes));
     }
     Ok(max)
 }

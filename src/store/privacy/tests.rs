@@ -22,7 +22,7 @@ async fn add_feedback(store: &Store, message: &str, email: &str) {
         url: None,
         metadata: None,
     };
-    let render = |feedback: &Feedback| feedback.id.as_str().to_owned();
+    let render = |feedback: &Feedback| feedback.id.to_string();
     store.create_feedback(new, None, render).await.unwrap();
 }
 
@@ -87,7 +87,7 @@ async fn erased_content_is_in_no_index_and_no_file() {
         FeedbackStatus::Resolved,
     ] {
         let change = |feedback: &Feedback| StatusChange {
-            id: feedback.id.clone(),
+            id: feedback.id,
             only_from: None,
             to: status,
         };

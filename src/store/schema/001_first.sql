@@ -1,8 +1,8 @@
--- Times are milliseconds since the Unix epoch, UTC. Ids are text: a prefix, '_', and a ULID.
--- Columns whose names end in _us contain microseconds.
+-- Times are milliseconds since the Unix epoch, UTC. Ids are the 16 bytes of a ULID, without the
+-- prefix of the text form. Columns whose names end in _us contain microseconds.
 
 CREATE TABLE users (
-    id               TEXT PRIMARY KEY,
+    id               BLOB PRIMARY KEY,
     email            TEXT NOT NULL,
     normalized_email TEXT NOT NULL UNIQUE,  -- lower case; two users can't differ in case alone
     password_hash    TEXT NOT NULL,         -- PHC string, Argon2id
@@ -14,8 +14,8 @@ CREATE TABLE users (
 
 CREATE TABLE sessions (
     token_hash   BLOB PRIMARY KEY,  -- SHA-256 of the cookie's value
-    id           TEXT NOT NULL UNIQUE,
-    user_id      TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
+    id           BLOB NOT NULL UNIQUE,
+    user_id      BLOB NOT NULL REFERENCES users ON DELETE CASCADE,
     browser      TEXT NOT NULL,     -- a short name such as 'Firefox on Linux', or ''
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER NOT NULL
@@ -24,14 +24,14 @@ CREATE INDEX sessions_by_user ON sessions (user_id);
 
 CREATE TABLE one_time_links (
     token_hash       BLOB PRIMARY KEY,  -- SHA-256 of the token in the URL
-    id               TEXT NOT NULL UNIQUE,
+    id               BLOB NOT NULL UNIQUE,
     purpose          TEXT NOT NULL CHECK (purpose IN ('setup', 'invitation', 'reset')),
-    user_id          TEXT REFERENCES users ON DELETE CASCADE,  -- for 'reset'
+    user_id          BLOB REFERENCES users ON DELETE CASCADE,  -- for 'reset'
     email            TEXT,              -- for 'invitation': the invited person
     normalized_email TEXT UNIQUE,       -- for 'invitation': lower case
     role             TEXT CHECK (role IN ('admin', 'member')),  -- for 'invitation'
     -- Links that a deleted admin created are deleted too.
-    created_by       TEXT REFERENCES users ON DELETE CASCADE,
+    created_by       BLOB REFERENCES users ON DELETE CASCADE,
     created_at       INTEGER NOT NULL,
     expires_at       INTEGER NOT NULL,
     used_at          INTEGER            -- the row remains, so that the link's page can say so
@@ -40,19 +40,19 @@ CREATE INDEX one_time_links_by_user ON one_time_links (user_id);
 CREATE INDEX one_time_links_by_creator ON one_time_links (created_by);
 
 CREATE TABLE api_tokens (
-    id           TEXT PRIMARY KEY,
+    id           BLOB PRIMARY KEY,
     token_hash   BLOB NOT NULL UNIQUE,  -- SHA-256 of the token
     name         TEXT NOT NULL,
     scope        TEXT NOT NULL CHECK (scope IN ('full', 'submit', 'metrics')),
-    user_id      TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
-    created_by   TEXT REFERENCES users ON DELETE SET NULL,  -- NULL: created by the command line
+    user_id      BLOB NOT NULL REFERENCES users ON DELETE CASCADE,
+    created_by   BLOB REFERENCES users ON DELETE SET NULL,  -- NULL: created by the command line
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX api_tokens_by_user ON api_tokens (user_id);
 
 CREATE TABLE projects (
-    id              TEXT PRIMARY KEY,
+    id              BLOB PRIMARY KEY,
     slug            TEXT NOT NULL UNIQUE,
     name            TEXT NOT NULL,
     status          TEXT NOT NULL CHECK (status IN ('ACTIVE', 'PAUSED')),
@@ -62,7 +62,7 @@ CREATE TABLE projects (
 
 -- The origins whose feedback a project has accepted or rejected.
 CREATE TABLE origins (
-    project_id     TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+    project_id     BLOB NOT NULL REFERENCES projects ON DELETE CASCADE,
     origin         TEXT NOT NULL,
     accepted_at    INTEGER,           -- time of the last accepted request
     rejected_count INTEGER NOT NULL,  -- requests rejected since the last accepted one
@@ -81,8 +81,8 @@ CREATE TABLE first_widget_load (
 CREATE TABLE feedback (
     -- Ascends like the ids. It is the rowid in feedback_search, so it is never reused.
     number           INTEGER PRIMARY KEY,
-    id               TEXT NOT NULL UNIQUE,
-    project_id       TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+    id               BLOB NOT NULL UNIQUE,
+    project_id       BLOB NOT NULL REFERENCES projects ON DELETE CASCADE,
     status           TEXT NOT NULL CHECK (status IN ('NEW', 'REVIEWED', 'RESOLVED')),
     message          TEXT NOT NULL,
     email            TEXT,
@@ -101,7 +101,7 @@ CREATE INDEX feedback_by_project_and_status ON feedback (project_id, status, id)
 
 -- The user's email and the token's name are copies, because the user or token can be deleted.
 CREATE TABLE feedback_status_history (
-    feedback_id     TEXT NOT NULL REFERENCES feedback (id) ON DELETE CASCADE,
+    feedback_id     BLOB NOT NULL REFERENCES feedback (id) ON DELETE CASCADE,
     number          INTEGER NOT NULL,  -- 1 for the first change
     changed_at      INTEGER NOT NULL,
     previous_status TEXT NOT NULL,
@@ -113,7 +113,7 @@ CREATE TABLE feedback_status_history (
 
 -- The number of feedback items of each project and status; maintained by store/db/counters.rs.
 CREATE TABLE feedback_counts (
-    project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+    project_id BLOB NOT NULL REFERENCES projects ON DELETE CASCADE,
     status     TEXT NOT NULL,
     count      INTEGER NOT NULL,
     PRIMARY KEY (project_id, status)
@@ -149,7 +149,7 @@ WHEN old.status <> new.status BEGIN
 END;
 
 CREATE TABLE webhooks (
-    id                    TEXT PRIMARY KEY,
+    id                    BLOB PRIMARY KEY,
     url                   TEXT NOT NULL,
     description           TEXT NOT NULL,
     all_projects          INTEGER NOT NULL,  -- 0: only the projects in webhook_projects
@@ -161,7 +161,7 @@ CREATE TABLE webhooks (
     overlap_ends_at       INTEGER,
     failing_since         INTEGER,
     consecutive_failures  INTEGER NOT NULL DEFAULT 0,  -- failed deliveries since the last success
-    last_failed_delivery  TEXT,              -- the delivery of the last failed attempt
+    last_failed_delivery  BLOB,              -- the delivery of the last failed attempt
     alerted_at            INTEGER,           -- when the open 'failing' alert was created
     alerted_failing_since INTEGER,           -- failing_since at that time
     held_until            INTEGER,           -- end of a hold that the endpoint requested
@@ -173,7 +173,7 @@ CREATE TABLE webhooks (
 CREATE INDEX webhooks_failing ON webhooks (enabled, deleted_at) WHERE failing_since IS NOT NULL;
 
 CREATE TABLE webhook_topics (
-    webhook_id TEXT NOT NULL REFERENCES webhooks ON DELETE CASCADE,
+    webhook_id BLOB NOT NULL REFERENCES webhooks ON DELETE CASCADE,
     topic      TEXT NOT NULL,  -- an event type, such as 'feedback.created'
     PRIMARY KEY (webhook_id, topic)
 ) STRICT, WITHOUT ROWID;
@@ -181,16 +181,16 @@ CREATE TABLE webhook_topics (
 -- There is no foreign key to projects: if the last selected project is deleted, the webhook must
 -- not fall back to all projects.
 CREATE TABLE webhook_projects (
-    webhook_id TEXT NOT NULL REFERENCES webhooks ON DELETE CASCADE,
-    project_id TEXT NOT NULL,
+    webhook_id BLOB NOT NULL REFERENCES webhooks ON DELETE CASCADE,
+    project_id BLOB NOT NULL,
     PRIMARY KEY (webhook_id, project_id)
 ) STRICT, WITHOUT ROWID;
 
 -- An event's body is stored once and shared by its deliveries.
 CREATE TABLE events (
-    id          TEXT PRIMARY KEY,
+    id          BLOB PRIMARY KEY,
     type        TEXT NOT NULL,
-    feedback_id TEXT,              -- no foreign key: the delivery log outlives the feedback
+    feedback_id BLOB,              -- no foreign key: the delivery log outlives the feedback
     body        BLOB,              -- NULL: erased with the feedback
     created_at  INTEGER NOT NULL
 ) STRICT;
@@ -199,9 +199,9 @@ CREATE INDEX events_by_feedback ON events (feedback_id) WHERE feedback_id IS NOT
 -- This table is both the outbox and the delivery log. A row is 'pending' until its last attempt is
 -- recorded or it is canceled.
 CREATE TABLE deliveries (
-    id             TEXT PRIMARY KEY,
-    event_id       TEXT NOT NULL REFERENCES events,
-    webhook_id     TEXT NOT NULL REFERENCES webhooks,
+    id             BLOB PRIMARY KEY,
+    event_id       BLOB NOT NULL REFERENCES events,
+    webhook_id     BLOB NOT NULL REFERENCES webhooks,
     state          TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed', 'canceled')),
     due_at         INTEGER,            -- time of the next attempt; NULL unless pending
     attempts       INTEGER NOT NULL,   -- all attempts
@@ -230,7 +230,7 @@ CREATE INDEX deliveries_by_event ON deliveries (event_id);
 CREATE INDEX deliveries_by_finished_at ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE attempts (
-    delivery_id        TEXT NOT NULL REFERENCES deliveries ON DELETE CASCADE,
+    delivery_id        BLOB NOT NULL REFERENCES deliveries ON DELETE CASCADE,
     number             INTEGER NOT NULL,  -- 1 for the first attempt
     started_at         INTEGER NOT NULL,
     duration_us        INTEGER NOT NULL,
@@ -252,7 +252,7 @@ CREATE TABLE attempts (
 -- Delivery totals since the webhook was created; maintained by store/db/counters.rs. Retention
 -- deletes deliveries, but doesn't reduce these totals.
 CREATE TABLE delivery_totals (
-    webhook_id TEXT PRIMARY KEY REFERENCES webhooks,
+    webhook_id BLOB PRIMARY KEY REFERENCES webhooks,
     events     INTEGER NOT NULL DEFAULT 0,  -- each event is one delivery
     pending    INTEGER NOT NULL DEFAULT 0,
     delivered  INTEGER NOT NULL DEFAULT 0,
@@ -268,7 +268,7 @@ END;
 -- The number of a webhook's attempts by hour, result, and response time, without tests; maintained
 -- by store/db/counters.rs. Pages compute success rates and percentiles from it.
 CREATE TABLE attempt_statistics (
-    webhook_id  TEXT NOT NULL REFERENCES webhooks,
+    webhook_id  BLOB NOT NULL REFERENCES webhooks,
     hour        INTEGER NOT NULL,  -- start of the hour in which the attempts started
     is_success  INTEGER NOT NULL,
     response_ms INTEGER NOT NULL,  -- rounded to two significant digits; -1: no response
@@ -278,8 +278,8 @@ CREATE TABLE attempt_statistics (
 
 -- Alerts waiting to be sent to --alert-url. A row is deleted when the alert has been received.
 CREATE TABLE alerts (
-    id         TEXT PRIMARY KEY,
-    webhook_id TEXT NOT NULL REFERENCES webhooks,
+    id         BLOB PRIMARY KEY,
+    webhook_id BLOB NOT NULL REFERENCES webhooks,
     event      TEXT NOT NULL,
     body       BLOB NOT NULL,
     attempts   INTEGER NOT NULL,
@@ -294,7 +294,7 @@ CREATE TABLE idempotency_keys (
     operation    TEXT NOT NULL,
     key          TEXT NOT NULL,
     request_hash BLOB NOT NULL,     -- SHA-256 of the request
-    feedback_id  TEXT,              -- the feedback that the response contains
+    feedback_id  BLOB,              -- the feedback that the response contains
     response     TEXT,              -- NULL: erased with the feedback
     created_at   INTEGER NOT NULL,
     PRIMARY KEY (owner, operation, key)

@@ -39,7 +39,7 @@ impl Fixture {
 
     async fn add_feedback(&self, project: usize, message: &str, email: Option<&str>) -> FeedbackId {
         let new = NewFeedback {
-            project: self.projects[project].as_str().into(),
+            project: self.projects[project].to_string(),
             message: message.into(),
             email: email.map(str::to_owned),
             url: Some(format!("https://example.com/{project}")),
@@ -82,7 +82,7 @@ impl Fixture {
 
     async fn set_status(&self, id: &FeedbackId, to: FeedbackStatus) {
         let change = StatusChange {
-            id: id.clone(),
+            id: *id,
             only_from: None,
             to,
         };
@@ -209,10 +209,10 @@ async fn pages_span_unindexed_and_indexed_feedback() {
                 .feedback_list(filter.clone(), request)
                 .await
                 .unwrap();
+            before = page.items.last().map(|feedback| feedback.id.ulid());
             found.extend(page.items.into_iter().map(|feedback| feedback.message));
-            match page.next_cursor {
-                Some(cursor) => before = Some(cursor),
-                None => break,
+            if page.next_cursor.is_none() {
+                break;
             }
         }
         if order == FeedbackOrder::NewestFirst {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use miniback::domain::id::{DeliveryId, FeedbackId, Id, WebhookId};
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -46,8 +47,11 @@ fn read_database(
          JOIN events ON event_id = events.id WHERE webhook_id = ?1",
     )?;
     for Endpoint { receiver, webhook } in endpoints {
-        let rows = statement.query_map([text(webhook, "id")], |row| {
-            Ok((row.get(0)?, (row.get(1)?, row.get(2)?), row.get(3)?))
+        let webhook = WebhookId::parse_or_nil(text(webhook, "id"));
+        let rows = statement.query_map([webhook.as_bytes()], |row| {
+            let id = DeliveryId::from_bytes(row.get(0)?).to_string();
+            let feedback = FeedbackId::from_bytes(row.get(1)?).to_string();
+            Ok((id, (feedback, row.get(2)?), row.get(3)?))
         })?;
         let rows: Vec<(String, (String, String), String)> = rows.collect::<Result<_, _>>()?;
         let received = receiver.received();

@@ -112,7 +112,7 @@ impl WriteTx<'_> {
         self.effects
             .counters
             .record_delivery_created(webhook, state);
-        self.publish_change(ChangeKind::Deliveries(webhook.clone()));
+        self.publish_change(ChangeKind::Deliveries(*webhook));
     }
 
     /// Reports that the state of `count` deliveries changed.
@@ -126,7 +126,7 @@ impl WriteTx<'_> {
         self.effects
             .counters
             .record_delivery_state_changes(webhook, from, to, count);
-        self.publish_change(ChangeKind::Deliveries(webhook.clone()));
+        self.publish_change(ChangeKind::Deliveries(*webhook));
     }
 
     /// Reports a recorded attempt that isn't a test.

@@ -47,7 +47,7 @@ async fn lists_searches_and_counts_match_a_full_scan() {
                 assert!(
                     fixture
                         .store
-                        .delete_feedback(id.clone(), Precondition::none())
+                        .delete_feedback(id, Precondition::none())
                         .await
                         .unwrap()
                 );
@@ -68,7 +68,7 @@ async fn lists_searches_and_counts_match_a_full_scan() {
     assert_matches_full_scan(&fixture).await;
     fixture.index_all().await;
     assert_matches_full_scan(&fixture).await;
-    assert_index_is_intact_without_project(&fixture, fixture.projects[1].clone()).await;
+    assert_index_is_intact_without_project(&fixture, fixture.projects[1]).await;
 }
 
 /// Asserts that the index is intact and contains no entries of the deleted project.
@@ -77,7 +77,7 @@ async fn assert_index_is_intact_without_project(fixture: &Fixture, deleted: Proj
         .read(move |c| {
             let integrity: String = c.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
             let count = "SELECT count(*) FROM feedback_search WHERE feedback_search MATCH ?1";
-            let term = filter_term(Some(deleted.as_str()), None);
+            let term = filter_term(Some(deleted), None);
             let remaining: u64 = c.query_row(count, [term], |row| row.get(0))?;
             Ok((integrity, remaining))
         })
@@ -147,7 +147,7 @@ async fn assert_list_matches_full_scan(
         let mut expected: Vec<_> = all
             .iter()
             .filter(|feedback| is_match(feedback, &filter))
-            .map(|feedback| feedback.id.clone())
+            .map(|feedback| feedback.id)
             .collect();
         if filter.order == FeedbackOrder::OldestFirst {
             expected.reverse();

@@ -17,14 +17,14 @@ fn explain_query_plan(connection: &Connection, statement: &str) -> rusqlite::Res
 async fn no_list_scans_or_sorts_all_rows() {
     let fixture = Fixture::new().await;
     let mut statements = vec![];
-    for project in [None, Some(ProjectId::new("prj_x"))] {
+    for project in [None, Some(ProjectId::from_bytes([1; 16]))] {
         for status in [None, Some(FeedbackStatus::New)] {
             for (has_email, order) in [
                 (false, FeedbackOrder::NewestFirst),
                 (true, FeedbackOrder::OldestFirst),
             ] {
                 let filter = FeedbackFilter {
-                    project: project.clone(),
+                    project,
                     status,
                     has_email,
                     order,
