@@ -33,8 +33,8 @@ const INSERT_EVENT: &str =
     "INSERT OR IGNORE INTO events (number, type, feedback_id, body, created_at)
     VALUES (?1, 'feedback.created', ?2, ?3, ?4)";
 const INSERT_DELIVERY: &str =
-    "INSERT INTO deliveries (id, event_number, webhook_number, state, due_at, attempts, round_attempts,
-    created_at, finished_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)";
+    "INSERT INTO deliveries (id, event_number, webhook_number, state, due_at, attempts,
+    round_attempts, created_at, finished_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)";
 const INSERT_ATTEMPT: &str =
     "INSERT INTO attempts (delivery_number, number, started_at, duration_us, status, error,
     error_code, request_headers, response_headers, response_body, response_truncated, waiting_us)

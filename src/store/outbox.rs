@@ -136,7 +136,8 @@ fn read_due_batches(
         generation,
         ..DueDeliveryBatches::default()
     };
-    let webhooks = "SELECT number, id, held_until FROM webhooks WHERE enabled AND deleted_at IS NULL ORDER BY id";
+    let webhooks = "SELECT number, id, held_until FROM webhooks
+        WHERE enabled AND deleted_at IS NULL ORDER BY id";
     let webhooks: Vec<(i64, WebhookId, Option<Timestamp>)> =
         sql::query_all(connection, webhooks, [], |row| row.try_into())?;
     for (number, webhook, held_until) in webhooks {

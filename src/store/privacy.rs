@@ -120,8 +120,8 @@ impl Store {
                 tx.pragma_update(None, "secure_delete", true)?;
                 search::set_secure_delete(tx, true)?;
                 let erased = (|| {
-                    let batch =
-                        "SELECT id FROM feedback WHERE normalized_email = ?1 ORDER BY number LIMIT ?2";
+                    let batch = "SELECT id FROM feedback
+                        WHERE normalized_email = ?1 ORDER BY number LIMIT ?2";
                     let ids: Vec<FeedbackId> =
                         sql::query_column(tx, batch, params![email, ERASE_BATCH_SIZE])?;
                     let mut erased = ErasureCounts::default();
