@@ -332,7 +332,7 @@ fn open_durable(path: &Path) -> Result<Connection, Error> {
 pub fn measure_rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
     let connection = open_durable(path)?;
     let mut rows = RowInserter::new(&connection, sample::project())?;
-    let headers = serde_json::to_string(&sample::delivery_headers(&sample::event_body()))?;
+    let headers = serde_json::to_string(&sample::logged_headers())?;
     let started = Instant::now();
     let mut index = 0;
     while started.elapsed() < time {

@@ -8,6 +8,7 @@ use miniback::clock::Timestamp;
 use miniback::domain::event;
 use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use miniback::domain::id::{FeedbackId, Id, ProjectId};
+use miniback::domain::request_headers::{LoggedHeaders, RequestSignatures};
 use sha2::Sha256;
 
 /// The maximum length of a message in bytes. With this length, the body of an event has about 450
@@ -111,6 +112,24 @@ pub fn delivery_headers(body: &str) -> Vec<(String, String)> {
     let signature = hex_signature(SECRET, body.as_bytes());
     headers.push(("X-Miniback-Signature".into(), signature));
     headers
+}
+
+/// Returns the data that the delivery log stores about the headers of a delivery.
+pub fn logged_headers() -> LoggedHeaders {
+    let headers = delivery_headers(&event_body());
+    let value = |name: &str| {
+        let found = headers.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value.clone())
+    };
+    LoggedHeaders {
+        host: "127.0.0.1:8080".to_owned(),
+        signatures: RequestSignatures {
+            current: value("X-Miniback-Signature").unwrap_or_default(),
+            next: None,
+            standard: value("webhook-signature"),
+        },
+        custom: Vec::new(),
+    }
 }
 
 /// Computes the hexadecimal HMAC-SHA256 of a body independently of the program's code.

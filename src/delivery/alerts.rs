@@ -119,7 +119,8 @@ async fn send_alert(
         secrets: &secrets,
         headers: &CustomHeaders::new(),
     };
-    let request = request::build_signed_request(parts, clock.now());
+    let host = endpoint.url.host_header();
+    let (request, _) = request::build_signed_request(parts, host, clock.now());
     Ok(handle
         .send_request(&endpoint.url, request)
         .await?

@@ -28,9 +28,8 @@ pub(super) async fn make_attempt(
         secrets: &secrets,
         headers: &endpoint.headers,
     };
-    let request = request::build_signed_request(parts, started_at);
-    let request_headers =
-        request::headers_for_log(&request, &endpoint.headers, endpoint.url.host_header());
+    let host = endpoint.url.host_header();
+    let (request, request_headers) = request::build_signed_request(parts, host, started_at);
     let result = client.attempt(&request).await;
     let (ended, ended_at) = (clock.monotonic_time(), clock.now());
     let is_requested_retry = due.is_requested_retry;

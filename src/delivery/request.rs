@@ -2,13 +2,9 @@
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::SignedRequest;
+use crate::domain::request_headers::{self, LoggedHeaders, RequestSignatures, RequestSubject};
 use crate::domain::signature;
 use crate::domain::webhook::{CustomHeaders, Secrets};
-
-const USER_AGENT: &str = "Miniback-Webhook/1.0";
-/// The replacement for the values of custom headers in the delivery log. Miniback never shows these
-/// values, because they can be secrets.
-const MASKED_VALUE: &str = "••••••";
 
 /// The data that a request is built from.
 pub struct RequestParts<'a> {
@@ -21,70 +17,47 @@ pub struct RequestParts<'a> {
     pub headers: &'a CustomHeaders,
 }
 
-/// Builds and signs the request of an attempt that starts at `now`. The client adds `Host`, `Date`,
-/// and `Content-Length`.
-pub fn build_signed_request(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
+/// Builds and signs the request of an attempt that starts at `now`, and the headers for the
+/// delivery log. `host` is the value of `Host`, which the client adds.
+pub fn build_signed_request(
+    parts: RequestParts<'_>,
+    host: String,
+    now: Timestamp,
+) -> (SignedRequest, LoggedHeaders) {
+    let subject = RequestSubject {
+        delivery_id: parts.delivery_id,
+        event: parts.event,
+        event_at: parts.event_at,
+        sent_at: now,
+    };
+    let signatures = sign(&parts, now);
+    let mut headers = request_headers::render_headers(subject, &signatures);
+    let custom = parts.headers.iter();
+    headers.extend(custom.map(|(name, value)| (name.clone(), value.clone())));
+    let logged = LoggedHeaders {
+        host,
+        signatures,
+        custom: parts.headers.keys().cloned().collect(),
+    };
     let body = parts.body;
-    let id = parts.delivery_id;
-    let secrets = parts.secrets;
-    let next = secrets.next.as_ref().map(|next| &next.secret);
-    let mut headers: Vec<(String, String)> = Vec::with_capacity(12);
-    let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
-    add("Content-Type", "application/json".into());
-    add("User-Agent", USER_AGENT.into());
-    add("X-Miniback-Event", parts.event.into());
-    add("X-Miniback-Delivery", id.into());
-    add("X-Miniback-Timestamp", parts.event_at.to_string());
-    add(
-        "X-Miniback-Signature",
-        signature::sign_hex(&secrets.current, &body),
-    );
-    if let Some(next) = next {
-        add(
-            "X-Miniback-Signature-Next",
-            signature::sign_hex(next, &body),
-        );
-    }
-    // During an overlap, both secrets sign. A secret that isn't in the format of Standard Webhooks
-    // is skipped, because libraries couldn't verify its signature.
-    let standard: Vec<String> = std::iter::once(&secrets.current)
-        .chain(next)
-        .filter_map(|secret| signature::sign_standard(secret, id, now.seconds(), &body))
-        .collect();
-    if !standard.is_empty() {
-        add("webhook-id", id.into());
-        add("webhook-timestamp", now.seconds().to_string());
-        add("webhook-signature", standard.join(" "));
-    }
-    for (name, value) in parts.headers {
-        add(name, value.clone());
-    }
-    SignedRequest { headers, body }
+    (SignedRequest { headers, body }, logged)
 }
 
-/// Returns the headers for the delivery log. Includes `Host` and `Content-Length`, which the client
-/// adds, and masks the values of custom headers.
-pub fn headers_for_log(
-    request: &SignedRequest,
-    custom_headers: &CustomHeaders,
-    host: String,
-) -> Vec<(String, String)> {
-    let client_headers = [
-        ("Host".to_owned(), host),
-        ("Content-Length".to_owned(), request.body.len().to_string()),
-    ];
-    let mask = |(name, value): &(String, String)| {
-        let shown = if custom_headers.contains_key(name) {
-            MASKED_VALUE
-        } else {
-            value
-        };
-        (name.clone(), shown.to_owned())
-    };
-    client_headers
-        .into_iter()
-        .chain(request.headers.iter().map(mask))
-        .collect()
+fn sign(parts: &RequestParts<'_>, now: Timestamp) -> RequestSignatures {
+    let (id, body) = (parts.delivery_id, &parts.body);
+    let current = &parts.secrets.current;
+    let next = parts.secrets.next.as_ref().map(|next| &next.secret);
+    // During an overlap, both secrets sign. A secret that isn't in the format of Standard Webhooks
+    // is skipped, because libraries couldn't verify its signature.
+    let standard: Vec<String> = std::iter::once(current)
+        .chain(next)
+        .filter_map(|secret| signature::sign_standard(secret, id, now.seconds(), body))
+        .collect();
+    RequestSignatures {
+        current: signature::sign_hex(current, body),
+        next: next.map(|next| signature::sign_hex(next, body)),
+        standard: Some(standard.join(" ")).filter(|signatures| !signatures.is_empty()),
+    }
 }
 
 #[cfg(test)]
@@ -93,7 +66,7 @@ mod tests {
     use crate::domain::secret::Secret;
     use crate::domain::webhook::NextSecret;
 
-    fn request(secrets: &Secrets) -> SignedRequest {
+    fn request(secrets: &Secrets) -> (SignedRequest, LoggedHeaders) {
         let parts = RequestParts {
             delivery_id: "dlv_1",
             event: "feedback.created",
@@ -102,7 +75,7 @@ mod tests {
             secrets,
             headers: &CustomHeaders::from([("X-Api-Key".to_owned(), "k".to_owned())]),
         };
-        build_signed_request(parts, Timestamp::from_millis(5_999))
+        build_signed_request(parts, "a.example".into(), Timestamp::from_millis(5_999))
     }
 
     fn names(request: &SignedRequest) -> Vec<&str> {
@@ -120,7 +93,7 @@ mod tests {
             next: None,
         };
         assert_eq!(
-            names(&request(&secrets)),
+            names(&request(&secrets).0),
             [
                 "Content-Type",
                 "User-Agent",
@@ -144,7 +117,7 @@ mod tests {
                 overlap_ends_at,
             }),
         };
-        let request = request(&both);
+        let (request, logged) = request(&both);
         let value = |name: &str| {
             request
                 .headers
@@ -163,12 +136,18 @@ mod tests {
         );
         assert_eq!(value("webhook-timestamp"), "5");
         assert_eq!(value("webhook-signature").split(' ').count(), 2);
-        let custom_headers = &CustomHeaders::from([("X-Api-Key".to_owned(), "k".to_owned())]);
-        let logged = headers_for_log(&request, custom_headers, "a.example".into());
-        assert_eq!(logged[0], ("Host".to_owned(), "a.example".to_owned()));
-        assert_eq!(
-            logged.last().unwrap(),
-            &("X-Api-Key".to_owned(), MASKED_VALUE.to_owned())
-        );
+        let subject = RequestSubject {
+            delivery_id: "dlv_1",
+            event: "feedback.created",
+            event_at: Timestamp::from_millis(1_000),
+            sent_at: Timestamp::from_millis(5_999),
+        };
+        let shown = logged.render(subject, request.body.len());
+        assert_eq!(shown[0], ("Host".to_owned(), "a.example".to_owned()));
+        assert_eq!(shown[1], ("Content-Length".to_owned(), "2".to_owned()));
+        let (last, sent) = (request.headers.len() - 1, &request.headers);
+        assert_eq!(shown[2..2 + last], sent[..last]);
+        let masked = ("X-Api-Key".to_owned(), "••••••".to_owned());
+        assert_eq!(shown[2 + last..], [masked]);
     }
 }

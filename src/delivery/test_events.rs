@@ -10,6 +10,7 @@ use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::{self, EventType};
 use crate::domain::explanation::test_advice;
 use crate::domain::id::DeliveryId;
+use crate::domain::request_headers::LoggedHeaders;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{CustomHeaders, Secrets, Webhook};
 use crate::store::{AttemptRecord, StoreError};
@@ -94,9 +95,8 @@ impl DispatcherHandle {
             secrets: test.secrets,
             headers: test.headers,
         };
-        let request = request::build_signed_request(parts, test.at);
-        let request_headers =
-            request::headers_for_log(&request, test.headers, test.url.host_header());
+        let host = test.url.host_header();
+        let (request, request_headers) = request::build_signed_request(parts, host, test.at);
         Ok((
             body,
             request_headers,
@@ -114,7 +114,7 @@ struct TestRequest<'a> {
 }
 
 /// The body, the request headers for the delivery log, and the result of a test.
-type SentTest = (Vec<u8>, Vec<(String, String)>, AttemptResult);
+type SentTest = (Vec<u8>, LoggedHeaders, AttemptResult);
 
 impl TestReport {
     fn from_result(result: &AttemptResult) -> Self {

@@ -20,6 +20,7 @@ pub mod password;
 pub mod password_rules;
 pub mod project;
 pub mod rate_limit;
+pub mod request_headers;
 pub mod retry;
 pub mod search;
 pub mod secret;

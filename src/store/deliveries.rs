@@ -13,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, AttemptTimings, CancelReason, DeliveryState};
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
+use crate::domain::request_headers::{LoggedHeaders, RequestSubject};
 use crate::domain::webhook::RetryPolicy;
 
 /// Filters a webhook's deliveries; `None` matches all.
@@ -104,8 +105,7 @@ pub struct AttemptRecord {
     pub result: AttemptResult,
     /// A description of the failure, or of an invalid or incomplete response body after a success.
     pub error: Option<String>,
-    /// The headers as sent, with the values of custom headers masked.
-    pub request_headers: Vec<(String, String)>,
+    pub request_headers: LoggedHeaders,
     /// The length of the hold that the endpoint requested, from the end of the attempt.
     pub hold: Option<Duration>,
 }
@@ -191,7 +191,7 @@ impl Store {
         self.reader
             .read(move |c| {
                 let statement = format!(
-                    "SELECT d.*, body FROM ({SELECT_DELIVERIES} WHERE deliveries.id = ?1) d
+                    "SELECT d.*, body, events.created_at AS event_at FROM ({SELECT_DELIVERIES} WHERE deliveries.id = ?1) d
                      JOIN events ON events.number = event_number"
                 );
                 let found = sql::query_optional(c, &statement, [&id], |row| {
@@ -199,26 +199,46 @@ impl Store {
                         delivery_from_row(row)?,
                         row.get::<_, Option<Vec<u8>>>("body")?,
                         row.get::<_, i64>("event_number")?,
+                        row.get("event_at")?,
                     ))
                 })?;
-                let Some((mut summary, body, event)) = found else {
+                let Some((mut summary, body, event, event_at)) = found else {
                     return Ok(None);
                 };
                 summary.attempts = attempts(c, &id, FULL_RESPONSE_COLUMNS)?;
                 let headers = "SELECT request_headers FROM attempts
                     WHERE delivery_number = (SELECT number FROM deliveries WHERE id = ?1)
                     ORDER BY number DESC LIMIT 1";
-                let headers: Option<Json<_>> =
+                let headers: Option<Json<LoggedHeaders>> =
                     sql::query_optional(c, headers, [id], |row| row.get(0))?.flatten();
+                let request_headers = render_headers(&summary, event_at, body.as_deref(), headers);
                 Ok(Some(DeliveryDetail {
                     summary,
                     subject: event_subject(c, event)?,
                     body,
-                    request_headers: headers.map(|Json(headers)| headers),
+                    request_headers,
                 }))
             })
             .await
     }
+}
+
+/// Renders the headers of a delivery's last request. Returns `None` if the delivery hasn't been
+/// attempted, or if the feedback has been deleted.
+fn render_headers(
+    delivery: &DeliverySummary,
+    event_at: Timestamp,
+    body: Option<&[u8]>,
+    headers: Option<Json<LoggedHeaders>>,
+) -> Option<Vec<(String, String)>> {
+    let Json(headers) = headers?;
+    let subject = RequestSubject {
+        delivery_id: &delivery.id.to_string(),
+        event: delivery.event.as_str(),
+        event_at,
+        sent_at: delivery.attempts.last()?.started_at,
+    };
+    Some(headers.render(subject, body?.len()))
 }
 
 fn list_deliveries(

@@ -239,7 +239,7 @@ CREATE TABLE attempts (
     status             INTEGER,           -- the response's HTTP status
     error              TEXT,
     error_code         TEXT,
-    -- A JSON array of pairs; values of custom headers are masked. NULL: erased with the feedback.
+    -- A JSON object; see domain/request_headers.rs. NULL: erased with the feedback.
     request_headers    TEXT,
     response_headers   TEXT,              -- a JSON array of pairs
     response_body      BLOB,

@@ -1,0 +1,87 @@
+//! The headers of a delivery's request. The same function renders them for sending and, from the
+//! data in the delivery log, for people.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+const USER_AGENT: &str = "Miniback-Webhook/1.0";
+/// The replacement for the values of custom headers in the delivery log. Miniback never shows these
+/// values, because they can be secrets.
+const MASKED_VALUE: &str = "••••••";
+
+/// The delivery, the event, and the time that the headers of a request contain.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestSubject<'a> {
+    pub delivery_id: &'a str,
+    pub event: &'a str,
+    pub event_at: Timestamp,
+    /// The start of the attempt.
+    pub sent_at: Timestamp,
+}
+
+/// The signatures of a request, as header values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestSignatures {
+    /// `X-Miniback-Signature`.
+    pub current: String,
+    /// `X-Miniback-Signature-Next`; only during an overlap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// `webhook-signature`; `None` if no secret is in the format of Standard Webhooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard: Option<String>,
+}
+
+/// The data of a request's headers that only the attempt contains. The delivery log stores it,
+/// because it is a third as long as the headers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedHeaders {
+    pub host: String,
+    pub signatures: RequestSignatures,
+    /// The names of the custom headers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub custom: Vec<String>,
+}
+
+impl LoggedHeaders {
+    /// Renders all headers of the request, including `Host` and `Content-Length`, which the client
+    /// adds. Masks the values of custom headers.
+    pub fn render(&self, subject: RequestSubject<'_>, body_len: usize) -> Vec<(String, String)> {
+        let client_headers = [
+            ("Host".to_owned(), self.host.clone()),
+            ("Content-Length".to_owned(), body_len.to_string()),
+        ];
+        let masked = |name: &String| (name.clone(), MASKED_VALUE.to_owned());
+        client_headers
+            .into_iter()
+            .chain(render_headers(subject, &self.signatures))
+            .chain(self.custom.iter().map(masked))
+            .collect()
+    }
+}
+
+/// Renders the headers of a request, except custom headers and the headers that the client adds:
+/// `Host`, `Date`, and `Content-Length`.
+pub fn render_headers(
+    subject: RequestSubject<'_>,
+    signatures: &RequestSignatures,
+) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> = Vec::with_capacity(12);
+    let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
+    add("Content-Type", "application/json".into());
+    add("User-Agent", USER_AGENT.into());
+    add("X-Miniback-Event", subject.event.into());
+    add("X-Miniback-Delivery", subject.delivery_id.into());
+    add("X-Miniback-Timestamp", subject.event_at.to_string());
+    add("X-Miniback-Signature", signatures.current.clone());
+    if let Some(next) = &signatures.next {
+        add("X-Miniback-Signature-Next", next.clone());
+    }
+    if let Some(standard) = &signatures.standard {
+        add("webhook-id", subject.delivery_id.into());
+        add("webhook-timestamp", subject.sent_at.seconds().to_string());
+        add("webhook-signature", standard.clone());
+    }
+    headers
+}
