@@ -27,8 +27,8 @@ const HIGHLIGHTS_MAX: usize = 200;
 /// Maximum length of an n-gram, in characters. Shorter n-grams exist only where a short word can
 /// match (see `is_word_start`).
 const NGRAM_CHARS: usize = 3;
-/// Maximum number of n-grams per query. More n-grams would barely reduce the candidates.
-const NGRAMS_MAX: usize = 24;
+/// Maximum number of n-grams per word of a query. More n-grams would barely reduce the candidates.
+const WORD_NGRAMS_MAX: usize = 24;
 
 /// An n-gram: one to three consecutive characters of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,26 +97,27 @@ impl SearchQuery {
         &self.text
     }
 
-    /// Returns n-grams that feedback must contain to match the query, at most [`NGRAMS_MAX`].
-    pub fn ngrams(&self) -> BTreeSet<Ngram> {
-        let mut ngrams = BTreeSet::new();
+    /// Returns the n-grams that feedback must contain to match the query: one set for each word,
+    /// including the words of phrases. A set has at most [`WORD_NGRAMS_MAX`] n-grams.
+    pub fn ngrams_by_word(&self) -> Vec<BTreeSet<Ngram>> {
+        let mut sets = Vec::new();
         for word in &self.words {
             for (index, part) in word.split(|c| *c == ' ').enumerate() {
-                let ngrams_of_part: Box<dyn Iterator<Item = &[char]>> = match part.len() {
+                let mut ngrams: BTreeSet<Ngram> = match part.len() {
                     0 => continue,
                     // The first part of a phrase can match the end of a longer word. The index
                     // might not contain such a short ending as a separate n-gram.
                     1..NGRAM_CHARS if index == 0 && part.len() < word.len() => continue,
-                    1..NGRAM_CHARS => Box::new(std::iter::once(part)),
-                    _ => Box::new(part.windows(NGRAM_CHARS)),
+                    1..NGRAM_CHARS => BTreeSet::from([Ngram::new(part)]),
+                    _ => part.windows(NGRAM_CHARS).map(Ngram::new).collect(),
                 };
-                ngrams.extend(ngrams_of_part.map(Ngram::new));
+                while ngrams.len() > WORD_NGRAMS_MAX {
+                    ngrams.pop_last();
+                }
+                sets.push(ngrams);
             }
         }
-        while ngrams.len() > NGRAMS_MAX {
-            ngrams.pop_last();
-        }
-        ngrams
+        sets
     }
 
     /// Returns whether the query is a single n-gram. If so, every candidate from the index matches.
