@@ -30,6 +30,8 @@ const INDEX_BATCH_SIZE: i64 = 50;
 const WORD_TERMS_MAX: usize = 2;
 /// The number of occurrences from which the frequency of an n-gram is estimated.
 const FREQUENCY_SAMPLE_SIZE: i64 = 64;
+/// The index term of feedback with an email.
+const EMAIL_TERM: &str = "filteremail";
 /// Maximum number of matches that are counted.
 pub const SEARCH_COUNT_MAX: u64 = 500;
 
@@ -149,6 +151,9 @@ impl<'a> Search<'a> {
     /// because all terms are quoted and contain no ASCII punctuation.
     fn fts_match_expression(&self, filter: &FeedbackFilter) -> String {
         let mut terms: Vec<String> = self.terms.iter().cloned().collect();
+        if filter.has_email {
+            terms.push(EMAIL_TERM.to_owned());
+        }
         if filter.project.is_some() || filter.status.is_some() {
             terms.push(filter_term(
                 filter.project,
@@ -194,12 +199,12 @@ fn unindexed_statement(columns: &str, filter: &FeedbackFilter) -> String {
 }
 
 fn indexed_statement(columns: &str, filter: &FeedbackFilter) -> String {
-    let (email_condition, order) = (filter.email_condition(), filter.order.sql());
+    let order = filter.order.sql();
     format!(
         "SELECT {columns} FROM feedback_search
          CROSS JOIN feedback ON number = feedback_search.rowid
          CROSS JOIN projects ON projects.id = project_id
-         WHERE {email_condition} feedback_search MATCH ?1
+         WHERE feedback_search MATCH ?1
          AND feedback_search.rowid >= ?2 AND feedback_search.rowid <= ?3
          ORDER BY feedback_search.rowid {order}"
     )
@@ -267,6 +272,10 @@ pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()
         let mut terms = status_terms(arguments)?;
         terms.push(' ');
         terms.push_str(&filter_term(Some(arguments.get(0)?), None));
+        if arguments.get_raw(3).as_str_or_null()?.is_some() {
+            terms.push(' ');
+            terms.push_str(EMAIL_TERM);
+        }
         for ngram in search::ngrams(texts) {
             terms.push(' ');
             terms.extend(ngram.chars().iter().map(encode_char));
