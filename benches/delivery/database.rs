@@ -29,14 +29,15 @@ const FAILURE_INTERVAL: usize = 100;
 
 const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)
     VALUES (?1, ?2, ?3, ?4, ?5)";
-const INSERT_EVENT: &str = "INSERT OR IGNORE INTO events (id, type, feedback_id, body, created_at)
+const INSERT_EVENT: &str =
+    "INSERT OR IGNORE INTO events (number, type, feedback_id, body, created_at)
     VALUES (?1, 'feedback.created', ?2, ?3, ?4)";
 const INSERT_DELIVERY: &str =
-    "INSERT INTO deliveries (id, event_id, webhook_id, state, due_at, attempts, round_attempts,
+    "INSERT INTO deliveries (id, event_number, webhook_number, state, due_at, attempts, round_attempts,
     created_at, finished_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)";
 const INSERT_ATTEMPT: &str =
-    "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error, error_code,
-    request_headers, response_headers, response_body, response_truncated, waiting_us)
+    "INSERT INTO attempts (delivery_number, number, started_at, duration_us, status, error,
+    error_code, request_headers, response_headers, response_body, response_truncated, waiting_us)
     VALUES (?1, 1, ?2, 400, ?3, ?4, ?5, ?6, '[]', x'', 0, 300)";
 
 /// Returns the creation time of the feedback with this index, in milliseconds since the Unix epoch.
@@ -50,6 +51,17 @@ fn row_id(index: usize, position: usize) -> [u8; 16] {
     let time = u64::try_from(feedback_time(index)).unwrap_or(0);
     let random = ((index as u128) << 16) | position as u128;
     Ulid::from_parts(time, random).to_bytes()
+}
+
+/// Returns the number of the event of the feedback with this index.
+fn event_number(index: usize) -> i64 {
+    index as i64 + 1
+}
+
+fn webhook_number(connection: &Connection, id: &str) -> Result<i64, Error> {
+    let number = "SELECT number FROM webhooks WHERE id = ?1";
+    let id = WebhookId::parse_or_nil(id);
+    Ok(connection.query_row(number, [id.as_bytes()], |row| row.get(0))?)
 }
 
 fn feedback(index: usize, project: &ProjectSummary) -> Feedback {
@@ -92,9 +104,8 @@ impl<'a> RowInserter<'a> {
     fn insert_event(&mut self, index: usize) -> Result<(), Error> {
         let feedback = feedback(index, &self.project);
         let body = event::feedback_created_body(&feedback);
-        let id = row_id(index, 0);
         self.event.execute(params![
-            id,
+            event_number(index),
             feedback.id.as_bytes(),
             body,
             feedback_time(index)
@@ -106,14 +117,14 @@ impl<'a> RowInserter<'a> {
         &mut self,
         index: usize,
         position: usize,
-        webhook: WebhookId,
+        webhook: i64,
     ) -> Result<(), Error> {
-        let (id, event) = (row_id(index, position), row_id(index, 0));
+        let (id, event) = (row_id(index, position), event_number(index));
         let at = feedback_time(index);
         self.delivery.execute(params![
             id,
             event,
-            webhook.as_bytes(),
+            webhook,
             "pending",
             at,
             0,
@@ -129,24 +140,17 @@ impl<'a> RowInserter<'a> {
         &mut self,
         index: usize,
         position: usize,
-        webhook: WebhookId,
+        webhook: i64,
         headers: Option<&str>,
     ) -> Result<(), Error> {
-        let (id, event) = (row_id(index, position), row_id(index, 0));
+        let (id, event) = (row_id(index, position), event_number(index));
         let at = feedback_time(index);
         let end = at + position as i64 + 1;
         let failed = (index * 7 + position).is_multiple_of(FAILURE_INTERVAL);
         let state = if failed { "failed" } else { "delivered" };
-        self.delivery.execute(params![
-            id,
-            event,
-            webhook.as_bytes(),
-            state,
-            None::<i64>,
-            1,
-            at,
-            end
-        ])?;
+        let number =
+            self.delivery
+                .insert(params![id, event, webhook, state, None::<i64>, 1, at, end])?;
         let (status, error) = if failed {
             (
                 500,
@@ -157,7 +161,7 @@ impl<'a> RowInserter<'a> {
         };
         let code = error.map(|_| "status");
         self.attempt
-            .execute(params![id, at, status, error, code, headers])?;
+            .execute(params![number, at, status, error, code, headers])?;
         Ok(())
     }
 }
@@ -203,7 +207,7 @@ fn insert_in_batches(
 /// Inserts `count` feedback items, each with a due delivery to `webhook`.
 pub fn build_backlog(path: &Path, webhook: &str, count: usize) -> Result<(), Error> {
     let connection = open_for_filling(path)?;
-    let webhook = WebhookId::parse_or_nil(webhook);
+    let webhook = webhook_number(&connection, webhook)?;
     let mut rows = RowInserter::new(&connection, read_project(&connection)?)?;
     insert_in_batches(&connection, 0, count, |index| {
         rows.insert_feedback(index, FeedbackStatus::New)?;
@@ -235,6 +239,10 @@ fn update_counters(connection: &Connection) -> Result<(), Error> {
 /// would double the size of the file.
 pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(), Error> {
     let connection = open_for_filling(path)?;
+    let webhooks: Vec<i64> = webhooks
+        .iter()
+        .map(|id| webhook_number(&connection, id))
+        .collect::<Result<_, _>>()?;
     let mut rows = RowInserter::new(&connection, read_project(&connection)?)?;
     let query_number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let stored = usize::try_from(query_number("SELECT count(*) FROM feedback")?)?;
@@ -253,8 +261,7 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
     insert_in_batches(&connection, 0, missing, |index| {
         rows.insert_event(index)?;
         (0..webhooks.len()).try_for_each(|position| {
-            let webhook = WebhookId::parse_or_nil(&webhooks[position]);
-            rows.insert_finished_delivery(index, position, webhook, None)
+            rows.insert_finished_delivery(index, position, webhooks[position], None)
         })
     })?;
     // If the last reading is old, the program wouldn't trust the clock, and retention wouldn't run.
@@ -325,7 +332,6 @@ fn open_durable(path: &Path) -> Result<Connection, Error> {
 pub fn measure_rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
     let connection = open_durable(path)?;
     let mut rows = RowInserter::new(&connection, sample::project())?;
-    let webhook = WebhookId::parse_or_nil("wh_01K8X2Y3Z4A5B6C7D8E9F0G1H2");
     let headers = serde_json::to_string(&sample::delivery_headers(&sample::event_body()))?;
     let started = Instant::now();
     let mut index = 0;
@@ -334,7 +340,7 @@ pub fn measure_rows_per_second(path: &Path, time: Duration) -> Result<f64, Error
         for _ in 0..25 {
             rows.insert_feedback(index, FeedbackStatus::New)?;
             rows.insert_event(index)?;
-            rows.insert_finished_delivery(index, 0, webhook, Some(&headers))?;
+            rows.insert_finished_delivery(index, 0, 1, Some(&headers))?;
             index += 1;
         }
         connection.execute_batch("COMMIT")?;

@@ -142,8 +142,6 @@ define_id!(/// The id of feedback, `fb_…`.
     FeedbackId, "fb");
 define_id!(/// The id of a webhook, `wh_…`.
     WebhookId, "wh");
-define_id!(/// The id of an event, `evt_…`. Event ids aren't part of the API.
-    EventId, "evt");
 define_id!(/// The id of a delivery, `dlv_…`. Endpoints use it to detect duplicates.
     DeliveryId, "dlv");
 define_id!(/// The id of a user, `usr_…`.

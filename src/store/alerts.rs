@@ -13,6 +13,7 @@ use super::Store;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
+use super::deliveries::WEBHOOK_NUMBER;
 use crate::clock::Timestamp;
 use crate::domain::alert::{
     self, ALERT_AFTER_FAILURES, ALERT_DELAY, AlertData, AlertEvent, AlertedWebhook, LastFailure,
@@ -207,7 +208,8 @@ fn last_failure(
     delivery: Option<DeliveryId>,
 ) -> Result<Option<LastFailure>, StoreError> {
     let statement = "SELECT started_at, status, error, error_code FROM attempts
-        WHERE delivery_id = ?1 AND error_code IS NOT NULL ORDER BY number DESC LIMIT 1";
+        WHERE delivery_number = (SELECT number FROM deliveries WHERE id = ?1)
+        AND error_code IS NOT NULL ORDER BY number DESC LIMIT 1";
     sql::query_optional(connection, statement, [delivery], |row| {
         Ok(LastFailure {
             at: row.get("started_at")?,
@@ -221,8 +223,11 @@ fn last_failure(
 /// Returns the number of a webhook's deliveries that have failed since the webhook started failing,
 /// and that haven't been redelivered since. Tests don't count.
 fn count_failed_deliveries(connection: &Connection, data: &AlertData) -> Result<u64, StoreError> {
-    let statement = "SELECT count(*) FROM deliveries JOIN events ON events.id = event_id
-        WHERE webhook_id = ?1 AND state = 'failed' AND finished_at >= ?2 AND type <> 'test'";
+    let statement = format!(
+        "SELECT count(*) FROM deliveries JOIN events ON events.number = event_number
+         WHERE webhook_number = {WEBHOOK_NUMBER} AND state = 'failed' AND finished_at >= ?2
+         AND type <> 'test'"
+    );
     let values = params![data.webhook.id, data.failing_since];
-    sql::query_value(connection, statement, values)
+    sql::query_value(connection, &statement, values)
 }

@@ -75,7 +75,7 @@ mod tests {
             .split_once("CREATE TABLE attempt_statistics")
             .unwrap();
         let (columns, _) = table.split_once(") STRICT").unwrap();
-        let columns = columns.replace(" REFERENCES webhooks", "");
+        let columns = columns.replace(" REFERENCES webhooks (id)", "");
         connection
             .execute_batch(&format!(
                 "CREATE TABLE attempt_statistics {columns}) STRICT"

@@ -11,7 +11,7 @@ use super::db::counters::AttemptStatisticsKey;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
-use super::deliveries::{self, AttemptRecord};
+use super::deliveries::{self, AttemptRecord, WEBHOOK_NUMBER};
 use super::{Store, events};
 use crate::clock::Timestamp;
 use crate::domain::alert::ALERT_AFTER_FAILURES;
@@ -117,10 +117,12 @@ impl Store {
                 };
                 sql::execute(
                     tx,
-                    "INSERT INTO deliveries (id, event_id, webhook_id, state, attempts,
-                     round_attempts, created_at, finished_at)
-                     VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6)",
-                    params![delivery, event, webhook, state, attempt.started_at, tx.now],
+                    &format!(
+                        "INSERT INTO deliveries (webhook_number, id, event_number, state, attempts,
+                         round_attempts, created_at, finished_at)
+                         VALUES ({WEBHOOK_NUMBER}, ?2, ?3, ?4, 1, 1, ?5, ?6)"
+                    ),
+                    params![webhook, delivery, event, state, attempt.started_at, tx.now],
                 )?;
                 deliveries::insert_attempt(tx, &delivery, 1, &attempt, true)?;
                 tx.record_delivery_created(&webhook, state);
@@ -162,8 +164,8 @@ fn record_attempt(
     let before = sql::query_optional(
         tx,
         "SELECT state, attempts, round_attempts, retry_policy, body IS NOT NULL AS has_body
-         FROM deliveries JOIN events ON events.id = event_id
-         JOIN webhooks ON webhooks.id = webhook_id
+         FROM deliveries JOIN events ON events.number = event_number
+         JOIN webhooks ON webhooks.number = webhook_number
          WHERE deliveries.id = ?1",
         [id],
         |row| {

@@ -12,7 +12,7 @@ use super::delivery_search::{EventSubject, event_subject};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, AttemptTimings, CancelReason, DeliveryState};
 use crate::domain::event::EventType;
-use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId};
+use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
 use crate::domain::webhook::RetryPolicy;
 
 /// Filters a webhook's deliveries; `None` matches all.
@@ -123,10 +123,13 @@ pub(super) const OMITTED_RESPONSE_COLUMNS: &str = "NULL AS response_headers, NUL
 
 /// Selects deliveries. `next_attempt_at` isn't before the end of a hold, unless a person requested
 /// a retry. `CROSS` fixes the order of the tables, so that rows are read in the order of the index.
-const SELECT_DELIVERIES: &str =
-    "SELECT deliveries.*, type, max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
-    FROM deliveries CROSS JOIN events ON events.id = event_id
-    CROSS JOIN webhooks ON webhooks.id = webhook_id";
+const SELECT_DELIVERIES: &str = "SELECT deliveries.*, webhooks.id AS webhook_id, type,
+    max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
+    FROM deliveries CROSS JOIN events ON events.number = event_number
+    CROSS JOIN webhooks ON webhooks.number = webhook_number";
+
+/// Selects the number of the webhook whose id is `?1`.
+pub(super) const WEBHOOK_NUMBER: &str = "(SELECT number FROM webhooks WHERE id = ?1)";
 
 impl Store {
     /// Returns a page of a webhook's deliveries, newest first, with their attempts but without
@@ -161,10 +164,10 @@ impl Store {
         self.reader
             .read(move |c| {
                 let statement = "/* may sort the deliveries of one feedback item */
-                    SELECT deliveries.*, type, url, retry_policy,
+                    SELECT deliveries.*, webhooks.id AS webhook_id, type, url, retry_policy,
                     max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
-                    FROM events CROSS JOIN deliveries ON event_id = events.id
-                    CROSS JOIN webhooks ON webhooks.id = webhook_id
+                    FROM events CROSS JOIN deliveries ON event_number = events.number
+                    CROSS JOIN webhooks ON webhooks.number = webhook_number
                     WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
                 let mut rows = sql::query_all(c, statement, [feedback], |row| {
                     Ok(FeedbackDelivery {
@@ -189,13 +192,13 @@ impl Store {
             .read(move |c| {
                 let statement = format!(
                     "SELECT d.*, body FROM ({SELECT_DELIVERIES} WHERE deliveries.id = ?1) d
-                     JOIN events ON events.id = event_id"
+                     JOIN events ON events.number = event_number"
                 );
                 let found = sql::query_optional(c, &statement, [&id], |row| {
                     Ok((
                         delivery_from_row(row)?,
                         row.get::<_, Option<Vec<u8>>>("body")?,
-                        row.get::<_, EventId>("event_id")?,
+                        row.get::<_, i64>("event_number")?,
                     ))
                 })?;
                 let Some((mut summary, body, event)) = found else {
@@ -203,12 +206,13 @@ impl Store {
                 };
                 summary.attempts = attempts(c, &id, FULL_RESPONSE_COLUMNS)?;
                 let headers = "SELECT request_headers FROM attempts
-                    WHERE delivery_id = ?1 ORDER BY number DESC LIMIT 1";
+                    WHERE delivery_number = (SELECT number FROM deliveries WHERE id = ?1)
+                    ORDER BY number DESC LIMIT 1";
                 let headers: Option<Json<_>> =
                     sql::query_optional(c, headers, [id], |row| row.get(0))?.flatten();
                 Ok(Some(DeliveryDetail {
                     summary,
-                    subject: event_subject(c, &event)?,
+                    subject: event_subject(c, event)?,
                     body,
                     request_headers: headers.map(|Json(headers)| headers),
                 }))
@@ -223,12 +227,14 @@ fn list_deliveries(
     filter: DeliveryFilter,
     page: &PageRequest,
 ) -> Result<Vec<DeliverySummary>, StoreError> {
-    let mut statement = format!("{SELECT_DELIVERIES} WHERE webhook_id = ? AND deliveries.id < ?");
+    let mut statement = format!(
+        "{SELECT_DELIVERIES} WHERE webhook_number = {WEBHOOK_NUMBER} AND deliveries.id < ?2"
+    );
     if let Some(state) = filter.state {
         // Use a literal instead of a parameter, so that SQLite can use the partial index.
         statement.push_str(&format!(" AND state = '{}'", state.as_str()));
     }
-    statement.push_str(" AND type = coalesce(?, type) ORDER BY deliveries.id DESC LIMIT ?");
+    statement.push_str(" AND type = coalesce(?3, type) ORDER BY deliveries.id DESC LIMIT ?4");
     let values = params![
         webhook,
         page.id_upper_bound(),
@@ -249,20 +255,22 @@ fn list_pending_deliveries(
 ) -> Result<Vec<DeliverySummary>, StoreError> {
     const PENDING_AMONG_NEWEST: (&str, &str) = (
         "",
-        "(SELECT id, event_id, state FROM deliveries WHERE webhook_id = ?1 AND id < ?2
+        "(SELECT id, event_number, state FROM deliveries
+        WHERE webhook_number = (SELECT number FROM webhooks WHERE id = ?1) AND id < ?2
         ORDER BY id DESC LIMIT 2000) WHERE state = 'pending'",
     );
     const ALL_PENDING: (&str, &str) = (
         "/* may sort pending deliveries */ ",
         "deliveries INDEXED BY deliveries_due
-        WHERE webhook_id = ?1 AND state = 'pending' AND id < ?2",
+        WHERE webhook_number = (SELECT number FROM webhooks WHERE id = ?1)
+        AND state = 'pending' AND id < ?2",
     );
     let mut rows = Vec::new();
     for (exemption, source) in [PENDING_AMONG_NEWEST, ALL_PENDING] {
         let statement = format!(
             "{exemption}{SELECT_DELIVERIES} WHERE deliveries.id IN (SELECT id FROM {source}
                AND (?3 IS NULL
-                 OR EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type = ?3))
+                 OR EXISTS (SELECT 1 FROM events WHERE events.number = event_number AND type = ?3))
                ORDER BY id DESC LIMIT ?4)
              ORDER BY deliveries.id DESC"
         );
@@ -290,10 +298,11 @@ pub(super) fn insert_attempt(
     let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
     sql::execute(
         connection,
-        "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error,
+        "INSERT INTO attempts (delivery_number, number, started_at, duration_us, status, error,
          error_code, request_headers, response_headers, response_body, response_truncated, dns_us,
          connect_us, tls_us, waiting_us)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         VALUES ((SELECT number FROM deliveries WHERE id = ?1),
+         ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             delivery,
             number,
@@ -326,7 +335,8 @@ pub(super) fn attempts(
     let statement = format!(
         "SELECT number, started_at, duration_us, status, error, error_code, response_truncated,
          dns_us, connect_us, tls_us, waiting_us, {response_columns}
-         FROM attempts WHERE delivery_id = ?1 ORDER BY number"
+         FROM attempts WHERE delivery_number = (SELECT number FROM deliveries WHERE id = ?1)
+         ORDER BY number"
     );
     sql::query_all(connection, &statement, [delivery], |row| {
         let duration = |column| {

@@ -11,11 +11,11 @@ use super::Store;
 use super::db::error::StoreError;
 use super::db::pagination::PageRequest;
 use super::db::sql;
-use super::deliveries::{self, DeliverySummary, OMITTED_RESPONSE_COLUMNS};
+use super::deliveries::{self, DeliverySummary, OMITTED_RESPONSE_COLUMNS, WEBHOOK_NUMBER};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId, lowest_ulid_at};
+use crate::domain::id::{DeliveryId, FeedbackId, WebhookId, lowest_ulid_at};
 use crate::domain::webhook::RetryPolicy;
 
 /// Maximum number of rows that are read for one page. Reading them takes less than 50 ms.
@@ -165,7 +165,8 @@ impl Store {
     ) -> Result<Option<WebhookId>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = "SELECT webhook_id FROM deliveries WHERE id = ?1";
+                let statement = "SELECT webhooks.id FROM deliveries
+                    JOIN webhooks ON webhooks.number = webhook_number WHERE deliveries.id = ?1";
                 sql::query_optional(c, statement, [id], |row| row.get(0))
             })
             .await
@@ -191,7 +192,8 @@ impl Store {
                 let find = |comparison: &str| {
                     let statement = format!(
                         "SELECT id FROM deliveries {index}
-                         WHERE webhook_id = ?1 AND {condition}id {comparison} LIMIT 1"
+                         WHERE webhook_number = {WEBHOOK_NUMBER}
+                         AND {condition}id {comparison} LIMIT 1"
                     );
                     sql::query_optional(c, &statement, params![webhook, id], |row| row.get(0))
                 };
@@ -209,8 +211,9 @@ fn candidates_statement(
 ) -> Result<String, StoreError> {
     if search.feedback.is_some() {
         return Ok("/* may sort the deliveries of one feedback item */
-             SELECT deliveries.id, state, type, webhook_id
-             FROM events CROSS JOIN deliveries ON event_id = events.id
+             SELECT deliveries.id, state, type, webhooks.id
+             FROM events CROSS JOIN deliveries ON event_number = events.number
+             CROSS JOIN webhooks ON webhooks.number = webhook_number
              WHERE feedback_id = ?1 AND deliveries.id < ?2 AND deliveries.id >= ?3
              ORDER BY deliveries.id DESC"
             .to_owned());
@@ -234,15 +237,22 @@ fn candidates_statement(
         (_, None) => "",
     };
     let (event, join) = match search.event {
-        Some(_) => ("type", "CROSS JOIN events ON events.id = event_id"),
+        Some(_) => ("type", "CROSS JOIN events ON events.number = event_number"),
         None => ("NULL", ""),
     };
-    let webhook = webhook.map_or("", |_| "webhook_id = ?1 AND ");
+    let webhook = webhook_condition(webhook);
     Ok(format!(
-        "{exemption}SELECT deliveries.id, state, {event}, webhook_id FROM deliveries {index} {join}
+        "{exemption}SELECT deliveries.id, state, {event} FROM deliveries {index} {join}
          WHERE {webhook}{state}deliveries.id < ?2 AND deliveries.id >= ?3
          ORDER BY deliveries.id DESC"
     ))
+}
+
+/// Returns the condition for the webhook `?1`, followed by `AND`. `None` means all webhooks.
+fn webhook_condition(webhook: Option<&WebhookId>) -> String {
+    webhook.map_or_else(String::new, |_| {
+        format!("webhook_number = {WEBHOOK_NUMBER} AND ")
+    })
 }
 
 /// Returns the `INDEXED BY` clause for failed or canceled deliveries of a webhook. `None` means all
@@ -312,7 +322,7 @@ fn count_unsuccessful(
         "SELECT count(*) FROM (SELECT 1 FROM deliveries {index}
          WHERE {webhook}state = '{state}' AND id < ?2 AND id >= ?3 LIMIT ?4)",
         index = unsuccessful_index(webhook),
-        webhook = webhook.map_or("", |_| "webhook_id = ?1 AND "),
+        webhook = webhook_condition(webhook),
         state = state.as_str(),
     );
     let values = params![
@@ -328,10 +338,11 @@ fn read_found_delivery(
     connection: &Connection,
     id: &DeliveryId,
 ) -> Result<Option<FoundDelivery>, StoreError> {
-    let statement = "SELECT deliveries.*, type, url, description, retry_policy,
+    let statement = "SELECT deliveries.*, webhooks.id AS webhook_id, type, url, description,
+        retry_policy,
         max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
-        FROM deliveries CROSS JOIN events ON events.id = event_id
-        CROSS JOIN webhooks ON webhooks.id = webhook_id
+        FROM deliveries CROSS JOIN events ON events.number = event_number
+        CROSS JOIN webhooks ON webhooks.number = webhook_number
         WHERE deliveries.id = ?1";
     let found = sql::query_optional(connection, statement, [id], |row| {
         let found = FoundDelivery {
@@ -341,12 +352,12 @@ fn read_found_delivery(
             url: row.get("url")?,
             retries: row.get("retry_policy")?,
         };
-        Ok((found, row.get::<_, EventId>("event_id")?))
+        Ok((found, row.get::<_, i64>("event_number")?))
     })?;
     let Some((mut found, event)) = found else {
         return Ok(None);
     };
-    found.subject = event_subject(connection, &event)?;
+    found.subject = event_subject(connection, event)?;
     found.summary.attempts = deliveries::attempts(connection, id, OMITTED_RESPONSE_COLUMNS)?;
     Ok(Some(found))
 }
@@ -354,12 +365,12 @@ fn read_found_delivery(
 /// Returns the subject of an event. The feedback may have been deleted.
 pub(super) fn event_subject(
     connection: &Connection,
-    event: &EventId,
+    event: i64,
 ) -> Result<EventSubject, StoreError> {
     let statement = "SELECT type, feedback.id, substr(message, 1, ?2), name FROM events
         LEFT JOIN feedback ON feedback.id = feedback_id
         LEFT JOIN projects ON projects.id = project_id
-        WHERE events.id = ?1";
+        WHERE events.number = ?1";
     let values = params![event, MESSAGE_START_MAX_CHARS];
     let subject = sql::query_optional(connection, statement, values, |row| {
         if row.get::<_, EventType>(0)? == EventType::Test {

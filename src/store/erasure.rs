@@ -58,9 +58,12 @@ fn redact_delivery_log(
     tx: &mut WriteTx<'_>,
     feedback: &FeedbackId,
 ) -> Result<ErasureCounts, StoreError> {
-    const FEEDBACK_EVENT_IDS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
-    let deliveries =
-        format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {FEEDBACK_EVENT_IDS}");
+    const FEEDBACK_EVENTS: &str = "(SELECT number FROM events WHERE feedback_id = ?1)";
+    let deliveries = format!(
+        "SELECT webhooks.id, state FROM deliveries
+         JOIN webhooks ON webhooks.number = webhook_number
+         WHERE event_number IN {FEEDBACK_EVENTS}"
+    );
     let deliveries: Vec<(WebhookId, DeliveryState)> =
         sql::query_all(tx, &deliveries, [feedback], |row| row.try_into())?;
     for (webhook, state) in deliveries {
@@ -75,7 +78,7 @@ fn redact_delivery_log(
     }
     let canceled = sql::execute(
         tx,
-        &format!("{SET_CANCELED} WHERE state = 'pending' AND event_id IN {FEEDBACK_EVENT_IDS}"),
+        &format!("{SET_CANCELED} WHERE state = 'pending' AND event_number IN {FEEDBACK_EVENTS}"),
         params![feedback, tx.now, CancelReason::FeedbackDeleted],
     )?;
     if canceled > 0 {
@@ -85,7 +88,8 @@ fn redact_delivery_log(
     let attempts = redact(&format!(
         "UPDATE attempts SET request_headers = NULL, response_headers = NULL,
          response_body = NULL, error = NULL
-         WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {FEEDBACK_EVENT_IDS})"
+         WHERE delivery_number IN
+             (SELECT number FROM deliveries WHERE event_number IN {FEEDBACK_EVENTS})"
     ))?;
     let bodies = redact("UPDATE events SET body = NULL WHERE feedback_id = ?1")?;
     redact("UPDATE idempotency_keys SET response = NULL WHERE feedback_id = ?1")?;

@@ -71,7 +71,8 @@ impl Store {
                     // one row.
                     let oldest = "SELECT created_at FROM deliveries WHERE id =
                         (SELECT min(id) FROM deliveries INDEXED BY deliveries_due
-                         WHERE webhook_id = ?1 AND state = 'pending')";
+                         WHERE webhook_number = (SELECT number FROM webhooks WHERE id = ?1)
+                         AND state = 'pending')";
                     webhook.oldest_pending =
                         sql::query_optional(c, oldest, [&webhook.id], |row| row.get(0))?;
                 }

@@ -82,15 +82,16 @@ pub struct DeliveryBatchRequest {
 
 /// Selects pending deliveries. Reads only the index, which is sorted by due time. Therefore,
 /// skipping deliveries that are already read ahead or in flight is cheap.
-const SELECT_PENDING_IDS: &str = "SELECT id, due_at, rowid FROM deliveries
-    WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id";
+const SELECT_PENDING_IDS: &str = "SELECT id, due_at, number FROM deliveries
+    WHERE webhook_number = ?1 AND state = 'pending' ORDER BY due_at, id";
 /// Selects pending deliveries whose retry a person requested. These deliveries are sent even during
 /// a hold.
-const SELECT_REQUESTED_RETRIES: &str = "SELECT id, due_at, rowid FROM deliveries
-    WHERE webhook_id = ?1 AND state = 'pending' AND retry_requested = 1 ORDER BY due_at, id";
-const SELECT_DELIVERY_BY_ROWID: &str =
+const SELECT_REQUESTED_RETRIES: &str = "SELECT id, due_at, number FROM deliveries
+    WHERE webhook_number = ?1 AND state = 'pending' AND retry_requested = 1 ORDER BY due_at, id";
+const SELECT_DELIVERY_BY_NUMBER: &str =
     "SELECT type, attempts, events.created_at, body, retry_requested
-    FROM deliveries CROSS JOIN events ON events.id = event_id WHERE deliveries.rowid = ?1";
+    FROM deliveries CROSS JOIN events ON events.number = event_number
+    WHERE deliveries.number = ?1";
 
 impl Store {
     /// Reads the deliveries that are due now.
@@ -135,20 +136,19 @@ fn read_due_batches(
         generation,
         ..DueDeliveryBatches::default()
     };
-    let webhooks =
-        "SELECT id, held_until FROM webhooks WHERE enabled AND deleted_at IS NULL ORDER BY id";
-    let webhooks: Vec<(WebhookId, Option<Timestamp>)> =
+    let webhooks = "SELECT number, id, held_until FROM webhooks WHERE enabled AND deleted_at IS NULL ORDER BY id";
+    let webhooks: Vec<(i64, WebhookId, Option<Timestamp>)> =
         sql::query_all(connection, webhooks, [], |row| row.try_into())?;
-    for (webhook, held_until) in webhooks {
+    for (number, webhook, held_until) in webhooks {
         let request = requests.get(&webhook).or(default_request);
         let Some(request) = request.filter(|request| request.limit > 0) else {
             continue;
         };
         let held_until = held_until.filter(|until| *until > now);
         let statement = held_until.map_or(SELECT_PENDING_IDS, |_| SELECT_REQUESTED_RETRIES);
-        let mut found = read_due_deliveries(connection, statement, &webhook, request, now)?;
+        let mut found = read_due_deliveries(connection, statement, number, request, now)?;
         if let Some(until) = held_until {
-            found.next_due_at = next_due_after_hold(connection, &webhook, until)?;
+            found.next_due_at = next_due_after_hold(connection, number, until)?;
         }
         due.next_due_at = due.next_due_at.into_iter().chain(found.next_due_at).min();
         if found.deliveries.is_empty() {
@@ -183,13 +183,13 @@ struct DueDeliveries {
 /// Returns `None` if no delivery is pending.
 fn next_due_after_hold(
     connection: &Connection,
-    webhook: &WebhookId,
+    webhook_number: i64,
     held_until: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let statement = "SELECT due_at FROM deliveries
-        WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at LIMIT 1";
+        WHERE webhook_number = ?1 AND state = 'pending' ORDER BY due_at LIMIT 1";
     let next: Option<Timestamp> =
-        sql::query_optional(connection, statement, [webhook], |row| row.get(0))?;
+        sql::query_optional(connection, statement, [webhook_number], |row| row.get(0))?;
     Ok(next.map(|due_at| due_at.max(held_until)))
 }
 
@@ -198,14 +198,14 @@ fn next_due_after_hold(
 fn read_due_deliveries(
     connection: &Connection,
     statement: &str,
-    webhook: &WebhookId,
+    webhook_number: i64,
     request: &DeliveryBatchRequest,
     now: Timestamp,
 ) -> Result<DueDeliveries, StoreError> {
     let (mut found, mut bytes) = (DueDeliveries::default(), 0);
     let mut ids = sql::prepare(connection, statement)?;
-    let mut delivery = sql::prepare(connection, SELECT_DELIVERY_BY_ROWID)?;
-    let mut rows = ids.query([webhook])?;
+    let mut delivery = sql::prepare(connection, SELECT_DELIVERY_BY_NUMBER)?;
+    let mut rows = ids.query([webhook_number])?;
     while let Some(row) = rows.next()? {
         let id: DeliveryId = row.get(0)?;
         if request.skip.contains(&id) {

@@ -79,8 +79,9 @@ impl Store {
         self.reader
             .read_slow(move |c| {
                 let statement = "/* may sort the deliveries of one feedback item */
-                    SELECT deliveries.id, webhook_id, type, state, deliveries.created_at, body
-                    FROM events JOIN deliveries ON event_id = events.id
+                    SELECT deliveries.id, webhooks.id, type, state, deliveries.created_at, body
+                    FROM events JOIN deliveries ON event_number = events.number
+                    JOIN webhooks ON webhooks.number = webhook_number
                     WHERE feedback_id = ?1 ORDER BY deliveries.id";
                 let mut deliveries = sql::query_all(c, statement, [&feedback.id], |row| {
                     Ok(DeliveryExport {

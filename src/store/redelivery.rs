@@ -12,6 +12,7 @@ use super::Store;
 use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
 use super::db::sql;
+use super::deliveries::WEBHOOK_NUMBER;
 use crate::clock::Timestamp;
 use crate::domain::delivery::{CancelReason, DeliveryState};
 use crate::domain::id::{DeliveryId, WebhookId};
@@ -117,8 +118,9 @@ impl Store {
     pub async fn redeliver(&self, id: DeliveryId) -> Result<(), RedeliverError> {
         self.writer
             .write(move |tx| {
-                let statement = "SELECT state, webhook_id, body IS NOT NULL FROM deliveries
-                    JOIN events ON events.id = event_id WHERE deliveries.id = ?1";
+                let statement = "SELECT state, webhooks.id, body IS NOT NULL FROM deliveries
+                    JOIN events ON events.number = event_number
+                    JOIN webhooks ON webhooks.number = webhook_number WHERE deliveries.id = ?1";
                 let found: Option<(DeliveryState, WebhookId, bool)> =
                     sql::query_optional(tx, statement, [&id], |row| row.try_into())?;
                 let (state, webhook, has_body) = found.ok_or(RedeliverError::UnknownDelivery)?;
@@ -183,8 +185,9 @@ impl Store {
                 let mut total = 0;
                 for state in states {
                     let update = format!(
-                        "{SET_PENDING} WHERE webhook_id = ?1 AND state = '{}' AND finished_at >= ?3
-                         AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id
+                        "{SET_PENDING} WHERE webhook_number = {WEBHOOK_NUMBER} AND state = '{}'
+                         AND finished_at >= ?3
+                         AND EXISTS (SELECT 1 FROM events WHERE events.number = event_number
                                      AND type <> 'test' AND body IS NOT NULL)",
                         state.as_str()
                     );
@@ -216,8 +219,8 @@ fn read_unsuccessful_deliveries(
     let statement = format!(
         "SELECT finished_at, type <> 'test' AND body IS NOT NULL
          FROM deliveries INDEXED BY deliveries_unsuccessful_since
-         CROSS JOIN events ON events.id = event_id
-         WHERE webhook_id = ?1 AND state = '{}' AND finished_at >= ?2
+         CROSS JOIN events ON events.number = event_number
+         WHERE webhook_number = {WEBHOOK_NUMBER} AND state = '{}' AND finished_at >= ?2
          ORDER BY finished_at DESC LIMIT ?3",
         state.as_str()
     );
@@ -239,7 +242,8 @@ fn ensure_pending(
     connection: &Connection,
     id: &DeliveryId,
 ) -> Result<WebhookId, PendingDeliveryError> {
-    let statement = "SELECT state, webhook_id FROM deliveries WHERE id = ?1";
+    let statement = "SELECT state, webhooks.id FROM deliveries
+        JOIN webhooks ON webhooks.number = webhook_number WHERE deliveries.id = ?1";
     let found: Option<(DeliveryState, WebhookId)> =
         sql::query_optional(connection, statement, [id], |row| row.try_into())?;
     match found {

@@ -9,7 +9,7 @@ use super::db::error::StoreError;
 use super::db::sql;
 use super::{Store, erasure};
 use crate::clock::Timestamp;
-use crate::domain::id::{DeliveryId, EventId, FeedbackId, Id, WebhookId, lowest_ulid_at};
+use crate::domain::id::{FeedbackId, Id, WebhookId, lowest_ulid_at};
 
 /// Maximum number of deliveries in one batch.
 const DELIVERY_BATCH_SIZE: i64 = 200;
@@ -29,8 +29,9 @@ impl Store {
             .write(move |tx| {
                 let time = tx.expiry_cutoff(age);
                 let recent = RecentIds::created_since(time, tx.now);
-                let expired = "SELECT id, event_id, webhook_id FROM deliveries
-                    WHERE finished_at < ?1 AND (id < ?3 OR id > ?4)
+                let expired = "SELECT deliveries.number, event_number, webhooks.id FROM deliveries
+                    CROSS JOIN webhooks ON webhooks.number = webhook_number
+                    WHERE finished_at < ?1 AND (deliveries.id < ?3 OR deliveries.id > ?4)
                     ORDER BY finished_at LIMIT ?2";
                 let limits = params![
                     time,
@@ -38,7 +39,7 @@ impl Store {
                     recent.first.to_bytes(),
                     recent.last.to_bytes()
                 ];
-                let expired: Vec<(DeliveryId, EventId, WebhookId)> =
+                let expired: Vec<(i64, i64, WebhookId)> =
                     sql::query_all(tx, expired, limits, |row| row.try_into())?;
                 let started = Instant::now();
                 let mut deleted = 0;
@@ -46,10 +47,10 @@ impl Store {
                     if deleted > 0 && started.elapsed() > BATCH_DURATION_MAX {
                         break;
                     }
-                    sql::execute(tx, "DELETE FROM deliveries WHERE id = ?1", [delivery])?;
+                    sql::execute(tx, "DELETE FROM deliveries WHERE number = ?1", [delivery])?;
                     tx.record_delivery_deleted(webhook);
-                    let orphan = "DELETE FROM events WHERE id = ?1
-                        AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1)";
+                    let orphan = "DELETE FROM events WHERE number = ?1
+                        AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_number = ?1)";
                     sql::execute(tx, orphan, [event])?;
                     deleted += 1;
                 }

@@ -9,6 +9,7 @@ use super::db::error::StoreError;
 use super::db::pagination::{Page, PageRequest};
 use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
+use super::deliveries::WEBHOOK_NUMBER;
 use super::idempotency::{self, IdempotencyKey};
 use super::precondition::{ChangeError, Precondition};
 use super::redelivery::SET_CANCELED;
@@ -242,7 +243,7 @@ fn cancel_pending_deliveries(
 ) -> Result<(), StoreError> {
     let canceled = sql::execute(
         tx,
-        &format!("{SET_CANCELED} WHERE webhook_id = ?1 AND state = 'pending'"),
+        &format!("{SET_CANCELED} WHERE webhook_number = {WEBHOOK_NUMBER} AND state = 'pending'"),
         params![id, tx.now, reason],
     )?;
     tx.record_delivery_state_changes(
@@ -345,11 +346,10 @@ mod tests {
     use crate::domain::endpoint_url::EndpointUrl;
     use crate::domain::webhook::RetryPolicy;
 
-    /// Returns the name of each text or BLOB column of a webhook's row, except `id`, and whether
-    /// the column contains a value.
+    /// Returns the name of each text and BLOB column of a webhook's row, and whether the column
+    /// contains a value.
     async fn text_columns(store: &Store, id: WebhookId) -> Vec<(String, bool)> {
-        let names = "SELECT name FROM pragma_table_info('webhooks')
-            WHERE type IN ('TEXT', 'BLOB') AND name <> 'id'";
+        let names = "SELECT name FROM pragma_table_info('webhooks') WHERE type <> 'INTEGER'";
         let columns = store.reader.read(move |c| {
             let has_value = |name: String| {
                 let statement = format!(
@@ -395,6 +395,6 @@ mod tests {
         left.retain(|(_, has_value)| *has_value);
         let left: Vec<_> = left.iter().map(|(name, _)| name.as_str()).collect();
         // The retry policy isn't sensitive, and a check constraint doesn't allow an empty policy.
-        assert_eq!(left, ["retry_policy"]);
+        assert_eq!(left, ["id", "retry_policy"]);
     }
 }

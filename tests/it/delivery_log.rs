@@ -320,9 +320,9 @@ fn a_search_stops_after_10000_rows_and_can_be_continued() {
     let connection = rusqlite::Connection::open(database(&data.path().join("data"))).unwrap();
     let insert = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NEWER_COUNT})
-         INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts,
+         INSERT INTO deliveries (id, event_number, webhook_number, state, attempts, round_attempts,
              created_at, finished_at)
-         SELECT unhex('FF' || printf('%030d', i)), event_id, webhook_id, 'delivered', 1, 1,
+         SELECT unhex('FF' || printf('%030d', i)), event_number, webhook_number, 'delivered', 1, 1,
              created_at, created_at
          FROM n, (SELECT * FROM deliveries WHERE state = 'delivered' ORDER BY id DESC LIMIT 1);
          UPDATE delivery_totals SET events = events + {NEWER_COUNT},

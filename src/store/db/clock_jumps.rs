@@ -180,7 +180,7 @@ fn shift_deadlines(
     let negligible = i64::try_from(CLOCK_READING_AGE_MAX.as_millis()).unwrap_or(0);
     let waits = [
         "UPDATE deliveries SET due_at = iif(due_at <= ?2 + ?4, ?2, due_at) + ?3
-         WHERE webhook_id IN (SELECT id FROM webhooks) AND state = 'pending' AND due_at > ?1",
+         WHERE webhook_number IN (SELECT number FROM webhooks) AND state = 'pending' AND due_at > ?1",
         "UPDATE webhooks SET held_until = iif(held_until <= ?2 + ?4, ?2, held_until) + ?3
          WHERE held_until > ?1",
         "UPDATE alerts SET due_at = iif(due_at <= ?2 + ?4, ?2, due_at) + ?3 WHERE due_at > ?1",

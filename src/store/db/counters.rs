@@ -246,10 +246,10 @@ pub(in crate::store) fn count_unexplained_events(connection: &Connection) -> rus
         "SELECT coalesce(sum(
              abs(events - pending - delivered - failed - canceled)
              + abs(events - deleted - (SELECT count(*) FROM deliveries d
-                 WHERE d.webhook_id = t.webhook_id))
+                 WHERE d.webhook_number = w.number))
              + abs(pending - (SELECT count(*) FROM deliveries d
-                 WHERE d.webhook_id = t.webhook_id AND state = 'pending'))), 0)
-         FROM delivery_totals t",
+                 WHERE d.webhook_number = w.number AND state = 'pending'))), 0)
+         FROM delivery_totals JOIN webhooks w ON w.id = webhook_id",
         [],
         |row| row.get(0),
     )
@@ -268,11 +268,12 @@ fn assert_counters_match(connection: &Connection) -> Result<(), StoreError> {
         return Ok(());
     }
     let mismatches = number(
-        "SELECT (SELECT count(*) FROM delivery_totals t WHERE deleted = 0 AND (
+        "SELECT (SELECT count(*) FROM delivery_totals t
+             JOIN webhooks w ON w.id = t.webhook_id WHERE deleted = 0 AND (
              delivered <> (SELECT count(*) FROM deliveries
-                 WHERE webhook_id = t.webhook_id AND state = 'delivered')
+                 WHERE webhook_number = w.number AND state = 'delivered')
              OR failed <> (SELECT count(*) FROM deliveries
-                 WHERE webhook_id = t.webhook_id AND state = 'failed')))
+                 WHERE webhook_number = w.number AND state = 'failed')))
          + (SELECT count(*) FROM projects p,
              (SELECT column1 AS status FROM (VALUES ('NEW'), ('REVIEWED'), ('RESOLVED'))) s
              WHERE (SELECT count(*) FROM feedback

@@ -17,8 +17,7 @@ use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{
-    AlertId, DeliveryId, EventId, FeedbackId, LinkId, ProjectId, SessionId, TokenId, UserId,
-    WebhookId,
+    AlertId, DeliveryId, FeedbackId, LinkId, ProjectId, SessionId, TokenId, UserId, WebhookId,
 };
 use crate::domain::project::ProjectStatus;
 use crate::domain::secret::Secret;
@@ -179,8 +178,7 @@ macro_rules! id_columns {
 }
 
 id_columns!(
-    AlertId, DeliveryId, EventId, FeedbackId, LinkId, ProjectId, SessionId, TokenId, UserId,
-    WebhookId
+    AlertId, DeliveryId, FeedbackId, LinkId, ProjectId, SessionId, TokenId, UserId, WebhookId
 );
 
 /// Returns the greatest ULID of all ids. New ids continue after it, even if the clock was set back.
@@ -194,7 +192,6 @@ pub(in crate::store) fn max_ulid(connection: &Connection) -> rusqlite::Result<Op
         "projects",
         "feedback",
         "webhooks",
-        "events",
         "deliveries",
         "alerts",
     ] {

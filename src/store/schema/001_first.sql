@@ -149,7 +149,8 @@ WHEN old.status <> new.status BEGIN
 END;
 
 CREATE TABLE webhooks (
-    id                    BLOB PRIMARY KEY,
+    number                INTEGER PRIMARY KEY,  -- deliveries refer to it, because it is short
+    id                    BLOB NOT NULL UNIQUE,
     url                   TEXT NOT NULL,
     description           TEXT NOT NULL,
     all_projects          INTEGER NOT NULL,  -- 0: only the projects in webhook_projects
@@ -173,7 +174,7 @@ CREATE TABLE webhooks (
 CREATE INDEX webhooks_failing ON webhooks (enabled, deleted_at) WHERE failing_since IS NOT NULL;
 
 CREATE TABLE webhook_topics (
-    webhook_id BLOB NOT NULL REFERENCES webhooks ON DELETE CASCADE,
+    webhook_id BLOB NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
     topic      TEXT NOT NULL,  -- an event type, such as 'feedback.created'
     PRIMARY KEY (webhook_id, topic)
 ) STRICT, WITHOUT ROWID;
@@ -181,14 +182,14 @@ CREATE TABLE webhook_topics (
 -- There is no foreign key to projects: if the last selected project is deleted, the webhook must
 -- not fall back to all projects.
 CREATE TABLE webhook_projects (
-    webhook_id BLOB NOT NULL REFERENCES webhooks ON DELETE CASCADE,
+    webhook_id BLOB NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
     project_id BLOB NOT NULL,
     PRIMARY KEY (webhook_id, project_id)
 ) STRICT, WITHOUT ROWID;
 
 -- An event's body is stored once and shared by its deliveries.
 CREATE TABLE events (
-    id          BLOB PRIMARY KEY,
+    number      INTEGER PRIMARY KEY,
     type        TEXT NOT NULL,
     feedback_id BLOB,              -- no foreign key: the delivery log outlives the feedback
     body        BLOB,              -- NULL: erased with the feedback
@@ -199,9 +200,10 @@ CREATE INDEX events_by_feedback ON events (feedback_id) WHERE feedback_id IS NOT
 -- This table is both the outbox and the delivery log. A row is 'pending' until its last attempt is
 -- recorded or it is canceled.
 CREATE TABLE deliveries (
-    id             BLOB PRIMARY KEY,
-    event_id       BLOB NOT NULL REFERENCES events,
-    webhook_id     BLOB NOT NULL REFERENCES webhooks,
+    number         INTEGER PRIMARY KEY,
+    id             BLOB NOT NULL UNIQUE,
+    event_number   INTEGER NOT NULL REFERENCES events,
+    webhook_number INTEGER NOT NULL REFERENCES webhooks,
     state          TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed', 'canceled')),
     due_at         INTEGER,            -- time of the next attempt; NULL unless pending
     attempts       INTEGER NOT NULL,   -- all attempts
@@ -213,24 +215,24 @@ CREATE TABLE deliveries (
     -- Why the delivery was canceled; meaningless in other states.
     cancel_reason   TEXT
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at, id) WHERE state = 'pending';
-CREATE INDEX deliveries_retry_requested ON deliveries (webhook_id, due_at, id)
+CREATE INDEX deliveries_due ON deliveries (webhook_number, due_at, id) WHERE state = 'pending';
+CREATE INDEX deliveries_retry_requested ON deliveries (webhook_number, due_at, id)
 WHERE state = 'pending' AND retry_requested = 1;
-CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, id);
+CREATE INDEX deliveries_by_webhook ON deliveries (webhook_number, id);
 -- Indexes of failed and canceled deliveries: by webhook, by state, and by webhook and time. Pending
 -- deliveries aren't included, because SQLite would have to add each of them to a second index and
 -- remove it again.
-CREATE INDEX deliveries_unsuccessful ON deliveries (webhook_id, state, id)
+CREATE INDEX deliveries_unsuccessful ON deliveries (webhook_number, state, id)
 WHERE state = 'failed' OR state = 'canceled';
 CREATE INDEX deliveries_unsuccessful_by_state ON deliveries (state, id)
 WHERE state = 'failed' OR state = 'canceled';
-CREATE INDEX deliveries_unsuccessful_since ON deliveries (webhook_id, state, finished_at)
+CREATE INDEX deliveries_unsuccessful_since ON deliveries (webhook_number, state, finished_at)
 WHERE state = 'failed' OR state = 'canceled';
-CREATE INDEX deliveries_by_event ON deliveries (event_id);
+CREATE INDEX deliveries_by_event ON deliveries (event_number);
 CREATE INDEX deliveries_by_finished_at ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE attempts (
-    delivery_id        BLOB NOT NULL REFERENCES deliveries ON DELETE CASCADE,
+    delivery_number    INTEGER NOT NULL REFERENCES deliveries ON DELETE CASCADE,
     number             INTEGER NOT NULL,  -- 1 for the first attempt
     started_at         INTEGER NOT NULL,
     duration_us        INTEGER NOT NULL,
@@ -246,13 +248,13 @@ CREATE TABLE attempts (
     connect_us         INTEGER,
     tls_us             INTEGER,
     waiting_us         INTEGER,
-    PRIMARY KEY (delivery_id, number)
+    PRIMARY KEY (delivery_number, number)
 ) STRICT;
 
 -- Delivery totals since the webhook was created; maintained by store/db/counters.rs. Retention
 -- deletes deliveries, but doesn't reduce these totals.
 CREATE TABLE delivery_totals (
-    webhook_id BLOB PRIMARY KEY REFERENCES webhooks,
+    webhook_id BLOB PRIMARY KEY REFERENCES webhooks (id),
     events     INTEGER NOT NULL DEFAULT 0,  -- each event is one delivery
     pending    INTEGER NOT NULL DEFAULT 0,
     delivered  INTEGER NOT NULL DEFAULT 0,
@@ -268,7 +270,7 @@ END;
 -- The number of a webhook's attempts by hour, result, and response time, without tests; maintained
 -- by store/db/counters.rs. Pages compute success rates and percentiles from it.
 CREATE TABLE attempt_statistics (
-    webhook_id  BLOB NOT NULL REFERENCES webhooks,
+    webhook_id  BLOB NOT NULL REFERENCES webhooks (id),
     hour        INTEGER NOT NULL,  -- start of the hour in which the attempts started
     is_success  INTEGER NOT NULL,
     response_ms INTEGER NOT NULL,  -- rounded to two significant digits; -1: no response
@@ -279,7 +281,7 @@ CREATE TABLE attempt_statistics (
 -- Alerts waiting to be sent to --alert-url. A row is deleted when the alert has been received.
 CREATE TABLE alerts (
     id         BLOB PRIMARY KEY,
-    webhook_id BLOB NOT NULL REFERENCES webhooks,
+    webhook_id BLOB NOT NULL REFERENCES webhooks (id),
     event      TEXT NOT NULL,
     body       BLOB NOT NULL,
     attempts   INTEGER NOT NULL,

@@ -44,7 +44,8 @@ fn read_database(
     }
     let mut statement = connection.prepare(
         "SELECT deliveries.id, feedback_id, type, state FROM deliveries
-         JOIN events ON event_id = events.id WHERE webhook_id = ?1",
+         JOIN events ON event_number = events.number
+         WHERE webhook_number = (SELECT number FROM webhooks WHERE id = ?1)",
     )?;
     for Endpoint { receiver, webhook } in endpoints {
         let webhook = WebhookId::parse_or_nil(text(webhook, "id"));
