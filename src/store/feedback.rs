@@ -172,8 +172,8 @@ pub(super) fn list_statement(filter: &FeedbackFilter) -> String {
     let order = filter.order.sql();
     format!(
         "SELECT {FEEDBACK_COLUMNS} FROM {table} CROSS JOIN projects ON projects.id = project_id
-         WHERE {conditions} feedback.id > ?3 AND feedback.id < ?4
-         ORDER BY feedback.id {order} LIMIT ?5"
+         WHERE {conditions} number >= ?3 AND number <= ?4
+         ORDER BY number {order} LIMIT ?5"
     )
 }
 
@@ -199,14 +199,8 @@ fn read_feedback_batch(
         let search = Search::prepare(connection, query)?;
         search.for_each_match(filter, before, FEEDBACK_COLUMNS, on_match)?;
     } else {
-        let ids = filter.id_range(page.before);
-        let values = params![
-            filter.project,
-            filter.status,
-            ids.lower_bound(),
-            ids.upper_bound(),
-            page.row_limit()
-        ];
+        let (first, last) = filter.number_range(connection, page.before)?;
+        let values = params![filter.project, filter.status, first, last, page.row_limit()];
         let mut statement = sql::prepare(connection, &list_statement(filter))?;
         let mut rows = statement.query(values)?;
         while let Some(row) = rows.next()?

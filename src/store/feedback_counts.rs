@@ -58,19 +58,19 @@ pub(super) fn count_statement(filter: &FeedbackFilter) -> String {
     let (table, conditions) = (filter.sql_table(), filter.sql_conditions());
     format!(
         "SELECT count(*) FROM (SELECT 1 FROM {table}
-         WHERE {conditions} feedback.id > ?3 AND feedback.id < ?4 LIMIT ?5)"
+         WHERE {conditions} number >= ?3 AND number <= ?4 LIMIT ?5)"
     )
 }
 
 /// Counts the feedback that matches a filter with a period or an email, up to
 /// [`FILTERED_COUNT_MAX`].
 fn count_in_index(connection: &Connection, filter: &FeedbackFilter) -> Result<u64, StoreError> {
-    let ids = filter.id_range(None);
+    let (first, last) = filter.number_range(connection, None)?;
     let values = params![
         filter.project,
         filter.status,
-        ids.lower_bound(),
-        ids.upper_bound(),
+        first,
+        last,
         FILTERED_COUNT_MAX
     ];
     sql::query_value(connection, &count_statement(filter), values)

@@ -1,10 +1,14 @@
 //! Filters and orders of feedback lists, and their SQL.
 //!
-//! Ids contain the time when they were created, so a period is a range of ids. Therefore, a list
-//! for a period uses the same indexes as other lists, and reads only rows of the period.
+//! Ids contain the time when they were created, and numbers ascend like ids, so a period is a range
+//! of numbers. Therefore, a list for a period uses the same indexes as other lists, and reads only
+//! rows of the period.
 
+use rusqlite::Connection;
 use ulid::Ulid;
 
+use super::db::error::StoreError;
+use super::db::sql;
 use super::search::SEARCH_COUNT_MAX;
 use crate::clock::Timestamp;
 use crate::domain::feedback::FeedbackStatus;
@@ -53,13 +57,6 @@ impl FeedbackOrder {
     }
 }
 
-/// A range of ids. Both bounds are exclusive; `None` means no bound.
-#[derive(Debug)]
-pub(super) struct IdRange {
-    pub(super) lower: Option<Ulid>,
-    pub(super) upper: Option<Ulid>,
-}
-
 impl FeedbackFilter {
     /// Returns the maximum number of items that are counted for each status. `None` means that all
     /// items are counted.
@@ -97,31 +94,50 @@ impl FeedbackFilter {
         }
     }
 
-    /// Returns the range of ids that are in the period and follow the cursor in the order of the
-    /// list.
-    pub(super) fn id_range(&self, cursor: Option<Ulid>) -> IdRange {
-        // The lower bound is exclusive, so it is the ULID before the first one of the period.
-        let before = |first: Ulid| Ulid(first.0.saturating_sub(1));
-        let mut lower = self.received_from.map(lowest_ulid_at).map(before);
-        let mut upper = self.received_until.map(lowest_ulid_at);
+    /// Returns the first and the last `number` of the feedback that is in the period and follows
+    /// the cursor in the order of the list. If there is no such feedback, the first number is
+    /// greater than the last.
+    pub(super) fn number_range(
+        &self,
+        connection: &Connection,
+        cursor: Option<Ulid>,
+    ) -> Result<(i64, i64), StoreError> {
+        let (mut after, mut before) = (None, self.received_until.map(lowest_ulid_at));
         match self.order {
-            FeedbackOrder::NewestFirst => {
-                upper = upper.into_iter().chain(cursor).min();
-            }
-            FeedbackOrder::OldestFirst => lower = lower.max(cursor),
+            FeedbackOrder::NewestFirst => before = before.into_iter().chain(cursor).min(),
+            FeedbackOrder::OldestFirst => after = cursor,
         }
-        IdRange { lower, upper }
+        // The cursor is excluded, but the start of the period is included.
+        let from = self.received_from.map(lowest_ulid_at);
+        let from = from.max(after.map(|after| Ulid(after.0.saturating_add(1))));
+        let first = match from {
+            None => 0,
+            Some(from) => {
+                let first = "SELECT number FROM feedback WHERE id >= ?1 ORDER BY id LIMIT 1";
+                find_number(connection, first, from)?.unwrap_or(i64::MAX)
+            }
+        };
+        Ok((first, last_number_before(connection, before)?))
     }
 }
 
-impl IdRange {
-    /// Returns the lower bound, as ids are stored.
-    pub(super) fn lower_bound(&self) -> [u8; 16] {
-        self.lower.unwrap_or(Ulid(u128::MIN)).to_bytes()
-    }
+/// Returns the `number` of the last feedback whose id is less than `before`, or a number that is
+/// less than all numbers. If `before` is `None`, returns a number that is greater than all numbers.
+pub(super) fn last_number_before(
+    connection: &Connection,
+    before: Option<Ulid>,
+) -> Result<i64, StoreError> {
+    let Some(before) = before else {
+        return Ok(i64::MAX);
+    };
+    let last = "SELECT number FROM feedback WHERE id < ?1 ORDER BY id DESC LIMIT 1";
+    Ok(find_number(connection, last, before)?.unwrap_or(0))
+}
 
-    /// Returns the upper bound, as ids are stored.
-    pub(super) fn upper_bound(&self) -> [u8; 16] {
-        self.upper.unwrap_or(Ulid(u128::MAX)).to_bytes()
-    }
+fn find_number(
+    connection: &Connection,
+    statement: &str,
+    id: Ulid,
+) -> Result<Option<i64>, StoreError> {
+    sql::query_optional(connection, statement, [id.to_bytes()], |row| row.get(0))
 }

@@ -9,6 +9,7 @@ use super::db::pagination::{Page, PageRequest};
 use super::db::sql;
 use super::deliveries::{self, LoggedAttempt};
 use super::erasure::{self, ErasureCounts};
+use super::feedback_filter::last_number_before;
 use super::status_history::{self, StatusHistoryEntry};
 use super::{Store, feedback, search};
 use crate::clock::Timestamp;
@@ -54,10 +55,10 @@ impl Store {
         self.reader
             .read_slow(move |c| {
                 let statement = feedback::select_statement(
-                    "normalized_email = ?1 AND feedback.id < ?2
-                     ORDER BY feedback.id DESC LIMIT ?3",
+                    "normalized_email = ?1 AND number <= ?2 ORDER BY number DESC LIMIT ?3",
                 );
-                let values = params![email, page.id_upper_bound(), page.row_limit()];
+                let last = last_number_before(c, page.before)?;
+                let values = params![email, last, page.row_limit()];
                 let rows = sql::query_all(c, &statement, values, feedback::feedback_from_row)?;
                 Ok(page.build_page(rows, |feedback| feedback.id))
             })
@@ -120,7 +121,7 @@ impl Store {
                 search::set_secure_delete(tx, true)?;
                 let erased = (|| {
                     let batch =
-                        "SELECT id FROM feedback WHERE normalized_email = ?1 ORDER BY id LIMIT ?2";
+                        "SELECT id FROM feedback WHERE normalized_email = ?1 ORDER BY number LIMIT ?2";
                     let ids: Vec<FeedbackId> =
                         sql::query_column(tx, batch, params![email, ERASE_BATCH_SIZE])?;
                     let mut erased = ErasureCounts::default();

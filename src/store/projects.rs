@@ -190,7 +190,7 @@ fn delete_project_batch(
         return Ok(DeleteProgress::NotFound);
     };
     precondition.check(&project)?;
-    let batch = "SELECT id FROM feedback WHERE project_id = ?1 ORDER BY id LIMIT ?2";
+    let batch = "SELECT id FROM feedback WHERE project_id = ?1 ORDER BY number LIMIT ?2";
     let batch: Vec<FeedbackId> =
         sql::query_column(tx, batch, params![project.id, DELETE_BATCH_SIZE])?;
     for feedback in &batch {

@@ -17,7 +17,7 @@ use ulid::Ulid;
 use super::Store;
 use super::db::error::StoreError;
 use super::db::sql;
-use super::feedback_filter::{FeedbackFilter, FeedbackOrder, IdRange};
+use super::feedback_filter::{FeedbackFilter, FeedbackOrder};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{Id, ProjectId};
 use crate::domain::search::{self, Ngram, SearchQuery};
@@ -109,9 +109,7 @@ impl<'a> Search<'a> {
         columns: &str,
         mut on_match: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
-        let Some((first, last)) = number_range(self.connection, &filter.id_range(cursor))? else {
-            return Ok(());
-        };
+        let (first, last) = filter.number_range(self.connection, cursor)?;
         let unindexed = unindexed_statement(columns, filter);
         let unindexed_values = params![filter.project, filter.status, first, last];
         let indexed = indexed_statement(columns, filter);
@@ -208,20 +206,6 @@ fn indexed_statement(columns: &str, filter: &FeedbackFilter) -> String {
          AND feedback_search.rowid >= ?2 AND feedback_search.rowid <= ?3
          ORDER BY feedback_search.rowid {order}"
     )
-}
-
-/// Returns the first and the last `number` of the feedback whose ids are in a range. Numbers ascend
-/// like ids. If there is no such feedback, returns `None`, or a first number above the last number.
-fn number_range(connection: &Connection, ids: &IdRange) -> Result<Option<(i64, i64)>, StoreError> {
-    let find = |statement, id: Option<Ulid>, unlimited| match id {
-        None => Ok(Some(unlimited)),
-        Some(id) => sql::query_optional(connection, statement, [id.to_bytes()], |row| row.get(0)),
-    };
-    let first = "SELECT number FROM feedback WHERE id > ?1 ORDER BY id LIMIT 1";
-    let last = "SELECT number FROM feedback WHERE id < ?1 ORDER BY id DESC LIMIT 1";
-    let first = find(first, ids.lower, 0)?;
-    let last = find(last, ids.upper, i64::MAX)?;
-    Ok(first.zip(last))
 }
 
 /// Returns the index term of a project, a status, or both. The term differs from every n-gram,

@@ -79,7 +79,8 @@ CREATE TABLE first_widget_load (
 ) STRICT;
 
 CREATE TABLE feedback (
-    -- Ascends like the ids. It is the rowid in feedback_search, so it is never reused.
+    -- Ascends like the ids, so lists are sorted by number. Every index entry ends with the number.
+    -- It is also the rowid in feedback_search, so it is never reused.
     number           INTEGER PRIMARY KEY,
     id               BLOB NOT NULL UNIQUE,
     project_id       BLOB NOT NULL REFERENCES projects ON DELETE CASCADE,
@@ -91,13 +92,12 @@ CREATE TABLE feedback (
     metadata         TEXT,                 -- a JSON object
     created_at       INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX feedback_by_email ON feedback (normalized_email, id)
-WHERE normalized_email IS NOT NULL;
+CREATE INDEX feedback_by_email ON feedback (normalized_email) WHERE normalized_email IS NOT NULL;
 -- Lists of feedback with an email use this index, so they don't read feedback without an email.
-CREATE INDEX feedback_with_email ON feedback (id, project_id, status) WHERE email IS NOT NULL;
-CREATE INDEX feedback_by_project ON feedback (project_id, id);
-CREATE INDEX feedback_by_status ON feedback (status, id);
-CREATE INDEX feedback_by_project_and_status ON feedback (project_id, status, id);
+CREATE INDEX feedback_with_email ON feedback (number, project_id, status) WHERE email IS NOT NULL;
+CREATE INDEX feedback_by_project ON feedback (project_id);
+CREATE INDEX feedback_by_status ON feedback (status);
+CREATE INDEX feedback_by_project_and_status ON feedback (project_id, status);
 
 -- The user's email and the token's name are copies, because the user or token can be deleted.
 CREATE TABLE feedback_status_history (
