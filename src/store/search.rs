@@ -20,7 +20,7 @@ use super::db::sql;
 use super::feedback_filter::{FeedbackFilter, FeedbackOrder};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{Id, ProjectId};
-use crate::domain::search::{self, Ngram, SearchQuery};
+use crate::domain::search::{SearchQuery, for_each_ngram};
 
 /// Maximum number of feedback items indexed in one transaction. The transaction takes a few
 /// milliseconds.
@@ -166,7 +166,7 @@ impl<'a> Search<'a> {
 /// than another one if its newest [`FREQUENCY_SAMPLE_SIZE`] occurrences reach further back.
 fn rarest_terms(
     connection: &Connection,
-    ngrams: &BTreeSet<Ngram>,
+    ngrams: &BTreeSet<&[char]>,
 ) -> Result<impl Iterator<Item = String> + use<>, StoreError> {
     let statement = "SELECT rowid FROM feedback_search WHERE feedback_search MATCH ?1
         ORDER BY rowid DESC LIMIT 1 OFFSET ?2";
@@ -215,8 +215,8 @@ fn filter_term(project: Option<ProjectId>, status: Option<&str>) -> String {
     format!("filter{project}{}", status.unwrap_or_default())
 }
 
-fn encode_ngram(ngram: &Ngram) -> String {
-    ngram.chars().iter().map(encode_char).collect()
+fn encode_ngram(ngram: &[char]) -> String {
+    ngram.iter().map(encode_char).collect()
 }
 
 /// Encodes a character for FTS5. ASCII punctuation would end a token, so it is mapped to the
@@ -249,10 +249,6 @@ pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()
         | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("search_status_terms", 2, flags, status_terms)?;
     connection.create_scalar_function("search_terms", 5, flags, |arguments| {
-        let mut texts = Vec::new();
-        for index in 2..5 {
-            texts.extend(arguments.get_raw(index).as_str_or_null()?);
-        }
         let mut terms = status_terms(arguments)?;
         terms.push(' ');
         terms.push_str(&filter_term(Some(arguments.get(0)?), None));
@@ -260,9 +256,13 @@ pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()
             terms.push(' ');
             terms.push_str(EMAIL_TERM);
         }
-        for ngram in search::ngrams(texts) {
-            terms.push(' ');
-            terms.extend(ngram.chars().iter().map(encode_char));
+        // Terms can repeat. FTS5 removes duplicates faster than sorting would.
+        for index in 2..5 {
+            let text = arguments.get_raw(index).as_str_or_null()?;
+            for_each_ngram(text.unwrap_or_default(), |ngram| {
+                terms.push(' ');
+                terms.extend(ngram.iter().map(encode_char));
+            });
         }
         Ok(terms)
     })
