@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use miniback::domain::search::{Ngram, QUERY_MAX_CHARS, QUERY_WORDS_MAX, SearchQuery, ngrams};
+use miniback::domain::search::{QUERY_MAX_CHARS, QUERY_WORDS_MAX, SearchQuery, for_each_ngram};
 use unicode_normalization::UnicodeNormalization;
 
 use super::support::{first_line, text};
@@ -22,8 +22,15 @@ pub fn search(data: &[u8]) -> bool {
     assert_eq!(again, Ok(Some(query.clone())));
 
     let is_match = query.matches(&[text]);
-    let indexed: BTreeSet<Ngram> = ngrams([text]).into_iter().collect();
-    let is_candidate = query.ngrams().is_subset(&indexed);
+    let mut indexed: BTreeSet<Vec<char>> = BTreeSet::new();
+    for_each_ngram(text, |ngram| {
+        indexed.insert(ngram.to_vec());
+    });
+    let is_candidate = query
+        .ngrams_by_word()
+        .iter()
+        .flatten()
+        .all(|ngram| indexed.contains(*ngram));
     assert!(is_candidate || !is_match, "the index has no candidate");
     if query.is_single_ngram() {
         assert_eq!(is_candidate, is_match, "a candidate doesn't match");

@@ -6,9 +6,9 @@
 //! word, or anywhere in a writing system without spaces. Words in quotes must be adjacent and in
 //! the same order.
 //!
-//! The store indexes texts by [`ngrams`], pieces of one to three characters. Feedback that matches
-//! a query contains all n-grams of the query. The index returns candidates, which are then compared
-//! in full.
+//! The store indexes texts by n-grams, pieces of one to three characters ([`for_each_ngram`]).
+//! Feedback that matches a query contains all n-grams of the query. The index returns candidates,
+//! which are then compared in full.
 
 mod normalized_text;
 
@@ -27,15 +27,8 @@ const HIGHLIGHTS_MAX: usize = 200;
 /// Maximum length of an n-gram, in characters. Shorter n-grams exist only where a short word can
 /// match (see `is_word_start`).
 const NGRAM_CHARS: usize = 3;
-/// Maximum number of n-grams per query. More n-grams would barely reduce the candidates.
-const NGRAMS_MAX: usize = 24;
-
-/// An n-gram: one to three consecutive characters of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ngram {
-    chars: [char; NGRAM_CHARS],
-    length: usize,
-}
+/// Maximum number of n-grams per word of a query. More n-grams would barely reduce the candidates.
+const WORD_NGRAMS_MAX: usize = 24;
 
 /// A parsed search query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,26 +90,27 @@ impl SearchQuery {
         &self.text
     }
 
-    /// Returns n-grams that feedback must contain to match the query, at most [`NGRAMS_MAX`].
-    pub fn ngrams(&self) -> BTreeSet<Ngram> {
-        let mut ngrams = BTreeSet::new();
+    /// Returns the n-grams that feedback must contain to match the query: one set for each word,
+    /// including the words of phrases. A set has at most [`WORD_NGRAMS_MAX`] n-grams.
+    pub fn ngrams_by_word(&self) -> Vec<BTreeSet<&[char]>> {
+        let mut sets = Vec::new();
         for word in &self.words {
             for (index, part) in word.split(|c| *c == ' ').enumerate() {
-                let ngrams_of_part: Box<dyn Iterator<Item = &[char]>> = match part.len() {
+                let mut ngrams: BTreeSet<&[char]> = match part.len() {
                     0 => continue,
                     // The first part of a phrase can match the end of a longer word. The index
                     // might not contain such a short ending as a separate n-gram.
                     1..NGRAM_CHARS if index == 0 && part.len() < word.len() => continue,
-                    1..NGRAM_CHARS => Box::new(std::iter::once(part)),
-                    _ => Box::new(part.windows(NGRAM_CHARS)),
+                    1..NGRAM_CHARS => BTreeSet::from([part]),
+                    _ => part.windows(NGRAM_CHARS).collect(),
                 };
-                ngrams.extend(ngrams_of_part.map(Ngram::new));
+                while ngrams.len() > WORD_NGRAMS_MAX {
+                    ngrams.pop_last();
+                }
+                sets.push(ngrams);
             }
         }
-        while ngrams.len() > NGRAMS_MAX {
-            ngrams.pop_last();
-        }
-        ngrams
+        sets
     }
 
     /// Returns whether the query is a single n-gram. If so, every candidate from the index matches.
@@ -178,41 +172,21 @@ fn normalize_word(word: &str) -> Vec<char> {
     chars[from..until].to_vec()
 }
 
-impl Ngram {
-    fn new(chars: &[char]) -> Self {
-        let mut ngram = Self {
-            chars: ['\0'; NGRAM_CHARS],
-            length: chars.len(),
+/// Calls `visit` for each n-gram of a text. N-grams can repeat.
+pub fn for_each_ngram(text: &str, mut visit: impl FnMut(&[char])) {
+    let text = NormalizedText::new(text);
+    for at in 0..text.chars.len() {
+        let rest = &text.chars[at..];
+        let word = rest.iter().take(NGRAM_CHARS).take_while(|c| **c != ' ');
+        let longest = word.count();
+        let shortest = match text.is_word_start(at) {
+            true => 1,
+            false => NGRAM_CHARS,
         };
-        ngram.chars[..chars.len()].copy_from_slice(chars);
-        ngram
-    }
-
-    pub fn chars(&self) -> &[char] {
-        &self.chars[..self.length]
-    }
-}
-
-/// Returns all n-grams of the texts, sorted and without duplicates.
-pub fn ngrams<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Ngram> {
-    let mut ngrams = Vec::new();
-    for text in texts {
-        let text = NormalizedText::new(text);
-        for at in 0..text.chars.len() {
-            let rest = &text.chars[at..];
-            let word = rest.iter().take(NGRAM_CHARS).take_while(|c| **c != ' ');
-            let length = word.count();
-            let shortest = if text.is_word_start(at) {
-                1
-            } else {
-                NGRAM_CHARS
-            };
-            ngrams.extend((shortest..=length).map(|length| Ngram::new(&rest[..length])));
+        for length in shortest..=longest {
+            visit(&rest[..length]);
         }
     }
-    ngrams.sort_unstable();
-    ngrams.dedup();
-    ngrams
 }
 
 #[cfg(test)]

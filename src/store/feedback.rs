@@ -9,7 +9,8 @@ use super::db::writer::WriteTx;
 use super::feedback_filter::FeedbackFilter;
 use super::idempotency::{self, IdempotencyKey};
 use super::precondition::{ChangeError, Precondition};
-use super::{Store, erasure, events, projects, search};
+use super::search::Search;
+use super::{Store, erasure, events, projects};
 use crate::clock::Timestamp;
 use crate::domain::email::normalize_email;
 use crate::domain::event;
@@ -195,14 +196,8 @@ fn read_feedback_batch(
     };
     if let Some(query) = &filter.search {
         let before = page.before;
-        search::for_each_match(
-            connection,
-            query,
-            filter,
-            before,
-            FEEDBACK_COLUMNS,
-            on_match,
-        )?;
+        let search = Search::prepare(connection, query)?;
+        search.for_each_match(filter, before, FEEDBACK_COLUMNS, on_match)?;
     } else {
         let (first, last) = filter.number_range(connection, page.before)?;
         let values = params![filter.project, filter.status, first, last, page.row_limit()];

@@ -6,7 +6,7 @@ use super::Store;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::feedback_filter::{FILTERED_COUNT_MAX, FeedbackFilter};
-use super::search;
+use super::search::Search;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::ProjectId;
 
@@ -25,13 +25,15 @@ impl Store {
         self.reader
             .read_slow(move |c| {
                 let mut counts = StatusCounts::default();
+                let query = filter.search.as_ref();
+                let search = query.map(|query| Search::prepare(c, query)).transpose()?;
                 for status in FeedbackStatus::ALL {
                     let filter = FeedbackFilter {
                         status: Some(status),
                         ..filter.clone()
                     };
-                    *counts.count_mut(status) = match &filter.search {
-                        Some(query) => search::count_matches(c, query, &filter)?,
+                    *counts.count_mut(status) = match &search {
+                        Some(search) => search.count_matches(&filter)?,
                         None if filter.needs_index_count() => count_in_index(c, &filter)?,
                         None => read_count(c, filter.project.as_ref(), status)?,
                     };

@@ -78,14 +78,11 @@ impl FeedbackFilter {
     pub(super) fn sql_conditions(&self) -> String {
         let project = self.project.as_ref().map_or("", |_| "project_id = ?1 AND ");
         let status = self.status.map_or("", |_| "feedback.status = ?2 AND ");
-        format!("{project}{status}{}", self.email_condition())
-    }
-
-    pub(super) fn email_condition(&self) -> &'static str {
-        match self.has_email {
+        let email = match self.has_email {
             true => "feedback.email IS NOT NULL AND ",
             false => "",
-        }
+        };
+        format!("{project}{status}{email}")
     }
 
     /// Returns the table for `FROM`, with the index if the filter requires an email. Without

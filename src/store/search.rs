@@ -2,8 +2,13 @@
 //!
 //! Indexing costs ten times as much as storing feedback, so it is deferred and done in batches
 //! ([`Store::index_batch`]). Searches scan rows that aren't indexed yet. Triggers update the index
-//! when feedback is deleted or changes its status. The index returns candidates; each candidate is
-//! compared with the query before it counts as a match.
+//! when feedback is deleted or changes its status.
+//!
+//! A search looks up only the rarest n-grams of each word, because reading all entries of a
+//! frequent n-gram takes long. The index returns candidates; each candidate is compared with the
+//! query before it counts as a match.
+
+use std::collections::BTreeSet;
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, Row, params};
@@ -15,11 +20,18 @@ use super::db::sql;
 use super::feedback_filter::{FeedbackFilter, FeedbackOrder};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{Id, ProjectId};
-use crate::domain::search::{self, Ngram, SearchQuery};
+use crate::domain::search::{SearchQuery, for_each_ngram};
 
 /// Maximum number of feedback items indexed in one transaction. The transaction takes a few
 /// milliseconds.
 const INDEX_BATCH_SIZE: i64 = 50;
+/// Maximum number of n-grams that are looked up for each word of a query. With fewer n-grams, more
+/// candidates don't match.
+const WORD_TERMS_MAX: usize = 2;
+/// The number of occurrences from which the frequency of an n-gram is estimated.
+const FREQUENCY_SAMPLE_SIZE: i64 = 64;
+/// The index term of feedback with an email.
+const EMAIL_TERM: &str = "filteremail";
 /// Maximum number of matches that are counted.
 pub const SEARCH_COUNT_MAX: u64 = 500;
 
@@ -61,42 +73,114 @@ impl Store {
     }
 }
 
-/// Calls `on_match` for each match of `query` and `filter`, in the order of the filter, until
-/// `on_match` returns `false`.
-///
-/// The matches start after the id `cursor`. `columns` are columns of `feedback` and `projects`;
-/// they must include `message`, `email`, and `url`.
-pub(super) fn for_each_match(
-    connection: &Connection,
-    query: &SearchQuery,
-    filter: &FeedbackFilter,
-    cursor: Option<Ulid>,
-    columns: &str,
-    mut on_match: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
-) -> Result<(), StoreError> {
-    let (first, last) = filter.number_range(connection, cursor)?;
-    let unindexed = unindexed_statement(columns, filter);
-    let unindexed_values = params![filter.project, filter.status, first, last];
-    let indexed = indexed_statement(columns, filter);
-    let indexed_values = params![fts_match_expression(query, filter), first, last];
-    // Feedback that isn't indexed yet is newer than all indexed feedback.
-    let mut statements = [(unindexed, unindexed_values), (indexed, indexed_values)];
-    if filter.order == FeedbackOrder::OldestFirst {
-        statements.reverse();
+/// A search query with the n-grams that are looked up in the index.
+pub(super) struct Search<'a> {
+    connection: &'a Connection,
+    query: &'a SearchQuery,
+    terms: BTreeSet<String>,
+}
+
+impl<'a> Search<'a> {
+    /// Selects the n-grams that are looked up: the rarest n-grams of each word.
+    pub(super) fn prepare(
+        connection: &'a Connection,
+        query: &'a SearchQuery,
+    ) -> Result<Self, StoreError> {
+        let mut terms = BTreeSet::new();
+        for ngrams in query.ngrams_by_word() {
+            terms.extend(rarest_terms(connection, &ngrams)?);
+        }
+        Ok(Self {
+            connection,
+            query,
+            terms,
+        })
     }
-    for (statement, values) in statements {
-        let mut statement = sql::prepare(connection, &statement)?;
-        let mut rows = statement.query(values)?;
-        while let Some(row) = rows.next()? {
-            let text = |column| Ok::<_, StoreError>(row.get::<_, Option<String>>(column)?);
-            let texts = [text("message")?, text("email")?, text("url")?];
-            let texts: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
-            if query.matches(&texts) && !on_match(row)? {
-                return Ok(());
+
+    /// Calls `on_match` for each match of the query and `filter`, in the order of the filter, until
+    /// `on_match` returns `false`.
+    ///
+    /// The matches start after the id `cursor`. `columns` are columns of `feedback` and `projects`;
+    /// they must include `message`, `email`, and `url`.
+    pub(super) fn for_each_match(
+        &self,
+        filter: &FeedbackFilter,
+        cursor: Option<Ulid>,
+        columns: &str,
+        mut on_match: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let (first, last) = filter.number_range(self.connection, cursor)?;
+        let unindexed = unindexed_statement(columns, filter);
+        let unindexed_values = params![filter.project, filter.status, first, last];
+        let indexed = indexed_statement(columns, filter);
+        let indexed_values = params![self.fts_match_expression(filter), first, last];
+        // Feedback that isn't indexed yet is newer than all indexed feedback.
+        let mut statements = [(unindexed, unindexed_values), (indexed, indexed_values)];
+        if filter.order == FeedbackOrder::OldestFirst {
+            statements.reverse();
+        }
+        for (statement, values) in statements {
+            let mut statement = sql::prepare(self.connection, &statement)?;
+            let mut rows = statement.query(values)?;
+            while let Some(row) = rows.next()? {
+                let text = |column| Ok::<_, StoreError>(row.get::<_, Option<String>>(column)?);
+                let texts = [text("message")?, text("email")?, text("url")?];
+                let texts: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
+                if self.query.matches(&texts) && !on_match(row)? {
+                    return Ok(());
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Counts the matches, up to [`SEARCH_COUNT_MAX`].
+    pub(super) fn count_matches(&self, filter: &FeedbackFilter) -> Result<u64, StoreError> {
+        let mut count = 0;
+        let columns = "message, email, feedback.url";
+        self.for_each_match(filter, None, columns, |_| {
+            count += 1;
+            Ok(count < SEARCH_COUNT_MAX)
+        })?;
+        Ok(count)
+    }
+
+    /// Returns the FTS5 expression for the query and a filter. User input can't change the syntax,
+    /// because all terms are quoted and contain no ASCII punctuation.
+    fn fts_match_expression(&self, filter: &FeedbackFilter) -> String {
+        let mut terms: Vec<String> = self.terms.iter().cloned().collect();
+        if filter.has_email {
+            terms.push(EMAIL_TERM.to_owned());
+        }
+        if filter.project.is_some() || filter.status.is_some() {
+            terms.push(filter_term(
+                filter.project,
+                filter.status.map(FeedbackStatus::as_str),
+            ));
+        }
+        format!("\"{}\"", terms.join("\" AND \""))
+    }
+}
+
+/// Returns the index terms of the rarest n-grams, at most [`WORD_TERMS_MAX`]. An n-gram is rarer
+/// than another one if its newest [`FREQUENCY_SAMPLE_SIZE`] occurrences reach further back.
+fn rarest_terms(
+    connection: &Connection,
+    ngrams: &BTreeSet<&[char]>,
+) -> Result<impl Iterator<Item = String> + use<>, StoreError> {
+    let statement = "SELECT rowid FROM feedback_search WHERE feedback_search MATCH ?1
+        ORDER BY rowid DESC LIMIT 1 OFFSET ?2";
+    let mut terms: Vec<(Option<i64>, String)> = Vec::new();
+    for ngram in ngrams {
+        let term = encode_ngram(ngram);
+        let values = params![format!("\"{term}\""), FREQUENCY_SAMPLE_SIZE];
+        let number = sql::query_optional(connection, statement, values, |row| row.get(0))?;
+        terms.push((number, term));
+    }
+    // `None`, which means fewer occurrences than the sample, sorts before all numbers.
+    terms.sort_unstable();
+    terms.truncate(WORD_TERMS_MAX);
+    Ok(terms.into_iter().map(|(_, term)| term))
 }
 
 /// Returns a statement that reads feedback that isn't indexed yet. `NOT INDEXED` makes SQLite read
@@ -113,43 +197,15 @@ fn unindexed_statement(columns: &str, filter: &FeedbackFilter) -> String {
 }
 
 fn indexed_statement(columns: &str, filter: &FeedbackFilter) -> String {
-    let (email_condition, order) = (filter.email_condition(), filter.order.sql());
+    let order = filter.order.sql();
     format!(
         "SELECT {columns} FROM feedback_search
          CROSS JOIN feedback ON number = feedback_search.rowid
          CROSS JOIN projects ON projects.id = project_id
-         WHERE {email_condition} feedback_search MATCH ?1
+         WHERE feedback_search MATCH ?1
          AND feedback_search.rowid >= ?2 AND feedback_search.rowid <= ?3
          ORDER BY feedback_search.rowid {order}"
     )
-}
-
-/// Counts the matches, up to [`SEARCH_COUNT_MAX`].
-pub(super) fn count_matches(
-    connection: &Connection,
-    query: &SearchQuery,
-    filter: &FeedbackFilter,
-) -> Result<u64, StoreError> {
-    let mut count = 0;
-    let columns = "message, email, feedback.url";
-    for_each_match(connection, query, filter, None, columns, |_| {
-        count += 1;
-        Ok(count < SEARCH_COUNT_MAX)
-    })?;
-    Ok(count)
-}
-
-/// Returns the FTS5 expression for a query and a filter. User input can't change the syntax,
-/// because all terms are quoted and contain no ASCII punctuation.
-fn fts_match_expression(query: &SearchQuery, filter: &FeedbackFilter) -> String {
-    let mut terms: Vec<String> = query.ngrams().iter().map(encode_ngram).collect();
-    if filter.project.is_some() || filter.status.is_some() {
-        terms.push(filter_term(
-            filter.project,
-            filter.status.map(FeedbackStatus::as_str),
-        ));
-    }
-    format!("\"{}\"", terms.join("\" AND \""))
 }
 
 /// Returns the index term of a project, a status, or both. The term differs from every n-gram,
@@ -159,8 +215,8 @@ fn filter_term(project: Option<ProjectId>, status: Option<&str>) -> String {
     format!("filter{project}{}", status.unwrap_or_default())
 }
 
-fn encode_ngram(ngram: &Ngram) -> String {
-    ngram.chars().iter().map(encode_char).collect()
+fn encode_ngram(ngram: &[char]) -> String {
+    ngram.iter().map(encode_char).collect()
 }
 
 /// Encodes a character for FTS5. ASCII punctuation would end a token, so it is mapped to the
@@ -193,16 +249,20 @@ pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()
         | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("search_status_terms", 2, flags, status_terms)?;
     connection.create_scalar_function("search_terms", 5, flags, |arguments| {
-        let mut texts = Vec::new();
-        for index in 2..5 {
-            texts.extend(arguments.get_raw(index).as_str_or_null()?);
-        }
         let mut terms = status_terms(arguments)?;
         terms.push(' ');
         terms.push_str(&filter_term(Some(arguments.get(0)?), None));
-        for ngram in search::ngrams(texts) {
+        if arguments.get_raw(3).as_str_or_null()?.is_some() {
             terms.push(' ');
-            terms.extend(ngram.chars().iter().map(encode_char));
+            terms.push_str(EMAIL_TERM);
+        }
+        // Terms can repeat. FTS5 removes duplicates faster than sorting would.
+        for index in 2..5 {
+            let text = arguments.get_raw(index).as_str_or_null()?;
+            for_each_ngram(text.unwrap_or_default(), |ngram| {
+                terms.push(' ');
+                terms.extend(ngram.iter().map(encode_char));
+            });
         }
         Ok(terms)
     })

@@ -21,9 +21,17 @@ pub(super) struct NormalizedText {
 
 impl NormalizedText {
     pub(super) fn new(text: &str) -> Self {
-        let mut normalized = Self::default();
+        let mut normalized = Self {
+            chars: Vec::with_capacity(text.len()),
+            ranges: Vec::with_capacity(text.len()),
+        };
         for (at, c) in text.char_indices() {
             let range = at..at + c.len_utf8();
+            // This check is redundant, but it halves the time for texts in ASCII.
+            if c.is_ascii_alphanumeric() {
+                normalized.push(c.to_ascii_lowercase(), range);
+                continue;
+            }
             match fold_punctuation(c) {
                 Some(sign) => normalized.push(sign, range),
                 None if c.is_ascii_graphic() => normalized.push(c.to_ascii_lowercase(), range),

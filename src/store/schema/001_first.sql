@@ -119,9 +119,9 @@ CREATE TABLE feedback_counts (
     PRIMARY KEY (project_id, status)
 ) STRICT, WITHOUT ROWID;
 
--- The search index. It contains the n-grams of each text (domain/search.rs) and three filter terms:
--- the status, the project, and both. The index is contentless, so a deletion must pass the same
--- terms again. New feedback is indexed later (store/search.rs).
+-- The search index. It contains the n-grams of each text (domain/search.rs) and filter terms: the
+-- status, the project, both, and whether there is an email. The index is contentless, so a deletion
+-- must pass the same terms again. New feedback is indexed later (store/search.rs).
 CREATE VIRTUAL TABLE feedback_search USING fts5 (
     ngrams, content = '', columnsize = 0, detail = none, tokenize = 'ascii'
 );

@@ -136,6 +136,34 @@ async fn finds_feedback_before_and_after_it_is_indexed() {
 }
 
 #[tokio::test]
+async fn looks_up_only_the_rarest_ngrams_of_a_word() {
+    let fixture = Fixture::new().await;
+    for number in 0..70 {
+        let email = format!("user{number}@example.com");
+        fixture.add_feedback(0, "Hello", Some(&email)).await;
+    }
+    fixture.index_all().await;
+    let query = SearchQuery::parse("user17@example.com").unwrap().unwrap();
+    let occurrences = fixture
+        .read(move |c| {
+            let count = "SELECT count(*) FROM feedback_search WHERE feedback_search MATCH ?1";
+            let terms = Search::prepare(c, &query).unwrap().terms;
+            let count = |term| c.query_row(count, [format!("\"{term}\"")], |row| row.get(0));
+            terms
+                .iter()
+                .map(count)
+                .collect::<rusqlite::Result<Vec<u64>>>()
+        })
+        .await;
+    assert_eq!(occurrences.len(), WORD_TERMS_MAX);
+    assert!(
+        occurrences.iter().all(|count| *count < 70),
+        "{occurrences:?}"
+    );
+    assert_eq!(fixture.search("user17@example.com").await.len(), 1);
+}
+
+#[tokio::test]
 async fn no_input_breaks_the_query() {
     let fixture = fixture_with_two_messages().await;
     for indexed in [false, true] {
