@@ -123,6 +123,41 @@ fn the_delivery_header_is_the_id_in_the_delivery_log() {
 }
 
 #[test]
+fn the_delivery_log_contains_the_headers_as_received() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    let webhook = api.create_webhook_with(json!({
+        "url": receiver.url("/"), "headers": {"X-Key": "hidden-value"},
+    }));
+    let rotate = format!("/api/v1/webhooks/{}/secret/rotate", text(&webhook, "id"));
+    api.post(&rotate, json!({"overlapHours": 1})).expect(200);
+    let delivery = api.deliver_one(&webhook, "delivered");
+    let received = receiver.first();
+    let logged = delivery["request"]["headers"].as_object().unwrap();
+    for (name, value) in logged {
+        match name.as_str() {
+            "X-Key" => assert_eq!(value, "••••••"),
+            _ => assert_eq!(value, received.header(name), "{name}"),
+        }
+    }
+    assert!(
+        logged.contains_key("X-Miniback-Signature-Next"),
+        "{logged:?}"
+    );
+    let is_logged = |name: &str| {
+        logged
+            .keys()
+            .any(|logged| logged.eq_ignore_ascii_case(name))
+    };
+    for (name, _) in &received.headers {
+        assert!(
+            is_logged(name) || name.eq_ignore_ascii_case("date"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn the_signature_is_the_hmac_of_the_raw_body() {
     let app = App::start();
     let (request, webhook) = deliver_one(&app, json!({}));
