@@ -22,7 +22,7 @@ pub use self::health_log::HEALTH_LOG_TARGET;
 use self::health_log::HealthLog;
 use super::attempt::make_attempt;
 use super::client::HttpSender;
-use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT};
+use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT, QUICK_ATTEMPT_AGE_MAX};
 use super::{DeliverySettings, DispatcherCommand};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;
@@ -106,6 +106,7 @@ struct ReadState {
 
 impl Dispatcher {
     pub(super) fn new(store: Store, clock: Clock, settings: DeliverySettings) -> Self {
+        store.backpressure().set_dispatching(true);
         Self {
             store,
             clock,
@@ -143,6 +144,7 @@ impl Dispatcher {
                 self.start_read(HealthGroup::Healthy);
                 self.start_read(HealthGroup::Unproven);
             }
+            let holds_permits = self.release_permits();
             self.start_recording();
             if stopping && self.tasks.is_empty() {
                 return;
@@ -160,6 +162,8 @@ impl Dispatcher {
                         self.handle_completion(completion);
                     }
                 }
+                // If an endpoint has stopped responding, nothing else would wake this loop.
+                () = tokio::time::sleep(QUICK_ATTEMPT_AGE_MAX), if holds_permits => {}
                 _ = idle.tick(), if !self.queues.is_empty() || !self.health_log.is_empty() => {
                     self.queues.retain(|_, queue| !queue.is_idle());
                     self.health_log.log_deferred(self.clock.monotonic_time());
@@ -198,15 +202,15 @@ impl Dispatcher {
             self.discard_read_ahead();
             return;
         }
-        let mut free = IN_FLIGHT_MAX
-            .saturating_sub(self.queues.values().map(EndpointQueue::slots_in_use).sum());
+        let now = self.clock.now();
+        let mut free = self.free_slots();
         // Connecting to an unresponsive endpoint takes time, so healthy endpoints come first.
         let (healthy, unproven): (Vec<_>, Vec<_>) = self
             .queues
             .values_mut()
             .partition(|queue| queue.is_healthy());
         for queue in healthy.into_iter().chain(unproven) {
-            while let Some((due, endpoint, client)) = queue.pop_next_delivery(free) {
+            while let Some((due, endpoint, client)) = queue.pop_next_delivery(free, now) {
                 free = free.saturating_sub(1);
                 let id = due.id;
                 let attempt = make_attempt(self.clock.clone(), client, endpoint, due);
@@ -282,7 +286,7 @@ impl Dispatcher {
         if let Some(queue) = self.queues.get_mut(&finished.webhook) {
             let (record, was_healthy) = (&finished.attempt, queue.is_healthy());
             if record.is_success() {
-                queue.on_attempt_succeeded();
+                queue.on_attempt_succeeded(record.result.duration);
             } else {
                 let timed_out = matches!(record.result.outcome, Outcome::Timeout(_));
                 queue.on_attempt_failed(timed_out, record.hold.is_some());
@@ -350,6 +354,26 @@ impl Dispatcher {
         self.schedule_read();
     }
 
+    /// Returns the permits of the deliveries that don't wait for Miniback anymore. Returns whether
+    /// permits of other deliveries remain.
+    fn release_permits(&self) -> bool {
+        let free = self.free_slots();
+        let may_have_unread = self.healthy.is_requested || self.healthy.is_running;
+        let is_paused = self.is_recording_stalled || !self.store.is_writable();
+        let last_started = self
+            .queues
+            .values()
+            .filter(|queue| !is_paused && queue.waits_for_miniback(free, may_have_unread))
+            .filter_map(EndpointQueue::last_started_if_new)
+            .min();
+        self.store.backpressure().release_until(last_started)
+    }
+
+    fn free_slots(&self) -> usize {
+        let in_use = self.queues.values().map(EndpointQueue::slots_in_use).sum();
+        IN_FLIGHT_MAX.saturating_sub(in_use)
+    }
+
     /// Requests a read of both groups, the healthy group first.
     fn schedule_read(&mut self) {
         (self.healthy.is_requested, self.unproven.is_requested) = (true, true);
@@ -359,6 +383,12 @@ impl Dispatcher {
     /// Schedules the next read of both groups for `time`, unless an earlier read is scheduled.
     fn schedule_read_at(&mut self, time: Option<Timestamp>) {
         self.next_read_at = self.next_read_at.into_iter().chain(time).min();
+    }
+}
+
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.store.backpressure().set_dispatching(false);
     }
 }
 

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::client::{EndpointClient, HttpSender};
+use crate::clock::Timestamp;
 use crate::domain::id::DeliveryId;
 use crate::store::{DeliveryBatch, DeliveryBatchRequest, DueDelivery, EndpointConfig};
 
@@ -26,6 +27,15 @@ const SLOTS_AFTER_TIMEOUT: usize = 1;
 /// The maximum number of deliveries read ahead for one webhook. Reading ahead avoids a query for
 /// each delivery.
 const READ_AHEAD_MAX: usize = 64;
+/// Limits for quick endpoints (see [`EndpointQueue::is_quick`]): the duration of a quick attempt,
+/// the average duration, and the time since the last quick attempt. While Miniback is slow, most
+/// attempts take longer than the first limit, because their responses are processed late.
+const QUICK_ATTEMPT: Duration = Duration::from_millis(5);
+const QUICK_AVERAGE: Duration = Duration::from_millis(20);
+pub(super) const QUICK_ATTEMPT_AGE_MAX: Duration = Duration::from_millis(100);
+/// The maximum age of a new delivery when its first attempt starts. An older delivery has waited
+/// for something else than Miniback, such as the end of a hold or of an outage.
+const NEW_DELIVERY_AGE_MAX: Duration = Duration::from_secs(2);
 /// The idle time after which a queue and its connections are dropped. The endpoint may have closed
 /// these connections.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
@@ -47,6 +57,11 @@ pub(super) struct EndpointQueue {
     is_healthy: bool,
     /// Whether a read of this webhook is running.
     is_reading: bool,
+    last_started_if_new: Option<DeliveryId>,
+    /// The moving average of the durations of successful attempts.
+    average_duration: Duration,
+    /// The time of the last success within [`QUICK_ATTEMPT`].
+    last_quick_attempt: Option<Instant>,
     /// The number of unrecorded attempts whose response requested a hold. Sending stops until these
     /// attempts are recorded.
     unrecorded_holds: usize,
@@ -69,6 +84,9 @@ impl EndpointQueue {
             concurrency_limit: SLOTS_INITIAL,
             is_healthy: false,
             is_reading: false,
+            last_started_if_new: None,
+            average_duration: Duration::ZERO,
+            last_quick_attempt: None,
             unrecorded_holds: 0,
         };
         queue.refill(batch, generation, sender);
@@ -172,6 +190,7 @@ impl EndpointQueue {
     pub(super) fn pop_next_delivery(
         &mut self,
         free: usize,
+        now: Timestamp,
     ) -> Option<(DueDelivery, Rc<EndpointConfig>, Rc<EndpointClient>)> {
         let has_slot =
             self.slots_in_use < self.concurrency_limit && (free > 0 || self.slots_in_use == 0);
@@ -179,14 +198,48 @@ impl EndpointQueue {
             return None;
         }
         let delivery = self.ready.pop_front()?;
+        self.last_started_if_new = is_new(&delivery, now).then_some(delivery.id);
         self.slots_in_use += 1;
         self.last_used = Instant::now();
         Some((delivery, self.endpoint.clone(), self.client.clone()))
     }
 
+    /// Returns whether new deliveries wait for Miniback. They wait for the endpoint instead while
+    /// all slots are in use, unless the endpoint responds quickly. Nothing waits for Miniback if
+    /// the last attempt failed.
+    ///
+    /// `free` is the number of free slots for all webhooks. `may_have_unread` is whether deliveries
+    /// may be due that haven't been read.
+    pub(super) fn waits_for_miniback(&self, free: usize, may_have_unread: bool) -> bool {
+        let has_backlog = if self.ready.is_empty() {
+            self.has_more || self.is_reading || may_have_unread
+        } else {
+            let has_slot = free > 0 && self.slots_in_use < self.concurrency_limit;
+            has_slot || self.is_quick()
+        };
+        has_backlog && self.is_healthy && self.unrecorded_holds == 0
+    }
+
+    /// Returns whether the endpoint can receive more deliveries through its slots than Miniback
+    /// usually sends.
+    fn is_quick(&self) -> bool {
+        let is_recent = |time: Instant| time.elapsed() <= QUICK_ATTEMPT_AGE_MAX;
+        self.average_duration <= QUICK_AVERAGE && self.last_quick_attempt.is_some_and(is_recent)
+    }
+
+    /// Returns the delivery that was started last. Returns `None` if it wasn't new, because older
+    /// deliveries haven't waited for Miniback.
+    pub(super) fn last_started_if_new(&self) -> Option<DeliveryId> {
+        self.last_started_if_new
+    }
+
     /// Frees the slot of a successful attempt, and adds a slot up to the maximum. The delivery
     /// stays claimed until the attempt is recorded.
-    pub(super) fn on_attempt_succeeded(&mut self) {
+    pub(super) fn on_attempt_succeeded(&mut self, duration: Duration) {
+        self.average_duration = (self.average_duration * 15 + duration) / 16;
+        if duration <= QUICK_ATTEMPT {
+            self.last_quick_attempt = Some(Instant::now());
+        }
         self.slots_in_use -= 1;
         self.concurrency_limit = SLOTS_MAX.min(self.concurrency_limit + 1);
         self.is_healthy = true;
@@ -230,84 +283,9 @@ impl EndpointQueue {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::clock::Timestamp;
-    use crate::delivery::tls::tls_config;
-    use crate::domain::endpoint_url::EndpointUrl;
-    use crate::domain::event::EventType;
-    use ulid::Ulid;
-
-    use crate::domain::id::{Id, WebhookId};
-    use crate::domain::secret::Secret;
-    use crate::domain::webhook::{CustomHeaders, Secrets};
-
-    fn batch(ulid: u128, has_more: bool) -> DeliveryBatch {
-        let webhook = WebhookId::from_bytes([1; 16]);
-        DeliveryBatch {
-            endpoint: Some(EndpointConfig {
-                webhook,
-                url: EndpointUrl::parse("http://127.0.0.1:9/").unwrap(),
-                secrets: Secrets {
-                    current: Secret::from_random([1; 32]),
-                    next: None,
-                },
-                headers: CustomHeaders::default(),
-            }),
-            webhook,
-            deliveries: vec![DueDelivery {
-                id: DeliveryId::from_ulid(Ulid(ulid)),
-                event: EventType::Test,
-                attempts: 0,
-                event_at: Timestamp::from_millis(0),
-                body: Vec::new(),
-                is_requested_retry: false,
-            }],
-            has_more,
-        }
-    }
-
-    /// Returns a queue with one delivery in flight.
-    fn queue(sender: &HttpSender) -> EndpointQueue {
-        let mut queue = EndpointQueue::new(batch(1, false), 0, sender).unwrap();
-        assert!(queue.pop_next_delivery(1).is_some());
-        queue
-    }
-
-    fn sender() -> HttpSender {
-        let tls = Arc::new(tls_config(&[]).unwrap());
-        HttpSender::new(tls, Arc::default(), Duration::from_secs(5))
-    }
-
-    #[test]
-    fn a_delivery_that_becomes_due_during_a_read_is_read_afterwards() {
-        let sender = sender();
-        let mut queue = queue(&sender);
-        assert!(queue.start_batch_read(true).limit > 0);
-        // The webhook becomes healthy, and a read of the healthy webhooks finds that the previous
-        // read is still running. That read doesn't contain the newest deliveries.
-        queue.on_attempt_succeeded();
-        assert_eq!(queue.start_batch_read(true).limit, 0);
-        queue.on_read_finished();
-        queue.refill(batch(2, false), 0, &sender);
-        assert!(queue.needs_refill());
-        assert!(queue.start_batch_read(true).limit > 0);
-        queue.on_read_finished();
-        assert!(!queue.needs_refill(), "the queue would be read forever");
-    }
-
-    #[test]
-    fn a_read_without_more_deliveries_is_not_repeated() {
-        let sender = sender();
-        let mut queue = queue(&sender);
-        for (has_more, ulid) in [(true, 2), (false, 3)] {
-            queue.start_batch_read(true);
-            queue.on_read_finished();
-            queue.refill(batch(ulid, has_more), 0, &sender);
-            assert_eq!(queue.needs_refill(), has_more);
-        }
-    }
+fn is_new(due: &DueDelivery, now: Timestamp) -> bool {
+    due.attempts == 0 && now.since(due.event_at) <= NEW_DELIVERY_AGE_MAX
 }
+
+#[cfg(test)]
+mod tests;

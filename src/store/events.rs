@@ -12,13 +12,14 @@ use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
 use crate::domain::webhook::Topic;
 
 /// Stores an event with a delivery for each enabled webhook that subscribes to `topic` and to the
-/// feedback's project. An event without matching webhooks isn't stored.
+/// feedback's project. An event without matching webhooks isn't stored. Returns the ids of the
+/// deliveries, in ascending order.
 pub(super) fn store_event(
     tx: &mut WriteTx<'_>,
     topic: Topic,
     feedback: &Feedback,
     body: Vec<u8>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<DeliveryId>, StoreError> {
     let matching = "SELECT number, id FROM webhooks WHERE enabled AND deleted_at IS NULL
         AND EXISTS (SELECT 1 FROM webhook_topics WHERE webhook_id = webhooks.id AND topic = ?1)
         AND (all_projects OR EXISTS (SELECT 1 FROM webhook_projects
@@ -28,9 +29,10 @@ pub(super) fn store_event(
     let webhooks: Vec<(i64, WebhookId)> =
         sql::query_all(tx, matching, values, |row| row.try_into())?;
     if webhooks.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let event = insert_event(tx, EventType::Topic(topic), Some(&feedback.id), &body)?;
+    let mut deliveries = Vec::with_capacity(webhooks.len());
     for (number, webhook) in webhooks {
         let id: DeliveryId = tx.next_id();
         sql::execute(
@@ -41,9 +43,10 @@ pub(super) fn store_event(
             params![id, event, number, tx.now],
         )?;
         tx.record_delivery_created(&webhook, DeliveryState::Pending);
+        deliveries.push(id);
     }
     tx.notify_deliveries();
-    Ok(())
+    Ok(deliveries)
 }
 
 /// Stores an event but not its deliveries. Returns the event's number.

@@ -49,13 +49,15 @@ impl Store {
     /// Stores feedback with the deliveries of `feedback.created`.
     ///
     /// `render` builds the response. With an idempotency key, a repeated request receives the
-    /// response to the first request and creates no feedback.
+    /// response to the first request and creates no feedback. Waits if too many deliveries wait to
+    /// be sent, and fails with [`StoreError::Overloaded`] if the wait is too long.
     pub async fn create_feedback(
         &self,
         new: NewFeedback,
         idempotency: Option<IdempotencyKey>,
         render: fn(&Feedback) -> String,
     ) -> Result<CreatedFeedback, CreateFeedbackError> {
+        let permits = self.backpressure().acquire().await?;
         let created = self
             .writer
             .write_without_savepoint(move |tx| {
@@ -72,7 +74,8 @@ impl Store {
                 insert_feedback(tx, &feedback)?;
                 tx.record_feedback_change(&feedback.project.id, None, Some(feedback.status));
                 let body = event::feedback_created_body(&feedback);
-                events::store_event(tx, Topic::FeedbackCreated, &feedback, body)?;
+                let deliveries = events::store_event(tx, Topic::FeedbackCreated, &feedback, body)?;
+                tx.hold_permits(permits, &deliveries);
                 let response = render(&feedback);
                 if let Some(key) = &idempotency {
                     idempotency::store_response(tx, key, Some(&feedback.id), &response)?;

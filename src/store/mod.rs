@@ -9,6 +9,7 @@ mod alerts;
 mod api_tokens;
 mod attempt_statistics;
 mod attempts;
+mod backpressure;
 mod backup;
 mod db;
 mod deliveries;
@@ -46,6 +47,7 @@ use tokio::sync::Notify;
 
 pub use alerts::{Alert, NextAlert};
 pub use attempts::{DeliveryUpdate, FinishedAttempt, HealthUpdate};
+pub use backpressure::Backpressure;
 pub use backup::{BackupError, DatabaseSummary, TargetError, back_up_database, check_database};
 pub use db::change_feed::{ChangeFeed, ChangeKind};
 pub use db::error::{OpenError, StoreError};
@@ -155,6 +157,11 @@ impl Store {
     /// a clock jump. A notification carries no data; its receiver queries the database.
     pub fn deliveries_notifier(&self) -> Arc<Notify> {
         self.notifiers.deliveries.clone()
+    }
+
+    /// Returns the permits for new deliveries, which the dispatcher gives back.
+    pub fn backpressure(&self) -> &Backpressure {
+        &self.notifiers.backpressure
     }
 
     /// Returns the notifier for changes of a webhook's health: the webhook starts failing, reaches

@@ -16,6 +16,7 @@ mod api_conventions;
 mod api_lists;
 mod architecture;
 mod attempt_outcomes;
+mod backpressure;
 mod backup;
 mod backup_targets;
 mod base_path;

@@ -7,7 +7,7 @@ use super::{Dispatcher, STORE_RETRY_DELAY, TaskCompletion};
 use crate::store::{DeliveryUpdate, FinishedAttempt, StoreError};
 
 /// The maximum number of attempts in one commit. Larger commits would delay other writes.
-const ATTEMPTS_PER_BATCH_MAX: usize = 128;
+const ATTEMPTS_PER_BATCH_MAX: usize = 512;
 
 impl Dispatcher {
     /// Starts to record up to [`ATTEMPTS_PER_BATCH_MAX`] finished attempts, unless a recording is

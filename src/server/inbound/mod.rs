@@ -35,6 +35,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Size of the send buffer. The kernel doubles this size, and reports free space when a third of
 /// the buffer is free.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// The maximum number of connections that wait until they are accepted. With the standard library's
+/// 128, clients of a burst lose their first packet and connect a second later.
+const LISTEN_BACKLOG: i32 = 4096;
 /// The maximum time that a client can continue to send after a response to an incomplete request.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of bytes of a request's body that are read and discarded after the handler
@@ -82,6 +85,7 @@ where
     let write_timeout_ms = WRITE_TIMEOUT.as_millis().try_into().unwrap_or(u32::MAX);
     sockopt::set_tcp_user_timeout(&listener, write_timeout_ms)?;
     sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
+    rustix::net::listen(&listener, LISTEN_BACKLOG)?;
 
     let builder = Server::build()
         .disable_signals()

@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
-use crate::domain::id::{Id, IdSequence, ProjectId, WebhookId};
+use crate::domain::id::{DeliveryId, Id, IdSequence, ProjectId, WebhookId};
 use crate::store::attempt_statistics::STATISTICS_LIFETIME;
+use crate::store::backpressure::{Backpressure, HeldPermits};
 use crate::store::db::change_feed::{ChangeFeed, ChangeKind};
 use crate::store::db::counters::{AttemptStatisticsKey, CounterDeltas};
 
@@ -39,6 +40,7 @@ pub(in crate::store) struct CommitNotifiers {
     pub(in crate::store) change_feed: ChangeFeed,
     /// See [`Store::outbox_generation`](crate::store::Store::outbox_generation).
     pub(in crate::store) outbox_generation: Arc<AtomicU64>,
+    pub(in crate::store) backpressure: Backpressure,
 }
 
 impl CommitNotifiers {
@@ -48,6 +50,7 @@ impl CommitNotifiers {
             health: Arc::default(),
             change_feed: ChangeFeed::new(now),
             outbox_generation: Arc::default(),
+            backpressure: Backpressure::default(),
         }
     }
 
@@ -60,6 +63,9 @@ impl CommitNotifiers {
     pub(super) fn notify(&self, effects: CommitEffects) {
         if effects.invalidate_read_ahead {
             self.outbox_generation.fetch_add(1, Ordering::Release);
+        }
+        for held in effects.held_permits {
+            self.backpressure.hold(held);
         }
         if effects.notify_deliveries {
             self.deliveries.notify_one();
@@ -89,6 +95,19 @@ impl WriteTx<'_> {
     /// Notifies the dispatcher after the commit that deliveries may be due.
     pub(in crate::store) fn notify_deliveries(&mut self) {
         self.effects.notify_deliveries = true;
+    }
+
+    /// Keeps the permits of new deliveries after the commit, until the deliveries are started.
+    pub(in crate::store) fn hold_permits(
+        &mut self,
+        permits: OwnedSemaphorePermit,
+        deliveries: &[DeliveryId],
+    ) {
+        self.effects.held_permits.push(HeldPermits {
+            deliveries: deliveries.len(),
+            last_delivery: deliveries.last().copied(),
+            permits,
+        });
     }
 
     /// Invalidates the deliveries that the dispatcher has read ahead. The invalidation takes effect
@@ -187,6 +206,7 @@ pub(super) struct CommitEffects {
     notify_alert_sender: bool,
     invalidate_read_ahead: bool,
     pub(super) truncate_wal: bool,
+    held_permits: Vec<HeldPermits>,
     changes: BTreeSet<ChangeKind>,
     pub(super) counters: CounterDeltas,
 }
@@ -197,6 +217,7 @@ impl CommitEffects {
         self.notify_alert_sender |= other.notify_alert_sender;
         self.invalidate_read_ahead |= other.invalidate_read_ahead;
         self.truncate_wal |= other.truncate_wal;
+        self.held_permits.extend(other.held_permits);
         self.changes.extend(other.changes);
         self.counters.merge(other.counters);
     }

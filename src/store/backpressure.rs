@@ -1,0 +1,227 @@
+//! Backpressure: acceptance doesn't run ahead of delivery.
+//!
+//! A limited number of new deliveries may wait for Miniback. Feedback takes a permit for each of
+//! its deliveries before it is stored, and waits up to [`WAIT_MAX`] for these permits. The
+//! dispatcher returns a permit when it starts the delivery's first attempt, or when the delivery
+//! waits for its endpoint instead of for Miniback.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::db::error::StoreError;
+use crate::domain::id::DeliveryId;
+
+/// The maximum number of new deliveries that wait for Miniback. With 10,000 deliveries per second,
+/// the last of them waits about 50 ms. Fewer deliveries would make commits smaller and slower.
+const WAITING_DELIVERIES_MAX: u32 = 512;
+/// The maximum time that feedback waits before it is rejected with [`StoreError::Overloaded`].
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// The permits for new deliveries; cheap to clone.
+#[derive(Clone)]
+pub struct Backpressure {
+    permits: Arc<Semaphore>,
+    wait_max: Duration,
+    waiting: Arc<Mutex<Waiting>>,
+    /// The number of deliveries of the last event, which is a good estimate for the next one.
+    deliveries_per_event: Arc<AtomicU32>,
+}
+
+/// Feedback whose deliveries aren't started yet, in the order of the ids.
+#[derive(Default)]
+struct Waiting {
+    /// Whether a dispatcher is running. Otherwise, feedback doesn't wait.
+    is_dispatching: bool,
+    feedback: VecDeque<HeldPermits>,
+}
+
+/// The permits of committed feedback.
+pub(super) struct HeldPermits {
+    /// The number of the feedback's deliveries.
+    pub(super) deliveries: usize,
+    /// The last of these deliveries; `None` if there are none.
+    pub(super) last_delivery: Option<DeliveryId>,
+    pub(super) permits: OwnedSemaphorePermit,
+}
+
+impl Default for Backpressure {
+    fn default() -> Self {
+        Self::waiting_at_most(WAIT_MAX)
+    }
+}
+
+impl Backpressure {
+    fn waiting_at_most(wait_max: Duration) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(WAITING_DELIVERIES_MAX as usize)),
+            wait_max,
+            waiting: Arc::default(),
+            deliveries_per_event: Arc::default(),
+        }
+    }
+
+    /// Waits until the deliveries of new feedback may be created. Fails with
+    /// [`StoreError::Overloaded`] after [`WAIT_MAX`].
+    pub(super) async fn acquire(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let count = self.deliveries_per_event.load(Ordering::Relaxed);
+        let permits = self.permits.clone();
+        let acquired = permits.acquire_many_owned(count.min(WAITING_DELIVERIES_MAX));
+        match tokio::time::timeout(self.wait_max, acquired).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // The semaphore is never closed.
+            Ok(Err(_)) => Err(StoreError::Closed),
+            Err(_) => Err(StoreError::Overloaded),
+        }
+    }
+
+    /// Keeps the permits of committed feedback until its deliveries are started. Returns surplus
+    /// permits.
+    pub(super) fn hold(&self, mut held: HeldPermits) {
+        let estimate = u32::try_from(held.deliveries).unwrap_or(u32::MAX);
+        self.deliveries_per_event.store(estimate, Ordering::Relaxed);
+        let surplus = held.permits.num_permits().saturating_sub(held.deliveries);
+        drop(held.permits.split(surplus));
+        let mut waiting = self.lock();
+        if waiting.is_dispatching && held.deliveries > 0 {
+            waiting.feedback.push_back(held);
+        }
+    }
+
+    /// Makes feedback wait for the dispatcher, or stops doing so and returns all permits.
+    pub fn set_dispatching(&self, is_dispatching: bool) {
+        let mut waiting = self.lock();
+        waiting.is_dispatching = is_dispatching;
+        waiting.feedback.clear();
+    }
+
+    /// Returns the permits of all deliveries up to `last_started`, because later deliveries wait
+    /// for Miniback. If it is `None`, no delivery waits for Miniback, and all permits are returned.
+    /// Returns whether other permits remain.
+    pub fn release_until(&self, last_started: Option<DeliveryId>) -> bool {
+        let mut waiting = self.lock();
+        let is_started = |held: &HeldPermits| {
+            last_started.is_none_or(|started| held.last_delivery <= Some(started))
+        };
+        let started = waiting.feedback.partition_point(is_started);
+        waiting.feedback.drain(..started);
+        !waiting.feedback.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::task::unconstrained;
+    use ulid::Ulid;
+
+    use super::*;
+    use crate::domain::id::Id;
+
+    fn delivery(number: usize) -> DeliveryId {
+        DeliveryId::from_ulid(Ulid(number as u128))
+    }
+
+    /// Accepts feedback with `deliveries` deliveries, the last of which has the id `last`. Returns
+    /// false if the feedback has to wait.
+    fn accept(backpressure: &Backpressure, deliveries: usize, last: usize) -> bool {
+        // Without `unconstrained`, tokio would interrupt a task that acquires many permits.
+        let acquired = unconstrained(backpressure.acquire()).now_or_never();
+        let Some(permits) = acquired else {
+            return false;
+        };
+        backpressure.hold(HeldPermits {
+            deliveries,
+            last_delivery: (deliveries > 0).then(|| delivery(last)),
+            permits: permits.unwrap(),
+        });
+        true
+    }
+
+    fn start() -> Backpressure {
+        let backpressure = Backpressure::default();
+        backpressure.set_dispatching(true);
+        backpressure
+    }
+
+    /// Accepts feedback with five deliveries each until feedback has to wait. Returns the number of
+    /// the last delivery.
+    fn fill(backpressure: &Backpressure) -> usize {
+        let count = (1..1000).find(|n| !accept(backpressure, 5, 5 * n)).unwrap();
+        5 * (count - 1)
+    }
+
+    #[tokio::test]
+    async fn feedback_waits_while_too_many_deliveries_wait() {
+        let backpressure = start();
+        let last = fill(&backpressure);
+        let all = WAITING_DELIVERIES_MAX as usize;
+        // The number of deliveries of the first feedback isn't known in advance.
+        assert!((all - 5..=all + 5).contains(&last), "{last}");
+
+        // The permits are returned only if all deliveries of the feedback are started.
+        assert!(backpressure.release_until(Some(delivery(9))));
+        assert!(backpressure.release_until(Some(delivery(14))));
+        assert!(accept(&backpressure, 5, last + 5));
+        assert!(!accept(&backpressure, 5, last + 10));
+        assert!(!backpressure.release_until(None));
+        assert_eq!(fill(&backpressure), all / 5 * 5);
+    }
+
+    #[tokio::test]
+    async fn feedback_that_waits_too_long_is_rejected() {
+        let backpressure = Backpressure::waiting_at_most(Duration::ZERO);
+        backpressure.set_dispatching(true);
+        let mut accepted = 0;
+        let error = loop {
+            match backpressure.acquire().await {
+                Ok(permits) => backpressure.hold(HeldPermits {
+                    deliveries: 100,
+                    last_delivery: Some(delivery(accepted)),
+                    permits,
+                }),
+                Err(error) => break error,
+            }
+            accepted += 1;
+        };
+        assert!(matches!(error, StoreError::Overloaded), "{error:?}");
+        assert_eq!(accepted, 6);
+    }
+
+    #[tokio::test]
+    async fn a_waiting_request_continues_when_permits_are_returned() {
+        let backpressure = start();
+        fill(&backpressure);
+        let (acquired, _) = tokio::join!(backpressure.acquire(), async {
+            backpressure.release_until(None)
+        });
+        drop(acquired.unwrap());
+    }
+
+    #[tokio::test]
+    async fn surplus_permits_are_returned_at_once() {
+        let backpressure = start();
+        let all = WAITING_DELIVERIES_MAX as usize;
+        for number in 0..2 * all {
+            // Every second event has no delivery, so it needs no permits.
+            assert!(accept(&backpressure, number % 2 * 400, number));
+            backpressure.release_until(Some(delivery(number)));
+        }
+        assert_eq!(backpressure.permits.available_permits(), all);
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_without_a_dispatcher() {
+        let backpressure = start();
+        fill(&backpressure);
+        backpressure.set_dispatching(false);
+        assert!((1..1000).all(|number| accept(&backpressure, 5, number)));
+    }
+}
