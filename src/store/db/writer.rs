@@ -205,6 +205,8 @@ impl WriterThread {
             let Some(first) = commands.blocking_recv() else {
                 break;
             };
+            // In a burst, other threads are about to queue more jobs, which then share this commit.
+            std::thread::yield_now();
             let mut batch = Vec::new();
             let mut truncate_wal = None;
             let mut next = Some(first);
