@@ -22,7 +22,7 @@ pub use self::health_log::HEALTH_LOG_TARGET;
 use self::health_log::HealthLog;
 use super::attempt::make_attempt;
 use super::client::HttpSender;
-use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT, QUICK_ATTEMPT_AGE_MAX};
+use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT, SLOT_AGE_MAX};
 use super::{DeliverySettings, DispatcherCommand};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;
@@ -163,7 +163,7 @@ impl Dispatcher {
                     }
                 }
                 // If an endpoint has stopped responding, nothing else would wake this loop.
-                () = tokio::time::sleep(QUICK_ATTEMPT_AGE_MAX), if holds_permits => {}
+                () = tokio::time::sleep(SLOT_AGE_MAX), if holds_permits => {}
                 _ = idle.tick(), if !self.queues.is_empty() || !self.health_log.is_empty() => {
                     self.queues.retain(|_, queue| !queue.is_idle());
                     self.health_log.log_deferred(self.clock.monotonic_time());
@@ -286,7 +286,7 @@ impl Dispatcher {
         if let Some(queue) = self.queues.get_mut(&finished.webhook) {
             let (record, was_healthy) = (&finished.attempt, queue.is_healthy());
             if record.is_success() {
-                queue.on_attempt_succeeded(record.result.duration);
+                queue.on_attempt_succeeded(&finished.delivery, record.result.duration);
             } else {
                 let timed_out = matches!(record.result.outcome, Outcome::Timeout(_));
                 queue.on_attempt_failed(timed_out, record.hold.is_some());

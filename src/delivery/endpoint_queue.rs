@@ -8,7 +8,7 @@
 //! frees its slot when the failure is recorded, because consequences such as a hold apply only
 //! then.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -27,12 +27,13 @@ const SLOTS_AFTER_TIMEOUT: usize = 1;
 /// The maximum number of deliveries read ahead for one webhook. Reading ahead avoids a query for
 /// each delivery.
 const READ_AHEAD_MAX: usize = 64;
-/// Limits for quick endpoints (see [`EndpointQueue::is_quick`]): the duration of a quick attempt,
-/// the average duration, and the time since the last quick attempt. While Miniback is slow, most
-/// attempts take longer than the first limit, because their responses are processed late.
-const QUICK_ATTEMPT: Duration = Duration::from_millis(5);
-const QUICK_AVERAGE: Duration = Duration::from_millis(20);
-pub(super) const QUICK_ATTEMPT_AGE_MAX: Duration = Duration::from_millis(100);
+/// The duration of an attempt at a quick endpoint (see [`EndpointQueue::is_quick`]).
+const QUICK_ATTEMPT: Duration = Duration::from_millis(2);
+/// The time for which a quick attempt shows that the endpoint is quick.
+const QUICK_ATTEMPT_AGE_MAX: Duration = Duration::from_millis(100);
+/// The age of an attempt in a slot after which the attempt waits for the endpoint. It is more than
+/// [`QUICK_ATTEMPT`], because Miniback processes responses late while it is slow.
+pub(super) const SLOT_AGE_MAX: Duration = Duration::from_millis(10);
 /// The maximum age of a new delivery when its first attempt starts. An older delivery has waited
 /// for something else than Miniback, such as the end of a hold or of an outage.
 const NEW_DELIVERY_AGE_MAX: Duration = Duration::from_secs(2);
@@ -51,15 +52,14 @@ pub(super) struct EndpointQueue {
     /// Whether more deliveries may be due than were read.
     has_more: bool,
     claimed: HashSet<DeliveryId>,
-    slots_in_use: usize,
+    /// The deliveries whose attempts occupy a slot, and the start of each attempt.
+    slots: HashMap<DeliveryId, Instant>,
     concurrency_limit: usize,
     /// Whether the last attempt succeeded.
     is_healthy: bool,
     /// Whether a read of this webhook is running.
     is_reading: bool,
     last_started_if_new: Option<DeliveryId>,
-    /// The moving average of the durations of successful attempts.
-    average_duration: Duration,
     /// The time of the last success within [`QUICK_ATTEMPT`].
     last_quick_attempt: Option<Instant>,
     /// The number of unrecorded attempts whose response requested a hold. Sending stops until these
@@ -80,12 +80,11 @@ impl EndpointQueue {
             ready: VecDeque::new(),
             has_more: false,
             claimed: HashSet::new(),
-            slots_in_use: 0,
+            slots: HashMap::new(),
             concurrency_limit: SLOTS_INITIAL,
             is_healthy: false,
             is_reading: false,
             last_started_if_new: None,
-            average_duration: Duration::ZERO,
             last_quick_attempt: None,
             unrecorded_holds: 0,
         };
@@ -180,7 +179,7 @@ impl EndpointQueue {
     }
 
     pub(super) fn slots_in_use(&self) -> usize {
-        self.slots_in_use
+        self.slots.len()
     }
 
     /// Returns the next delivery with its endpoint and client, and occupies a slot, if a delivery
@@ -193,14 +192,14 @@ impl EndpointQueue {
         now: Timestamp,
     ) -> Option<(DueDelivery, Rc<EndpointConfig>, Rc<EndpointClient>)> {
         let has_slot =
-            self.slots_in_use < self.concurrency_limit && (free > 0 || self.slots_in_use == 0);
+            self.slots.len() < self.concurrency_limit && (free > 0 || self.slots.is_empty());
         if self.unrecorded_holds > 0 || !has_slot {
             return None;
         }
         let delivery = self.ready.pop_front()?;
         self.last_started_if_new = is_new(&delivery, now).then_some(delivery.id);
-        self.slots_in_use += 1;
         self.last_used = Instant::now();
+        self.slots.insert(delivery.id, self.last_used);
         Some((delivery, self.endpoint.clone(), self.client.clone()))
     }
 
@@ -214,17 +213,19 @@ impl EndpointQueue {
         let has_backlog = if self.ready.is_empty() {
             self.has_more || self.is_reading || may_have_unread
         } else {
-            let has_slot = free > 0 && self.slots_in_use < self.concurrency_limit;
+            let has_slot = free > 0 && self.slots.len() < self.concurrency_limit;
             has_slot || self.is_quick()
         };
         has_backlog && self.is_healthy && self.unrecorded_holds == 0
     }
 
-    /// Returns whether the endpoint can receive more deliveries through its slots than Miniback
-    /// usually sends.
+    /// Returns whether the endpoint can receive more deliveries than Miniback sends: an attempt has
+    /// recently been quick, and most attempts in slots started only just now.
     fn is_quick(&self) -> bool {
         let is_recent = |time: Instant| time.elapsed() <= QUICK_ATTEMPT_AGE_MAX;
-        self.average_duration <= QUICK_AVERAGE && self.last_quick_attempt.is_some_and(is_recent)
+        let is_young = |started: &&Instant| started.elapsed() <= SLOT_AGE_MAX;
+        let young = self.slots.values().filter(is_young).count();
+        self.last_quick_attempt.is_some_and(is_recent) && 2 * young > self.slots.len()
     }
 
     /// Returns the delivery that was started last. Returns `None` if it wasn't new, because older
@@ -235,12 +236,11 @@ impl EndpointQueue {
 
     /// Frees the slot of a successful attempt, and adds a slot up to the maximum. The delivery
     /// stays claimed until the attempt is recorded.
-    pub(super) fn on_attempt_succeeded(&mut self, duration: Duration) {
-        self.average_duration = (self.average_duration * 15 + duration) / 16;
+    pub(super) fn on_attempt_succeeded(&mut self, delivery: &DeliveryId, duration: Duration) {
         if duration <= QUICK_ATTEMPT {
             self.last_quick_attempt = Some(Instant::now());
         }
-        self.slots_in_use -= 1;
+        self.slots.remove(delivery);
         self.concurrency_limit = SLOTS_MAX.min(self.concurrency_limit + 1);
         self.is_healthy = true;
     }
@@ -267,7 +267,9 @@ impl EndpointQueue {
         requested_hold: bool,
     ) {
         self.claimed.remove(delivery);
-        self.slots_in_use -= usize::from(has_failed);
+        if has_failed {
+            self.slots.remove(delivery);
+        }
         self.unrecorded_holds -= usize::from(requested_hold);
     }
 

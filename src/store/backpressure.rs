@@ -5,8 +5,7 @@
 //! dispatcher returns a permit when it starts the delivery's first attempt, or when the delivery
 //! waits for its endpoint instead of for Miniback.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +17,8 @@ use crate::domain::id::DeliveryId;
 /// The maximum number of new deliveries that wait for Miniback. With 10,000 deliveries per second,
 /// the last of them waits about 50 ms. Fewer deliveries would make commits smaller and slower.
 const WAITING_DELIVERIES_MAX: u32 = 512;
+/// The permits for feedback of a project whose number of webhooks isn't known yet.
+const PERMITS_IF_UNKNOWN: u32 = 100;
 /// The maximum time that feedback waits before it is rejected with [`StoreError::Overloaded`].
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -26,21 +27,23 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 pub struct Backpressure {
     permits: Arc<Semaphore>,
     wait_max: Duration,
-    waiting: Arc<Mutex<Waiting>>,
-    /// The number of deliveries of the last event, which is a good estimate for the next one.
-    deliveries_per_event: Arc<AtomicU32>,
+    state: Arc<Mutex<State>>,
 }
 
-/// Feedback whose deliveries aren't started yet, in the order of the ids.
 #[derive(Default)]
-struct Waiting {
+struct State {
     /// Whether a dispatcher is running. Otherwise, feedback doesn't wait.
     is_dispatching: bool,
-    feedback: VecDeque<HeldPermits>,
+    /// Feedback whose deliveries aren't started yet, in the order of the ids.
+    waiting: VecDeque<HeldPermits>,
+    /// The number of deliveries of each project's last feedback.
+    deliveries_by_project: HashMap<String, u32>,
 }
 
 /// The permits of committed feedback.
 pub(super) struct HeldPermits {
+    /// The project, as in the argument of [`Backpressure::acquire`].
+    pub(super) project: String,
     /// The number of the feedback's deliveries.
     pub(super) deliveries: usize,
     /// The last of these deliveries; `None` if there are none.
@@ -59,15 +62,15 @@ impl Backpressure {
         Self {
             permits: Arc::new(Semaphore::new(WAITING_DELIVERIES_MAX as usize)),
             wait_max,
-            waiting: Arc::default(),
-            deliveries_per_event: Arc::default(),
+            state: Arc::default(),
         }
     }
 
-    /// Waits until the deliveries of new feedback may be created. Fails with
-    /// [`StoreError::Overloaded`] after [`WAIT_MAX`].
-    pub(super) async fn acquire(&self) -> Result<OwnedSemaphorePermit, StoreError> {
-        let count = self.deliveries_per_event.load(Ordering::Relaxed);
+    /// Waits until the deliveries of new feedback may be created. `project` is an id or a slug.
+    /// Fails with [`StoreError::Overloaded`] after [`WAIT_MAX`].
+    pub(super) async fn acquire(&self, project: &str) -> Result<OwnedSemaphorePermit, StoreError> {
+        let known = self.lock().deliveries_by_project.get(project).copied();
+        let count = known.unwrap_or(PERMITS_IF_UNKNOWN);
         let permits = self.permits.clone();
         let acquired = permits.acquire_many_owned(count.min(WAITING_DELIVERIES_MAX));
         match tokio::time::timeout(self.wait_max, acquired).await {
@@ -81,38 +84,44 @@ impl Backpressure {
     /// Keeps the permits of committed feedback until its deliveries are started. Returns surplus
     /// permits.
     pub(super) fn hold(&self, mut held: HeldPermits) {
-        let estimate = u32::try_from(held.deliveries).unwrap_or(u32::MAX);
-        self.deliveries_per_event.store(estimate, Ordering::Relaxed);
+        let count = u32::try_from(held.deliveries).unwrap_or(u32::MAX);
         let surplus = held.permits.num_permits().saturating_sub(held.deliveries);
         drop(held.permits.split(surplus));
-        let mut waiting = self.lock();
-        if waiting.is_dispatching && held.deliveries > 0 {
-            waiting.feedback.push_back(held);
+        let mut state = self.lock();
+        let project = std::mem::take(&mut held.project);
+        state.deliveries_by_project.insert(project, count);
+        if state.is_dispatching && held.deliveries > 0 {
+            state.waiting.push_back(held);
         }
+    }
+
+    /// Forgets how many deliveries the feedback of each project had.
+    pub(super) fn forget_delivery_counts(&self) {
+        self.lock().deliveries_by_project.clear();
     }
 
     /// Makes feedback wait for the dispatcher, or stops doing so and returns all permits.
     pub fn set_dispatching(&self, is_dispatching: bool) {
-        let mut waiting = self.lock();
-        waiting.is_dispatching = is_dispatching;
-        waiting.feedback.clear();
+        let mut state = self.lock();
+        state.is_dispatching = is_dispatching;
+        state.waiting.clear();
     }
 
     /// Returns the permits of all deliveries up to `last_started`, because later deliveries wait
     /// for Miniback. If it is `None`, no delivery waits for Miniback, and all permits are returned.
     /// Returns whether other permits remain.
     pub fn release_until(&self, last_started: Option<DeliveryId>) -> bool {
-        let mut waiting = self.lock();
+        let mut state = self.lock();
         let is_started = |held: &HeldPermits| {
             last_started.is_none_or(|started| held.last_delivery <= Some(started))
         };
-        let started = waiting.feedback.partition_point(is_started);
-        waiting.feedback.drain(..started);
-        !waiting.feedback.is_empty()
+        let started = state.waiting.partition_point(is_started);
+        state.waiting.drain(..started);
+        !state.waiting.is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -133,11 +142,12 @@ mod tests {
     /// false if the feedback has to wait.
     fn accept(backpressure: &Backpressure, deliveries: usize, last: usize) -> bool {
         // Without `unconstrained`, tokio would interrupt a task that acquires many permits.
-        let acquired = unconstrained(backpressure.acquire()).now_or_never();
+        let acquired = unconstrained(backpressure.acquire("shop")).now_or_never();
         let Some(permits) = acquired else {
             return false;
         };
         backpressure.hold(HeldPermits {
+            project: "shop".into(),
             deliveries,
             last_delivery: (deliveries > 0).then(|| delivery(last)),
             permits: permits.unwrap(),
@@ -163,12 +173,11 @@ mod tests {
         let backpressure = start();
         let last = fill(&backpressure);
         let all = WAITING_DELIVERIES_MAX as usize;
-        // The number of deliveries of the first feedback isn't known in advance.
-        assert!((all - 5..=all + 5).contains(&last), "{last}");
+        assert_eq!(last, all / 5 * 5);
 
         // The permits are returned only if all deliveries of the feedback are started.
+        assert!(backpressure.release_until(Some(delivery(4))));
         assert!(backpressure.release_until(Some(delivery(9))));
-        assert!(backpressure.release_until(Some(delivery(14))));
         assert!(accept(&backpressure, 5, last + 5));
         assert!(!accept(&backpressure, 5, last + 10));
         assert!(!backpressure.release_until(None));
@@ -181,8 +190,9 @@ mod tests {
         backpressure.set_dispatching(true);
         let mut accepted = 0;
         let error = loop {
-            match backpressure.acquire().await {
+            match backpressure.acquire("shop").await {
                 Ok(permits) => backpressure.hold(HeldPermits {
+                    project: "shop".into(),
                     deliveries: 100,
                     last_delivery: Some(delivery(accepted)),
                     permits,
@@ -192,14 +202,14 @@ mod tests {
             accepted += 1;
         };
         assert!(matches!(error, StoreError::Overloaded), "{error:?}");
-        assert_eq!(accepted, 6);
+        assert_eq!(accepted, 5);
     }
 
     #[tokio::test]
     async fn a_waiting_request_continues_when_permits_are_returned() {
         let backpressure = start();
         fill(&backpressure);
-        let (acquired, _) = tokio::join!(backpressure.acquire(), async {
+        let (acquired, _) = tokio::join!(backpressure.acquire("shop"), async {
             backpressure.release_until(None)
         });
         drop(acquired.unwrap());
@@ -209,12 +219,25 @@ mod tests {
     async fn surplus_permits_are_returned_at_once() {
         let backpressure = start();
         let all = WAITING_DELIVERIES_MAX as usize;
-        for number in 0..2 * all {
-            // Every second event has no delivery, so it needs no permits.
-            assert!(accept(&backpressure, number % 2 * 400, number));
-            backpressure.release_until(Some(delivery(number)));
-        }
-        assert_eq!(backpressure.permits.available_permits(), all);
+        assert!(accept(&backpressure, 5, 5));
+        assert_eq!(backpressure.permits.available_permits(), all - 5);
+    }
+
+    #[tokio::test]
+    async fn a_project_without_webhooks_does_not_wait_for_others() {
+        let backpressure = start();
+        fill(&backpressure);
+        let acquired = unconstrained(backpressure.acquire("blog")).now_or_never();
+        assert!(acquired.is_none(), "its number of webhooks is unknown");
+        backpressure.hold(HeldPermits {
+            project: "blog".into(),
+            deliveries: 0,
+            last_delivery: None,
+            permits: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+        });
+        assert!(backpressure.acquire("blog").now_or_never().is_some());
+        backpressure.forget_delivery_counts();
+        assert!(backpressure.acquire("blog").now_or_never().is_none());
     }
 
     #[tokio::test]

@@ -57,7 +57,7 @@ impl Store {
         idempotency: Option<IdempotencyKey>,
         render: fn(&Feedback) -> String,
     ) -> Result<CreatedFeedback, CreateFeedbackError> {
-        let permits = self.backpressure().acquire().await?;
+        let permits = self.backpressure().acquire(&new.project).await?;
         let created = self
             .writer
             .write_without_savepoint(move |tx| {
@@ -70,12 +70,13 @@ impl Store {
                 {
                     return Ok(created);
                 }
+                let project = new.project.clone();
                 let feedback = prepare_feedback(tx, new)?;
                 insert_feedback(tx, &feedback)?;
                 tx.record_feedback_change(&feedback.project.id, None, Some(feedback.status));
                 let body = event::feedback_created_body(&feedback);
                 let deliveries = events::store_event(tx, Topic::FeedbackCreated, &feedback, body)?;
-                tx.hold_permits(permits, &deliveries);
+                tx.hold_permits(permits, project, &deliveries);
                 let response = render(&feedback);
                 if let Some(key) = &idempotency {
                     idempotency::store_response(tx, key, Some(&feedback.id), &response)?;

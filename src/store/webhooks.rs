@@ -290,7 +290,7 @@ fn insert_webhook(
 }
 
 fn save_webhook(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
-    tx.invalidate_read_ahead();
+    tx.record_webhook_saved();
     sql::execute(
         tx,
         "UPDATE webhooks SET url = ?2, description = ?3, all_projects = ?4, enabled = ?5,

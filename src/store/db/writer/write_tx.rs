@@ -64,6 +64,9 @@ impl CommitNotifiers {
         if effects.invalidate_read_ahead {
             self.outbox_generation.fetch_add(1, Ordering::Release);
         }
+        if effects.has_saved_webhook {
+            self.backpressure.forget_delivery_counts();
+        }
         for held in effects.held_permits {
             self.backpressure.hold(held);
         }
@@ -101,9 +104,11 @@ impl WriteTx<'_> {
     pub(in crate::store) fn hold_permits(
         &mut self,
         permits: OwnedSemaphorePermit,
+        project: String,
         deliveries: &[DeliveryId],
     ) {
         self.effects.held_permits.push(HeldPermits {
+            project,
             deliveries: deliveries.len(),
             last_delivery: deliveries.last().copied(),
             permits,
@@ -114,6 +119,12 @@ impl WriteTx<'_> {
     /// after the commit, before the job's reply.
     pub(in crate::store) fn invalidate_read_ahead(&mut self) {
         self.effects.invalidate_read_ahead = true;
+    }
+
+    /// Reports that a webhook was created or changed. Invalidates what was read ahead.
+    pub(in crate::store) fn record_webhook_saved(&mut self) {
+        self.invalidate_read_ahead();
+        self.effects.has_saved_webhook = true;
     }
 
     /// Notifies the alert sender and open pages after the commit that a webhook's health changed.
@@ -205,6 +216,7 @@ pub(super) struct CommitEffects {
     notify_deliveries: bool,
     notify_alert_sender: bool,
     invalidate_read_ahead: bool,
+    has_saved_webhook: bool,
     pub(super) truncate_wal: bool,
     held_permits: Vec<HeldPermits>,
     changes: BTreeSet<ChangeKind>,
@@ -216,6 +228,7 @@ impl CommitEffects {
         self.notify_deliveries |= other.notify_deliveries;
         self.notify_alert_sender |= other.notify_alert_sender;
         self.invalidate_read_ahead |= other.invalidate_read_ahead;
+        self.has_saved_webhook |= other.has_saved_webhook;
         self.truncate_wal |= other.truncate_wal;
         self.held_permits.extend(other.held_permits);
         self.changes.extend(other.changes);
