@@ -53,8 +53,8 @@ struct Options {
     /// Factor for the number of stored rows in w5 and w6
     #[arg(long, default_value_t = 1.0, value_parser = parse_scale)]
     scale: f64,
-    /// Also measure this other `miniback` executable, in turns with the built one. If its database
-    /// schema is different, w5 and w6 are skipped, because they write rows themselves
+    /// Also measure this other `miniback` executable, alternately with the built one. If its
+    /// database schema is different, w5 and w6 are skipped, because they write rows themselves
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
     /// Write all results to this file as JSON
@@ -122,7 +122,7 @@ fn run(options: Options) -> Result<(), Error> {
             println!("{}: skipped, because the schemas differ\n", workload.key);
             continue;
         }
-        let [built, compared] = run_in_turns(&benches, workload, runs, &mut failed);
+        let [built, compared] = run_alternately(&benches, workload, runs, &mut failed);
         if !built.is_empty() {
             let report = WorkloadReport::new(workload, built, compared);
             println!("{}", report.table());
@@ -178,10 +178,10 @@ fn has_same_schema(benches: &[Bench]) -> Result<bool, Error> {
     Ok(schemas.len() <= 1)
 }
 
-/// Runs a workload `runs` times with each executable, in turns. Returns the results of the built
+/// Runs a workload `runs` times with each executable, alternately. Returns the results of the built
 /// and of the compared executable. If a run fails, adds the workload's key to `failed` and skips
 /// the remaining runs.
-fn run_in_turns(
+fn run_alternately(
     benches: &[Bench],
     workload: &Workload,
     runs: u32,
@@ -189,11 +189,11 @@ fn run_in_turns(
 ) -> [Vec<metrics::Run>; 2] {
     let mut results = [Vec::new(), Vec::new()];
     let executables = benches.iter().zip(["", " of the compared executable"]);
-    let turns = (1..=runs).flat_map(|number| {
+    let alternating = (1..=runs).flat_map(|number| {
         let turn = executables.clone().enumerate();
         turn.map(move |(index, (bench, name))| (number, index, bench, name))
     });
-    for (number, index, bench, name) in turns {
+    for (number, index, bench, name) in alternating {
         let started = Instant::now();
         let label = format!("{}: run {number} of {runs}{name}", workload.key);
         match (workload.run)(bench) {

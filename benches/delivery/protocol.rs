@@ -14,7 +14,7 @@ use crate::Error;
 pub struct AcceptedFeedback {
     /// The ULID in the feedback's id.
     pub feedback: u128,
-    /// The planned time of the request. Without a plan, the time when the request was sent.
+    /// The planned time of the request. Without a rate, the time when the request was sent.
     pub planned: u64,
     pub acknowledged: u64,
 }

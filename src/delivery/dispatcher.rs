@@ -354,8 +354,8 @@ impl Dispatcher {
         self.schedule_read();
     }
 
-    /// Returns the permits of the deliveries that don't wait for Miniback anymore. Returns whether
-    /// permits of other deliveries remain.
+    /// Releases the permits of deliveries that don't wait for Miniback anymore. Returns whether any
+    /// permits are still held.
     fn release_permits(&self) -> bool {
         let free = self.free_slots();
         let may_have_unread = self.healthy.is_requested || self.healthy.is_running;

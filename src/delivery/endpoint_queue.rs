@@ -29,13 +29,13 @@ const SLOTS_AFTER_TIMEOUT: usize = 1;
 const READ_AHEAD_MAX: usize = 64;
 /// The duration of an attempt at a quick endpoint (see [`EndpointQueue::is_quick`]).
 const QUICK_ATTEMPT: Duration = Duration::from_millis(2);
-/// The time for which a quick attempt shows that the endpoint is quick.
+/// The time after a quick attempt during which the endpoint can count as quick.
 const QUICK_ATTEMPT_AGE_MAX: Duration = Duration::from_millis(100);
-/// The age of an attempt in a slot after which the attempt waits for the endpoint. It is more than
-/// [`QUICK_ATTEMPT`], because Miniback processes responses late while it is slow.
+/// The maximum age of an attempt in a slot of a quick endpoint. It is greater than
+/// [`QUICK_ATTEMPT`], because Miniback processes responses late when it is busy.
 pub(super) const SLOT_AGE_MAX: Duration = Duration::from_millis(10);
 /// The maximum age of a new delivery when its first attempt starts. An older delivery has waited
-/// for something else than Miniback, such as the end of a hold or of an outage.
+/// for something other than Miniback, such as the end of a hold or an outage.
 const NEW_DELIVERY_AGE_MAX: Duration = Duration::from_secs(2);
 /// The idle time after which a queue and its connections are dropped. The endpoint may have closed
 /// these connections.
@@ -219,8 +219,9 @@ impl EndpointQueue {
         has_backlog && self.is_healthy && self.unrecorded_holds == 0
     }
 
-    /// Returns whether the endpoint can receive more deliveries than Miniback sends: an attempt has
-    /// recently been quick, and most attempts in slots started only just now.
+    /// Returns whether the endpoint responds faster than Miniback sends: the last quick attempt is
+    /// at most [`QUICK_ATTEMPT_AGE_MAX`] old, and most attempts in slots are at most
+    /// [`SLOT_AGE_MAX`] old.
     fn is_quick(&self) -> bool {
         let is_recent = |time: Instant| time.elapsed() <= QUICK_ATTEMPT_AGE_MAX;
         let is_young = |started: &&Instant| started.elapsed() <= SLOT_AGE_MAX;

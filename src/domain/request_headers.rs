@@ -33,8 +33,8 @@ pub struct RequestSignatures {
     pub standard: Option<String>,
 }
 
-/// The data of a request's headers that only the attempt contains. The delivery log stores it,
-/// because it is a third as long as the headers.
+/// The part of a request's headers that isn't stored elsewhere. The delivery log stores only this
+/// part, because it is a third as long as all headers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedHeaders {
     pub host: String,

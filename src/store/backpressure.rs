@@ -1,9 +1,8 @@
-//! Backpressure: acceptance doesn't run ahead of delivery.
+//! Backpressure: limits the number of new deliveries that wait for Miniback.
 //!
-//! A limited number of new deliveries may wait for Miniback. Feedback takes a permit for each of
-//! its deliveries before it is stored, and waits up to [`WAIT_MAX`] for these permits. The
-//! dispatcher returns a permit when it starts the delivery's first attempt, or when the delivery
-//! waits for its endpoint instead of for Miniback.
+//! Before feedback is stored, it acquires a permit for each of its expected deliveries, and waits
+//! up to [`WAIT_MAX`] for these permits. The dispatcher releases the permits when the first attempt
+//! of each delivery has started, or when no delivery of the feedback waits for Miniback anymore.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,9 +14,9 @@ use super::db::error::StoreError;
 use crate::domain::id::DeliveryId;
 
 /// The maximum number of new deliveries that wait for Miniback. With 10,000 deliveries per second,
-/// the last of them waits about 50 ms. Fewer deliveries would make commits smaller and slower.
+/// the last of them waits about 50 ms. A lower limit makes commits smaller and delivery slower.
 const WAITING_DELIVERIES_MAX: u32 = 512;
-/// The permits for feedback of a project whose number of webhooks isn't known yet.
+/// The number of permits that feedback acquires if its number of deliveries isn't known yet.
 const PERMITS_IF_UNKNOWN: u32 = 100;
 /// The maximum time that feedback waits before it is rejected with [`StoreError::Overloaded`].
 const WAIT_MAX: Duration = Duration::from_secs(2);
@@ -95,21 +94,21 @@ impl Backpressure {
         }
     }
 
-    /// Forgets how many deliveries the feedback of each project had.
-    pub(super) fn forget_delivery_counts(&self) {
+    /// Clears the known numbers of deliveries, because a webhook was created or changed.
+    pub(super) fn clear_delivery_counts(&self) {
         self.lock().deliveries_by_project.clear();
     }
 
-    /// Makes feedback wait for the dispatcher, or stops doing so and returns all permits.
+    /// Sets whether a dispatcher is running, and releases all held permits.
     pub fn set_dispatching(&self, is_dispatching: bool) {
         let mut state = self.lock();
         state.is_dispatching = is_dispatching;
         state.waiting.clear();
     }
 
-    /// Returns the permits of all deliveries up to `last_started`, because later deliveries wait
-    /// for Miniback. If it is `None`, no delivery waits for Miniback, and all permits are returned.
-    /// Returns whether other permits remain.
+    /// Releases the permits of feedback whose last delivery is at most `last_started`. Later
+    /// deliveries may still wait for Miniback, so their permits are held. If `last_started` is
+    /// `None`, releases all permits. Returns whether any permits are still held.
     pub fn release_until(&self, last_started: Option<DeliveryId>) -> bool {
         let mut state = self.lock();
         let is_started = |held: &HeldPermits| {
@@ -236,7 +235,7 @@ mod tests {
             permits: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
         });
         assert!(backpressure.acquire("blog").now_or_never().is_some());
-        backpressure.forget_delivery_counts();
+        backpressure.clear_delivery_counts();
         assert!(backpressure.acquire("blog").now_or_never().is_none());
     }
 

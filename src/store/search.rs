@@ -162,8 +162,9 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Returns the index terms of the rarest n-grams, at most [`WORD_TERMS_MAX`]. An n-gram is rarer
-/// than another one if its newest [`FREQUENCY_SAMPLE_SIZE`] occurrences reach further back.
+/// Returns the index terms of the rarest n-grams, at most [`WORD_TERMS_MAX`]. To estimate how rare
+/// an n-gram is, skips its newest [`FREQUENCY_SAMPLE_SIZE`] occurrences and reads the number of the
+/// next occurrence. The lower this number, the rarer the n-gram.
 fn rarest_terms(
     connection: &Connection,
     ngrams: &BTreeSet<&[char]>,
@@ -177,7 +178,7 @@ fn rarest_terms(
         let number = sql::query_optional(connection, statement, values, |row| row.get(0))?;
         terms.push((number, term));
     }
-    // `None`, which means fewer occurrences than the sample, sorts before all numbers.
+    // `None` means that there is no further occurrence. It sorts before all numbers.
     terms.sort_unstable();
     terms.truncate(WORD_TERMS_MAX);
     Ok(terms.into_iter().map(|(_, term)| term))

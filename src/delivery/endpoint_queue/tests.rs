@@ -47,10 +47,10 @@ fn queue(sender: &HttpSender) -> EndpointQueue {
 /// Starts as many attempts as possible, and returns their number.
 fn start_attempts(queue: &mut EndpointQueue) -> usize {
     let now = Timestamp::from_millis(0);
-    std::iter::from_fn(|| queue.pop_next_delivery(FREE, now)).count()
+    std::iter::from_fn(|| queue.pop_next_delivery(FREE_SLOTS, now)).count()
 }
 
-const FREE: usize = 100;
+const FREE_SLOTS: usize = 100;
 
 /// Ends the attempt in one of the slots.
 fn succeed(queue: &mut EndpointQueue, duration: Duration) {
@@ -112,7 +112,7 @@ fn deliveries_wait_for_a_slow_endpoint_if_all_slots_are_in_use() {
     let sender = sender();
     for (millis, waits_for_miniback) in [(0, true), (2, true), (3, false), (50, false)] {
         let queue = busy_queue(&sender, Duration::from_millis(millis));
-        let waits = queue.waits_for_miniback(FREE, false);
+        let waits = queue.waits_for_miniback(FREE_SLOTS, false);
         assert_eq!(waits, waits_for_miniback, "{millis} ms");
     }
     // Some attempts are quick, but the other ones occupy most slots.
@@ -123,7 +123,7 @@ fn deliveries_wait_for_a_slow_endpoint_if_all_slots_are_in_use() {
             *started = old;
         }
     }
-    assert!(!queue.waits_for_miniback(FREE, false));
+    assert!(!queue.waits_for_miniback(FREE_SLOTS, false));
 }
 
 #[test]
@@ -133,15 +133,15 @@ fn deliveries_with_a_free_slot_wait_for_miniback() {
     // This attempt ended, but the next one isn't started, for example because too many attempts
     // wait to be recorded.
     succeed(&mut queue, Duration::from_millis(50));
-    assert!(queue.waits_for_miniback(FREE, false));
+    assert!(queue.waits_for_miniback(FREE_SLOTS, false));
     assert!(!queue.waits_for_miniback(0, false), "others use all slots");
     // An empty queue waits for Miniback if more deliveries may be due.
     while !queue.ready.is_empty() {
         succeed(&mut queue, Duration::from_millis(50));
         start_attempts(&mut queue);
     }
-    assert!(queue.waits_for_miniback(FREE, true));
-    assert!(!queue.waits_for_miniback(FREE, false));
+    assert!(queue.waits_for_miniback(FREE_SLOTS, true));
+    assert!(!queue.waits_for_miniback(FREE_SLOTS, false));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn nothing_waits_for_miniback_after_a_failure() {
     for (timed_out, requests_hold) in [(false, false), (true, false), (false, true)] {
         let mut queue = busy_queue(&sender, Duration::ZERO);
         queue.on_attempt_failed(timed_out, requests_hold);
-        assert!(!queue.waits_for_miniback(FREE, true));
+        assert!(!queue.waits_for_miniback(FREE_SLOTS, true));
     }
 }
 
@@ -161,7 +161,7 @@ fn an_older_delivery_or_a_retry_has_not_waited_for_miniback() {
         let mut due = batch(1, false);
         due.deliveries[0].attempts = attempts;
         let mut queue = EndpointQueue::new(due, 0, &sender).unwrap();
-        queue.pop_next_delivery(FREE, Timestamp::from_millis(millis));
+        queue.pop_next_delivery(FREE_SLOTS, Timestamp::from_millis(millis));
         assert_eq!(queue.last_started_if_new().is_some(), is_new);
     }
 }

@@ -65,7 +65,7 @@ impl CommitNotifiers {
             self.outbox_generation.fetch_add(1, Ordering::Release);
         }
         if effects.has_saved_webhook {
-            self.backpressure.forget_delivery_counts();
+            self.backpressure.clear_delivery_counts();
         }
         for held in effects.held_permits {
             self.backpressure.hold(held);
@@ -121,7 +121,7 @@ impl WriteTx<'_> {
         self.effects.invalidate_read_ahead = true;
     }
 
-    /// Reports that a webhook was created or changed. Invalidates what was read ahead.
+    /// Reports that a webhook was created or changed. Invalidates the deliveries read ahead.
     pub(in crate::store) fn record_webhook_saved(&mut self) {
         self.invalidate_read_ahead();
         self.effects.has_saved_webhook = true;
