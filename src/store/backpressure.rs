@@ -45,7 +45,7 @@ pub(super) struct HeldPermits {
     pub(super) project: String,
     /// The number of the feedback's deliveries.
     pub(super) deliveries: usize,
-    /// The last of these deliveries; `None` if there are none.
+    /// The last of these deliveries, if there are any.
     pub(super) last_delivery: Option<DeliveryId>,
     pub(super) permits: OwnedSemaphorePermit,
 }
@@ -137,8 +137,8 @@ mod tests {
         DeliveryId::from_ulid(Ulid(number as u128))
     }
 
-    /// Accepts feedback with `deliveries` deliveries, the last of which has the id `last`. Returns
-    /// false if the feedback has to wait.
+    /// Accepts feedback and creates `deliveries` deliveries. `last` is the id of the last delivery.
+    /// Returns false if the feedback has to wait.
     fn accept(backpressure: &Backpressure, deliveries: usize, last: usize) -> bool {
         // Without `unconstrained`, tokio would interrupt a task that acquires many permits.
         let acquired = unconstrained(backpressure.acquire("shop")).now_or_never();

@@ -1,5 +1,5 @@
-//! W7: requests at fixed rates, at several shares of the rate that the program can deliver. The
-//! requests don't wait for earlier responses, like those of independent clients.
+//! W7: requests at fixed rates, at several shares of the rate that the program can deliver. As
+//! with independent clients, a request doesn't wait for earlier responses.
 //!
 //! Above 100%, the program must slow down or reject requests with 503. Then many requests wait at
 //! the same time, each over its own connection.
