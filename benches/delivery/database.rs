@@ -27,8 +27,11 @@ const COMMIT_SIZE: usize = 10_000;
 /// One in this many finished deliveries has failed.
 const FAILURE_INTERVAL: usize = 100;
 
-const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)
-    VALUES (?1, ?2, ?3, ?4, ?5)";
+/// One in this many feedback items has an email.
+pub const EMAIL_INTERVAL: usize = 10;
+
+const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at,
+    email, normalized_email) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)";
 const INSERT_EVENT: &str =
     "INSERT OR IGNORE INTO events (number, type, feedback_id, body, created_at)
     VALUES (?1, 'feedback.created', ?2, ?3, ?4)";
@@ -43,6 +46,12 @@ const INSERT_ATTEMPT: &str =
 /// Returns the creation time of the feedback with this index, in milliseconds since the Unix epoch.
 pub fn feedback_time(index: usize) -> i64 {
     FIRST_ROW_TIME + index as i64 * FEEDBACK_INTERVAL_MS
+}
+
+/// Returns the email in feedback whose index is a multiple of [`EMAIL_INTERVAL`]. Other feedback
+/// has no email.
+pub fn email(index: usize) -> String {
+    format!("person{index}@example.com")
 }
 
 /// Returns an id for a row. `position`, the webhook's position in the list of webhooks,
@@ -66,7 +75,10 @@ fn webhook_number(connection: &Connection, id: &str) -> Result<i64, Error> {
 
 fn feedback(index: usize, project: &ProjectSummary) -> Feedback {
     let created_at = Timestamp::from_millis(feedback_time(index));
-    sample::feedback(index, feedback_id(index), project.clone(), created_at)
+    Feedback {
+        email: index.is_multiple_of(EMAIL_INTERVAL).then(|| email(index)),
+        ..sample::feedback(index, feedback_id(index), project.clone(), created_at)
+    }
 }
 
 /// Statements that insert feedback with its event, deliveries, and attempts.
@@ -96,7 +108,8 @@ impl<'a> RowInserter<'a> {
             self.project.id.as_bytes(),
             status.as_str(),
             feedback.message,
-            feedback_time(index)
+            feedback_time(index),
+            feedback.email
         ])?;
         Ok(())
     }

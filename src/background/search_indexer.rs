@@ -1,6 +1,6 @@
 //! Adds new feedback to the search index, in small batches.
 //!
-//! Indexing feedback costs ten times as much as storing it, so indexing is deferred. Searches scan
+//! Indexing feedback costs several times as much as storing it, so indexing is deferred. Searches scan
 //! the backlog, which is the feedback that isn't indexed yet.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The full-text search: an n-gram index (FTS5), plus a scan of feedback that isn't indexed yet.
 //!
-//! Indexing costs ten times as much as storing feedback, so it is deferred and done in batches
+//! Indexing costs several times as much as storing feedback, so it is deferred and done in batches
 //! ([`Store::index_batch`]). Searches scan rows that aren't indexed yet. Triggers update the index
 //! when feedback is deleted or changes its status.
 //!

@@ -16,9 +16,9 @@ use crate::{Error, generator, system};
 const WEBHOOKS: usize = 5;
 /// The loads in percent of the delivery rate in a burst.
 pub const LOADS: [u64; 5] = [25, 50, 80, 100, 120];
-/// The maximum number of connections. A request can wait for 2 s, so this number is sufficient for
-/// 4,000 requests per second.
-const CONNECTIONS_MAX: usize = 8192;
+/// The maximum number of connections, as between a busy reverse proxy and the program. A request
+/// that finds no free connection waits for one.
+const CONNECTIONS_MAX: usize = 1024;
 const ARRIVAL_P99: &str = "≤ 250";
 
 pub const DELIVERED_IN_A_BURST: &str = "delivered in a burst";

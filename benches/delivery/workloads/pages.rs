@@ -94,7 +94,9 @@ fn measure_pages(
     let webhook = string_value(&program.call("/webhooks?limit=1", None)?["data"][0]["id"])?;
     let deliveries = format!("/settings/notifications/{webhook}/deliveries");
     let all_deliveries = "/settings/notifications/deliveries";
-    let middle = database::feedback_id(count / 2);
+    let middle_index = (count / 2).next_multiple_of(database::EMAIL_INTERVAL);
+    let middle = database::feedback_id(middle_index);
+    let email = database::email(middle_index);
     let (common, rare, absent) = (sample::COMMON_WORD, sample::RARE_WORD, sample::ABSENT_WORD);
     let page = "≤ 20";
     let search = "≤ 50";
@@ -121,6 +123,13 @@ fn measure_pages(
             format!("/feedback?q={absent}"),
             search,
         ),
+        ("search for two letters", "/feedback?q=qu".into(), search),
+        (
+            "search for an email",
+            format!("/feedback?q={email}"),
+            search,
+        ),
+        ("feedback with an email", "/feedback?email=1".into(), page),
         ("notifications", "/settings/notifications".into(), page),
         ("deliveries", deliveries.clone(), page),
         (
