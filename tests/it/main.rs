@@ -42,6 +42,7 @@ mod demo;
 mod disk_space;
 mod docs;
 mod docs_in_browser;
+mod documented_files;
 mod double_submit;
 mod edit_conflicts;
 mod email_spellings;
