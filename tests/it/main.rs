@@ -74,6 +74,7 @@ mod kill_under_load;
 mod listen;
 mod listen_addresses;
 mod live_updates;
+mod log_fields;
 mod log_limits;
 mod manual_clock;
 mod metrics;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Dispatcher, STORE_RETRY_DELAY, TaskCompletion};
+use crate::clock::saturating_millis;
 use crate::store::{DeliveryUpdate, FinishedAttempt, StoreError};
 
 /// The maximum number of attempts in one commit. Larger commits would delay other writes.
@@ -84,7 +85,7 @@ impl Dispatcher {
                 delivery = %finished.delivery,
                 state = update.state.as_str(),
                 code = record.result.outcome.error_code(),
-                ms = record.result.duration.as_millis(),
+                ms = saturating_millis(record.result.duration),
                 "attempt"
             );
             self.health_log.on_update(
