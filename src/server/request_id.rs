@@ -1,4 +1,4 @@
-//! `X-Request-Id`: a short id for each request, in the response and in the log. Also logs
+//! `X-Request-Id`: a short id for each request, in the response and in the log. Also counts and logs
 //! responses.
 //!
 //! Malformed requests (an invalid, oversized, or slow head) are rejected before a request object
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
@@ -19,9 +20,13 @@ use tracing::Instrument;
 use super::AppState;
 use crate::clock::saturating_millis;
 use crate::domain::egress_policy::non_global_reason;
+use crate::metrics::METRICS;
 use crate::random;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The paths to which clients submit feedback.
+const FEEDBACK_PATHS: [&str; 3] = ["/api/feedback", "/api/v1/feedback", "/f/{slug}"];
 
 /// The id of a request, stored in its extensions.
 #[derive(Clone, Debug)]
@@ -36,7 +41,7 @@ fn next_request_id() -> String {
 }
 
 /// Middleware that assigns an id to a request, and adds it to the response and to the request's log
-/// lines.
+/// lines. Counts the response.
 pub async fn assign_request_id(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -47,7 +52,7 @@ pub async fn assign_request_id(
     let span = tracing::error_span!("request", request_id = id);
     let handled = async {
         let response = next.call(request).await?;
-        log_response(&response, started.elapsed());
+        count_and_log_response(&response, started.elapsed());
         Ok::<_, Error>(response)
     };
     let mut response = handled.instrument(span).await?;
@@ -57,16 +62,19 @@ pub async fn assign_request_id(
     Ok(response)
 }
 
-/// Logs a response.
+/// Counts and logs a response.
 ///
 /// Only the pattern of the matching route is logged, because paths and queries can contain secrets
 /// such as one-time tokens. Only the kind of the client's network is logged, because Miniback
 /// doesn't store the IP addresses of visitors.
-fn log_response(response: &ServiceResponse<impl MessageBody>, duration: Duration) {
+fn count_and_log_response(response: &ServiceResponse<impl MessageBody>, duration: Duration) {
     let request = response.request();
     let (method, status) = (request.method(), response.status());
     let pattern = request.match_pattern();
     let route = pattern.as_deref().unwrap_or("none");
+    // The base path may precede the path.
+    let is_feedback = method == Method::POST && FEEDBACK_PATHS.iter().any(|p| route.ends_with(p));
+    METRICS.count_response(status.as_str(), is_feedback, duration);
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }

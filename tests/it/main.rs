@@ -31,6 +31,7 @@ mod clock_jumps;
 mod connection_deadlines;
 mod connections;
 mod cookies;
+mod counters;
 mod crash_recovery;
 mod data_directory;
 mod deliveries_in_browser;

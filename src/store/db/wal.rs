@@ -25,10 +25,8 @@ pub(in crate::store) struct Wal {
 
 impl Wal {
     pub(in crate::store) fn for_database(database: &Path) -> Self {
-        let mut path = database.as_os_str().to_owned();
-        path.push("-wal");
         Self {
-            path: path.into(),
+            path: wal_path(database),
             failed_at: None,
         }
     }
@@ -53,6 +51,13 @@ impl Wal {
             }
         }
     }
+}
+
+/// Returns the path of a database's WAL.
+pub(in crate::store) fn wal_path(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push("-wal");
+    path.into()
 }
 
 /// Writes the WAL's content into the database and truncates the WAL. Returns `false` if a reader
