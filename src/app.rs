@@ -1,9 +1,12 @@
 //! Starts and stops all components of the program.
 
+pub mod listeners;
 mod open_files;
 mod routes;
+mod start_error;
+mod unix_socket;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,23 +15,25 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::task::JoinHandle;
 
-use self::open_files::{OpenFileLimitTooLow, OpenFileLimits};
+use self::listeners::Listeners;
+use self::open_files::OpenFileLimits;
 pub use self::routes::route_prefixes;
 use self::routes::{mount_under_base_path, register_routes};
+pub use self::start_error::StartError;
+use self::unix_socket::SocketFile;
 use crate::background::database_monitor;
 use crate::background::retention::{self, RetentionPeriods};
 use crate::background::search_indexer;
 use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
-use crate::delivery::tls::TlsConfigError;
 use crate::delivery::{self, AlertEndpoint, DeliverySettings, DispatcherHandle, tls};
-use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
+use crate::domain::egress_policy::EgressPolicy;
 use crate::domain::id::UserId;
 use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::intake::Intake;
-use crate::server::inbound::{self, framing};
+use crate::server::inbound::{self, Listener, WorkerThreads, framing};
 use crate::server::long_reads::LongReadLimiter;
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
@@ -36,79 +41,35 @@ use crate::server::versions::VersionHasher;
 use crate::server::{
     AppState, request_id, request_origin, security_events, security_headers, tokens,
 };
-use crate::store::{self, OpenError, Store, StoreError, UserError};
-use crate::{api, io_errors, pages, random};
+use crate::store::{self, Store, StoreError, UserError};
+use crate::{api, pages, random};
 
 /// The lifetime of a setup link.
 const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// An error that prevents Miniback from starting.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error("--listen: can’t listen on {address}: {}; choose another IP address or port", io_errors::describe(.source))]
-    Listen {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
-    #[error(transparent)]
-    OpenFiles(#[from] OpenFileLimitTooLow),
-    #[error(transparent)]
-    CaFile(#[from] TlsConfigError),
-    #[error("{0}")]
-    AlertSecret(String),
-    #[error("--alert-url: {}", .0.to_string().trim_end_matches('.'))]
-    AlertUrl(EgressDenied),
-    #[error("creating the first user failed: {0}")]
-    FirstUser(String),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("starting failed: {}", io_errors::describe(.0))]
-    Io(#[from] std::io::Error),
-}
-
-impl StartError {
-    /// Returns the exit code of the process. The code is 2 for an invalid configuration or an
-    /// unusable data directory, and 1 for other errors, such as a locked database.
-    pub fn exit_code(&self) -> i32 {
-        match self {
-            Self::OpenFiles(_) | Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
-            Self::Open(
-                OpenError::Directory { .. }
-                | OpenError::NewerSchema { .. }
-                | OpenError::NotADatabase { .. }
-                | OpenError::NotADirectory(_)
-                | OpenError::NotAFile { .. }
-                | OpenError::SeparateWal { .. }
-                | OpenError::Exposed(_)
-                | OpenError::Corrupt { .. }
-                | OpenError::ReadOnly { .. },
-            ) => 2,
-            _ => 1,
-        }
-    }
-}
-
 /// A running instance of Miniback.
 pub struct RunningServer {
-    /// The URL of the listener, such as `http://127.0.0.1:8080`.
+    /// The URL of the first socket, such as `http://127.0.0.1:8080` or `unix:/run/miniback.sock`.
     pub url: String,
+    /// The URLs of the other sockets.
+    pub further_urls: Vec<String>,
     /// The one-time URL for creating the first user; `None` if there is a user.
     pub setup_url: Option<String>,
     pub state: web::Data<AppState>,
     pages: web::Data<pages::PageState>,
     server: ServerHandle,
+    pub workers: WorkerThreads,
     background: Vec<JoinHandle<()>>,
     timeout: Duration,
+    _socket_files: Vec<SocketFile>,
     _lock: store::DirectoryLock,
 }
 
-/// Starts all components, and returns when the server accepts requests. If `listener` is given, the
-/// server uses it instead of binding the IP address and port of `--listen`.
+/// Starts all components, and returns when the server accepts requests. If `listeners` is given,
+/// the server uses them instead of `--listen`.
 pub async fn start(
     options: &ServeOptions,
-    listener: Option<TcpListener>,
+    listeners: Option<Listeners>,
     first_user: Option<FirstUser>,
     clock: Clock,
 ) -> Result<RunningServer, StartError> {
@@ -118,36 +79,28 @@ pub async fn start(
     let lock = store::lock_data_directory(data_dir)?;
     let store = Store::open(data_dir, Some(&lock), clock.clone())?;
 
-    let listener = match listener {
-        Some(listener) => listener,
-        None => TcpListener::bind(options.listen).map_err(to_listen_error(options))?,
+    let listeners = match listeners {
+        Some(listeners) => listeners,
+        None => Listeners::bind(&options.listener.listen)?,
     };
-    let address = listener.local_addr().map_err(to_listen_error(options))?;
-    let url = format!("http://{address}");
+    let addresses = listeners.addresses();
+    let (listeners, socket_files) = listeners.into_parts();
 
-    let settings = delivery_settings(options, address)?;
+    let settings = delivery_settings(options, listeners::socket_addresses(&addresses)?)?;
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let urls = Urls::new(options.base_url.as_ref());
-    let setup_url = create_first_user_or_setup_link(&store, first_user, &urls, &url).await?;
+    let origin = listeners::browser_origin(&addresses);
+    let setup_url = create_first_user_or_setup_link(&store, first_user, &urls, &origin).await?;
     let alerts = load_alert_endpoint(options, &store, &delivery, &urls).await?;
     let background = spawn_background_tasks(options, &store, &clock, &delivery, alerts.as_ref());
     let intake = web::Data::new(create_intake(options, &store, &clock).await?);
-    let versions_key = store
-        .get_or_create_signing_key("versions", random::bytes())
-        .await?;
-    let versions = VersionHasher::new(&versions_key);
-    let device_key = store
-        .get_or_create_signing_key("devices", random::bytes())
-        .await?;
-    let draft_key = store
-        .get_or_create_signing_key("webhook_drafts", random::bytes())
-        .await?;
+    let [versions_key, device_key, draft_key] = load_signing_keys(&store).await?;
     let state = web::Data::new(AppState {
         store,
         clock: clock.clone(),
         delivery,
         urls,
-        versions,
+        versions: VersionHasher::new(&versions_key),
         proxies: TrustedProxies::new(options.trusted_proxy.0.clone()),
         long_reads: LongReadLimiter::default(),
         alerts,
@@ -155,32 +108,48 @@ pub async fn start(
     });
     let pages = web::Data::new(pages::PageState::new(clock, &device_key, &draft_key));
     let timeout = options.delivery.timeout;
+    let workers = WorkerThreads::default();
     let server = start_http_server(
-        listener,
+        listeners,
         timeout,
         open_files,
+        &workers,
         state.clone(),
         intake,
         pages.clone(),
     )
-    .map_err(to_listen_error(options))?;
+    .map_err(StartError::HttpServer)?;
     let handle = server.handle();
     actix_web::rt::spawn(server);
+    let mut urls = listeners::listener_urls(&addresses);
     Ok(RunningServer {
-        url,
+        url: urls.remove(0),
+        further_urls: urls,
         setup_url,
         state,
         pages,
         server: handle,
+        workers,
         background,
         timeout,
+        _socket_files: socket_files,
         _lock: lock,
     })
 }
 
-fn to_listen_error(options: &ServeOptions) -> impl Fn(std::io::Error) -> StartError {
-    let address = options.listen;
-    move |source| StartError::Listen { address, source }
+/// Loads the keys for the versions of objects, for known browsers, and for drafts of webhooks.
+async fn load_signing_keys(store: &Store) -> Result<[Vec<u8>; 3], StoreError> {
+    Ok([
+        store
+            .get_or_create_signing_key("versions", random::bytes())
+            .await?,
+        store
+            .get_or_create_signing_key("devices", random::bytes())
+            .await?,
+        store
+            .get_or_create_signing_key("webhook_drafts", random::bytes())
+            .await?,
+    ])
 }
 
 fn spawn_background_tasks(
@@ -228,9 +197,10 @@ async fn create_intake(
 }
 
 fn start_http_server(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     timeout: Duration,
     open_files: OpenFileLimits,
+    worker_threads: &WorkerThreads,
     state: web::Data<AppState>,
     intake: web::Data<Intake>,
     pages: web::Data<pages::PageState>,
@@ -247,7 +217,7 @@ fn start_http_server(
         connections_per_worker: open_files.connections_per_worker(workers),
         shutdown_timeout: timeout + Duration::from_secs(1),
     };
-    inbound::serve(listener, limits, move || {
+    inbound::serve(listeners, limits, worker_threads, move || {
         let base_path = state.urls.base_path().to_owned();
         App::new()
             .app_data(state.clone())
@@ -269,14 +239,15 @@ fn openapi_document() -> serde_json::Value {
     serde_json::to_value(api::document("/")).unwrap_or_default()
 }
 
-/// Returns the settings for sending webhooks. `address` is the IP address and port of Miniback's
-/// own listener, which webhooks can't target.
+/// Returns the settings for sending webhooks. `own_sockets` are the TCP sockets that Miniback
+/// listens on, which webhooks can't target.
 pub fn delivery_settings(
     options: &ServeOptions,
-    address: SocketAddr,
+    own_sockets: Vec<SocketAddr>,
 ) -> Result<DeliverySettings, StartError> {
     let tls = tls::tls_config(&options.delivery.ca_file)?;
-    let own_addresses = if_addrs::get_if_addrs()?
+    let own_addresses = if_addrs::get_if_addrs()
+        .map_err(StartError::Interfaces)?
         .into_iter()
         .map(|interface| interface.ip())
         .collect();
@@ -284,7 +255,7 @@ pub fn delivery_settings(
     let policy = EgressPolicy::new(
         allowed,
         options.delivery.deny_localhost,
-        vec![address],
+        own_sockets,
         own_addresses,
     );
     Ok(DeliverySettings {
@@ -337,7 +308,7 @@ async fn create_first_user_or_setup_link(
     store: &Store,
     first_user: Option<FirstUser>,
     urls: &Urls,
-    url: &str,
+    origin: &str,
 ) -> Result<Option<String>, StartError> {
     if store.has_users().await? {
         if let Some(user) = first_user {
@@ -366,7 +337,7 @@ async fn create_first_user_or_setup_link(
         .create_setup_link(tokens::sha256(&token), SETUP_LINK_LIFETIME)
         .await?;
     Ok(Some(
-        urls.absolute_url(url, &format!("/setup?token={token}")),
+        urls.absolute_url(origin, &format!("/setup?token={token}")),
     ))
 }
 
@@ -377,8 +348,13 @@ impl RunningServer {
         self.pages.demo_sign_in_link.set(user, token_hash);
     }
 
-    /// Stops accepting requests, waits for requests and deliveries in flight (at most `--timeout` +
-    /// 1 s), and closes the database.
+    /// The time limit of [`stop`](Self::stop): `--timeout` + 1 s.
+    pub fn stop_time_limit(&self) -> Duration {
+        self.timeout + Duration::from_secs(1)
+    }
+
+    /// Stops accepting requests, waits for requests and deliveries in flight, and closes the
+    /// database.
     pub async fn stop(self) {
         self.background.iter().for_each(|task| task.abort());
         self.pages.close_event_streams();
@@ -386,7 +362,7 @@ impl RunningServer {
             tokio::join!(self.server.stop(true), self.state.delivery.stop());
             self.state.store.close_async().await;
         };
-        if tokio::time::timeout(self.timeout + Duration::from_secs(1), shutdown)
+        if tokio::time::timeout(self.stop_time_limit(), shutdown)
             .await
             .is_err()
         {

@@ -5,7 +5,10 @@
 //!
 //! Security events, the setup URL, and the ready message are logged regardless of the log level.
 //! The demo doesn't log them by default.
+//!
+//! If standard error is systemd's journal, each line begins with its priority.
 
+mod journal;
 mod line_limits;
 mod line_writer;
 
@@ -17,6 +20,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
+pub use self::journal::PriorityPrefix;
 use self::line_limits::LineLimits;
 pub use self::line_limits::report_suppressed_lines;
 pub use self::line_writer::flush;
@@ -50,14 +54,14 @@ fn start_with_filter(format: LogFormat, level: LevelFilter, filter: Targets) {
         LogFormat::Text => fmt::layer()
             .with_target(false)
             .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(line_writer::stderr_writer)
+            .with_writer(line_writer::StderrWriter)
             .boxed(),
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
             .with_span_list(false)
             .with_target(false)
-            .with_writer(line_writer::stderr_writer)
+            .with_writer(line_writer::StderrWriter)
             .boxed(),
     };
     let subscriber = registry()

@@ -1,7 +1,7 @@
 //! Adds new feedback to the search index, in small batches.
 //!
-//! Indexing feedback costs several times as much as storing it, so indexing is deferred. Searches scan
-//! the backlog, which is the feedback that isn't indexed yet.
+//! Indexing feedback costs several times as much as storing it, so indexing is deferred. Searches
+//! scan the backlog, which is the feedback that isn't indexed yet.
 
 use std::time::Duration;
 

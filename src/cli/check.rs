@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::backup::{format_database_summary, format_quantity};
 use super::serve::into_command_error;
 use super::{CommandError, escape_control_chars, print};
-use crate::app;
+use crate::app::{self, listeners};
 use crate::clock::Clock;
 use crate::config::{self, FirstUser, ServeOptions};
 use crate::delivery::{self, DeliverySettings};
@@ -32,7 +32,9 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         .map_err(CommandError::usage_error)?;
     let first_user = config::read_first_user(|name| std::env::var(name).ok())
         .map_err(CommandError::usage_error)?;
-    let settings = app::delivery_settings(options, options.listen).map_err(into_command_error)?;
+    let own_sockets = listeners::socket_addresses(&options.listener.listen)
+        .map_err(|error| into_command_error(error.into()))?;
+    let settings = app::delivery_settings(options, own_sockets).map_err(into_command_error)?;
     let mut report = CheckReport::default();
     report.report_ok("configuration");
     if let Some(ignored) =

@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
-use super::serve::{into_command_error, shutdown_signal};
+use super::serve::{into_command_error, shutdown_signal, terminal_signals};
 use super::{CommandError, print};
+use crate::app::listeners::Listeners;
 use crate::app::{self, RunningServer};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Command, DemoOptions, FirstUser, ServeOptions};
@@ -92,7 +93,7 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
         receiver.url.clone(),
     )
     .map_err(&cannot_listen)?;
-    let shutdown_signal = shutdown_signal()?;
+    let shutdown_signal = shutdown_signal(&terminal_signals())?;
     print_instructions(&create_sign_in_link(&running).await?, &site, &receiver);
     shutdown_signal.await;
     // Stop Miniback before the receiver, so that no delivery fails during shutdown.
@@ -161,7 +162,9 @@ async fn start_miniback(
     clock: Clock,
 ) -> Result<RunningServer, CommandError> {
     let options = serve_options(directory)?;
-    app::start(&options, Some(listener), user, clock)
+    let listeners = Listeners::from_tcp(listener)
+        .map_err(CommandError::io_error("can’t open a port for the demo"))?;
+    app::start(&options, Some(listeners), user, clock)
         .await
         .map_err(into_command_error)
 }

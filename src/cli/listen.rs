@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
-use super::serve::shutdown_signal;
+use super::serve::{shutdown_signal, terminal_signals};
 use super::{CommandError, escape_control_chars, print};
 use crate::clock::Clock;
 use crate::config::ListenOptions;
@@ -55,7 +55,7 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
         .run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        let shutdown_signal = shutdown_signal()?;
+        let shutdown_signal = shutdown_signal(&terminal_signals())?;
         print(&format!("listening on http://{address}\n"));
         shutdown_signal.await;
         handle.stop(false).await;

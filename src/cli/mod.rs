@@ -3,24 +3,27 @@
 mod backup;
 mod check;
 mod demo;
+mod health;
 mod init;
 mod listen;
 mod open_store;
 mod openapi;
 mod password;
 mod serve;
+mod service_manager;
 mod token;
 mod user;
 
 use std::io::{IsTerminal, Write};
 
+use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::app;
-use crate::config::{self, Command, ConfigError, LogOptions};
+use crate::config::{self, Command, ConfigError, LogFormat, LogOptions};
 use crate::domain::text::escape_misleading_chars;
 use crate::io_errors;
-use crate::logging;
+use crate::logging::{self, PriorityPrefix};
 use crate::server::security_events;
 
 /// Runs the command and returns the exit code: 0 for success, 1 for a failure, and 2 for invalid
@@ -42,21 +45,30 @@ pub fn run() -> i32 {
             return 2;
         }
         Err(ConfigError::Invalid(line)) => {
-            eprintln!("miniback: {}", escape_control_chars(&line));
+            print_error(config::serve_log_format(std::env::args_os()), &line);
             return 2;
         }
+    };
+    let log_format = match &cli.command {
+        Command::Serve(options) => Some(options.log.log_format_or_default()),
+        _ => None,
     };
     // Skip `serve` and `check`, which report ignored variables themselves.
     if !matches!(cli.command, Command::Serve(_) | Command::Check(_))
         && let Some(ignored) =
             config::describe_ignored_variables(false, config::nonempty_variable_names())
     {
-        eprintln!("miniback: warning: {}", escape_control_chars(&ignored));
+        let prefix = PriorityPrefix::new(Level::WARN);
+        eprintln!(
+            "{prefix}miniback: warning: {}",
+            escape_control_chars(&ignored)
+        );
     }
     let result = match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Listen(options) => listen::run(&options),
+        Command::Health(options) => health::run(&options),
         Command::Init { data } => init::run(&data),
         Command::Backup { file, data } => backup::run(&file, &data),
         Command::Check(options) => check::run(&options),
@@ -68,9 +80,23 @@ pub fn run() -> i32 {
     match result {
         Ok(()) => 0,
         Err(CommandError { line, code }) => {
-            eprintln!("miniback: {}", escape_control_chars(&line));
+            print_error(log_format, &line);
             code
         }
+    }
+}
+
+/// Prints the error of a command to standard error, as one line. If the command is `serve` and its
+/// log is JSON, the line is JSON too. `log_format` is `None` for other commands.
+fn print_error(log_format: Option<LogFormat>, line: &str) {
+    let line = escape_control_chars(line);
+    if log_format == Some(LogFormat::Json) {
+        // Has no effect if the log has already started.
+        logging::start(LogFormat::Json, LevelFilter::INFO);
+        tracing::error!("{line}");
+        logging::flush();
+    } else {
+        eprintln!("{}miniback: {line}", PriorityPrefix::new(Level::ERROR));
     }
 }
 

@@ -1,14 +1,21 @@
 //! `miniback serve`: runs the server until it receives a signal.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::io::IsTerminal;
+
+use futures_util::future::select_all;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CommandError;
+use super::service_manager::{self, StartExtension};
+use crate::app::listeners::Listeners;
 use crate::app::{self, RunningServer, StartError};
 use crate::clock::Clock;
-use crate::config::{self, LogFormat, ServeOptions};
+use crate::config::{self, FirstUser, ListenAddress, LogFormat, ServeOptions};
 use crate::logging;
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
+    let passed =
+        Listeners::passed_by_systemd().map_err(|error| into_command_error(error.into()))?;
     let format = options.log.log_format_or_default();
     let level = options
         .log
@@ -22,24 +29,55 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     }
     let first_user = config::read_first_user(|name| std::env::var(name).ok())
         .map_err(CommandError::usage_error)?;
-    actix_web::rt::System::new().block_on(async {
-        let running = app::start(options, None, first_user, Clock::system())
-            .await
-            .map_err(into_command_error)?;
-        let shutdown_signal = shutdown_signal()?;
-        log_settings_notices(options);
-        log_ready(&running, format);
-        actix_web::rt::spawn(logging::report_suppressed_lines());
-        shutdown_signal.await;
-        tracing::info!("stopping, waiting for in-flight requests and deliveries");
-        running.stop().await;
-        tracing::info!("stopped");
-        Ok(())
-    })?;
+    let mut options = options.clone();
+    if let Some(listeners) = &passed {
+        options.listener.listen = listeners.addresses();
+        tracing::info!("using the sockets passed by systemd instead of --listen");
+    }
+    actix_web::rt::System::new().block_on(serve(&options, passed, first_user))?;
     logging::flush();
     // Exit here: a hanging DNS lookup would block the runtime's shutdown. The store is already
     // closed.
     std::process::exit(0)
+}
+
+/// Runs the server until it receives a signal.
+async fn serve(
+    options: &ServeOptions,
+    passed: Option<Listeners>,
+    first_user: Option<FirstUser>,
+) -> Result<(), CommandError> {
+    let mut stop_signals = vec![SignalKind::interrupt(), SignalKind::terminate()];
+    if std::io::stderr().is_terminal() {
+        // The terminal was closed.
+        stop_signals.push(SignalKind::hangup());
+    } else {
+        ignore_hangup_signals()?;
+    }
+    let extension =
+        StartExtension::begin().map_err(CommandError::io_error("notifying systemd failed"))?;
+    let running = app::start(options, passed, first_user, Clock::system())
+        .await
+        .map_err(into_command_error)?;
+    drop(extension);
+    let stop = shutdown_signal(&stop_signals)?;
+    log_settings_notices(options);
+    log_ready(&running, options);
+    service_manager::report_ready(&running.url);
+    let watchdog = service_manager::run_watchdog(running.state.clone(), running.workers.clone());
+    let watchdog = actix_web::rt::spawn(watchdog);
+    actix_web::rt::spawn(logging::report_suppressed_lines());
+    stop.await;
+    watchdog.abort();
+    let time_limit = running.stop_time_limit();
+    tracing::info!(
+        at_most_seconds = time_limit.as_secs(),
+        "stopping, waiting for in-flight requests and deliveries; a second signal stops at once"
+    );
+    service_manager::report_stopping(time_limit);
+    running.stop().await;
+    tracing::info!("stopped");
+    Ok(())
 }
 
 pub(super) fn into_command_error(error: StartError) -> CommandError {
@@ -62,43 +100,80 @@ fn log_settings_notices(options: &ServeOptions) {
     }
 }
 
-/// Logs the setup URL, if there is one, and the ready message that scripts wait for.
-fn log_ready(running: &RunningServer, format: LogFormat) {
-    let url = running.url.as_str();
+/// Logs the setup URL, if there is one, and the ready message that scripts wait for, once for each
+/// socket.
+fn log_ready(running: &RunningServer, options: &ServeOptions) {
     if let Some(setup) = &running.setup_url {
+        let is_host_a_guess = setup.starts_with("http://localhost")
+            && !options
+                .listener
+                .listen
+                .iter()
+                .all(ListenAddress::is_loopback_port);
+        let hint = if is_host_a_guess {
+            "; on another machine, replace localhost with the name of this machine"
+        } else {
+            ""
+        };
         tracing::info!(
             target: logging::STARTUP_LOG_TARGET,
             url = setup.as_str(),
-            "no users yet: open this link within 1 hour to create the first account"
+            "no users yet: open this link within 1 hour to create the first account{hint}"
         );
     }
-    match format {
-        LogFormat::Text => {
-            tracing::info!(target: logging::STARTUP_LOG_TARGET, "listening on {url}")
+    for url in std::iter::once(&running.url).chain(&running.further_urls) {
+        let url = url.as_str();
+        match options.log.log_format_or_default() {
+            LogFormat::Text => {
+                tracing::info!(target: logging::STARTUP_LOG_TARGET, "listening on {url}")
+            }
+            LogFormat::Json => {
+                tracing::info!(target: logging::STARTUP_LOG_TARGET, url, "listening")
+            }
         }
-        LogFormat::Json => tracing::info!(target: logging::STARTUP_LOG_TARGET, url, "listening"),
     }
 }
 
-/// Returns a future that resolves at the first SIGINT or SIGTERM. A second signal then ends the
-/// process at once. Signals are handled from this call on, so call this function before logging the
-/// ready message.
-pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, CommandError> {
-    let mut interrupt = signal(SignalKind::interrupt())
-        .map_err(CommandError::io_error("handling signals failed"))?;
-    let mut terminate = signal(SignalKind::terminate())
+/// Logs each SIGHUP, which would otherwise end the process.
+fn ignore_hangup_signals() -> Result<(), CommandError> {
+    let mut hangup =
+        signal(SignalKind::hangup()).map_err(CommandError::io_error("handling signals failed"))?;
+    actix_web::rt::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::warn!("SIGHUP ignored; to apply new settings, restart Miniback");
+        }
+    });
+    Ok(())
+}
+
+/// Returns a future that resolves at the first of `signals`. A second signal then ends the process
+/// at once. Signals are handled from this call on, so call this function before logging the ready
+/// message.
+pub(super) fn shutdown_signal(
+    signals: &[SignalKind],
+) -> Result<impl Future<Output = ()> + use<>, CommandError> {
+    let signals = signals.iter().map(|kind| signal(*kind));
+    let mut signals = signals
+        .collect::<Result<Vec<_>, _>>()
         .map_err(CommandError::io_error("handling signals failed"))?;
     Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        next_signal(&mut signals).await;
         actix_web::rt::spawn(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            next_signal(&mut signals).await;
             std::process::exit(130);
         });
     })
+}
+
+async fn next_signal(signals: &mut [Signal]) {
+    select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
+}
+
+/// The signals that stop a command that runs in a terminal.
+pub(super) fn terminal_signals() -> [SignalKind; 3] {
+    [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ]
 }

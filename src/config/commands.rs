@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use url::Url;
 
+use super::listen_address::ListenerOptions;
 use super::option_values::parse_base_url;
 use super::options::{DataDirOptions, DemoOptions, ListenOptions, ServeOptions};
 use crate::domain::account::{Role, Scope};
@@ -36,6 +37,8 @@ pub enum Command {
     Demo(DemoOptions),
     /// Receive webhooks during development: print each delivery and whether its signature is valid
     Listen(ListenOptions),
+    /// Ask the running server whether it is healthy, for at most 5 s; exit with 0 or 1
+    Health(ListenerOptions),
     /// Create the data directory and an empty database
     Init {
         #[command(flatten)]

@@ -6,6 +6,7 @@
 mod commands;
 mod first_user;
 mod ignored_variables;
+mod listen_address;
 mod notices;
 mod option_values;
 mod options;
@@ -15,11 +16,12 @@ use std::ffi::OsString;
 
 use clap::builder::StyledStr;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
+use clap::{CommandFactory, FromArgMatches, ValueEnum};
 
 pub use commands::{Cli, Command, TokenCommand, UserCommand};
 pub use first_user::{FirstUser, read_first_user};
 pub use ignored_variables::{describe_ignored_variables, nonempty_variable_names};
+pub use listen_address::{ListenAddress, ListenerOptions};
 pub use notices::SettingsNotice;
 pub use option_values::{RetryDelays, parse_base_url};
 pub use options::{
@@ -61,6 +63,29 @@ pub fn parse(
         option_values::check_base_path(url, route_prefixes).map_err(ConfigError::Invalid)?;
     }
     Ok(cli)
+}
+
+/// Returns the format of the log if the command is `serve`, even if its options are invalid.
+pub fn serve_log_format(
+    arguments: impl IntoIterator<Item = impl Into<OsString>>,
+) -> Option<LogFormat> {
+    const FLAG: &str = "--log-format";
+    let arguments = arguments.into_iter().map(Into::into);
+    let arguments: Vec<String> = arguments
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    if arguments.get(1).is_none_or(|command| command != "serve") {
+        return None;
+    }
+    let flag = arguments.iter().enumerate().find_map(|(index, argument)| {
+        match argument.strip_prefix(FLAG)? {
+            "" => arguments.get(index + 1).cloned(),
+            value => value.strip_prefix('=').map(str::to_owned),
+        }
+    });
+    let value = flag.or_else(|| std::env::var("MINIBACK_LOG_FORMAT").ok());
+    let log_format = value.and_then(|value| LogFormat::from_str(&value, false).ok());
+    Some(LogOptions { log_format }.log_format_or_default())
 }
 
 /// Makes clap treat empty variables as not set, but keeps them in `--help`. By default, clap uses
@@ -141,7 +166,13 @@ mod tests {
     #[test]
     fn has_the_documented_defaults() {
         let options = serve(&[]).unwrap();
-        assert_eq!(options.listen.to_string(), "127.0.0.1:8080");
+        let listen: Vec<_> = options
+            .listener
+            .listen
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(listen, ["127.0.0.1:8080"]);
         assert_eq!(options.delivery.timeout, Duration::from_secs(5));
         assert_eq!(
             options.delivery.retry_delays.0,

@@ -27,6 +27,7 @@ impl ServeOptions {
                 "alerts don't link to the deliveries of the webhook; set --base-url".to_owned(),
             );
         }
+        warnings.extend(self.plain_http_warning());
         let allowed = &self.delivery.allow_target;
         if self.delivery.deny_localhost {
             let localhost = allowed.iter().filter(|target| target.allows_localhost());
@@ -54,6 +55,18 @@ impl ServeOptions {
             text: text.to_owned(),
         });
         warnings.chain(advice).collect()
+    }
+
+    /// Warns about passwords on the network: other machines can connect, but only over plain HTTP.
+    fn plain_http_warning(&self) -> Option<String> {
+        let mut listen = self.listener.listen.iter();
+        let address = listen.find(|address| address.is_reachable_from_other_machines())?;
+        self.base_url.is_none().then(|| {
+            format!(
+                "other machines can connect to {address}, and passwords are sent to it over plain \
+                 HTTP; put a reverse proxy with HTTPS in front of Miniback, and set --base-url"
+            )
+        })
     }
 
     /// Recommends `--deny-localhost` if it isn't set and `--base-url` is an HTTPS URL of a host

@@ -2,7 +2,7 @@
 //! says which value to use instead.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -80,11 +80,6 @@ pub(super) fn check_base_path(url: &Url, route_prefixes: &BTreeSet<String>) -> R
              choose another path, like /miniback"
         )),
     }
-}
-
-pub(super) fn parse_socket_address(text: &str) -> Result<SocketAddr, String> {
-    let hint = "use an IP address and a port, like 127.0.0.1:8080 or [::1]:8080";
-    text.trim().parse().map_err(|_| hint.into())
 }
 
 /// The networks of `--trusted-proxy`; empty for `none`.

@@ -1,7 +1,6 @@
 //! The options, with their variables, defaults, and help.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,10 +9,11 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
+use super::listen_address::ListenerOptions;
 use super::option_values::{
     RetryDelays, TrustedNetworks, parse_base_url, parse_delay, parse_delivery_count, parse_port,
-    parse_positive_duration, parse_response_status, parse_retry_delays, parse_socket_address,
-    parse_timeout, parse_trusted_networks, read_secret_file,
+    parse_positive_duration, parse_response_status, parse_retry_delays, parse_timeout,
+    parse_trusted_networks, read_secret_file,
 };
 use crate::domain::egress_policy::AllowTarget;
 use crate::domain::endpoint_url::EndpointUrl;
@@ -36,15 +36,8 @@ pub struct DataDirOptions {
 pub struct ServeOptions {
     #[command(flatten)]
     pub data: DataDirOptions,
-    /// The IP address and port to listen on; port 0 picks a free port
-    #[arg(
-        long,
-        env = "MINIBACK_LISTEN",
-        default_value = "127.0.0.1:8080",
-        value_parser = parse_socket_address,
-        value_name = "IP:PORT"
-    )]
-    pub listen: SocketAddr,
+    #[command(flatten)]
+    pub listener: ListenerOptions,
     /// The public URL, including any path [default: from the request]
     #[arg(long, env = "MINIBACK_BASE_URL", value_parser = parse_base_url, value_name = "URL")]
     pub base_url: Option<Url>,
@@ -212,7 +205,8 @@ pub struct DeliveryOptions {
         value_name = "FILE,…"
     )]
     pub ca_file: Vec<PathBuf>,
-    /// The time limit for an endpoint’s response
+    /// The time limit for an endpoint’s response. Stopping the server takes up to 1 s longer, so
+    /// set TimeoutStopSec= in a systemd unit to at least 10 s more than this time
     #[arg(
         long,
         env = "MINIBACK_TIMEOUT",

@@ -154,17 +154,22 @@ impl DispatcherHandle {
     /// Returns whether the dispatcher responds within 2 s and can record attempts. Also returns
     /// true if only a full disk prevents recording.
     pub async fn is_alive(&self) -> bool {
+        let health = tokio::time::timeout(Duration::from_secs(2), self.check_health()).await;
+        health.ok().flatten() == Some(true)
+    }
+
+    /// Waits until the dispatcher responds, and returns whether it is running. Never returns while
+    /// its thread is blocked.
+    pub async fn is_running(&self) -> bool {
+        self.check_health().await.is_some()
+    }
+
+    /// Returns whether the dispatcher can record attempts, or `None` if it isn't running.
+    async fn check_health(&self) -> Option<bool> {
         let (reply, response) = oneshot::channel();
-        let check = async {
-            self.commands
-                .send(DispatcherCommand::CheckHealth(reply))
-                .await
-                .is_ok()
-                && response.await.unwrap_or(false)
-        };
-        tokio::time::timeout(Duration::from_secs(2), check)
-            .await
-            .unwrap_or(false)
+        let command = DispatcherCommand::CheckHealth(reply);
+        self.commands.send(command).await.ok()?;
+        response.await.ok()
     }
 
     /// Requests an immediate attempt of a pending delivery, even during a hold. Fails if an attempt

@@ -303,6 +303,11 @@ pub fn addresses_without_dns(url: &EndpointUrl) -> Option<Vec<SocketAddr>> {
     }
 }
 
+/// Returns whether an IP address is globally reachable.
+pub fn is_global(ip: IpAddr) -> bool {
+    ip_ranges::non_global_reason(ip).is_none()
+}
+
 fn is_localhost(url: &EndpointUrl) -> bool {
     match url.host() {
         Host::Name(name) => name == "localhost",

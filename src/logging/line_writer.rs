@@ -8,6 +8,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::journal::PriorityPrefix;
+
 /// Maximum number of lines that wait to be written. Further lines are dropped.
 const QUEUED_LINES_MAX: usize = 2_000;
 /// Maximum time to wait for the last lines when the process ends.
@@ -27,13 +32,31 @@ enum QueueMessage {
 pub(super) struct LineWriter {
     queue: SyncSender<QueueMessage>,
     dropped: Arc<AtomicU64>,
+    prefix: PriorityPrefix,
 }
 
-/// Returns the writer for standard error. The first call starts its thread.
-pub(super) fn stderr_writer() -> LineWriter {
-    WRITER
-        .get_or_init(|| LineWriter::start(io::stderr()))
-        .clone()
+/// Creates writers for standard error.
+pub(super) struct StderrWriter;
+
+impl MakeWriter<'_> for StderrWriter {
+    type Writer = LineWriter;
+
+    fn make_writer(&self) -> LineWriter {
+        writer_with_prefix(PriorityPrefix::new(Level::INFO))
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> LineWriter {
+        writer_with_prefix(PriorityPrefix::new(*metadata.level()))
+    }
+}
+
+/// Returns the writer of this process. The first call starts its thread.
+fn writer_with_prefix(prefix: PriorityPrefix) -> LineWriter {
+    let writer = WRITER.get_or_init(|| LineWriter::start(io::stderr()));
+    LineWriter {
+        prefix,
+        ..writer.clone()
+    }
 }
 
 /// Waits until all lines have been written, but at most 1 s.
@@ -50,6 +73,7 @@ impl LineWriter {
         let writer = Self {
             queue,
             dropped: dropped.clone(),
+            prefix: PriorityPrefix::new(Level::INFO),
         };
         // Ignore an error: a process that can't create threads can't run anyway.
         let _ = thread::Builder::new()
@@ -79,7 +103,7 @@ impl Write for LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self
             .queue
-            .try_send(QueueMessage::Line(line.to_vec()))
+            .try_send(QueueMessage::Line(self.prefix.add_to_lines(line)))
             .is_err()
         {
             self.dropped.fetch_add(1, Ordering::Relaxed);

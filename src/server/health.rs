@@ -1,12 +1,16 @@
 //! `GET /healthz`: checks that the database responds, is intact, and hasn't been moved or replaced,
 //! and that the dispatcher runs.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use tokio::time::{sleep, timeout};
 use utoipa::ToSchema;
 
 use super::AppState;
-use crate::store::StoreError;
+use super::inbound::WorkerThreads;
+use crate::store::{Store, StoreError};
 
 pub const HEALTH_PATH: &str = "/healthz";
 
@@ -58,4 +62,40 @@ pub async fn get_health(app: web::Data<AppState>) -> HttpResponse {
     HttpResponse::ServiceUnavailable().json(Health {
         status: "unavailable",
     })
+}
+
+/// Returns the part of the server that has ended or doesn't respond within `time_limit`, or `None`
+/// if all parts respond.
+///
+/// Ignores everything that a restart wouldn't fix or could make worse: a full or read-only disk, a
+/// locked or corrupt database, and replaced database files.
+pub async fn find_hanging_part(
+    app: &AppState,
+    workers: &WorkerThreads,
+    time_limit: Duration,
+) -> Option<&'static str> {
+    let (database, dispatcher, http_server) = tokio::join!(
+        timeout(time_limit, is_database_open(&app.store)),
+        timeout(time_limit, app.delivery.is_running()),
+        timeout(time_limit, workers.wait_until_responsive()),
+    );
+    let parts = [
+        ("database", database.unwrap_or(false)),
+        ("dispatcher", dispatcher.unwrap_or(false)),
+        ("HTTP server", http_server.is_ok()),
+    ];
+    let mut hanging = parts.into_iter().filter(|(_, responds)| !responds);
+    hanging.next().map(|(part, _)| part)
+}
+
+/// Waits until the database responds, and returns whether it is open. Never returns while the
+/// writer is blocked.
+async fn is_database_open(store: &Store) -> bool {
+    loop {
+        match store.ping().await {
+            // The writer's queue is full. A writer that isn't blocked has space again soon.
+            Err(StoreError::Overloaded) => sleep(Duration::from_millis(20)).await,
+            result => return !matches!(result, Err(StoreError::Closed)),
+        }
+    }
 }

@@ -76,7 +76,7 @@ impl TrustedProxies {
     /// Returns the client's IP address. Reads `X-Forwarded-For` from the right, skipping trusted
     /// proxies.
     pub fn client_ip(&self, request: &HttpRequest) -> IpAddr {
-        // Requests arrive over TCP, so there is always a peer, and the default is never used.
+        // The server sets a peer for every connection, so the default is never used.
         let peer = request
             .peer_addr()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {

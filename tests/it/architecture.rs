@@ -144,8 +144,9 @@ fn only_the_store_contains_sql() {
 }
 
 #[test]
-fn only_the_delivery_client_and_the_demo_connect_to_servers() {
+fn only_the_delivery_client_the_demo_and_health_connect_to_servers() {
     let paths = [
+        "src/cli/health.rs",
         "src/delivery/client.rs",
         "src/delivery/connector.rs",
         "src/delivery/http_stream.rs",

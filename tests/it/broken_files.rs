@@ -89,7 +89,7 @@ fn expect_one_sentence(command: Command, codes: &[i32], what: &str) -> String {
 
 fn serve(dir: &Path) -> Command {
     let mut command = miniback(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
-    command.arg(dir.join("data"));
+    command.arg(dir.join("data")).args(["--log-format", "text"]);
     command
 }
 
@@ -151,7 +151,7 @@ fn broken_ca_files_are_explained() {
 fn broken_databases_are_explained() {
     let temp = TempDir::new().unwrap();
     let commands: [&[&str]; 9] = [
-        &["serve", "--listen", "127.0.0.1:0"],
+        &["serve", "--listen", "127.0.0.1:0", "--log-format", "text"],
         &["init"],
         &["check"],
         &["backup", "/dev/null/backup"],

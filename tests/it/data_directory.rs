@@ -316,11 +316,13 @@ fn a_second_server_is_rejected_without_the_lock_file() {
             let text = fs::read_to_string(&lock).ok()?;
             text.contains("database ").then_some(())
         });
-        let restored = app.log.lines();
-        let restored = restored
-            .iter()
-            .filter(|line| line.contains("miniback.lock was"));
-        assert_eq!(restored.count(), count + 1);
+        wait_until("the log says so", || {
+            let lines = app.log.lines();
+            let restored = lines
+                .iter()
+                .filter(|line| line.contains("miniback.lock was"));
+            (restored.count() == count + 1).then_some(())
+        });
         let check = app.run(&["check"], "").success();
         assert!(check.stdout.contains("uses this database"), "{check:?}");
         app.api().create_project(&format!("Project {count}"));

@@ -2,7 +2,7 @@
 //! to fix the problem.
 
 use std::fs::{Permissions, set_permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::app::{App, database};
 use crate::support::command::{
-    CommandOutput, miniback, run, run_on_data_dir, with_file_modes_enforced,
+    CommandOutput, miniback, run, run_on_data_dir, with_file_modes_enforced, wrapped_by,
 };
 
 /// Creates a data directory with more than 100 database pages of feedback, and a backup next to it.
@@ -101,7 +101,7 @@ fn rejects_a_data_directory_that_is_not_writable() {
         let line = serve(&dir).error_line(2);
         assert!(line.contains("--data-dir") && line.contains(path), "{line}");
         assert!(
-            line.contains("writable for the user that runs Miniback"),
+            line.contains("make it writable for the user with id "),
             "{line}"
         );
     };
@@ -216,4 +216,24 @@ fn rejects_a_linked_database_whose_wal_was_left_behind() {
     let app = App::builder().with_data_dir(data).start();
     let stored = app.api().get("/api/v1/feedback").json();
     assert_eq!(stored["data"][0]["message"], "In the WAL only");
+}
+
+#[test]
+fn an_error_about_permissions_contains_the_user_and_the_owner() {
+    let temp = TempDir::new().unwrap();
+    let owner = temp.path().metadata().unwrap().uid();
+    if owner != 0 {
+        // Only root can run a command as another user.
+        return;
+    }
+    set_permissions(temp.path(), Permissions::from_mode(0o755)).unwrap();
+    let mut command = miniback(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+    command.arg(temp.path().join("data"));
+    let command = wrapped_by(&command, "setpriv", &["--reuid=65532", "--clear-groups"]);
+    let line = run(command, "").error_line(2);
+    let owner = format!("({} belongs to the user with id 0)", temp.path().display());
+    assert!(
+        line.contains("the user with id 65532") && line.contains(&owner),
+        "{line}"
+    );
 }

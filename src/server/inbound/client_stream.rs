@@ -1,4 +1,4 @@
-//! A client's TCP stream, with a deadline for every phase of a connection.
+//! A client's connection, with a deadline for every phase.
 
 use std::io;
 use std::pin::Pin;
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection_state::{ConnectionState, EndAction};
+use super::socket::ClientSocket;
 use super::{LINGER_TIMEOUT, UNREAD_BODY_MAX_BYTES};
 
 /// The response to a head that doesn't arrive in time.
@@ -19,7 +19,7 @@ const REQUEST_TIMEOUT_RESPONSE: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 pub struct ClientStream {
-    tcp: TcpStream,
+    socket: ClientSocket,
     state: Rc<ConnectionState>,
     timer: Pin<Box<Sleep>>,
     linger: Option<LingerLimits>,
@@ -33,9 +33,9 @@ struct LingerLimits {
 }
 
 impl ClientStream {
-    pub fn new(tcp: TcpStream, state: Rc<ConnectionState>) -> Self {
+    pub(super) fn new(socket: ClientSocket, state: Rc<ConnectionState>) -> Self {
         Self {
-            tcp,
+            socket,
             state,
             timer: Box::pin(sleep_until(Instant::now())),
             linger: None,
@@ -72,9 +72,10 @@ impl ClientStream {
     }
 
     /// Makes the kernel reset the connection when the stream is closed, without sending the
-    /// remaining bytes.
+    /// remaining bytes. A Unix socket can't be reset: its client reads the bytes that the kernel
+    /// has accepted, and then the end of the stream.
     fn reset_on_close(&self) {
-        let _ = sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
+        let _ = sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
     }
 
     fn reset_with_timeout_error(&self) -> io::Error {
@@ -91,7 +92,7 @@ impl AsyncRead for ClientStream {
     ) -> Poll<io::Result<()>> {
         self.state.set_waker(context.waker());
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.tcp).poll_read(context, buffer);
+        let read = Pin::new(&mut self.socket).poll_read(context, buffer);
         if buffer.filled().len() > before {
             self.state.record_read();
         }
@@ -102,7 +103,7 @@ impl AsyncRead for ClientStream {
             Some(EndAction::Close) if buffer.filled().len() > before => read,
             Some(EndAction::Close) => {
                 if self.state.has_only_partial_head() {
-                    let _ = self.tcp.try_write(REQUEST_TIMEOUT_RESPONSE);
+                    let _ = self.socket.try_write(REQUEST_TIMEOUT_RESPONSE);
                     self.state.record_write();
                 }
                 // Report the end of the stream, so that actix closes the connection.
@@ -120,7 +121,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let written = match self.with_connection_close_header(bytes) {
             Some(response) => self.poll_write_response(context, &response, bytes.len()),
-            None => Pin::new(&mut self.tcp).poll_write(context, bytes),
+            None => Pin::new(&mut self.socket).poll_write(context, bytes),
         };
         if written.is_ready() {
             self.state.record_write();
@@ -134,12 +135,12 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(context)
+        Pin::new(&mut self.socket).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.is_none() {
-            ready!(Pin::new(&mut self.tcp).poll_shutdown(context))?;
+            ready!(Pin::new(&mut self.socket).poll_shutdown(context))?;
             self.linger = Some(LingerLimits {
                 until: Instant::now() + LINGER_TIMEOUT,
                 left: UNREAD_BODY_MAX_BYTES,
@@ -177,7 +178,7 @@ impl ClientStream {
         response: &[u8],
         length: usize,
     ) -> Poll<io::Result<usize>> {
-        match ready!(Pin::new(&mut self.tcp).poll_write(context, response)) {
+        match ready!(Pin::new(&mut self.socket).poll_write(context, response)) {
             Ok(written) if written < response.len() => {
                 Poll::Ready(Err(self.reset_with_timeout_error()))
             }
@@ -194,7 +195,7 @@ impl ClientStream {
         let mut bytes = [0; 4096];
         while left > 0 {
             let mut buffer = ReadBuf::new(&mut bytes);
-            match Pin::new(&mut self.tcp).poll_read(context, &mut buffer) {
+            match Pin::new(&mut self.socket).poll_read(context, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     left = left.saturating_sub(buffer.filled().len());
                 }

@@ -218,7 +218,12 @@ impl ConnectionState {
     }
 }
 
-/// The connections of one worker thread.
+thread_local! {
+    /// The connections of this thread. A worker thread belongs to one server.
+    static CONNECTIONS: RefCell<Weak<Connections>> = const { RefCell::new(Weak::new()) };
+}
+
+/// The connections of one worker thread, from all listeners.
 pub struct Connections {
     open: RefCell<Vec<Weak<ConnectionState>>>,
     /// The number of open connections at which each new connection evicts a connection that waits
@@ -227,11 +232,18 @@ pub struct Connections {
 }
 
 impl Connections {
-    pub fn new(eviction_threshold: usize) -> Self {
-        Self {
-            open: RefCell::default(),
-            eviction_threshold,
-        }
+    /// Returns the connections of the current thread, which the services of all listeners share.
+    pub fn of_this_thread(eviction_threshold: usize) -> Rc<Self> {
+        CONNECTIONS.with_borrow_mut(|shared| {
+            shared.upgrade().unwrap_or_else(|| {
+                let connections = Rc::new(Self {
+                    open: RefCell::default(),
+                    eviction_threshold,
+                });
+                *shared = Rc::downgrade(&connections);
+                connections
+            })
+        })
     }
 
     /// Adds a connection. At the eviction threshold, ends the connection that has waited longest

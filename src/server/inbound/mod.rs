@@ -3,9 +3,11 @@
 mod client_stream;
 mod connection_state;
 pub mod framing;
+mod socket;
+mod worker_threads;
 
-use std::net::TcpListener;
-use std::rc::Rc;
+use std::future::ready;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
@@ -15,11 +17,13 @@ use actix_service::{
 };
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Response, Server};
-use actix_web::{Error, rt::net::TcpStream};
-use rustix::net::sockopt;
+use actix_web::{Error, rt::net::TcpStream, rt::net::UnixStream};
 
 use client_stream::ClientStream;
 use connection_state::Connections;
+use socket::ClientSocket;
+pub use socket::Listener;
+pub use worker_threads::WorkerThreads;
 
 /// The maximum time that a connection waits for the next request. Common proxies keep idle
 /// connections for up to 2 minutes, and the proxy must close them first. If the server closes a
@@ -47,6 +51,9 @@ const UNREAD_BODY_MAX_BYTES: usize = 64 * 1024;
 /// send the head and the body separately.
 const UNREAD_BODY_TIMEOUT: Duration = Duration::from_millis(150);
 
+/// The peer of every connection to a Unix socket: a process on this machine.
+const UNIX_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// The limits of an HTTP server.
 #[derive(Clone, Copy)]
 pub struct ServerLimits {
@@ -66,10 +73,12 @@ impl ServerLimits {
     }
 }
 
-/// Starts an HTTP server on `listener`. `new_app` is called in each worker thread.
+/// Starts an HTTP server on `listeners`. `new_app` is called in each worker thread, once for each
+/// listener. The worker threads add themselves to `workers`.
 pub fn serve<F, I, S, B>(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     limits: ServerLimits,
+    workers: &WorkerThreads,
     new_app: F,
 ) -> std::io::Result<Server>
 where
@@ -81,20 +90,16 @@ where
     S::Response: Into<Response<B>> + 'static,
     B: MessageBody + 'static,
 {
-    // Accepted connections inherit these options.
-    let write_timeout_ms = WRITE_TIMEOUT.as_millis().try_into().unwrap_or(u32::MAX);
-    sockopt::set_tcp_user_timeout(&listener, write_timeout_ms)?;
-    sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
-    rustix::net::listen(&listener, LISTEN_BACKLOG)?;
-
-    let builder = Server::build()
+    let mut builder = Server::build()
         .disable_signals()
         .workers(limits.workers)
         .max_concurrent_connections(limits.connections_per_worker)
         .shutdown_timeout(limits.shutdown_timeout.as_secs());
     let stopping = builder.graceful_shutdown_signal();
-    let builder = builder.listen("miniback", listener, move || {
-        let connections = Rc::new(Connections::new(limits.eviction_threshold()));
+    let workers = workers.clone();
+    let new_service = move || {
+        workers.add_current();
+        let connections = Connections::of_this_thread(limits.eviction_threshold());
         let stopping = stopping.clone();
         let app = new_app().into_factory();
         let app = app.map_err(|error| error.into().error_response());
@@ -111,14 +116,35 @@ where
                 data.insert(stream.connection_state().clone());
             })
             .finish(map_config(app, |()| AppConfig::default()));
-        fn_service(move |tcp: TcpStream| {
-            let state = connections.add();
-            async move {
-                let client = tcp.peer_addr().ok();
-                Ok::<_, DispatchError>((ClientStream::new(tcp, state), Protocol::Http1, client))
-            }
-        })
+        fn_service(
+            move |(socket, client): (ClientSocket, Option<SocketAddr>)| {
+                let stream = ClientStream::new(socket, connections.add());
+                ready(Ok::<_, DispatchError>((stream, Protocol::Http1, client)))
+            },
+        )
         .and_then(http)
-    })?;
+    };
+    for listener in listeners {
+        listener.set_options()?;
+        let new_service = new_service.clone();
+        builder = match listener {
+            Listener::Tcp(listener) => builder.listen("miniback", listener, move || {
+                fn_service(|stream: TcpStream| {
+                    let client = stream.peer_addr().ok();
+                    ready(Ok::<_, DispatchError>((ClientSocket::Tcp(stream), client)))
+                })
+                .and_then(new_service())
+            })?,
+            Listener::Unix(listener) => builder.listen_uds("miniback", listener, move || {
+                fn_service(|stream: UnixStream| {
+                    ready(Ok::<_, DispatchError>((
+                        ClientSocket::Unix(stream),
+                        Some(UNIX_PEER),
+                    )))
+                })
+                .and_then(new_service())
+            })?,
+        };
+    }
     Ok(builder.run())
 }

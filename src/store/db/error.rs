@@ -2,7 +2,8 @@
 //! it.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
@@ -94,7 +95,8 @@ impl From<r2d2::Error> for StoreError {
 pub enum OpenError {
     #[error(
         "--data-dir: can't create or use {path}: {reason}; {hint}",
-        path = .path.display(), reason = io_error_reason(.source), hint = io_error_advice(.source)
+        path = .path.display(), reason = io_error_reason(.source),
+        hint = io_error_advice(.path, .source)
     )]
     Directory {
         path: PathBuf,
@@ -136,9 +138,8 @@ pub enum OpenError {
     #[error("--data-dir: {path} is corrupt ({details}); {RESTORE_ADVICE}", path = .path.display())]
     Corrupt { path: PathBuf, details: String },
     #[error(
-        "--data-dir: {path} or a file next to it isn't writable; make them writable for the user \
-         that runs Miniback, or choose another directory",
-        path = .path.display()
+        "--data-dir: {path} or a file next to it isn't writable; {hint}",
+        path = .path.display(), hint = permission_advice(.path)
     )]
     ReadOnly { path: PathBuf },
     #[error(
@@ -220,15 +221,32 @@ fn io_error_reason(source: &std::io::Error) -> String {
 }
 
 /// Returns advice for a directory or file that can't be used.
-fn io_error_advice(source: &std::io::Error) -> &'static str {
-    match source.kind() {
+fn io_error_advice(path: &Path, source: &std::io::Error) -> String {
+    let advice = match source.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            "make it writable for the user that runs Miniback, or choose another directory"
+            return permission_advice(path);
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "free some disk space, or choose another directory"
         }
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "choose another directory",
         _ => "create it, or choose another directory",
-    }
+    };
+    advice.to_owned()
+}
+
+/// Returns advice for a directory or file that this user can't write to. Contains the ids of the
+/// user and of the owner, because users of containers often have no names.
+fn permission_advice(path: &Path) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    // The nearest directory that exists.
+    let mut existing = path.ancestors();
+    let existing = existing.find_map(|path| Some((path.display(), path.metadata().ok()?.uid())));
+    let owner = match existing {
+        Some((path, owner)) if owner != user => {
+            format!(" ({path} belongs to the user with id {owner})")
+        }
+        _ => String::new(),
+    };
+    format!("make it writable for the user with id {user}{owner}, or choose another directory")
 }

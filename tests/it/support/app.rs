@@ -1,20 +1,19 @@
 //! The program under test: `miniback serve` with its own data directory, on a port chosen by the
 //! system.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use serde_json::Value;
 use tempfile::TempDir;
 
 use super::api::Api;
 use super::browser::Browser;
 use super::command::{self, CommandOutput, miniback};
+pub use super::log::Log;
+use super::log::wait_until_or_print_log;
 use super::pages::Visitor;
-use super::wait::{DEADLINE, poll};
 
 pub const ADMIN: &str = "ada@example.com";
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -28,9 +27,23 @@ pub struct AppBuilder {
     writes_can_fail: bool,
     open_files: Option<&'static str>,
     log_format: &'static str,
+    listen: String,
+    umask: Option<&'static str>,
 }
 
 impl AppBuilder {
+    /// Sets the umask of the program, such as `077`.
+    pub fn umask(mut self, umask: &'static str) -> Self {
+        self.umask = Some(umask);
+        self
+    }
+
+    /// Sets the value of `--listen`. By default, the program listens on a free port of 127.0.0.1.
+    pub fn listen(mut self, addresses: &str) -> Self {
+        self.listen = addresses.to_owned();
+        self
+    }
+
     /// Makes the program log text instead of JSON.
     pub fn text_log(mut self) -> Self {
         self.log_format = "text";
@@ -90,7 +103,7 @@ impl AppBuilder {
             .unwrap_or_else(|| Arc::new(TempDir::new().expect("create a temporary directory")));
         // Use a subdirectory, so that the program has to create it.
         let dir = data.path().join("data");
-        let mut command = miniback(["serve", "--listen", "127.0.0.1:0"]);
+        let mut command = miniback(["serve", "--listen", &self.listen]);
         command.args(["--log-format", self.log_format]);
         command.arg("--data-dir").arg(&dir).args(&self.args);
         if self.admin {
@@ -101,6 +114,10 @@ impl AppBuilder {
         command.envs(self.env);
         if self.writes_can_fail {
             command = with_sigxfsz_ignored(&command);
+        }
+        if let Some(umask) = self.umask {
+            let script = format!("umask {umask}; exec \"$0\" \"$@\"");
+            command = command::wrapped_by(&command, "sh", &["-c", &script]);
         }
         if let Some(limits) = self.open_files {
             command = command::wrapped_by(&command, "prlimit", &[&format!("--nofile={limits}")]);
@@ -145,6 +162,8 @@ impl App {
             writes_can_fail: false,
             open_files: None,
             log_format: "json",
+            listen: "127.0.0.1:0".to_owned(),
+            umask: None,
         }
     }
 
@@ -328,73 +347,4 @@ fn with_sigxfsz_ignored(command: &Command) -> Command {
 
 pub fn database(dir: &Path) -> PathBuf {
     dir.join("miniback.db")
-}
-
-#[track_caller]
-fn wait_until_or_print_log<T>(log: &Log, what: &str, check: impl FnMut() -> Option<T>) -> T {
-    poll(DEADLINE, check)
-        .unwrap_or_else(|| panic!("timed out waiting until {what}; the log:\n{log}"))
-}
-
-/// The lines that a process has written so far.
-#[derive(Clone)]
-pub struct Log(Arc<Mutex<Vec<String>>>);
-
-impl Log {
-    pub fn collect(from: impl std::io::Read + Send + 'static) -> Self {
-        let log = Self(Arc::default());
-        let lines = Arc::clone(&log.0);
-        thread::spawn(move || {
-            for line in BufReader::new(from).lines() {
-                let Ok(line) = line else { break };
-                lines.lock().expect("lock the log").push(line);
-            }
-        });
-        log
-    }
-
-    pub fn lines(&self) -> Vec<String> {
-        self.0.lock().expect("lock the log").clone()
-    }
-
-    /// Returns the first JSON line for which `test` returns true.
-    pub fn find(&self, test: impl Fn(&Value) -> bool) -> Option<Value> {
-        let lines = self.lines();
-        let mut parsed = lines
-            .iter()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        parsed.find(|line| test(line))
-    }
-
-    /// Waits for a JSON line whose message starts with `prefix`.
-    #[track_caller]
-    pub fn wait_for_message(&self, prefix: &str) -> Value {
-        let what = format!("the log has a message {prefix:?}");
-        wait_until_or_print_log(self, &what, || {
-            self.find(|line| {
-                let message = line["message"].as_str();
-                message.is_some_and(|message| message.starts_with(prefix))
-            })
-        })
-    }
-
-    /// Waits for the one-time setup URL in the log and returns its path and query.
-    #[track_caller]
-    pub fn setup_path(&self) -> String {
-        wait_until_or_print_log(self, "the log contains a setup URL", || {
-            self.lines().iter().find_map(|line| {
-                let path = &line[line.find("/setup?token=")?..];
-                let end = path.find(['"', ' ', '\\']).unwrap_or(path.len());
-                Some(path[..end].to_owned())
-            })
-        })
-    }
-}
-
-impl std::fmt::Display for Log {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.lines()
-            .iter()
-            .try_for_each(|line| writeln!(f, "{line}"))
-    }
 }

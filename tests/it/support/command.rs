@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
+use serde_json::Value;
+
 use super::wait::{DEADLINE, poll};
 
 /// The exit code and output of a finished command.
@@ -25,13 +27,20 @@ impl CommandOutput {
         self
     }
 
-    /// Checks the exit code and that standard error is a single line, and returns that line.
+    /// Checks the exit code and that standard error is a single line, and returns that line. If the
+    /// line is JSON, because the log of `serve` is JSON, returns the line as the text log shows it.
     #[track_caller]
     pub fn error_line(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "unexpected exit code: {self:#?}");
         let lines: Vec<&str> = self.stderr.lines().collect();
         assert_eq!(lines.len(), 1, "expected a one-line error: {self:#?}");
-        lines[0].to_owned()
+        match serde_json::from_str::<Value>(lines[0]) {
+            Ok(line) if line["level"] == "ERROR" => {
+                let message = line["message"].as_str();
+                format!("miniback: {}", message.expect("find the message"))
+            }
+            _ => lines[0].to_owned(),
+        }
     }
 }
 

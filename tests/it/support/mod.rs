@@ -16,6 +16,7 @@ pub mod forms;
 pub mod http;
 pub mod in_process;
 pub mod load_generator;
+pub mod log;
 pub mod lost_events;
 pub mod pages;
 pub mod power_cut_fs;

@@ -3,6 +3,8 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::app::App;
@@ -11,8 +13,12 @@ use super::app::App;
 const IO_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct RawConnection {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn ByteStream>>,
 }
+
+trait ByteStream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> ByteStream for S {}
 
 /// A response. `head` contains the status line and the headers, in lowercase.
 #[derive(Debug)]
@@ -54,7 +60,18 @@ impl RawConnection {
         stream.set_read_timeout(Some(IO_TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(IO_TIMEOUT)).unwrap();
         Self {
-            reader: BufReader::new(stream),
+            reader: BufReader::new(Box::new(stream)),
+        }
+    }
+
+    /// Connects to a Unix socket.
+    #[track_caller]
+    pub fn open_to_path(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).expect("connect");
+        stream.set_read_timeout(Some(IO_TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(IO_TIMEOUT)).unwrap();
+        Self {
+            reader: BufReader::new(Box::new(stream)),
         }
     }
 
