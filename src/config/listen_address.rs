@@ -13,8 +13,8 @@ const HINT: &str = "use HOST:PORT, :PORT, or unix:PATH, like 127.0.0.1:8080";
 
 #[derive(Clone, Debug, Args)]
 pub struct ListenerOptions {
-    /// Where to listen: HOST:PORT, :PORT (all network interfaces), or unix:PATH; port 0 picks a
-    /// free port. Sockets passed by systemd are used instead
+    /// Where serve listens: HOST:PORT, :PORT (all network interfaces), or unix:PATH; port 0 picks
+    /// a free port. Sockets passed by systemd are used instead
     #[arg(
         long,
         env = "MINIBACK_LISTEN",

@@ -72,7 +72,7 @@ pub use feedback_counts::StatusCounts;
 pub use feedback_filter::{FILTERED_COUNT_MAX, FeedbackFilter, FeedbackOrder};
 pub use getting_started::SetupProgress;
 pub use idempotency::IdempotencyKey;
-pub use metrics::{Metrics, WebhookMetrics};
+pub use metrics::{Metrics, StorageMetrics, WebhookMetrics};
 pub use one_time_links::{LinkError, LinkPurpose, LinkState, OneTimeLink};
 pub use origins::{AllowOriginResult, OriginStats};
 pub use outbox::{
@@ -100,6 +100,7 @@ use crate::domain::id::IdSequence;
 /// The open database; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
+    dir: Arc<Path>,
     writer: writer::Writer,
     reader: reader::Reader,
     health: DatabaseHealth,
@@ -156,6 +157,7 @@ impl Store {
         )
         .map_err(|error| failed(&error))?;
         Ok(Self {
+            dir: dir.into(),
             writer,
             reader,
             health,

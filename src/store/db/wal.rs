@@ -50,8 +50,6 @@ impl Wal {
         connection: &Connection,
         checkpoints: WalCheckpoints,
     ) -> rusqlite::Result<Self> {
-        let mut path = database.as_os_str().to_owned();
-        path.push("-wal");
         let max_bytes = match checkpoints {
             WalCheckpoints::Miniback => WAL_MAX_BYTES,
             WalCheckpoints::External => {
@@ -61,7 +59,7 @@ impl Wal {
             }
         };
         Ok(Self {
-            path: path.into(),
+            path: wal_path(database),
             checkpoints,
             max_bytes,
             failed_at: None,
@@ -100,6 +98,13 @@ impl Wal {
             }
         }
     }
+}
+
+/// Returns the path of a database's WAL.
+pub(in crate::store) fn wal_path(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push("-wal");
+    path.into()
 }
 
 /// Writes the WAL's content into the database and truncates the WAL. Returns `false` if a reader
