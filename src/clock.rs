@@ -82,7 +82,8 @@ impl Timestamp {
     }
 }
 
-fn saturating_millis(duration: Duration) -> i64 {
+/// Returns the whole milliseconds of a duration, at most `i64::MAX`.
+pub fn saturating_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

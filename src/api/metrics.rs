@@ -1,21 +1,26 @@
 //! `GET /metrics`: metrics in the Prometheus text format, version 0.0.4.
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
-
-use std::fmt::Write;
+//!
+//! The counters and histograms are in [`crate::metrics`]. This module adds the values that are read
+//! when the metrics are requested.
 
 use actix_web::{HttpResponse, web};
+use prometheus::core::Collector;
+use prometheus::{Counter, GaugeVec, Opts, Registry, TextEncoder};
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
+use crate::metrics::METRICS;
+use crate::metrics::process::{self, ProcessStatus};
 use crate::server::AppState;
 use crate::server::problem::Problem;
-use crate::store::{Metrics, Store, WebhookMetrics};
+use crate::store::{Metrics, StorageMetrics, Store, WebhookMetrics};
 
 /// Get metrics
 ///
-/// Returns metrics about feedback, deliveries, webhooks, alerts, and the database, in the
-/// Prometheus text format.
+/// Returns metrics about feedback, deliveries, webhooks, alerts, the database, and the process, in
+/// the Prometheus text format.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -26,12 +31,22 @@ use crate::store::{Metrics, Store, WebhookMetrics};
     )
 )]
 pub(super) async fn get(app: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    let metrics = app.store.metrics().await?;
-    let mut text = render_metrics(&metrics, app.clock.now());
-    text.push_str(&render_database_metrics(&app.store));
-    Ok(HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(text))
+    let stored = app.store.metrics().await?;
+    let current = CurrentValues::default();
+    current.add_stored_values(&stored, app.clock.now());
+    current.add_storage(&app.store, &stored.storage);
+    current.add_process(&process::read_status());
+    let mut families = METRICS.gather();
+    families.extend(current.registry.gather());
+    match TextEncoder::new().encode_to_string(&families) {
+        Ok(text) => Ok(HttpResponse::Ok()
+            .content_type("text/plain; version=0.0.4; charset=utf-8")
+            .body(text)),
+        Err(error) => {
+            tracing::error!(%error, "metrics can't be rendered");
+            Ok(HttpResponse::InternalServerError().finish())
+        }
+    }
 }
 
 /// A gauge with at most one value per webhook.
@@ -42,7 +57,7 @@ struct WebhookGauge {
     value: fn(&WebhookMetrics, Timestamp) -> Option<f64>,
 }
 
-const WEBHOOK_GAUGES: [WebhookGauge; 6] = [
+const WEBHOOK_GAUGES: [WebhookGauge; 7] = [
     WebhookGauge {
         name: "miniback_webhook_enabled",
         help: "Whether the webhook is enabled.",
@@ -80,6 +95,11 @@ const WEBHOOK_GAUGES: [WebhookGauge; 6] = [
         help: "Deliveries that failed since the webhook's last success.",
         value: |webhook, _| Some(f64::from(webhook.consecutive_failures)),
     },
+    WebhookGauge {
+        name: "miniback_deliveries_unexplained",
+        help: "Events of the webhook that no delivery accounts for. 0 unless an event was lost.",
+        value: |webhook, _| Some(webhook.totals.unexplained_events() as f64),
+    },
 ];
 
 fn bool_to_f64(value: bool) -> f64 {
@@ -90,111 +110,76 @@ fn seconds_since(since: Timestamp, now: Timestamp) -> f64 {
     now.since(since).as_secs_f64()
 }
 
-fn render_metrics(metrics: &Metrics, now: Timestamp) -> String {
-    let mut text = PrometheusText(String::new());
-    text.write_family_header("miniback_info", "The running version.");
-    let version = [("version", env!("CARGO_PKG_VERSION"))];
-    text.write_sample("miniback_info", &version, 1.0);
-    text.write_family_header("miniback_feedback", "Stored feedback, by status.");
-    for status in FeedbackStatus::ALL {
-        let found = metrics.feedback.iter().find(|(s, _)| *s == status);
-        let count = found.map_or(0, |(_, count)| *count);
-        let labels = [("status", status.as_str())];
-        text.write_sample("miniback_feedback", &labels, count as f64);
-    }
-    for gauge in &WEBHOOK_GAUGES {
-        text.write_webhook_family(metrics, gauge.name, gauge.help, |webhook| {
-            (gauge.value)(webhook, now)
-        });
-    }
-    text.write_delivery_family(metrics);
-    text.write_webhook_family(
-        metrics,
-        "miniback_deliveries_unexplained",
-        "Events of the webhook that no delivery accounts for. 0 unless an event was lost.",
-        |webhook| Some(webhook.totals.unexplained_events() as f64),
-    );
-    text.write_family_header(
-        "miniback_alerts_pending",
-        "Alerts waiting to be sent to --alert-url.",
-    );
-    let alerts = metrics.pending_alerts as f64;
-    text.write_sample("miniback_alerts_pending", &[], alerts);
-    text.0
+/// The values that are read for one response.
+#[derive(Default)]
+struct CurrentValues {
+    registry: Registry,
 }
 
-fn render_database_metrics(store: &Store) -> String {
-    let mut text = PrometheusText(String::new());
-    for (name, help, value) in [
-        (
-            "miniback_database_ok",
-            "Whether the database is intact and wasn't moved or replaced.",
-            store.database_problem().is_none(),
-        ),
-        (
-            "miniback_disk_full",
-            "Whether the last write failed because the disk is full or failing.",
-            store.is_disk_full(),
-        ),
-    ] {
-        text.write_family_header(name, help);
-        text.write_sample(name, &[], bool_to_f64(value));
-    }
-    text.0
-}
-
-struct PrometheusText(String);
-
-impl PrometheusText {
-    /// Starts a metric family. All families are gauges, because counts can fall: a redelivery
-    /// lowers the number of failed deliveries.
-    fn write_family_header(&mut self, name: &str, help: &str) {
-        // Writing to a string can't fail.
-        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+impl CurrentValues {
+    /// Adds a gauge without values. Counts are gauges too if they can fall: a redelivery lowers the
+    /// number of failed deliveries.
+    fn add_gauge(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.register(GaugeVec::new(Opts::new(name, help), labels))
     }
 
-    fn write_sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let escaped = |text: &str| {
-            text.replace('\\', r"\\")
-                .replace('"', "\\\"")
-                .replace('\n', r"\n")
-        };
-        let labels: Vec<String> = labels
-            .iter()
-            .map(|(label, text)| format!("{label}=\"{}\"", escaped(text)))
-            .collect();
-        let labels = match labels.as_slice() {
-            [] => String::new(),
-            labels => format!("{{{}}}", labels.join(",")),
-        };
-        let _ = writeln!(self.0, "{name}{labels} {value}");
-    }
-
-    /// Writes a family with a sample for each webhook. Omits webhooks for which `value` returns
-    /// `None`.
-    fn write_webhook_family(
-        &mut self,
-        metrics: &Metrics,
-        name: &str,
-        help: &str,
-        value: impl Fn(&WebhookMetrics) -> Option<f64>,
-    ) {
-        self.write_family_header(name, help);
-        for webhook in &metrics.webhooks {
-            if let Some(value) = value(webhook) {
-                let id = webhook.id.to_string();
-                let labels = [("webhook", id.as_str()), ("host", &webhook.host)];
-                self.write_sample(name, &labels, value);
-            }
+    /// Adds a gauge with one value, unless the value is unknown.
+    fn add_value(&self, name: &str, help: &str, value: Option<f64>) {
+        if let Some(value) = value {
+            let gauge = self.add_gauge(name, help, &[]);
+            gauge.with_label_values::<&str>(&[]).set(value);
         }
     }
 
-    fn write_delivery_family(&mut self, metrics: &Metrics) {
-        self.write_family_header(
+    fn register<C: Collector + Clone + 'static>(&self, created: prometheus::Result<C>) -> C {
+        created
+            .and_then(|collector| {
+                self.registry.register(Box::new(collector.clone()))?;
+                Ok(collector)
+            })
+            .expect("the names and labels of all metrics are valid and different")
+    }
+
+    fn add_stored_values(&self, stored: &Metrics, now: Timestamp) {
+        let info = self.add_gauge("miniback_info", "The running version.", &["version"]);
+        info.with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1.0);
+        let feedback = self.add_gauge(
+            "miniback_feedback",
+            "Stored feedback, by status.",
+            &["status"],
+        );
+        for status in FeedbackStatus::ALL {
+            let found = stored.feedback.iter().find(|(s, _)| *s == status);
+            let count = found.map_or(0, |(_, count)| *count);
+            feedback
+                .with_label_values(&[status.as_str()])
+                .set(count as f64);
+        }
+        for gauge in &WEBHOOK_GAUGES {
+            let family = self.add_gauge(gauge.name, gauge.help, &["webhook", "host"]);
+            for webhook in &stored.webhooks {
+                if let Some(value) = (gauge.value)(webhook, now) {
+                    let labels = [webhook.id.to_string(), webhook.host.clone()];
+                    family.with_label_values(&labels).set(value);
+                }
+            }
+        }
+        self.add_deliveries(stored);
+        self.add_value(
+            "miniback_alerts_pending",
+            "Alerts waiting to be sent to --alert-url.",
+            Some(stored.pending_alerts as f64),
+        );
+    }
+
+    fn add_deliveries(&self, stored: &Metrics) {
+        let family = self.add_gauge(
             "miniback_deliveries",
             "Deliveries by webhook and state, including those removed by retention.",
+            &["webhook", "host", "state"],
         );
-        for webhook in &metrics.webhooks {
+        for webhook in &stored.webhooks {
             let totals = webhook.totals;
             for (state, count) in [
                 (DeliveryState::Pending, totals.pending),
@@ -202,14 +187,96 @@ impl PrometheusText {
                 (DeliveryState::Failed, totals.failed),
                 (DeliveryState::Canceled, totals.canceled),
             ] {
-                let id = webhook.id.to_string();
-                let labels = [
-                    ("webhook", id.as_str()),
-                    ("host", &webhook.host),
-                    ("state", state.as_str()),
-                ];
-                self.write_sample("miniback_deliveries", &labels, count as f64);
+                let (id, state) = (webhook.id.to_string(), state.as_str().to_owned());
+                let labels = [id, webhook.host.clone(), state];
+                family.with_label_values(&labels).set(count as f64);
             }
+        }
+    }
+
+    fn add_storage(&self, store: &Store, storage: &StorageMetrics) {
+        let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
+        let seconds = METRICS.last_retention.get();
+        for (name, help, value) in [
+            (
+                "miniback_database_ok",
+                "Whether the database is intact and wasn't moved or replaced.",
+                Some(bool_to_f64(store.database_problem().is_none())),
+            ),
+            (
+                "miniback_disk_full",
+                "Whether the last write failed because the disk is full or failing.",
+                Some(bool_to_f64(store.is_disk_full())),
+            ),
+            (
+                "miniback_database_size_bytes",
+                "Size of the database file, without the WAL.",
+                bytes(storage.database_bytes),
+            ),
+            (
+                "miniback_wal_size_bytes",
+                "Size of the write-ahead log.",
+                bytes(storage.wal_bytes),
+            ),
+            (
+                "miniback_disk_free_bytes",
+                "Free space on the disk with the data directory.",
+                bytes(storage.disk_free_bytes),
+            ),
+            (
+                "miniback_disk_size_bytes",
+                "Size of the disk with the data directory.",
+                bytes(storage.disk_bytes),
+            ),
+            (
+                "miniback_writer_queue_jobs",
+                "Write jobs that wait for the next transaction.",
+                Some(store.queued_jobs() as f64),
+            ),
+            (
+                "miniback_last_retention_timestamp_seconds",
+                "When retention last had nothing more to delete, as a Unix time.",
+                (seconds > 0).then_some(seconds as f64),
+            ),
+        ] {
+            self.add_value(name, help, value);
+        }
+    }
+
+    fn add_process(&self, process: &ProcessStatus) {
+        let cpu = self.register(Counter::new(
+            "process_cpu_seconds_total",
+            "Total user and system CPU time spent in seconds.",
+        ));
+        cpu.inc_by(process.cpu_seconds);
+        for (name, help, value) in [
+            (
+                "process_start_time_seconds",
+                "Start time of the process since unix epoch in seconds.",
+                Some(process.start_time_seconds),
+            ),
+            (
+                "process_resident_memory_bytes",
+                "Resident memory size in bytes.",
+                process.resident_bytes,
+            ),
+            (
+                "process_virtual_memory_bytes",
+                "Virtual memory size in bytes.",
+                process.virtual_bytes,
+            ),
+            (
+                "process_open_fds",
+                "Number of open file descriptors.",
+                process.open_files,
+            ),
+            (
+                "process_max_fds",
+                "Maximum number of open file descriptors.",
+                process.open_files_max,
+            ),
+        ] {
+            self.add_value(name, help, value);
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::metrics::METRICS;
 use crate::store::{Store, StoreError};
 
 /// The pause between two runs. Rows are usually deleted within a minute of their expiry.
@@ -27,7 +28,12 @@ pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
     loop {
         match delete_expired_batch(&store, &clock, periods).await {
             Ok(true) => tokio::time::sleep(BATCH_PAUSE).await,
-            Ok(false) => clock.sleep(RUN_INTERVAL).await,
+            Ok(false) => {
+                if clock.is_trusted() {
+                    METRICS.last_retention.set(clock.now().seconds());
+                }
+                clock.sleep(RUN_INTERVAL).await;
+            }
             Err(error) => {
                 tracing::warn!(%error, "retention failed; trying again");
                 clock.sleep(RUN_INTERVAL).await;

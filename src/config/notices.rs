@@ -28,6 +28,7 @@ impl ServeOptions {
             );
         }
         warnings.extend(self.plain_http_warning());
+        warnings.extend(self.wal.litestream_warning(&self.data.data_dir));
         let allowed = &self.delivery.allow_target;
         if self.delivery.deny_localhost {
             let localhost = allowed.iter().filter(|target| target.allows_localhost());

@@ -1,13 +1,16 @@
 //! Makes one attempt: signs and sends a delivery, and prepares the outcome for recording.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::client::EndpointClient;
 use super::outcomes::header_value;
 use super::request::{self, RequestParts};
 use crate::clock::Clock;
+use crate::domain::delivery::AttemptResult;
 use crate::domain::event::EventType;
 use crate::domain::retry;
+use crate::metrics::{METRICS, SUCCESS};
 use crate::random;
 use crate::store::{AttemptRecord, DueDelivery, EndpointConfig, FinishedAttempt};
 
@@ -32,6 +35,11 @@ pub(super) async fn make_attempt(
     let (request, request_headers) = request::build_signed_request(parts, host, started_at);
     let result = client.attempt(&request).await;
     let (ended, ended_at) = (clock.monotonic_time(), clock.now());
+    if due.event != EventType::Test {
+        let until_start = started_at.since(due.event_at);
+        let until_end = ended_at.since(due.event_at);
+        count_attempt(&result, due.attempts > 0, until_start, until_end);
+    }
     let is_requested_retry = due.is_requested_retry;
     let response = result.response.as_ref().filter(|_| !is_requested_retry);
     let hold = response.and_then(|response| {
@@ -58,5 +66,29 @@ pub(super) async fn make_attempt(
         },
         ended,
         jitter,
+    }
+}
+
+/// Counts an attempt. Both durations start at the event.
+fn count_attempt(
+    result: &AttemptResult,
+    is_retry: bool,
+    until_start: Duration,
+    until_end: Duration,
+) {
+    let error_code = result.outcome.error_code();
+    METRICS.attempts.increment(error_code.unwrap_or(SUCCESS));
+    METRICS
+        .attempt_duration
+        .observe(result.duration.as_secs_f64());
+    if is_retry {
+        METRICS.retries.inc();
+    } else {
+        METRICS
+            .first_attempt_delay
+            .observe(until_start.as_secs_f64());
+    }
+    if error_code.is_none() {
+        METRICS.delivery_duration.observe(until_end.as_secs_f64());
     }
 }

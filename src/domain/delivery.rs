@@ -137,6 +137,56 @@ pub enum DnsProblem {
 }
 
 impl Outcome {
+    /// All values of [`error_code`](Self::error_code).
+    pub const ERROR_CODES: [&str; 46] = [
+        "broken_answer",
+        "certificate",
+        "certificate_expired",
+        "certificate_is_ca",
+        "certificate_issuer_key",
+        "certificate_issuer_not_ca",
+        "certificate_key",
+        "certificate_no_alternative_name",
+        "certificate_not_permitted",
+        "certificate_not_yet_valid",
+        "certificate_purpose",
+        "certificate_self_signed",
+        "certificate_short_key",
+        "certificate_signature",
+        "certificate_unknown_issuer",
+        "certificate_version",
+        "certificate_wrong_name",
+        "connect_timeout",
+        "connection_closed",
+        "connection_forbidden",
+        "connection_refused",
+        "internal",
+        "name_lookup",
+        "name_lookup_timeout",
+        "name_not_found",
+        "name_without_address",
+        "no_ipv6",
+        "no_local_port",
+        "redirect",
+        "send_timeout",
+        "status",
+        "target_not_allowed",
+        "timeout",
+        "tls",
+        "tls_alert",
+        "tls_client_certificate",
+        "tls_closed",
+        "tls_expected",
+        "tls_no_common_algorithm",
+        "tls_not_spoken",
+        "tls_plain_http",
+        "tls_timeout",
+        "tls_unknown_name",
+        "tls_version",
+        "too_many_files",
+        "unreachable",
+    ];
+
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Delivered)
     }
@@ -293,3 +343,6 @@ pub struct SignedRequest {
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
+
+#[cfg(test)]
+mod tests;

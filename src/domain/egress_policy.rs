@@ -18,6 +18,8 @@ mod ip_ranges;
 #[cfg(test)]
 mod tests;
 
+pub use ip_ranges::non_global_reason;
+
 /// The IP addresses of `localhost`, in the order of connection attempts. `localhost` is never
 /// looked up in DNS.
 pub const LOCALHOST: [IpAddr; 2] = [

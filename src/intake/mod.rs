@@ -44,6 +44,7 @@ use crate::domain::id::{FeedbackId, IdSequence};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::rate_limit::RateLimits;
 use crate::domain::validation::{ValidationErrors, check_all_fields, check_field};
+use crate::metrics::METRICS;
 use crate::server::rate_limit_headers::{RateLimitExceeded, RemainingQuota};
 use crate::server::request_origin::is_own_origin;
 use crate::server::{AppState, tokens};
@@ -214,6 +215,7 @@ impl Intake {
         }
         let counted = self.limits.count_client_request(source.client_ip)?;
         if valid.is_honeypot_hit {
+            METRICS.feedback_discarded.inc();
             return Ok(AcceptedSubmission {
                 receipt: honeypot_receipt(&app.clock),
                 quotas: counted.quotas,

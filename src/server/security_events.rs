@@ -14,6 +14,7 @@ use actix_web::{Error, HttpMessage, HttpRequest, web};
 
 use super::AppState;
 use crate::domain::id::{TokenId, UserId};
+use crate::metrics::METRICS;
 
 /// The routes whose successful requests are security events: method, path, and event name.
 pub const SECURITY_EVENT_ROUTES: &[(Method, &str, &str)] = &[
@@ -219,9 +220,11 @@ fn log_event_with_details(
     tracing::info!(target: LOG_TARGET, security_event = event, subject, change, count, by, token, %client_ip, "security event");
 }
 
-/// Logs that a wrong password was entered, without the password. `account` is the id of the
-/// account, or `None` if there is no such account. `actor` is the signed-in user, if there is one.
+/// Counts and logs that a wrong password was entered, without the password. `account` is the id of
+/// the account, or `None` if there is no such account. `actor` is the signed-in user, if there is
+/// one.
 pub fn log_failed_sign_in(account: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
+    METRICS.sign_ins.increment("failure");
     let by = actor.map(|actor| actor.user.to_string());
     tracing::info!(target: UNAUTHENTICATED_LOG_TARGET, security_event = "sign_in_failed", subject = account, by, %client_ip, "security event");
 }

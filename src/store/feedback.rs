@@ -18,6 +18,7 @@ use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, ProjectSumm
 use crate::domain::id::FeedbackId;
 use crate::domain::project::ProjectStatus;
 use crate::domain::webhook::Topic;
+use crate::metrics::METRICS;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CreateFeedbackError {
@@ -89,6 +90,9 @@ impl Store {
             })
             .await;
         self.feedback_created.notify_one();
+        if created.as_ref().is_ok_and(|created| !created.replayed) {
+            METRICS.feedback_accepted.inc();
+        }
         created
     }
 

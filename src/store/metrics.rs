@@ -1,8 +1,13 @@
-//! The values of `/metrics` that come from the database, read in one snapshot.
+//! The values of `/metrics` that come from the database, read in one snapshot, and the sizes of its
+//! files.
+
+use std::path::Path;
+
+use rustix::fs::StatVfs;
 
 use super::db::error::StoreError;
-use super::db::sql;
-use super::{DeliveryTotals, Store, delivery_totals};
+use super::db::{sql, wal};
+use super::{DeliveryTotals, Store, database_path, delivery_totals};
 use crate::clock::Timestamp;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::feedback::FeedbackStatus;
@@ -15,6 +20,35 @@ pub struct Metrics {
     pub webhooks: Vec<WebhookMetrics>,
     /// The number of alerts that haven't been received yet.
     pub pending_alerts: u64,
+    pub storage: StorageMetrics,
+}
+
+/// The sizes of the database and of its disk. A size that can't be determined is `None`.
+#[derive(Clone, Copy, Debug)]
+pub struct StorageMetrics {
+    pub database_bytes: Option<u64>,
+    pub wal_bytes: Option<u64>,
+    /// The space that this process can still use.
+    pub disk_free_bytes: Option<u64>,
+    pub disk_bytes: Option<u64>,
+}
+
+impl StorageMetrics {
+    fn read(dir: &Path) -> Self {
+        let size = |path: &Path| Some(std::fs::metadata(path).ok()?.len());
+        let database = database_path(dir);
+        let disk = rustix::fs::statvfs(dir).ok();
+        let disk_bytes = |blocks: fn(&StatVfs) -> u64| {
+            let disk = disk.as_ref()?;
+            Some(blocks(disk).saturating_mul(disk.f_frsize))
+        };
+        Self {
+            database_bytes: size(&database),
+            wal_bytes: size(&wal::wal_path(&database)),
+            disk_free_bytes: disk_bytes(|disk| disk.f_bavail),
+            disk_bytes: disk_bytes(|disk| disk.f_blocks),
+        }
+    }
 }
 
 /// Metrics of one webhook. The webhook is identified by its id and host, because the path of its
@@ -45,9 +79,15 @@ impl Store {
             .await
     }
 
+    /// Returns the number of jobs in the writer's queue.
+    pub fn queued_jobs(&self) -> usize {
+        self.writer.queued_jobs()
+    }
+
     pub async fn metrics(&self) -> Result<Metrics, StoreError> {
+        let dir = self.dir.clone();
         self.reader
-            .read_slow(|c| {
+            .read_slow(move |c| {
                 let by_status = "SELECT status, sum(count) FROM feedback_counts GROUP BY status";
                 let feedback = sql::query_all(c, by_status, [], |row| row.try_into())?;
                 let webhooks = "SELECT * FROM webhooks WHERE deleted_at IS NULL ORDER BY id";
@@ -80,6 +120,7 @@ impl Store {
                     feedback,
                     webhooks,
                     pending_alerts: sql::query_value(c, "SELECT count(*) FROM alerts", [])?,
+                    storage: StorageMetrics::read(&dir),
                 })
             })
             .await

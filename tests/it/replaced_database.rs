@@ -216,6 +216,8 @@ fn rejects_writes_until_a_moved_database_is_back() {
         let body = json!({"project": "shop", "message": "Lost"});
         api.post("/api/v1/feedback", body).problem(503);
         assert_eq!(healthz(&app), 503);
+        let metrics = api.get("/metrics").expect(200).text;
+        assert!(metrics.contains("miniback_database_ok 0\n"), "{metrics}");
         // Concurrent reads use the database file that is already open, and don't open the path
         // again.
         std::thread::scope(|scope| {

@@ -130,7 +130,9 @@ fn a_locked_database_is_503_until_it_is_unlocked() {
     assert!(response.header("retry-after").is_some(), "{response:?}");
     let stored = api.get("/api/v1/feedback").expect(200).json();
     assert_eq!(stored["data"], json!([]));
+    assert_eq!(api.get("/healthz").status, 503);
     other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(api.get("/healthz").status, 200);
     api.create_feedback("shop", "The database is unlocked");
 }
 

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Dispatcher, STORE_RETRY_DELAY, TaskCompletion};
+use crate::clock::saturating_millis;
+use crate::domain::delivery::DeliveryState;
+use crate::metrics::METRICS;
 use crate::store::{DeliveryUpdate, FinishedAttempt, StoreError};
 
 /// The maximum number of attempts in one commit. Larger commits would delay other writes.
@@ -66,6 +69,7 @@ impl Dispatcher {
         let now = self.clock.monotonic_time();
         for (finished, update) in batch.iter().zip(updates) {
             let record = &finished.attempt;
+            count_finished_delivery(finished, update.as_ref());
             let Some(queue) = self.queues.get_mut(&finished.webhook) else {
                 continue;
             };
@@ -84,7 +88,7 @@ impl Dispatcher {
                 delivery = %finished.delivery,
                 state = update.state.as_str(),
                 code = record.result.outcome.error_code(),
-                ms = record.result.duration.as_millis(),
+                ms = saturating_millis(record.result.duration),
                 "attempt"
             );
             self.health_log.on_update(
@@ -96,5 +100,15 @@ impl Dispatcher {
             );
             self.schedule_read_at(update.due_at);
         }
+    }
+}
+
+/// Counts a delivery that isn't a test if its attempt was the last one.
+fn count_finished_delivery(finished: &FinishedAttempt, update: Option<&DeliveryUpdate>) {
+    let state = update.map(|update| update.state);
+    if let Some(state @ (DeliveryState::Delivered | DeliveryState::Failed)) = state
+        && !finished.is_test
+    {
+        METRICS.deliveries_finished.increment(state.as_str());
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use crate::domain::id::UserId;
+use crate::metrics::METRICS;
 
 /// Maximum number of streams per session. At the limit, a new stream replaces the session's oldest
 /// stream.
@@ -76,6 +77,7 @@ impl EventStreamRegistry {
             user: *user,
             evicted: evicted.clone(),
         });
+        METRICS.live_streams.inc();
         Some(StreamSlot {
             evicted,
             open: self.open.clone(),
@@ -102,6 +104,7 @@ impl StreamSlot {
 
 impl Drop for StreamSlot {
     fn drop(&mut self) {
+        METRICS.live_streams.dec();
         lock_streams(&self.open).retain(|stream| !Arc::ptr_eq(&stream.evicted, &self.evicted));
     }
 }

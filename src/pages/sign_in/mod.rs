@@ -26,6 +26,7 @@ use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::User;
+use crate::metrics::{METRICS, SUCCESS};
 use crate::server::form_data::RaisedLimitFormData;
 use crate::server::security_events;
 
@@ -192,6 +193,7 @@ pub(super) async fn sign_in(
     session::set_sign_in_cookies(&context, &mut response, &cookies);
     device_cookie::set_device_cookie(&context, &mut response, &verified.user.id);
     let (user, client_ip) = (verified.user.id.to_string(), context.client_ip());
+    METRICS.sign_ins.increment(SUCCESS);
     security_events::log_event("sign_in", Some(&user), None, client_ip);
     Ok(response)
 }

@@ -10,6 +10,7 @@ use super::password_hashing_limiter::HashingPermit;
 use super::throttle::{Client, SignInAttempt};
 use crate::domain::account::User;
 use crate::domain::email::normalize_email;
+use crate::metrics::METRICS;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::server::security_events::{self, Actor};
@@ -95,7 +96,10 @@ pub async fn verify_password(
     let started = start_attempt(context, client(user.as_ref()), &account).await;
     let (attempt, permit) = match started {
         Ok(started) => started,
-        Err(rejection) => return Ok(PasswordCheckResult::Rejected(rejection)),
+        Err(rejection) => {
+            METRICS.sign_ins.increment("rejected");
+            return Ok(PasswordCheckResult::Rejected(rejection));
+        }
     };
     let is_correct = permit
         .verify_password(password.to_owned(), hash.clone())

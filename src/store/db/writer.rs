@@ -12,6 +12,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +24,7 @@ use super::sql;
 use super::wal::{Wal, checkpoint};
 use crate::clock::Clock;
 use crate::domain::id::IdSequence;
+use crate::metrics::METRICS;
 
 mod job;
 mod write_tx;
@@ -168,6 +170,11 @@ impl Writer {
     pub(in crate::store) fn check_files_and_clock(&self) {
         // If the queue is full, the next commit performs the same checks.
         let _ = self.queue.try_send(WriterCommand::CheckFilesAndClock);
+    }
+
+    /// Returns the number of jobs in the queue.
+    pub(in crate::store) fn queued_jobs(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Finishes the queued jobs, then closes the connection and returns.
@@ -325,9 +332,12 @@ impl WriterThread {
         effects: &mut CommitEffects,
     ) -> Result<(), StoreError> {
         sql::execute(&self.connection, "BEGIN IMMEDIATE", [])?;
-        let result = self
-            .run_jobs(batch, effects)
-            .and_then(|()| sql::execute(&self.connection, "COMMIT", []).map(|_| ()));
+        let result = self.run_jobs(batch, effects).and_then(|()| {
+            let started = Instant::now();
+            sql::execute(&self.connection, "COMMIT", [])?;
+            METRICS.count_commit(batch.len(), started.elapsed());
+            Ok(())
+        });
         if result.is_err() && !self.connection.is_autocommit() {
             sql::execute(&self.connection, "ROLLBACK", [])?;
         }

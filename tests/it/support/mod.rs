@@ -24,6 +24,7 @@ pub mod power_cut_fs;
 pub mod proxy;
 pub mod raw_http;
 pub mod receiver;
+pub mod scrape;
 pub mod signature;
 pub mod source_files;
 pub mod tls_endpoint;
