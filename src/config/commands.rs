@@ -9,12 +9,13 @@ use super::listen_address::ListenerOptions;
 use super::option_values::parse_base_url;
 use super::options::{DataDirOptions, DemoOptions, ListenOptions, ServeOptions};
 use crate::domain::account::{Role, Scope};
+use crate::version;
 
 /// Self-hosted feedback for your websites, forwarded as signed webhooks
 #[derive(Debug, Parser)]
 #[command(
     name = "miniback",
-    version,
+    version = version::version_with_commit(),
     disable_help_subcommand = true,
     max_term_width = 100
 )]
