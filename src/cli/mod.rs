@@ -9,6 +9,7 @@ mod listen;
 mod open_store;
 mod openapi;
 mod password;
+mod restore;
 mod serve;
 mod service_manager;
 mod token;
@@ -71,6 +72,7 @@ pub fn run() -> i32 {
         Command::Health(options) => health::run(&options),
         Command::Init { data } => init::run(&data),
         Command::Backup { file, data } => backup::run(&file, &data),
+        Command::Restore { file, data } => restore::run(&file, &data),
         Command::Check(options) => check::run(&options),
         Command::OpenApi { base_url } => openapi::run(base_url.as_ref()),
         Command::User(command) => user::run(command),

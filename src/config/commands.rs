@@ -53,6 +53,13 @@ pub enum Command {
         #[command(flatten)]
         data: DataDirOptions,
     },
+    /// Replace the database of a stopped server with a backup, and keep the old database
+    Restore {
+        /// The path of the backup. “-” reads the backup from standard input
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataDirOptions,
+    },
     /// Check the configuration, the database, and the hosts of webhooks
     Check(Box<ServeOptions>),
     /// Print the API's OpenAPI 3.1 document

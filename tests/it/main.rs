@@ -103,6 +103,7 @@ mod request_headers;
 mod response_framing;
 mod response_syntax;
 mod responsiveness_in_browser;
+mod restore;
 mod retries;
 mod retry_after;
 mod retry_and_cancel;
