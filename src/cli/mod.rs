@@ -12,6 +12,7 @@ mod password;
 mod restore;
 mod serve;
 mod service_manager;
+mod setup_link;
 mod token;
 mod user;
 
@@ -73,6 +74,11 @@ pub fn run() -> i32 {
         Command::Init { data } => init::run(&data),
         Command::Backup { file, data } => backup::run(&file, &data),
         Command::Restore { file, data } => restore::run(&file, &data),
+        Command::SetupLink {
+            data,
+            listener,
+            base_url,
+        } => setup_link::run(&data, &listener, base_url.as_ref()),
         Command::Check(options) => check::run(&options),
         Command::OpenApi { base_url } => openapi::run(base_url.as_ref()),
         Command::User(command) => user::run(command),

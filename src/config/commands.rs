@@ -60,6 +60,17 @@ pub enum Command {
         #[command(flatten)]
         data: DataDirOptions,
     },
+    /// Print a new one-time setup URL, which creates the first user. Earlier setup URLs become
+    /// invalid
+    SetupLink {
+        #[command(flatten)]
+        data: DataDirOptions,
+        #[command(flatten)]
+        listener: ListenerOptions,
+        /// The public URL, including any path [default: the URL of the running server, or --listen]
+        #[arg(long, env = "MINIBACK_BASE_URL", value_parser = parse_base_url, value_name = "URL")]
+        base_url: Option<Url>,
+    },
     /// Check the configuration, the database, and the hosts of webhooks
     Check(Box<ServeOptions>),
     /// Print the API's OpenAPI 3.1 document
@@ -81,7 +92,7 @@ impl Command {
     pub(super) fn base_url(&self) -> Option<&Url> {
         match self {
             Self::Serve(options) | Self::Check(options) => options.base_url.as_ref(),
-            Self::OpenApi { base_url } => base_url.as_ref(),
+            Self::OpenApi { base_url } | Self::SetupLink { base_url, .. } => base_url.as_ref(),
             _ => None,
         }
     }

@@ -36,6 +36,7 @@ mod retention;
 mod search;
 mod secrets;
 mod sessions;
+mod setup_links;
 mod signing_keys;
 mod status_history;
 mod users;

@@ -115,6 +115,7 @@ mod sensitive_data;
 mod service_manager;
 mod sessions;
 mod settings_in_browser;
+mod setup_link;
 mod shutdown;
 mod sign_in_limits;
 mod sign_in_memory;
