@@ -6,6 +6,7 @@ mod demo;
 mod health;
 mod init;
 mod listen;
+mod manual;
 mod open_store;
 mod openapi;
 mod password;
@@ -80,6 +81,8 @@ pub fn run() -> i32 {
             base_url,
         } => setup_link::run(&data, &listener, base_url.as_ref()),
         Command::Check(options) => check::run(&options),
+        Command::Completions { shell } => manual::print_completions(shell),
+        Command::Man => manual::print_man_page(),
         Command::OpenApi { base_url } => openapi::run(base_url.as_ref()),
         Command::User(command) => user::run(command),
         Command::Token(command) => token::run(command),

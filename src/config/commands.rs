@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use url::Url;
 
 use super::listen_address::ListenerOptions;
@@ -73,6 +73,14 @@ pub enum Command {
     },
     /// Check the configuration, the database, and the hosts of webhooks
     Check(Box<ServeOptions>),
+    /// Print shell completions
+    Completions {
+        /// The shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: CompletionShell,
+    },
+    /// Print the man page
+    Man,
     /// Print the API's OpenAPI 3.1 document
     #[command(name = "openapi")]
     OpenApi {
@@ -96,6 +104,14 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// A shell that has completions.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CompletionShell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[derive(Debug, Subcommand)]

@@ -78,6 +78,7 @@ mod listen_addresses;
 mod live_updates;
 mod log_fields;
 mod log_limits;
+mod manual;
 mod manual_clock;
 mod metrics;
 mod navigation_in_browser;
