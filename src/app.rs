@@ -37,6 +37,7 @@ use crate::domain::secret::Secret;
 use crate::intake::Intake;
 use crate::server::inbound::{self, Listener, WorkerThreads, framing};
 use crate::server::long_reads::LongReadLimiter;
+use crate::server::proxy_test::{self, ProxyTestTokens};
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::versions::VersionHasher;
@@ -96,7 +97,7 @@ pub async fn start(
     let alerts = load_alert_endpoint(options, &store, &delivery, &urls).await?;
     let background = spawn_background_tasks(options, &store, &clock, &delivery, alerts.as_ref());
     let intake = web::Data::new(create_intake(options, &store, &clock).await?);
-    let [versions_key, device_key, draft_key] = load_signing_keys(&store).await?;
+    let [versions_key, device_key, draft_key, proxy_test_key] = load_signing_keys(&store).await?;
     let state = web::Data::new(AppState {
         store,
         clock: clock.clone(),
@@ -104,6 +105,7 @@ pub async fn start(
         urls,
         versions: VersionHasher::new(&versions_key),
         proxies: TrustedProxies::new(options.trusted_proxy.0.clone()),
+        proxy_tests: ProxyTestTokens::new(&proxy_test_key),
         long_reads: LongReadLimiter::default(),
         alerts,
         delivery_retention: options.retention,
@@ -140,7 +142,7 @@ pub async fn start(
 }
 
 /// Loads the keys for the versions of objects, for known browsers, and for drafts of webhooks.
-async fn load_signing_keys(store: &Store) -> Result<[Vec<u8>; 3], StoreError> {
+async fn load_signing_keys(store: &Store) -> Result<[Vec<u8>; 4], StoreError> {
     Ok([
         store
             .get_or_create_signing_key("versions", random::bytes())
@@ -150,6 +152,9 @@ async fn load_signing_keys(store: &Store) -> Result<[Vec<u8>; 3], StoreError> {
             .await?,
         store
             .get_or_create_signing_key("webhook_drafts", random::bytes())
+            .await?,
+        store
+            .get_or_create_signing_key(proxy_test::KEY_NAME, random::bytes())
             .await?,
     ])
 }

@@ -58,6 +58,7 @@ pub use backup::{
 pub use db::change_feed::{ChangeFeed, ChangeKind};
 pub use db::error::{OpenError, StoreError};
 pub use db::file_permissions::{FileExposure, find_file_exposures};
+pub use db::files::{free_space, is_replicated};
 pub use db::health::DatabaseProblem;
 pub use db::lock::{DirectoryLock, LockHolder, lock_data_directory, lock_holder};
 pub use db::open::{create_data_directory, database_path, require_database};

@@ -24,6 +24,7 @@ mod blocked_log;
 mod broken_files;
 mod browser_notifications;
 mod cancellation;
+mod check;
 mod cli;
 mod cli_messages;
 mod cli_users;
