@@ -133,6 +133,7 @@ mod text_encodings;
 mod tls_messages;
 mod token_pages;
 mod unix_socket;
+mod upgrades;
 mod webhook_add_form;
 mod webhook_failures;
 mod webhook_list;
