@@ -25,7 +25,7 @@ use crate::background::database_monitor;
 use crate::background::retention::{self, RetentionPeriods};
 use crate::background::search_indexer;
 use crate::clock::Clock;
-use crate::config::{FirstUser, ServeOptions};
+use crate::config::{FirstUser, ServeOptions, WalCheckpoint};
 use crate::delivery::{self, AlertEndpoint, DeliverySettings, DispatcherHandle, tls};
 use crate::domain::egress_policy::EgressPolicy;
 use crate::domain::id::UserId;
@@ -41,7 +41,7 @@ use crate::server::versions::VersionHasher;
 use crate::server::{
     AppState, request_id, request_origin, security_events, security_headers, tokens,
 };
-use crate::store::{self, Store, StoreError, UserError};
+use crate::store::{self, Store, StoreError, UserError, WalCheckpoints};
 use crate::{api, pages, random};
 
 /// The lifetime of a setup link.
@@ -77,7 +77,11 @@ pub async fn start(
     let data_dir = &options.data.data_dir;
     store::create_data_directory(data_dir)?;
     let lock = store::lock_data_directory(data_dir)?;
-    let store = Store::open(data_dir, Some(&lock), clock.clone())?;
+    let checkpoints = match options.wal.wal_checkpoint {
+        WalCheckpoint::Auto => WalCheckpoints::Miniback,
+        WalCheckpoint::External => WalCheckpoints::External,
+    };
+    let store = Store::open_with_checkpoints(data_dir, Some(&lock), clock.clone(), checkpoints)?;
 
     let listeners = match listeners {
         Some(listeners) => listeners,

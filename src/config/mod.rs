@@ -10,6 +10,7 @@ mod listen_address;
 mod notices;
 mod option_values;
 mod options;
+mod wal_options;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -28,6 +29,7 @@ pub use options::{
     DataDirOptions, DeliveryOptions, DemoOptions, ListenOptions, LogFormat, LogOptions,
     RateLimitOptions, ServeOptions,
 };
+pub use wal_options::{WalCheckpoint, WalOptions};
 
 /// The result of [`parse`] if there is no command to run.
 #[derive(Debug)]

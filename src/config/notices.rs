@@ -28,6 +28,7 @@ impl ServeOptions {
             );
         }
         warnings.extend(self.plain_http_warning());
+        warnings.extend(self.wal.litestream_warning(&self.data.data_dir));
         let allowed = &self.delivery.allow_target;
         if self.delivery.deny_localhost {
             let localhost = allowed.iter().filter(|target| target.allows_localhost());
@@ -63,7 +64,7 @@ impl ServeOptions {
         let address = listen.find(|address| address.is_reachable_from_other_machines())?;
         self.base_url.is_none().then(|| {
             format!(
-                "other machines can connect to {address}, and passwords are sent to it over plain \
+                "--listen {address} is open to other machines, and passwords are sent over plain \
                  HTTP; put a reverse proxy with HTTPS in front of Miniback, and set --base-url"
             )
         })

@@ -15,6 +15,7 @@ use super::option_values::{
     parse_positive_duration, parse_response_status, parse_retry_delays, parse_timeout,
     parse_trusted_networks, read_secret_file,
 };
+use super::wal_options::WalOptions;
 use crate::domain::egress_policy::AllowTarget;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::rate_limit::RateLimits;
@@ -77,6 +78,8 @@ pub struct ServeOptions {
     pub alerts: AlertOptions,
     #[command(flatten)]
     pub limits: RateLimitOptions,
+    #[command(flatten)]
+    pub wal: WalOptions,
     #[command(flatten)]
     pub log: LogOptions,
 }

@@ -1,9 +1,9 @@
 //! Counters and histograms of this process, which any module can update. They start at 0 when the
 //! process starts.
 //!
-//! `GET /metrics` renders them, together with values that it reads from the database and the system.
-//! Counting is cheap enough for every request and delivery: each value is an atomic, and labels
-//! with known values need no lookup in a locked map.
+//! `GET /metrics` renders them, together with values that it reads from the database and the
+//! system. Counting is cheap enough for every request and delivery: each value is an atomic, and
+//! labels with known values need no lookup in a locked map.
 
 pub mod process;
 

@@ -1,5 +1,5 @@
-//! `X-Request-Id`: a short id for each request, in the response and in the log. Also counts and logs
-//! responses.
+//! `X-Request-Id`: a short id for each request, in the response and in the log. Also counts and
+//! logs responses.
 //!
 //! Malformed requests (an invalid, oversized, or slow head) are rejected before a request object
 //! exists. The responses to malformed requests (400, 408, and 431) have no id.

@@ -220,8 +220,9 @@ fn log_event_with_details(
     tracing::info!(target: LOG_TARGET, security_event = event, subject, change, count, by, token, %client_ip, "security event");
 }
 
-/// Counts and logs that a wrong password was entered, without the password. `account` is the id of the
-/// account, or `None` if there is no such account. `actor` is the signed-in user, if there is one.
+/// Counts and logs that a wrong password was entered, without the password. `account` is the id of
+/// the account, or `None` if there is no such account. `actor` is the signed-in user, if there is
+/// one.
 pub fn log_failed_sign_in(account: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
     METRICS.sign_ins.increment("failure");
     let by = actor.map(|actor| actor.user.to_string());

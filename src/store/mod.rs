@@ -56,6 +56,7 @@ pub use db::health::DatabaseProblem;
 pub use db::lock::{DirectoryLock, LockHolder, lock_data_directory, lock_holder};
 pub use db::open::{create_data_directory, database_path, require_database};
 pub use db::pagination::{Page, PageRequest};
+pub use db::wal::WalCheckpoints;
 pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliverySummary, FeedbackDelivery,
     LoggedAttempt, LoggedRequest,
@@ -105,14 +106,27 @@ pub struct Store {
     health: DatabaseHealth,
     notifiers: writer::CommitNotifiers,
     feedback_created: Arc<Notify>,
+    wal_checkpoints: WalCheckpoints,
 }
 
 impl Store {
     /// Opens the database in the directory `dir`. Creates or migrates it if necessary. `lock` is
     /// the caller's lock on `dir`; `None` if another process may be serving the database.
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
+        Self::open_with_checkpoints(dir, lock, clock, WalCheckpoints::Miniback)
+    }
+
+    /// Like [`open`](Self::open). `checkpoints` says who checkpoints the WAL; it has no effect
+    /// without `lock`.
+    pub fn open_with_checkpoints(
+        dir: &Path,
+        lock: Option<&DirectoryLock>,
+        clock: Clock,
+        checkpoints: WalCheckpoints,
+    ) -> Result<Self, OpenError> {
         let connection = open::open_or_create_database(dir, lock)?;
         let path = database_path(dir);
+        let wal = wal::Wal::for_database(&path, &connection, checkpoints)?;
         let file_checker = lock.map(|_| FileChecker::new(&path)).transpose()?;
         let lock_file = lock
             .zip(file_checker.as_ref())
@@ -128,10 +142,7 @@ impl Store {
             OpenError::Connections
         };
         let reader = reader::Reader::open(&path, health.clone()).map_err(|error| failed(&error))?;
-        let server_state = |clock| writer::ServerWriterState {
-            wal: wal::Wal::for_database(&path),
-            clock,
-        };
+        let server_state = |clock| writer::ServerWriterState { wal, clock };
         let server_state = lock
             .map(|_| ClockJumpHandler::start(&connection, clock.clone()).map(server_state))
             .transpose()
@@ -152,7 +163,13 @@ impl Store {
             health,
             notifiers,
             feedback_created: Arc::default(),
+            wal_checkpoints: checkpoints,
         })
+    }
+
+    /// Returns whether another program replicates the database.
+    pub fn is_replicated(&self) -> bool {
+        self.wal_checkpoints == WalCheckpoints::External
     }
 
     /// Returns the notifier that signals that deliveries may be due, for example after a commit or

@@ -98,6 +98,7 @@ mod query_parameters;
 mod rate_limits;
 mod redelivery;
 mod replaced_database;
+mod replication;
 mod request_headers;
 mod response_framing;
 mod response_syntax;

@@ -38,6 +38,8 @@ struct PrivacyPage {
     erased: Option<String>,
     found: Option<SearchResult>,
     is_confirming_erase: bool,
+    /// Whether a replica contains erased data for some time.
+    is_replicated: bool,
 }
 
 /// The feedback items submitted with an email: their count, and the newest items.
@@ -115,6 +117,7 @@ impl PrivacyPage {
             erased,
             found: None,
             is_confirming_erase: false,
+            is_replicated: context.app.store.is_replicated(),
         }
     }
 }
@@ -182,7 +185,10 @@ pub(super) async fn erase(
     }
     store.purge_erased_content().await?;
     tracing::info!(feedback = erased.feedback, "personal data erased");
-    let summary = erasure_result_message(&email, erased);
+    let mut summary = erasure_result_message(&email, erased);
+    if store.is_replicated() && erased != ErasureCounts::default() {
+        summary.push_str(" The replica contains the data until its retention period ends.");
+    }
     context.update_flash(|flash| flash.one_time_value = Some(OneTimeValue::Erased { summary }));
     Ok(context.redirect(PATH))
 }

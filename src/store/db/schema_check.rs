@@ -34,13 +34,14 @@ pub(in crate::store) fn find_schema_difference(
     Ok(missing_or_changed.or_else(|| unexpected().map(|key| describe(key, "is unexpected"))))
 }
 
-/// Reads the schema. Ignores SQLite's own objects. Omits the statements of the search index's
+/// Reads the schema. Ignores the objects of SQLite and of Litestream, which adds two tables to the
+/// database that it replicates. Omits the statements of the search index's
 /// internal tables, because they depend on the version of SQLite.
 fn read_schema_objects(connection: &Connection) -> rusqlite::Result<SchemaObjects> {
     let mut statement = connection.prepare(
         "SELECT type, name, iif(name IN (SELECT name FROM pragma_table_list WHERE type = 'shadow'),
                                 '', ifnull(sql, ''))
-         FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*'",
+         FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*' AND name NOT GLOB '_litestream_*'",
     )?;
     let rows = statement.query_map([], |row| {
         let sql: String = row.get(2)?;

@@ -3,11 +3,16 @@
 //! SQLite checkpoints after a commit, but it can't reset the WAL while readers use it. With
 //! overlapping readers, the WAL would grow without limit. Once the WAL is large, the writer waits
 //! briefly for the current readers and truncates the WAL.
+//!
+//! A program that replicates the database, such as Litestream, copies the WAL. This program must
+//! checkpoint the WAL itself: if Miniback checkpointed it, the program could miss a part, and would
+//! have to copy the whole database again.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::{BUSY_TIMEOUT, WAL_MAX_BYTES};
 
@@ -15,26 +20,59 @@ use super::{BUSY_TIMEOUT, WAL_MAX_BYTES};
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(20);
 /// Minimum time between a failed checkpoint and the next checkpoint, unless it is forced.
 const CHECKPOINT_RETRY_DELAY: Duration = Duration::from_millis(500);
+/// The size of the WAL, in bytes, above which Miniback truncates it even if another program should
+/// checkpoint it. Otherwise, the WAL would fill the disk if that program isn't running. Litestream
+/// itself truncates the WAL at about 500 MB.
+const EXTERNAL_WAL_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Who checkpoints the WAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalCheckpoints {
+    Miniback,
+    /// A program that replicates the database.
+    External,
+}
 
 /// The WAL of a database that this process serves.
 pub(in crate::store) struct Wal {
     path: PathBuf,
+    checkpoints: WalCheckpoints,
+    /// The size above which the WAL is truncated.
+    max_bytes: u64,
     /// The time when the last checkpoint failed; `None` if it succeeded.
     failed_at: Option<Instant>,
 }
 
 impl Wal {
-    pub(in crate::store) fn for_database(database: &Path) -> Self {
-        Self {
+    /// `connection` is the connection that writes.
+    pub(in crate::store) fn for_database(
+        database: &Path,
+        connection: &Connection,
+        checkpoints: WalCheckpoints,
+    ) -> rusqlite::Result<Self> {
+        let max_bytes = match checkpoints {
+            WalCheckpoints::Miniback => WAL_MAX_BYTES,
+            WalCheckpoints::External => {
+                connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+                EXTERNAL_WAL_MAX_BYTES
+            }
+        };
+        Ok(Self {
             path: wal_path(database),
+            checkpoints,
+            max_bytes,
             failed_at: None,
-        }
+        })
     }
 
     /// Truncates the WAL if it is large and no checkpoint failed recently, or if `force` is set.
-    /// Must be called outside a transaction.
+    /// `force` has no effect if another program checkpoints the WAL. Must be called outside a
+    /// transaction.
     pub(super) fn truncate_if_large(&mut self, connection: &Connection, force: bool) {
-        let is_large = || std::fs::metadata(&self.path).is_ok_and(|wal| wal.len() > WAL_MAX_BYTES);
+        let is_external = self.checkpoints == WalCheckpoints::External;
+        let force = force && !is_external;
+        let is_large = || std::fs::metadata(&self.path).is_ok_and(|wal| wal.len() > self.max_bytes);
         let failed_recently = self
             .failed_at
             .is_some_and(|at| at.elapsed() < CHECKPOINT_RETRY_DELAY);
@@ -42,7 +80,16 @@ impl Wal {
             return;
         }
         match checkpoint(connection) {
-            Ok(true) => self.failed_at = None,
+            Ok(true) => {
+                self.failed_at = None;
+                if is_external {
+                    tracing::warn!(
+                        max_bytes = self.max_bytes,
+                        "truncated the WAL, because no other program has checkpointed it; is \
+                         Litestream running?"
+                    );
+                }
+            }
             Ok(false) => self.failed_at = Some(Instant::now()),
             Err(error) => {
                 // On a full disk, the content stays in the WAL, where it is just as durable.
@@ -69,4 +116,50 @@ pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     });
     connection.busy_timeout(BUSY_TIMEOUT)?;
     is_busy.map(|is_busy| !is_busy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Creates a database in WAL mode, with a WAL of about 100 KB.
+    fn create_database(path: &Path, checkpoints: WalCheckpoints) -> (Connection, Wal) {
+        let connection = Connection::open(path).unwrap();
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .unwrap();
+        let wal = Wal::for_database(path, &connection, checkpoints).unwrap();
+        connection
+            .execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (randomblob(100000))")
+            .unwrap();
+        (connection, wal)
+    }
+
+    #[test]
+    fn an_external_wal_is_truncated_only_if_it_is_very_large() {
+        for (checkpoints, truncates_at_close) in [
+            (WalCheckpoints::Miniback, true),
+            (WalCheckpoints::External, false),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("test.db");
+            let (connection, mut wal) = create_database(&path, checkpoints);
+            let size = |wal: &Wal| std::fs::metadata(&wal.path).map_or(0, |file| file.len());
+            wal.truncate_if_large(&connection, false);
+            assert!(size(&wal) > 100_000);
+            wal.truncate_if_large(&connection, true);
+            assert_eq!(size(&wal) == 0, truncates_at_close, "{checkpoints:?}");
+            connection
+                .execute_batch("INSERT INTO t VALUES (randomblob(100000))")
+                .unwrap();
+            wal.max_bytes = 50_000;
+            wal.truncate_if_large(&connection, false);
+            assert_eq!(size(&wal), 0, "{checkpoints:?}");
+            connection
+                .execute_batch("INSERT INTO t VALUES (randomblob(100000))")
+                .unwrap();
+            drop(connection);
+            assert_eq!(size(&wal) == 0, truncates_at_close, "{checkpoints:?}");
+        }
+    }
 }
