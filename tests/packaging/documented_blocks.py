@@ -49,6 +49,7 @@ PASSWORD = "owl-behind-the-windmill\n"
 
 OPERATIONS = "docs/operations.md"
 PROXIES = "docs/reverse-proxies.md"
+REPLICATION = "docs/replication.md"
 CHECK = "sudo -u miniback miniback check --data-dir /var/lib/miniback"
 BACKUP = "sudo -u miniback miniback backup /var/lib/miniback/backup.db --data-dir /var/lib/miniback"
 SNIPPET = (
@@ -165,6 +166,38 @@ BLOCKS = {
     # --- docs/performance.md ---
     ("docs/performance.md", "cargo bench --bench delivery"): TestedBy(
         ".ci/run", "--bench delivery -- --quick"
+    ),
+    # --- docs/replication.md ---
+    (REPLICATION, "# Replicates the database of Miniback. Copy this file to /etc/litestream.yml."): [
+        ShowsFile(),
+        TestedBy("tests/packaging/litestream", "packaging/litestream/litestream.yml"),
+    ],
+    (REPLICATION, "# Copy this file to /etc/systemd/system/litestream.service."): ShowsFile(),
+    (
+        REPLICATION,
+        "# Copy this file to /etc/systemd/system/miniback.service.d/litestream.conf.",
+    ): ShowsFile(),
+    (
+        REPLICATION,
+        "sudo install -d -o miniback -g miniback -m 0700 /var/backups/miniback",
+    ): Runs(
+        before="""
+            cd packaging/litestream
+            units=/etc/systemd/system
+            sudo cp litestream.yml /etc/litestream.yml
+            sudo cp litestream.service $units/litestream.service
+            sudo mkdir $units/miniback.service.d
+            sudo cp miniback-litestream.conf $units/miniback.service.d/litestream.conf
+            cd
+        """,
+        after="""
+            systemctl is-active litestream miniback
+            curl https://feedback.example.com/healthz
+            until sudo find /var/backups/miniback -name '*.ltx' | grep ltx; do sleep 0.1; done
+        """,
+    ),
+    (REPLICATION, "sudo systemctl stop miniback litestream"): Runs(
+        after="curl https://feedback.example.com/healthz; systemctl is-active litestream"
     ),
     # --- docs/reverse-proxies.md ---
     (PROXIES, "miniback serve --base-url https://feedback.example.com"): Serves(LISTENING),
