@@ -143,7 +143,7 @@ BLOCKS = {
     (OPERATIONS, "sudo systemd-run --quiet --pipe --wait --uid miniback \\"): Runs(),
     (
         OPERATIONS,
-        "sudo -u miniback miniback token create prometheus --user you@example.com --scope metrics \\",
+        "sudo install -o prometheus -m 600 /dev/null /etc/prometheus/miniback-token",
     ): Runs(
         before="sudo useradd --system prometheus; sudo mkdir /etc/prometheus",
         after="""curl https://feedback.example.com/metrics \
@@ -182,7 +182,7 @@ BLOCKS = {
         "sudo install -d -o miniback -g miniback -m 0700 /var/backups/miniback",
     ): Runs(
         before="""
-            cd packaging/litestream
+            cd /usr/share/doc/miniback/examples/litestream
             units=/etc/systemd/system
             sudo cp litestream.yml /etc/litestream.yml
             sudo cp litestream.service $units/litestream.service

@@ -28,7 +28,6 @@ class Machine:
         self.home = self.root / "home" / USER
         # By default, curl doesn't fail if the response is an error.
         (self.home / ".curlrc").write_text("silent\nshow-error\nfail-with-body\nmax-time = 20\n")
-        (self.home / "variables").touch()
 
     def write(self, path, text):
         (self.root / path).write_text(text)
@@ -89,6 +88,6 @@ class Machine:
     def execute_as_user(self, script, standard_input=""):
         """Runs a script of Bash as a user who may use sudo, in the user's home directory and with the
         exported variables of the scripts before. Returns its result."""
-        (self.home / "script").write_text(f". ./variables\n{script}\nexport -p >variables\n")
+        (self.home / "script").write_text(f"touch variables\n. ./variables\n{script}\nexport -p >variables\n")
         shell = "cd; exec bash -e -o pipefail script"
         return self.execute(f"runuser -l {USER} -c '{shell}'", input=standard_input)
