@@ -204,6 +204,11 @@ BLOCKS = {
     (PROXIES, "miniback serve --listen 0.0.0.0:8080 --trusted-proxy 172.18.0.0/16 \\"): Serves(
         LISTENING
     ),
+    (
+        PROXIES,
+        "miniback serve --listen unix:/run/miniback/miniback.sock"
+        " --base-url https://feedback.example.com",
+    ): Serves(LISTENING, {"/run/miniback/": "./"}),
     (PROXIES, "miniback serve --base-url https://example.com/miniback"): Serves(LISTENING),
     (PROXIES, "feedback.example.com {"): PROXY_CONFIGURATION,
     (PROXIES, "example.com {"): PROXY_CONFIGURATION,
