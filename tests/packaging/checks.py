@@ -93,3 +93,16 @@ def install_debian_packages(packages):
     finally:
         if not has_policy:
             POLICY.unlink()
+
+
+def install_python_packages(lock_file, environment):
+    """Installs packages of PyPI into a virtual environment, if the lock file has changed. Returns
+    the directory of their executables."""
+    installed = environment / "installed.txt"
+    if not installed.exists() or installed.read_text() != lock_file.read_text():
+        shutil.rmtree(environment, ignore_errors=True)
+        run(sys.executable, "-m", "venv", environment)
+        pip = [environment / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+        run(*pip, "--require-hashes", "--only-binary", ":all:", "-r", lock_file)
+        shutil.copy(lock_file, installed)
+    return environment / "bin"
