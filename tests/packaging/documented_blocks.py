@@ -65,12 +65,8 @@ BLOCKS = {
         "Press Ctrl-C", {"cargo run --release --locked --": "miniback"}
     ),
     ("README.md", "sudo apt install ./miniback_0.1.0_amd64.deb caddy"): Runs(OWN_CERTIFICATES),
-    (
-        "README.md",
-        "sudo journalctl -u miniback -o cat | grep -o 'https://[^\"]*/setup[^\"]*' | tail -n 1",
-    ): Runs(
-        before="sudo journalctl --sync",
-        output=r"^https://feedback\.example\.com/setup\?token=\S+\n$",
+    ("README.md", "sudo miniback setup-link --data-dir /var/lib/miniback"): Runs(
+        output=r"^https://feedback\.example\.com/setup\?token=\S+\n$"
     ),
     ("README.md", BACKUP): Runs(
         before=FIRST_STEPS, after="sudo test -s /var/lib/miniback/backup.db"
@@ -138,6 +134,14 @@ BLOCKS = {
         "sudo -u miniback miniback backup - --data-dir /var/lib/miniback"
         " | ssh backup.example 'cat > miniback.db'",
     ): Runs({"ssh backup.example": "sh -c"}, after="test -s miniback.db"),
+    (
+        OPERATIONS,
+        "ssh backup.example 'cat miniback.db' | sudo miniback restore - --data-dir /var/lib/miniback",
+    ): Runs(
+        {"ssh backup.example": "sh -c"},
+        before="sudo systemctl stop miniback",
+        after="sudo systemctl start miniback",
+    ),
     (OPERATIONS, "sudo systemctl enable --now miniback-backup.timer"): Runs(),
     (OPERATIONS, CHECK): Runs(),
     (OPERATIONS, "sudo systemd-run --quiet --pipe --wait --uid miniback \\"): Runs(),
@@ -200,6 +204,7 @@ BLOCKS = {
         after="curl https://feedback.example.com/healthz; systemctl is-active litestream"
     ),
     # --- docs/reverse-proxies.md ---
+    (PROXIES, f"{CHECK} \\"): Runs(output="ok     reverse proxy"),
     (PROXIES, "miniback serve --base-url https://feedback.example.com"): Serves(LISTENING),
     (PROXIES, "miniback serve --listen 0.0.0.0:8080 --trusted-proxy 172.18.0.0/16 \\"): Serves(
         LISTENING
