@@ -28,7 +28,7 @@ FIRST_STEPS = f"""
 SECRET={SECRET}
 """ + r"""
 authority=/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt
-sudo cp $authority /usr/local/share/ca-certificates/caddy.crt
+sudo install -m 0644 $authority /usr/local/share/ca-certificates/caddy.crt
 sudo update-ca-certificates
 miniback() { sudo -u miniback miniback "$@" --data-dir /var/lib/miniback; }
 echo 'walrus-in-the-harbor' | miniback user add you@example.com --role admin
