@@ -57,7 +57,7 @@ SNIPPET = (
     '<script src="https://feedback.example.com/widget.js" data-project="my-website" defer></script>'
 )
 PROXY_CONFIGURATION = [ShowsFile(), TestedBy("tests/packaging/proxies", "packaging/proxies")]
-CONTAINER_TEST = TestedBy("tests/packaging/container")
+CONTAINER_TEST = "tests/packaging/container"
 LISTENING = '"listening"'
 RECEIVER_TEST = "tests/it/example_receivers.rs"
 
@@ -170,22 +170,34 @@ BLOCKS = {
     ("docs/architecture.md", "flowchart LR"): FlowChart(),
     ("docs/architecture.md", "src/"): TestedBy("tests/it/architecture.rs"),
     # --- docs/containers.md ---
-    (CONTAINERS, "podman load --input miniback-0.1.0-x86_64.docker.tar"): CONTAINER_TEST,
+    (CONTAINERS, "podman load --input miniback-0.1.0-x86_64.docker.tar"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "podman load"'
+    ),
     (
         CONTAINERS,
         "# Miniback behind Caddy, which obtains the certificate. Replace feedback.example.com. Its DNS"
         " record",
-    ): [ShowsFile(), TestedBy("tests/packaging/container", "compose.yaml")],
-    (CONTAINERS, "podman-compose up --detach"): CONTAINER_TEST,
-    (CONTAINERS, "podman run --detach --name miniback --restart unless-stopped \\"): CONTAINER_TEST,
+    ): [ShowsFile(), TestedBy(CONTAINER_TEST, "compose.yaml")],
+    (CONTAINERS, "podman-compose up --detach"): TestedBy(CONTAINER_TEST, '"up", "--detach"'),
+    (CONTAINERS, "podman run --detach --name miniback --restart unless-stopped \\"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "podman run --detach"'
+    ),
     (
         CONTAINERS,
         "# A Quadlet file for podman 4.4 or later: copy it to /etc/containers/systemd, run",
     ): ShowsFile(),
-    (CONTAINERS, "sudo install -d -o 65532 -g 65532 -m 0700 /srv/miniback"): CONTAINER_TEST,
-    (CONTAINERS, "podman exec -it miniback /miniback user add ada@example.com"): CONTAINER_TEST,
-    (CONTAINERS, "podman exec miniback /miniback backup - > miniback.db"): CONTAINER_TEST,
-    (CONTAINERS, "podman stop miniback"): CONTAINER_TEST,
+    (CONTAINERS, "sudo install -d -o 65532 -g 65532 -m 0700 /srv/miniback"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "sudo install -d"'
+    ),
+    (CONTAINERS, "podman exec -it miniback /miniback user add ada@example.com"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "podman exec -it"'
+    ),
+    (CONTAINERS, "podman exec miniback /miniback backup - > miniback.db"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "podman exec miniback /miniback backup"'
+    ),
+    (CONTAINERS, "podman stop miniback"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "podman stop miniback"'
+    ),
     # --- docs/performance.md ---
     ("docs/performance.md", "cargo bench --bench delivery"): TestedBy(
         ".ci/run", "--bench delivery -- --quick"
