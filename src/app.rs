@@ -1,5 +1,6 @@
 //! Starts and stops all components of the program.
 
+mod first_user;
 pub mod listeners;
 mod open_files;
 mod routes;
@@ -15,6 +16,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::task::JoinHandle;
 
+use self::first_user::create_first_user_or_setup_link;
+pub use self::first_user::create_setup_url;
 use self::listeners::Listeners;
 use self::open_files::OpenFileLimits;
 pub use self::routes::route_prefixes;
@@ -29,23 +32,18 @@ use crate::config::{FirstUser, ServeOptions, WalCheckpoint};
 use crate::delivery::{self, AlertEndpoint, DeliverySettings, DispatcherHandle, tls};
 use crate::domain::egress_policy::EgressPolicy;
 use crate::domain::id::UserId;
-use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::intake::Intake;
 use crate::server::inbound::{self, Listener, WorkerThreads, framing};
 use crate::server::long_reads::LongReadLimiter;
+use crate::server::proxy_test::{self, ProxyTestTokens};
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::versions::VersionHasher;
-use crate::server::{
-    AppState, request_id, request_origin, security_events, security_headers, tokens,
-};
-use crate::store::{self, Store, StoreError, UserError, WalCheckpoints};
+use crate::server::{AppState, request_id, request_origin, security_events, security_headers};
+use crate::store::{self, Store, StoreError, WalCheckpoints};
 use crate::{api, pages, random};
-
-/// The lifetime of a setup link.
-const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// A running instance of Miniback.
 pub struct RunningServer {
@@ -94,11 +92,12 @@ pub async fn start(
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let urls = Urls::new(options.base_url.as_ref());
     let origin = listeners::browser_origin(&addresses);
+    lock.publish_url(&urls.absolute_url(&origin, ""));
     let setup_url = create_first_user_or_setup_link(&store, first_user, &urls, &origin).await?;
     let alerts = load_alert_endpoint(options, &store, &delivery, &urls).await?;
     let background = spawn_background_tasks(options, &store, &clock, &delivery, alerts.as_ref());
     let intake = web::Data::new(create_intake(options, &store, &clock).await?);
-    let [versions_key, device_key, draft_key] = load_signing_keys(&store).await?;
+    let [versions_key, device_key, draft_key, proxy_test_key] = load_signing_keys(&store).await?;
     let state = web::Data::new(AppState {
         store,
         clock: clock.clone(),
@@ -106,6 +105,7 @@ pub async fn start(
         urls,
         versions: VersionHasher::new(&versions_key),
         proxies: TrustedProxies::new(options.trusted_proxy.0.clone()),
+        proxy_tests: ProxyTestTokens::new(&proxy_test_key),
         long_reads: LongReadLimiter::default(),
         alerts,
         delivery_retention: options.retention,
@@ -142,7 +142,7 @@ pub async fn start(
 }
 
 /// Loads the keys for the versions of objects, for known browsers, and for drafts of webhooks.
-async fn load_signing_keys(store: &Store) -> Result<[Vec<u8>; 3], StoreError> {
+async fn load_signing_keys(store: &Store) -> Result<[Vec<u8>; 4], StoreError> {
     Ok([
         store
             .get_or_create_signing_key("versions", random::bytes())
@@ -152,6 +152,9 @@ async fn load_signing_keys(store: &Store) -> Result<[Vec<u8>; 3], StoreError> {
             .await?,
         store
             .get_or_create_signing_key("webhook_drafts", random::bytes())
+            .await?,
+        store
+            .get_or_create_signing_key(proxy_test::KEY_NAME, random::bytes())
             .await?,
     ])
 }
@@ -304,45 +307,6 @@ async fn load_alert_endpoint(
         is_secret_generated,
         public_url: urls.origin().map(|origin| urls.absolute_url(origin, "")),
     }))
-}
-
-/// If there is no user, creates the first user from the environment or returns a one-time setup
-/// URL. If there is a user, logs that a first user from the environment has no effect.
-async fn create_first_user_or_setup_link(
-    store: &Store,
-    first_user: Option<FirstUser>,
-    urls: &Urls,
-    origin: &str,
-) -> Result<Option<String>, StartError> {
-    if store.has_users().await? {
-        if let Some(user) = first_user {
-            tracing::info!("{}", user.ignored_variables_notice());
-        }
-        return Ok(None);
-    }
-    if let Some(user) = first_user {
-        let failed = |error: &dyn std::fmt::Display| StartError::FirstUser(error.to_string());
-        let hash = password::hash(&user.password).map_err(|error| failed(&error))?;
-        return match store.add_first_user(user.email, hash).await {
-            Ok(user) => {
-                security_events::log_local_event(
-                    "user_added",
-                    &user.id.to_string(),
-                    "configuration",
-                );
-                Ok(None)
-            }
-            Err(UserError::AlreadySetUp) => Ok(None),
-            Err(error) => Err(failed(&error)),
-        };
-    }
-    let token = tokens::random_token();
-    store
-        .create_setup_link(tokens::sha256(&token), SETUP_LINK_LIFETIME)
-        .await?;
-    Ok(Some(
-        urls.absolute_url(origin, &format!("/setup?token={token}")),
-    ))
 }
 
 impl RunningServer {

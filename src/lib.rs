@@ -32,3 +32,4 @@ pub mod clock;
 pub mod io_errors;
 pub mod logging;
 pub mod random;
+pub mod version;

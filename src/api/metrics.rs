@@ -16,6 +16,7 @@ use crate::metrics::process::{self, ProcessStatus};
 use crate::server::AppState;
 use crate::server::problem::Problem;
 use crate::store::{Metrics, StorageMetrics, Store, WebhookMetrics};
+use crate::version;
 
 /// Get metrics
 ///
@@ -142,8 +143,7 @@ impl CurrentValues {
 
     fn add_stored_values(&self, stored: &Metrics, now: Timestamp) {
         let info = self.add_gauge("miniback_info", "The running version.", &["version"]);
-        info.with_label_values(&[env!("CARGO_PKG_VERSION")])
-            .set(1.0);
+        info.with_label_values(&[version::VERSION]).set(1.0);
         let feedback = self.add_gauge(
             "miniback_feedback",
             "Stored feedback, by status.",

@@ -1,5 +1,5 @@
-//! Retention: deletes finished deliveries older than `--retention` and feedback older than
-//! `--feedback-retention`, and shrinks the database file.
+//! Retention: deletes finished deliveries older than `--retention`, feedback older than
+//! `--feedback-retention`, and old copies of the database. Shrinks the database file.
 //!
 //! Each batch is an ordinary write job, small enough that other writes don't wait long.
 
@@ -30,6 +30,7 @@ pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
             Ok(true) => tokio::time::sleep(BATCH_PAUSE).await,
             Ok(false) => {
                 if clock.is_trusted() {
+                    store.delete_expired_copies(clock.now()).await;
                     METRICS.last_retention.set(clock.now().seconds());
                 }
                 clock.sleep(RUN_INTERVAL).await;

@@ -5,7 +5,9 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use super::{CommandError, escape_control_chars, print};
+use crate::clock::Clock;
 use crate::config::DataDirOptions;
+use crate::io_errors;
 use crate::store::{self, DatabaseSummary};
 
 pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError> {
@@ -18,7 +20,17 @@ pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError
         escape_control_chars(&file.display().to_string()),
         format_database_summary(&contents)
     ));
+    record_backup(&data.data_dir);
     Ok(())
+}
+
+/// Stores the time of the backup, so that `miniback check` and the metrics show its age. The backup
+/// is complete, so a failure is only a warning.
+fn record_backup(data_dir: &Path) {
+    if let Err(error) = store::record_backup(data_dir, Clock::system().now()) {
+        let reason = io_errors::describe(&error);
+        eprintln!("miniback: warning: can’t store the time of this backup: {reason}");
+    }
 }
 
 /// Writes a backup to standard output, and a summary to standard error. The backup is first written
@@ -49,6 +61,7 @@ fn write_to_stdout(data_dir: &Path) -> Result<(), CommandError> {
         "Wrote and checked the backup: {}.",
         format_database_summary(&contents)
     );
+    record_backup(data_dir);
     Ok(())
 }
 

@@ -1,5 +1,9 @@
 //! `miniback check`: checks the configuration, the data directory, the database, and the hosts of
-//! enabled webhooks and of `--alert-url`. Connects to the hosts without sending a request.
+//! enabled webhooks and of `--alert-url`. Connects to the hosts without sending a request. Sends
+//! one request to `--base-url`, to test the reverse proxy.
+
+mod data_safety;
+mod reverse_proxy;
 
 use std::path::Path;
 use std::time::Duration;
@@ -53,6 +57,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     store::require_database(&options.data.data_dir)
         .map_err(|error| into_command_error(error.into()))?;
     check_file_permissions(&options.data.data_dir, &mut report)?;
+    data_safety::check_last_backup(&options.data.data_dir, &mut report);
     if check_database(options, &mut report) {
         let contents = check_first_user_and_hosts(options, first_user, &settings, &mut report);
         actix_web::rt::System::new().block_on(contents)?;
@@ -106,6 +111,7 @@ fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
         }
     };
     report.report_ok(&format!("database: {}", format_database_summary(&contents)));
+    data_safety::check_free_space(&options.data.data_dir, contents.bytes, report);
     match contents.unexplained {
         0 => report
             .report_ok("delivery totals: every event is delivered, pending, failed, or canceled"),
@@ -120,7 +126,7 @@ fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
 }
 
 /// Checks whether the environment variables for the first user have an effect. Also checks the
-/// webhooks and the host of `--alert-url`.
+/// webhooks, the host of `--alert-url`, and the reverse proxy.
 async fn check_first_user_and_hosts(
     options: &ServeOptions,
     first_user: Option<FirstUser>,
@@ -141,6 +147,9 @@ async fn check_first_user_and_hosts(
         let name = format!("--alert-url {}", url.host_and_port());
         check_host(&name, url, settings, report).await;
     }
+    reverse_proxy::check_reverse_proxy(options, settings, &store, report)
+        .await
+        .map_err(CommandError::new)?;
     store.close_async().await;
     Ok(())
 }

@@ -20,7 +20,9 @@ const RESPONSE_MAX_BYTES: u64 = 16 * 1024;
 pub(super) fn run(options: &ListenerOptions) -> Result<(), CommandError> {
     // All sockets belong to the same server, so the first socket is enough.
     let Some(address) = options.listen.first() else {
-        return Err(CommandError::new("--listen: no address is set"));
+        return Err(CommandError::new(
+            "--listen is empty; use the value of the server",
+        ));
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -49,14 +51,14 @@ async fn check_health(address: &ListenAddress) -> Result<(), String> {
         }
         _ => {
             return Err(format!(
-                "--listen: the port of {address} isn’t known; set it to the port of the server"
+                "--listen: the port of {address} isn’t known; use the port in the server’s log"
             ));
         }
     };
     let response = response.map_err(|error| match error.kind() {
-        ErrorKind::ConnectionRefused | ErrorKind::NotFound => format!(
-            "no server is listening on {address}; start Miniback, or set --listen to its address"
-        ),
+        ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
+            format!("no server is listening on {address}; start it, or use its --listen value")
+        }
         _ => format!(
             "can’t reach Miniback at {address}: {}",
             io_errors::describe(&error)
@@ -73,7 +75,7 @@ async fn check_health(address: &ListenAddress) -> Result<(), String> {
             "Miniback at {address} is unhealthy; its log says why, and miniback check finds more"
         )),
         _ => Err(format!(
-            "the server at {address} isn’t Miniback; set --listen to the address of Miniback"
+            "the server at {address} isn’t Miniback; use the --listen value of Miniback"
         )),
     }
 }

@@ -6,11 +6,14 @@ mod demo;
 mod health;
 mod init;
 mod listen;
+mod manual;
 mod open_store;
 mod openapi;
 mod password;
+mod restore;
 mod serve;
 mod service_manager;
+mod setup_link;
 mod token;
 mod user;
 
@@ -71,7 +74,15 @@ pub fn run() -> i32 {
         Command::Health(options) => health::run(&options),
         Command::Init { data } => init::run(&data),
         Command::Backup { file, data } => backup::run(&file, &data),
+        Command::Restore { file, data } => restore::run(&file, &data),
+        Command::SetupLink {
+            data,
+            listener,
+            base_url,
+        } => setup_link::run(&data, &listener, base_url.as_ref()),
         Command::Check(options) => check::run(&options),
+        Command::Completions { shell } => manual::print_completions(shell),
+        Command::Man => manual::print_man_page(),
         Command::OpenApi { base_url } => openapi::run(base_url.as_ref()),
         Command::User(command) => user::run(command),
         Command::Token(command) => token::run(command),

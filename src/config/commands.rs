@@ -2,19 +2,20 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use url::Url;
 
 use super::listen_address::ListenerOptions;
 use super::option_values::parse_base_url;
 use super::options::{DataDirOptions, DemoOptions, ListenOptions, ServeOptions};
 use crate::domain::account::{Role, Scope};
+use crate::version;
 
 /// Self-hosted feedback for your websites, forwarded as signed webhooks
 #[derive(Debug, Parser)]
 #[command(
     name = "miniback",
-    version,
+    version = version::version_with_commit(),
     disable_help_subcommand = true,
     max_term_width = 100
 )]
@@ -52,8 +53,34 @@ pub enum Command {
         #[command(flatten)]
         data: DataDirOptions,
     },
+    /// Replace the database of a stopped server with a backup, and keep the old database
+    Restore {
+        /// The path of the backup. “-” reads the backup from standard input
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataDirOptions,
+    },
+    /// Print a new one-time setup URL, which creates the first user. Earlier setup URLs become
+    /// invalid
+    SetupLink {
+        #[command(flatten)]
+        data: DataDirOptions,
+        #[command(flatten)]
+        listener: ListenerOptions,
+        /// The public URL, including any path [default: the URL of the running server, or --listen]
+        #[arg(long, env = "MINIBACK_BASE_URL", value_parser = parse_base_url, value_name = "URL")]
+        base_url: Option<Url>,
+    },
     /// Check the configuration, the database, and the hosts of webhooks
     Check(Box<ServeOptions>),
+    /// Print shell completions
+    Completions {
+        /// The shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: CompletionShell,
+    },
+    /// Print the man page
+    Man,
     /// Print the API's OpenAPI 3.1 document
     #[command(name = "openapi")]
     OpenApi {
@@ -73,10 +100,18 @@ impl Command {
     pub(super) fn base_url(&self) -> Option<&Url> {
         match self {
             Self::Serve(options) | Self::Check(options) => options.base_url.as_ref(),
-            Self::OpenApi { base_url } => base_url.as_ref(),
+            Self::OpenApi { base_url } | Self::SetupLink { base_url, .. } => base_url.as_ref(),
             _ => None,
         }
     }
+}
+
+/// A shell that has completions.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CompletionShell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,7 +19,7 @@ use clap::builder::StyledStr;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, ValueEnum};
 
-pub use commands::{Cli, Command, TokenCommand, UserCommand};
+pub use commands::{Cli, Command, CompletionShell, TokenCommand, UserCommand};
 pub use first_user::{FirstUser, read_first_user};
 pub use ignored_variables::{describe_ignored_variables, nonempty_variable_names};
 pub use listen_address::{ListenAddress, ListenerOptions};
@@ -48,8 +48,7 @@ pub fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     route_prefixes: &BTreeSet<String>,
 ) -> Result<Cli, ConfigError> {
-    let command = Cli::command().mut_subcommand("check", hide_options_unused_by_check);
-    let matches = ignore_empty_variables(command).try_get_matches_from(arguments);
+    let matches = ignore_empty_variables(command_line()).try_get_matches_from(arguments);
     let cli = matches
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|error| match error.kind() {
@@ -65,6 +64,11 @@ pub fn parse(
         option_values::check_base_path(url, route_prefixes).map_err(ConfigError::Invalid)?;
     }
     Ok(cli)
+}
+
+/// Returns all commands with their options and help.
+pub fn command_line() -> clap::Command {
+    Cli::command().mut_subcommand("check", hide_options_unused_by_check)
 }
 
 /// Returns the format of the log if the command is `serve`, even if its options are invalid.

@@ -15,8 +15,8 @@ use actix_service::fn_service;
 use actix_tls::connect::{ConnectError as TcpConnectError, ConnectInfo, Connection};
 use actix_web::HttpMessage;
 use actix_web::error::PayloadError;
-use actix_web::http::Uri;
 use actix_web::http::header::{HOST, HeaderName, HeaderValue};
+use actix_web::http::{Method, Uri};
 use actix_web::web::Bytes;
 use awc::error::SendRequestError;
 use awc::{Client, ClientResponse, Connector};
@@ -56,6 +56,7 @@ pub struct EndpointClient {
     sender: HttpSender,
     url: Rc<EndpointUrl>,
     client: Client,
+    method: Method,
 }
 
 impl HttpSender {
@@ -77,6 +78,7 @@ impl HttpSender {
             sender: self.clone(),
             client: self.new_awc_client(&url),
             url,
+            method: Method::POST,
         }
     }
 
@@ -130,6 +132,12 @@ struct Exchange {
 }
 
 impl EndpointClient {
+    /// Sets the method of requests, which is `POST` by default.
+    pub fn with_method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
     /// Makes one attempt: sends a request and reads the response. Resends the request once if a
     /// reused connection failed before the response started.
     pub async fn attempt(&self, request: &SignedRequest) -> AttemptResult {
@@ -188,7 +196,10 @@ impl EndpointClient {
         // The host in this URL is a placeholder. The connector decides where to connect, and we set
         // `Host`.
         let mut outgoing = client
-            .post(format!("http://endpoint{}", self.url.path_and_query()))
+            .request(
+                self.method.clone(),
+                format!("http://endpoint{}", self.url.path_and_query()),
+            )
             .camel_case()
             .no_decompress();
         let headers = outgoing.headers_mut();

@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use actix_web::http::Method;
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, oneshot};
 
@@ -127,6 +128,28 @@ pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(),
         settings.timeout,
     );
     sender.probe(url).await
+}
+
+/// Sends a GET request in one attempt. Must be called within an actix runtime.
+pub async fn get(
+    settings: &DeliverySettings,
+    url: &EndpointUrl,
+    headers: Vec<(String, String)>,
+) -> AttemptResult {
+    let sender = client::HttpSender::new(
+        settings.tls.clone(),
+        settings.policy.clone(),
+        settings.timeout,
+    );
+    let request = SignedRequest {
+        headers,
+        body: Vec::new(),
+    };
+    sender
+        .client_for(url)
+        .with_method(Method::GET)
+        .attempt(&request)
+        .await
 }
 
 impl DispatcherHandle {

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 use utoipa::ToSchema;
 
 use super::AppState;
 use super::inbound::WorkerThreads;
+use super::proxy_test::respond_to_proxy_test;
 use crate::store::{Store, StoreError};
 
 pub const HEALTH_PATH: &str = "/healthz";
@@ -38,7 +39,10 @@ pub struct Health {
         (status = 503, description = "Unhealthy. See the server log", body = Health),
     )
 )]
-pub async fn get_health(app: web::Data<AppState>) -> HttpResponse {
+pub async fn get_health(app: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
+    if let Some(response) = respond_to_proxy_test(&app, &request) {
+        return response;
+    }
     let (ping, is_alive) = tokio::join!(app.store.ping(), app.delivery.is_alive());
     // Ignore a full disk, because a restart wouldn't free space. The metrics report full disks.
     let ping = match ping {

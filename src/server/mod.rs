@@ -13,6 +13,7 @@ pub mod long_reads;
 mod lossless_json;
 pub mod permissions;
 pub mod problem;
+pub mod proxy_test;
 pub mod rate_limit_headers;
 pub mod request_id;
 pub mod request_origin;
@@ -45,6 +46,7 @@ pub struct AppState {
     pub delivery: delivery::DispatcherHandle,
     pub urls: Urls,
     pub proxies: TrustedProxies,
+    pub proxy_tests: proxy_test::ProxyTestTokens,
     pub long_reads: long_reads::LongReadLimiter,
     pub versions: VersionHasher,
     /// The endpoint of alerts about failing webhooks, if `--alert-url` is set.

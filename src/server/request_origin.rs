@@ -67,22 +67,26 @@ impl TrustedProxies {
         }
     }
 
-    fn is_trusted(&self, ip: IpAddr) -> bool {
+    pub fn is_trusted(&self, ip: IpAddr) -> bool {
         self.networks
             .iter()
             .any(|network| network.contains(&ip.to_canonical()))
     }
 
-    /// Returns the client's IP address. Reads `X-Forwarded-For` from the right, skipping trusted
-    /// proxies.
-    pub fn client_ip(&self, request: &HttpRequest) -> IpAddr {
+    /// Returns the IP address of the client or proxy that has connected.
+    pub fn peer_ip(&self, request: &HttpRequest) -> IpAddr {
         // The server sets a peer for every connection, so the default is never used.
-        let peer = request
+        request
             .peer_addr()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
                 peer.ip().to_canonical()
-            });
-        self.client_ip_from_headers(peer, request.headers())
+            })
+    }
+
+    /// Returns the client's IP address. Reads `X-Forwarded-For` from the right, skipping trusted
+    /// proxies.
+    pub fn client_ip(&self, request: &HttpRequest) -> IpAddr {
+        self.client_ip_from_headers(self.peer_ip(request), request.headers())
     }
 
     fn client_ip_from_headers(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {

@@ -1,6 +1,7 @@
 //! Backs up and checks a database, even while a server is using it. Both operations open their own
 //! connections and don't use [`Store`](super::Store).
 
+mod last_backup;
 mod target;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use super::db::error::{OpenError, describe_sqlite_error, is_corruption_error};
 use super::db::files::DatabaseFiles;
 use super::db::open::{copy_database, database_path, require_database};
 use super::db::{counters, schema_check};
+pub use last_backup::{last_backup_at, record_backup};
 use target::BackupTarget;
 pub use target::TargetError;
 
@@ -93,7 +95,7 @@ fn open_existing_database(dir: &Path) -> Result<Connection, BackupError> {
     open_read_only(&database_path(dir))
 }
 
-fn to_backup_error(error: rusqlite::Error, path: &Path) -> BackupError {
+pub(super) fn to_backup_error(error: rusqlite::Error, path: &Path) -> BackupError {
     match error.sqlite_error_code() {
         _ if is_corruption_error(&error) => BackupError::Corrupt(describe_sqlite_error(&error)),
         Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
@@ -106,7 +108,7 @@ fn to_backup_error(error: rusqlite::Error, path: &Path) -> BackupError {
     }
 }
 
-fn open_read_only(path: &Path) -> Result<Connection, BackupError> {
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, BackupError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     Ok(connection)
@@ -114,7 +116,7 @@ fn open_read_only(path: &Path) -> Result<Connection, BackupError> {
 
 /// Checks and summarizes a database. The inner error describes the corruption; the outer error
 /// means that the check couldn't run.
-fn check_and_summarize(
+pub(super) fn check_and_summarize(
     connection: &Connection,
     path: &Path,
 ) -> Result<Result<DatabaseSummary, String>, BackupError> {

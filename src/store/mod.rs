@@ -23,6 +23,7 @@ mod feedback_filter;
 mod getting_started;
 mod idempotency;
 mod metrics;
+mod old_copies;
 mod one_time_links;
 mod origins;
 mod outbox;
@@ -30,10 +31,12 @@ mod precondition;
 mod privacy;
 mod projects;
 mod redelivery;
+mod restore;
 mod retention;
 mod search;
 mod secrets;
 mod sessions;
+mod setup_links;
 mod signing_keys;
 mod status_history;
 mod users;
@@ -48,10 +51,14 @@ use tokio::sync::Notify;
 pub use alerts::{Alert, NextAlert};
 pub use attempts::{DeliveryUpdate, FinishedAttempt, HealthUpdate};
 pub use backpressure::Backpressure;
-pub use backup::{BackupError, DatabaseSummary, TargetError, back_up_database, check_database};
+pub use backup::{
+    BackupError, DatabaseSummary, TargetError, back_up_database, check_database, last_backup_at,
+    record_backup,
+};
 pub use db::change_feed::{ChangeFeed, ChangeKind};
 pub use db::error::{OpenError, StoreError};
 pub use db::file_permissions::{FileExposure, find_file_exposures};
+pub use db::files::{free_space, is_replicated};
 pub use db::health::DatabaseProblem;
 pub use db::lock::{DirectoryLock, LockHolder, lock_data_directory, lock_holder};
 pub use db::open::{create_data_directory, database_path, require_database};
@@ -82,6 +89,7 @@ pub use precondition::{ChangeError, Precondition};
 pub use privacy::{DeliveryExport, FeedbackExport};
 pub use projects::{CreateProjectError, ProjectPatch};
 pub use redelivery::{PendingDeliveryError, RedeliverError, UnsuccessfulDeliveries};
+pub use restore::{BackupSource, RestoreError, RestoredDatabase, restore_database};
 pub use search::SEARCH_COUNT_MAX;
 pub use secrets::RotateSecretError;
 pub use sessions::{NewSession, Session, SessionRecord};
@@ -94,7 +102,7 @@ use db::file_checker::FileChecker;
 use db::health::DatabaseHealth;
 use db::{integrity_check, open, reader, sql, wal, writer};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::id::IdSequence;
 
 /// The open database; cheap to clone.
@@ -213,6 +221,11 @@ impl Store {
     /// been stored since.
     pub fn is_disk_full(&self) -> bool {
         self.health.is_disk_full()
+    }
+
+    /// Returns the time of the last successful `miniback backup`, or `None` if there was none.
+    pub fn last_backup_at(&self) -> Option<Timestamp> {
+        last_backup_at(&self.dir)
     }
 
     /// Requests a check of the database files and of the system clock. Doesn't wait for the result.

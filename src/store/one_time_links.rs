@@ -1,4 +1,4 @@
-//! One-time links: the first user's setup, invitations, and password resets.
+//! One-time links: invitations and password resets. Setup links are in `setup_links`.
 //!
 //! Only a SHA-256 of each link's token is stored. Viewing a link doesn't consume it. The action of
 //! a link runs in the transaction that consumes the link. Therefore, a link works only once, even
@@ -99,39 +99,16 @@ const SELECT_LINKS: &str =
     LEFT JOIN users AS creators ON creators.id = links.created_by";
 
 /// A link to be stored. `invited` contains the email and the role of an invited person.
-struct NewLink<'a> {
-    purpose: LinkPurpose,
-    user: Option<&'a UserId>,
-    invited: Option<(&'a str, Role)>,
-    created_by: Option<&'a UserId>,
-    token_hash: [u8; 32],
-    valid_for: Duration,
+pub(super) struct NewLink<'a> {
+    pub purpose: LinkPurpose,
+    pub user: Option<&'a UserId>,
+    pub invited: Option<(&'a str, Role)>,
+    pub created_by: Option<&'a UserId>,
+    pub token_hash: [u8; 32],
+    pub valid_for: Duration,
 }
 
 impl Store {
-    /// Creates a setup link, and deletes earlier setup links.
-    pub async fn create_setup_link(
-        &self,
-        token_hash: [u8; 32],
-        valid_for: Duration,
-    ) -> Result<(), StoreError> {
-        self.writer
-            .write(move |tx| {
-                let earlier = "DELETE FROM one_time_links WHERE purpose = ?1";
-                sql::execute(tx, earlier, [LinkPurpose::Setup])?;
-                let link = NewLink {
-                    purpose: LinkPurpose::Setup,
-                    user: None,
-                    invited: None,
-                    created_by: None,
-                    token_hash,
-                    valid_for,
-                };
-                insert_link(tx, &link)
-            })
-            .await
-    }
-
     /// Creates an invitation, and deletes an earlier invitation for the same email.
     pub async fn create_invitation(
         &self,
@@ -250,24 +227,6 @@ impl Store {
             .await
     }
 
-    /// Consumes a setup link: creates the first user and starts their session.
-    pub async fn set_up_with_link(
-        &self,
-        link_hash: [u8; 32],
-        email: String,
-        password_hash: String,
-        session: NewSession,
-    ) -> Result<User, LinkError> {
-        self.writer
-            .write(move |tx| {
-                consume_link(tx, LinkPurpose::Setup, link_hash)?;
-                let user = users::insert_first_user(tx, &email, &password_hash)?;
-                sessions::insert_session(tx, &user.id, &session)?;
-                Ok(user)
-            })
-            .await
-    }
-
     /// Consumes an invitation: creates the user and starts their session.
     pub async fn accept_invitation(
         &self,
@@ -318,7 +277,7 @@ fn ensure_is_admin(connection: &Connection, user: &UserId) -> Result<(), LinkErr
     }
 }
 
-fn insert_link(tx: &mut WriteTx<'_>, link: &NewLink<'_>) -> Result<(), StoreError> {
+pub(super) fn insert_link(tx: &mut WriteTx<'_>, link: &NewLink<'_>) -> Result<(), StoreError> {
     // Delete links that expired long ago whenever a link is created.
     let expired = "DELETE FROM one_time_links WHERE expires_at <= ?1";
     sql::execute(tx, expired, [tx.expiry_cutoff(EXPIRED_LINK_RETENTION)])?;
@@ -375,7 +334,7 @@ fn find_valid_link(
 
 /// Marks a link as used, and removes the email and the role of an invited person. Returns the
 /// link's user. Fails with [`LinkError::Invalid`] if the link isn't valid.
-fn consume_link(
+pub(super) fn consume_link(
     tx: &mut WriteTx<'_>,
     purpose: LinkPurpose,
     token_hash: [u8; 32],

@@ -137,9 +137,10 @@ impl Store {
             .await
     }
 
-    /// Removes erased content from the WAL and from pages that were freed earlier. Logs a warning
-    /// if the WAL is still in use after about 1 s.
+    /// Removes erased content from the WAL and from pages that were freed earlier, and deletes the
+    /// copies of earlier databases. Logs a warning if the WAL is still in use after about 1 s.
     pub async fn purge_erased_content(&self) -> Result<(), StoreError> {
+        self.delete_all_copies().await;
         while self.incremental_vacuum_without_reserve().await? > 0 {}
         for _ in 0..10 {
             if self.writer.truncate_wal().await? {

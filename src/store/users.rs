@@ -246,7 +246,7 @@ pub(super) fn find_user_by_email(
     )
 }
 
-fn has_users(connection: &Connection) -> Result<bool, StoreError> {
+pub(super) fn has_users(connection: &Connection) -> Result<bool, StoreError> {
     sql::exists(connection, "SELECT 1 FROM users", [])
 }
 

@@ -10,6 +10,7 @@ use crate::support::source_files::{SourceFile, all_sources, files_in, program_so
 /// only use modules that are listed above it, so there are no cycles.
 const DEPENDENCIES: &[(&str, &str)] = &[
     ("random", ""),
+    ("version", ""),
     ("clock", ""),
     ("io_errors", ""),
     ("config_files", "io_errors"),
@@ -25,13 +26,13 @@ const DEPENDENCIES: &[(&str, &str)] = &[
     ("background", "clock metrics store"),
     (
         "api",
-        "clock delivery domain intake metrics random server store",
+        "clock delivery domain intake metrics random server store version",
     ),
     (
         "pages",
         "clock delivery domain intake metrics random server store",
     ),
-    ("config", "config_files domain io_errors"),
+    ("config", "config_files domain io_errors version"),
     ("logging", "config server"),
     ("demo", "clock random"),
     (
@@ -40,7 +41,8 @@ const DEPENDENCIES: &[(&str, &str)] = &[
     ),
     (
         "cli",
-        "api app clock config config_files delivery demo domain io_errors logging random server store",
+        "api app clock config config_files delivery demo domain io_errors logging random server store \
+         version",
     ),
 ];
 

@@ -13,7 +13,7 @@ use crate::support::command::{miniback, run, run_on_data_dir, wrapped_by};
 use crate::support::wait::wait_until;
 
 /// Commands that need an existing database, with their arguments.
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 9] = [
     &["user", "add", "ada@example.com"],
     &["user", "list"],
     &["user", "passwd", "ada@example.com"],
@@ -22,6 +22,7 @@ const COMMANDS: [&[&str]; 8] = [
     &["token", "revoke", "tok_1"],
     &["backup", "/tmp/miniback-never-written.db"],
     &["check"],
+    &["setup-link"],
 ];
 
 #[test]

@@ -43,7 +43,11 @@ fn code_blocks_that_show_a_file_are_the_same_as_the_file() {
         }
     }
     let root = repo_root();
-    for directory in ["packaging/proxies/root", "packaging/proxies/path"] {
+    for directory in [
+        "packaging/proxies/root",
+        "packaging/proxies/path",
+        "packaging/litestream",
+    ] {
         for file in files_in(directory) {
             let path = file.strip_prefix(root).unwrap().display().to_string();
             assert!(shown.contains(&path), "no document shows {path}");

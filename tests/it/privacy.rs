@@ -243,3 +243,32 @@ fn no_database_file_contains_erased_content() {
         assert!(!found, "{} contains erased content", file.display());
     }
 }
+
+#[test]
+fn erasing_deletes_all_copies_of_earlier_databases() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    send(&api, "Hello", SAM);
+    let copies = [
+        "miniback.db.v1-before-v2",
+        "miniback.db.before-restore-1",
+        "miniback.db.before-restore-1-wal",
+        "miniback.db.before-restore-2",
+    ];
+    let backup = app.dir.join("backup.db");
+    for path in copies
+        .map(|name| app.dir.join(name))
+        .iter()
+        .chain([&backup])
+    {
+        std::fs::write(path, SAM).unwrap();
+    }
+    let mut ada = app.signed_in();
+    let confirm = request_erasure(&mut ada, SAM);
+    ada.submit_and_follow(&confirm).expect(200);
+    for name in copies {
+        assert!(!app.dir.join(name).exists(), "{name}");
+    }
+    assert!(backup.exists(), "a backup was deleted");
+}

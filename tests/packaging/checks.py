@@ -61,6 +61,17 @@ def run(*command, **options):
     return result.stdout
 
 
+def enter_namespaces():
+    """Runs this program again in its own network, mount, and process namespaces. All processes end
+    with it, and its mounts disappear. Returns at once if the program is already in them."""
+    if os.environ.pop("MINIBACK_TEST_IN_NAMESPACES", None):
+        run("ip", "link", "set", "lo", "up")
+        return
+    os.environ["MINIBACK_TEST_IN_NAMESPACES"] = "1"
+    namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    os.execvp("unshare", ["unshare", *namespaces, sys.executable, "-B", *sys.argv])
+
+
 def install_debian_packages(packages):
     """Installs Debian packages, given as a dictionary from executable to package, if their
     executables are missing. Their services aren't started."""
@@ -82,3 +93,16 @@ def install_debian_packages(packages):
     finally:
         if not has_policy:
             POLICY.unlink()
+
+
+def install_python_packages(lock_file, environment):
+    """Installs packages of PyPI into a virtual environment, if the lock file has changed. Returns
+    the directory of their executables."""
+    installed = environment / "installed.txt"
+    if not installed.exists() or installed.read_text() != lock_file.read_text():
+        shutil.rmtree(environment, ignore_errors=True)
+        run(sys.executable, "-m", "venv", environment)
+        pip = [environment / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+        run(*pip, "--require-hashes", "--only-binary", ":all:", "-r", lock_file)
+        shutil.copy(lock_file, installed)
+    return environment / "bin"

@@ -153,6 +153,17 @@ pub enum OpenError {
         path = .path.display()
     )]
     MigrationBlocked { path: PathBuf, found: u32 },
+    #[error(
+        "can't migrate the database: the copy of the database and the migration need {needed} bytes \
+         of free space in {dir}, but only {available} bytes are available; free some space, and \
+         start again",
+        dir = .dir.display()
+    )]
+    MigrationSpace {
+        dir: PathBuf,
+        needed: u64,
+        available: u64,
+    },
     #[error("can't open the database: {}", describe_sqlite_error(.0))]
     Sqlite(#[from] rusqlite::Error),
     #[error("can't migrate the database: {}", describe_migration_error(.0))]
@@ -202,9 +213,9 @@ pub fn describe_sqlite_error(error: &rusqlite::Error) -> String {
     text.to_owned()
 }
 
-/// Instructions for replacing a corrupt database.
-const RESTORE_ADVICE: &str = "move it away together with miniback.db-wal and miniback.db-shm, put a file made by \
-     `miniback backup` in its place, and start again";
+/// Instructions for replacing a corrupt database. `restore` keeps the corrupt database.
+const RESTORE_ADVICE: &str =
+    "run `miniback restore FILE` with a file made by `miniback backup`, and start again";
 
 /// Returns the reason a directory or file can't be used.
 fn io_error_reason(source: &std::io::Error) -> String {

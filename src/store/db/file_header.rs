@@ -1,13 +1,16 @@
 //! Reads the header of a database file without SQLite.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::SCHEMA_VERSION;
 use super::error::OpenError;
 use super::files::{self, append_suffix};
 use super::open::{APPLICATION_ID, io_error};
+
+/// The first bytes of every SQLite database.
+const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// Checks that `path` is a database that this version can open. Returns its schema version, or
 /// `None` if the database hasn't been created yet.
@@ -23,6 +26,31 @@ pub(super) fn check_header(path: &Path) -> Result<Option<u32>, OpenError> {
     }
 }
 
+/// The size of the part of the header that contains all the numbers below.
+const HEADER_BYTES: usize = 72;
+
+/// Returns the schema version of the Miniback database at `path`, or `None` if the file isn't a
+/// Miniback database. Doesn't use SQLite.
+pub(in crate::store) fn read_database_version(path: &Path) -> io::Result<Option<u32>> {
+    let mut header = [0; HEADER_BYTES];
+    match File::open(path)?.read_exact(&mut header) {
+        Ok(()) => Ok(parse_database_version(&header)),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the schema version in the header of a Miniback database, or `None` for another file.
+pub(super) fn parse_database_version(header: &[u8; HEADER_BYTES]) -> Option<u32> {
+    let is_database =
+        header.starts_with(SQLITE_MAGIC) && header_number(header, 68) == APPLICATION_ID;
+    is_database.then(|| header_number(header, 60))
+}
+
+fn header_number(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
+    u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+}
+
 /// Reads `PRAGMA user_version` from the file's header. Doesn't use SQLite, because SQLite could
 /// change the file. Returns `None` if the file is missing or empty, or if its creation was
 /// interrupted early.
@@ -36,12 +64,10 @@ fn read_schema_version(path: &Path) -> Result<Option<u32>, OpenError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(error)),
     };
-    let mut header = [0; 72];
+    let mut header = [0; HEADER_BYTES];
     match file.read_exact(&mut header) {
-        Ok(()) if header.starts_with(b"SQLite format 3\0") => {
-            let number = |at: usize| {
-                u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-            };
+        Ok(()) if header.starts_with(SQLITE_MAGIC) => {
+            let number = |at| header_number(&header, at);
             // A file whose creation was interrupted has at most one page and no application id.
             let is_ours = number(68) == APPLICATION_ID || (number(68) == 0 && number(28) <= 1);
             if is_ours {
@@ -54,7 +80,9 @@ fn read_schema_version(path: &Path) -> Result<Option<u32>, OpenError> {
         }
         // A power cut interrupted the creation, and the first sector wasn't written. SQLite rolls
         // the creation back.
-        Ok(()) if header == [0; 72] && append_suffix(path, "-journal").exists() => Ok(None),
+        Ok(()) if header == [0; HEADER_BYTES] && append_suffix(path, "-journal").exists() => {
+            Ok(None)
+        }
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(fail(error)),
         Err(_) if file.metadata().map_err(fail)?.len() == 0 => Ok(None),
         _ => Err(OpenError::NotADatabase {

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::error::OpenError;
+use super::file_header::parse_database_version;
 use super::lock::LOCK_FILE_NAME;
-use super::open::{APPLICATION_ID, io_error};
+use super::open::io_error;
 
 /// The mode bits that give access to users other than the owner.
 const NON_OWNER_BITS: u32 = 0o077;
@@ -190,9 +191,7 @@ fn has_miniback_file_name(path: &Path) -> bool {
 fn is_database(path: &Path) -> bool {
     let mut header = [0; 72];
     let read = open_without_following_links(path).and_then(|mut file| file.read_exact(&mut header));
-    read.is_ok()
-        && header.starts_with(b"SQLite format 3\0")
-        && header[68..72] == APPLICATION_ID.to_be_bytes()
+    read.is_ok() && parse_database_version(&header).is_some()
 }
 
 fn open_without_following_links(path: &Path) -> std::io::Result<File> {

@@ -1,17 +1,16 @@
 //! The lock on a data directory, held by the server that uses it or by a command that creates or
 //! migrates the database. The lock file contains the id of the process. A server also stores the id
-//! of its database file and the known problem, if there is a problem.
+//! of its database file, its URL, and the known problem, if there is a problem.
 
 use std::fs::{File, TryLockError};
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use rustix::process::{Flock, FlockType};
 
 use super::error::OpenError;
-use super::files::{self, FileId};
+use super::files::{self, FileId, open_or_create_private_file, replace_content};
 use super::health::DatabaseProblem;
 use super::open::io_error;
 
@@ -29,10 +28,35 @@ pub struct DirectoryLock(Arc<HeldLocks>);
 #[derive(Debug)]
 struct HeldLocks {
     path: PathBuf,
-    file: Mutex<File>,
+    file: Mutex<LockFile>,
     /// The locked database. Must stay open while SQLite uses the database: closing the file would
     /// release SQLite's locks.
     database: OnceLock<File>,
+}
+
+/// The lock file and the facts about the server that it contains.
+#[derive(Debug)]
+struct LockFile {
+    file: File,
+    database: Option<FileId>,
+    url: Option<String>,
+    problem: Option<String>,
+}
+
+impl LockFile {
+    fn write(&self) -> std::io::Result<()> {
+        let mut text = format!("process {}\n", std::process::id());
+        if let Some(FileId { device, inode }) = self.database {
+            text.push_str(&format!("database {device} {inode}\n"));
+        }
+        if let Some(url) = &self.url {
+            text.push_str(&format!("url {}\n", url.escape_debug()));
+        }
+        if let Some(problem) = &self.problem {
+            text.push_str(&format!("problem {}\n", problem.escape_debug()));
+        }
+        replace_content(&self.file, &text)
+    }
 }
 
 /// Locks `dir`. Fails with [`OpenError::Locked`] if another process holds the lock.
@@ -40,7 +64,7 @@ pub fn lock_data_directory(dir: &Path) -> Result<DirectoryLock, OpenError> {
     let path = dir.join(LOCK_FILE_NAME);
     let fail = io_error(&path);
     files::check_regular_file(&path)?;
-    let mut file = open_lock_file(&path).map_err(fail)?;
+    let mut file = open_or_create_private_file(&path).map_err(fail)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -53,7 +77,13 @@ pub fn lock_data_directory(dir: &Path) -> Result<DirectoryLock, OpenError> {
         }
         Err(TryLockError::Error(error)) => return Err(fail(error)),
     }
-    replace_content(&file, &lock_holder_line()).map_err(fail)?;
+    let file = LockFile {
+        file,
+        database: None,
+        url: None,
+        problem: None,
+    };
+    file.write().map_err(fail)?;
     Ok(DirectoryLock(Arc::new(HeldLocks {
         path,
         file: Mutex::new(file),
@@ -61,18 +91,10 @@ pub fn lock_data_directory(dir: &Path) -> Result<DirectoryLock, OpenError> {
     })))
 }
 
-/// Opens the lock file at `path`. Creates it if it doesn't exist.
-fn open_lock_file(path: &Path) -> std::io::Result<File> {
-    match files::create_private_file(path)? {
-        Some(file) => Ok(file),
-        None => files::open_without_following_links(path),
-    }
-}
-
 impl DirectoryLock {
     /// Locks the database at `path`. Must be called before SQLite opens the database. Fails with
     /// [`OpenError::Locked`] if another process holds the lock.
-    pub(super) fn lock_database(&self, path: &Path) -> Result<(), OpenError> {
+    pub(in crate::store) fn lock_database(&self, path: &Path) -> Result<(), OpenError> {
         if self.0.database.get().is_some() {
             return Ok(());
         }
@@ -94,6 +116,14 @@ impl DirectoryLock {
         }
         let _ = self.0.database.set(database);
         Ok(())
+    }
+
+    /// Writes the URL of the server to the lock file. Commands read it.
+    pub fn publish_url(&self, url: &str) {
+        let mut file = self.0.lock_file();
+        file.url = Some(url.to_owned());
+        // Best effort: without the URL, commands use `--listen`.
+        let _ = file.write();
     }
 
     /// Writes the id of the open database to the lock file. Returns a [`LockFileWriter`], which can
@@ -120,13 +150,11 @@ impl LockFileWriter {
         let Some(held) = self.held.upgrade() else {
             return;
         };
-        let FileId { device, inode } = self.database;
-        let mut text = format!("{}database {device} {inode}\n", lock_holder_line());
-        if let Some(problem) = problem {
-            text.push_str(&format!("problem {}\n", problem.to_string().escape_debug()));
-        }
+        let mut file = held.lock_file();
+        file.database = Some(self.database);
+        file.problem = problem.map(ToString::to_string);
         // Best effort: the content only helps `miniback check` to explain a problem.
-        let _ = replace_content(&held.lock_file(), &text);
+        let _ = file.write();
     }
 
     /// If the lock file was deleted or replaced, opens or creates it again and locks it. Returns
@@ -137,6 +165,7 @@ impl LockFileWriter {
         };
         let mut file = held.lock_file();
         let locked = file
+            .file
             .metadata()
             .map(|metadata| FileId::from_metadata(&metadata));
         if let (Ok(locked), Ok(found)) = (locked, FileId::from_path(&held.path))
@@ -146,19 +175,19 @@ impl LockFileWriter {
         }
         // After a failure, the next check tries again. For example, a second server that is
         // starting may have locked the file.
-        let Ok(restored) = open_lock_file(&held.path) else {
+        let Ok(restored) = open_or_create_private_file(&held.path) else {
             return false;
         };
         if restored.try_lock().is_err() {
             return false;
         }
-        *file = restored;
+        file.file = restored;
         true
     }
 }
 
 impl HeldLocks {
-    fn lock_file(&self) -> MutexGuard<'_, File> {
+    fn lock_file(&self) -> MutexGuard<'_, LockFile> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -171,6 +200,9 @@ pub struct LockHolder {
     /// Whether the process has opened the database that is at the path now. Also `true` if the
     /// process hasn't written the id of its database to the lock file yet.
     pub has_database_open: bool,
+    /// The URL of the server, with the path of `--base-url` and without a slash at the end. `None`
+    /// while the server is starting.
+    pub url: Option<String>,
     /// The problem that the process has found in its database.
     pub problem: Option<String>,
 }
@@ -193,18 +225,9 @@ pub fn lock_holder(dir: &Path) -> Option<LockHolder> {
     Some(LockHolder {
         name: text.lines().next().unwrap_or_default().to_owned(),
         has_database_open: open.is_none() || open == at_path.as_deref(),
+        url: value("url ").map(str::to_owned),
         problem: value("problem ").map(str::to_owned),
     })
-}
-
-fn lock_holder_line() -> String {
-    format!("process {}\n", std::process::id())
-}
-
-/// Replaces the content of the file. The file is never empty during the replacement.
-fn replace_content(file: &File, text: &str) -> std::io::Result<()> {
-    file.write_all_at(text.as_bytes(), 0)?;
-    file.set_len(text.len() as u64)
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
-//! Opens the database in a data directory: restricts file modes, sets pragmas, and applies
-//! migrations.
+//! Opens the database in a data directory: restricts file modes, sets pragmas, and migrates it.
 //!
-//! A database with a newer schema is rejected before SQLite touches the file. Before a migration,
-//! the database is copied.
+//! A database with a newer schema is rejected before SQLite touches the file.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::ErrorKind;
@@ -12,14 +10,14 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite_migration::{Error as MigrationError, M, Migrations};
+use rusqlite_migration::Error as MigrationError;
 
 use super::error::OpenError;
 use super::file_header::check_header;
 use super::files;
-use super::lock::{DirectoryLock, lock_data_directory};
+use super::lock::DirectoryLock;
 use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_MAX_BYTES, integrity_check};
-use super::{file_permissions, schema_check};
+use super::{file_permissions, migrations, schema_check};
 use crate::store::search;
 
 /// The `PRAGMA application_id` of Miniback's databases ("mbck"). It prevents Miniback from opening
@@ -77,7 +75,7 @@ pub fn create_data_directory(dir: &Path) -> Result<(), OpenError> {
 
 /// Makes the directory entry of `path` durable. Ignores errors, as SQLite does when it syncs a
 /// directory: the parent may be unreadable, and some file systems can't sync directories.
-fn sync_parent_directory(path: &Path) {
+pub(in crate::store) fn sync_parent_directory(path: &Path) {
     let parent = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
@@ -110,7 +108,7 @@ pub fn open_or_create_database(
     }
     let mut connection =
         connect(&path).map_err(|error| integrity_check::to_open_error(error, &path))?;
-    migrate(&mut connection, dir, MIGRATIONS, lock)?;
+    migrations::migrate(&mut connection, dir, MIGRATIONS, lock)?;
     let difference =
         schema_check::find_schema_difference(&connection).map_err(|error| match error {
             MigrationError::RusqliteError { err, .. } => integrity_check::to_open_error(err, &path),
@@ -152,61 +150,6 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Applies the missing `migrations`, after copying an existing database. Locks the directory during
-/// the migration, unless the caller already holds the lock.
-fn migrate(
-    connection: &mut Connection,
-    dir: &Path,
-    migrations: &[M<'_>],
-    callers_lock: Option<&DirectoryLock>,
-) -> Result<(), OpenError> {
-    let path = database_path(dir);
-    let wanted = migrations.len() as u32;
-    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found > wanted {
-        return Err(OpenError::NewerSchema { path, found });
-    }
-    if found == wanted {
-        return Ok(());
-    }
-    let _lock = match callers_lock {
-        Some(_) => None,
-        None => Some(
-            lock_data_directory(dir).map_err(|_| OpenError::MigrationBlocked {
-                path: path.clone(),
-                found,
-            })?,
-        ),
-    };
-    if found > 0 {
-        copy_before_migration(connection, &path, found, wanted)?;
-    }
-    Ok(Migrations::from_slice(migrations).to_latest(connection)?)
-}
-
-/// Copies the database to a file such as `miniback.db.v1-before-v2`. Replaces a copy from an
-/// earlier attempt.
-fn copy_before_migration(
-    connection: &Connection,
-    path: &Path,
-    found: u32,
-    wanted: u32,
-) -> Result<(), OpenError> {
-    let copy = path.with_extension(format!("db.v{found}-before-v{wanted}"));
-    let fail = io_error(&copy);
-    match std::fs::remove_file(&copy) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(fail(error)),
-    }
-    files::create_private_file(&copy).map_err(fail)?;
-    copy_database(connection, &copy).map_err(|source| OpenError::Copy {
-        path: copy.clone(),
-        source,
-    })?;
-    Ok(())
-}
-
 /// Copies the database to the file at `path`, which must be empty or missing.
 pub(in crate::store) fn copy_database(
     connection: &Connection,
@@ -218,7 +161,7 @@ pub(in crate::store) fn copy_database(
 }
 
 /// Returns a function that adds `path` to an I/O error.
-pub(super) fn io_error(path: &Path) -> impl Fn(std::io::Error) -> OpenError + Copy {
+pub(in crate::store) fn io_error(path: &Path) -> impl Fn(std::io::Error) -> OpenError + Copy {
     move |source| OpenError::Directory {
         path: path.to_owned(),
         source,
@@ -230,9 +173,6 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    const NEXT_MIGRATION: M<'static> =
-        M::up("ALTER TABLE projects ADD COLUMN color TEXT NOT NULL DEFAULT 'blue'");
-
     fn projects(connection: &Connection) -> Vec<String> {
         let mut statement = connection.prepare("SELECT name FROM projects").unwrap();
         statement
@@ -240,15 +180,6 @@ mod tests {
             .unwrap()
             .collect::<Result<_, _>>()
             .unwrap()
-    }
-
-    fn populate(connection: &Connection) {
-        let insert = "INSERT INTO projects VALUES (x'01', 'a', 'A', 'ACTIVE', '[]', 0)";
-        connection.execute(insert, []).unwrap();
-    }
-
-    fn next_migrations() -> Vec<M<'static>> {
-        MIGRATIONS.iter().cloned().chain([NEXT_MIGRATION]).collect()
     }
 
     #[test]
@@ -265,38 +196,6 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
-    }
-
-    #[test]
-    fn copies_a_database_before_migrating_it_and_keeps_its_rows() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut connection = open_or_create_database(dir.path(), None).unwrap();
-        populate(&connection);
-        migrate(&mut connection, dir.path(), &next_migrations(), None).unwrap();
-        assert_eq!(projects(&connection), ["A"]);
-        let color: String = connection
-            .query_row("SELECT color FROM projects", [], |row| row.get(0))
-            .unwrap();
-        assert_eq!(color, "blue");
-        let copy = dir.path().join(format!(
-            "miniback.db.v{SCHEMA_VERSION}-before-v{}",
-            SCHEMA_VERSION + 1
-        ));
-        assert_eq!(check_header(&copy).unwrap(), Some(SCHEMA_VERSION));
-        assert_eq!(projects(&Connection::open(&copy).unwrap()), ["A"]);
-        assert_eq!(
-            std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-    }
-
-    #[test]
-    fn a_command_does_not_migrate_a_database_in_use() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut connection = open_or_create_database(dir.path(), None).unwrap();
-        let _server = lock_data_directory(dir.path()).unwrap();
-        let result = migrate(&mut connection, dir.path(), &next_migrations(), None);
-        assert!(matches!(result, Err(OpenError::MigrationBlocked { .. })));
     }
 
     #[test]

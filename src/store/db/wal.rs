@@ -11,8 +11,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{BUSY_TIMEOUT, WAL_MAX_BYTES};
 
@@ -32,6 +32,9 @@ pub enum WalCheckpoints {
     /// A program that replicates the database.
     External,
 }
+
+/// Maximum time to wait for other connections before the WAL is removed.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The WAL of a database that this process serves.
 pub(in crate::store) struct Wal {
@@ -97,6 +100,29 @@ impl Wal {
                 self.failed_at = Some(Instant::now());
             }
         }
+    }
+}
+
+/// Writes the WAL's content into the database at `path` and removes the WAL. The database then needs
+/// no WAL, until it is opened again as usual. Returns `false` if another connection uses the
+/// database.
+pub(in crate::store) fn remove_wal(path: &Path) -> rusqlite::Result<bool> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(REMOVAL_TIMEOUT)?;
+    let mode = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| {
+        row.get::<_, String>(0)
+    });
+    match mode {
+        Ok(mode) => Ok(mode == "delete"),
+        Err(error)
+            if matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -142,7 +142,7 @@ fn attributes(disk: &Disk, ino: u64) -> Result<FileAttr, Errno> {
         Node::File(content) => (FileType::RegularFile, content.current().len() as u64),
         Node::Directory(_) => (FileType::Directory, 0),
     };
-    let is_linked = ino == disk::ROOT || disk.paths().values().any(|linked| *linked == ino);
+    let names = disk.paths().values().filter(|named| **named == ino).count();
     Ok(FileAttr {
         ino: INodeNo(ino),
         size,
@@ -153,7 +153,7 @@ fn attributes(disk: &Disk, ino: u64) -> Result<FileAttr, Errno> {
         crtime: UNIX_EPOCH,
         kind,
         perm: inode.mode as u16,
-        nlink: u32::from(is_linked),
+        nlink: u32::from(ino == disk::ROOT) + names as u32,
         uid: inode.uid,
         gid: inode.gid,
         rdev: 0,
@@ -254,6 +254,12 @@ impl Filesystem for Handler {
             Err(Errno::EINVAL)
         };
         reply_empty(reply, result);
+    }
+
+    fn link(&self, _: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let mut disk = self.disk();
+        let linked = disk.link(parent.0, name, ino.0);
+        reply_entry(reply, linked.and_then(|()| attributes(&disk, ino.0)));
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {

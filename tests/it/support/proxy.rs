@@ -1,4 +1,5 @@
-//! A minimal reverse proxy: it forwards or strips a path prefix and sets the usual headers.
+//! A minimal reverse proxy: it forwards or strips a path prefix and sets the usual headers, unless
+//! it is misconfigured.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,6 +12,17 @@ use std::thread;
 pub enum Prefix {
     Forwarded,
     Stripped,
+}
+
+/// What the proxy does with `X-Forwarded-For`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedFor {
+    /// Adds a header with the client's IP address.
+    Added,
+    /// Passes on the client's header.
+    PassedOn,
+    /// Removes the client's header.
+    Removed,
 }
 
 /// A proxy that listens before the program starts, so that the proxy's URL can be the program's
@@ -40,6 +52,17 @@ impl Proxy {
 
     /// Forwards requests under `path` to a port on loopback. Responds to other requests with 404.
     pub fn forward(&self, path: &'static str, to: u16, prefix: Prefix) {
+        self.forward_with(path, to, prefix, ForwardedFor::Added);
+    }
+
+    /// Like [`forward`](Self::forward), for a proxy that can be misconfigured.
+    pub fn forward_with(
+        &self,
+        path: &'static str,
+        to: u16,
+        prefix: Prefix,
+        forwarded_for: ForwardedFor,
+    ) {
         let listener = Arc::clone(&self.listener);
         let stopped = Arc::clone(&self.stopped);
         thread::spawn(move || {
@@ -48,7 +71,9 @@ impl Proxy {
                     return;
                 }
                 if let Ok(stream) = stream {
-                    thread::spawn(move || forward_request(stream, path, to, prefix));
+                    thread::spawn(move || {
+                        forward_request(stream, path, to, (prefix, forwarded_for))
+                    });
                 }
             }
         });
@@ -64,7 +89,12 @@ impl Drop for Proxy {
 
 /// Forwards the only request of a connection: rewrites its head and copies the rest. Responds with
 /// 404 if the target isn't under `path`.
-fn forward_request(mut from: TcpStream, path: &str, to: u16, prefix: Prefix) -> Option<()> {
+fn forward_request(
+    mut from: TcpStream,
+    path: &str,
+    to: u16,
+    (prefix, forwarded_for): (Prefix, ForwardedFor),
+) -> Option<()> {
     let head = read_head(&mut from)?;
     let mut lines = head.split("\r\n");
     let mut request_line = lines.next()?.splitn(3, ' ');
@@ -85,11 +115,19 @@ fn forward_request(mut from: TcpStream, path: &str, to: u16, prefix: Prefix) -> 
     };
     let mut upstream = TcpStream::connect(("127.0.0.1", to)).ok()?;
     let mut sent = format!("{method} {target} HTTP/1.1\r\n");
-    for line in lines.filter(|line| !line.to_ascii_lowercase().starts_with("connection:")) {
+    for line in lines {
+        let name = line.to_ascii_lowercase();
+        let is_removed = forwarded_for == ForwardedFor::Removed;
+        if name.starts_with("connection:") || is_removed && name.starts_with("x-forwarded-for:") {
+            continue;
+        }
         sent.push_str(line);
         sent.push_str("\r\n");
     }
-    sent.push_str("X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n");
+    if forwarded_for == ForwardedFor::Added {
+        sent.push_str("X-Forwarded-For: 127.0.0.1\r\n");
+    }
+    sent.push_str("X-Forwarded-Proto: http\r\n");
     sent.push_str("Connection: close\r\n\r\n");
     upstream.write_all(sent.as_bytes()).ok()?;
 

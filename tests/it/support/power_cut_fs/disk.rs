@@ -161,6 +161,15 @@ impl Disk {
         Ok(ino)
     }
 
+    /// Adds a name of an existing file.
+    pub fn link(&mut self, directory: u64, name: &OsStr, ino: u64) -> Result<(), Errno> {
+        if self.lookup(directory, name).is_ok() {
+            return Err(Errno::EEXIST);
+        }
+        let name = name.to_owned();
+        self.change_entries(directory, EntryChange::Add { name, ino })
+    }
+
     pub fn remove(&mut self, directory: u64, name: &OsStr) -> Result<(), Errno> {
         let ino = self.lookup(directory, name)?;
         if self.entries(ino).is_ok_and(|entries| !entries.is_empty()) {

@@ -1,0 +1,84 @@
+//! Keeps the old database when a backup is restored.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::RestoreError;
+use crate::store::db::error::is_corruption_error;
+use crate::store::db::files::{COMPANION_SUFFIXES, FileId, append_suffix};
+use crate::store::db::old_copies::{CopyReason, find_old_copies, name_before_restore};
+use crate::store::db::open::sync_parent_directory;
+use crate::store::db::wal;
+
+/// Gives the old database a second name, and makes sure that it has no WAL under its first name.
+/// Returns the second name, or `None` if there is no database.
+///
+/// Until the new database replaces it, the old database keeps its first name.
+pub(super) fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
+    let has_content = database.metadata().is_ok_and(|file| file.len() > 0);
+    if has_content {
+        remove_second_names(database);
+        write_wal_to_database(database)?;
+    }
+    let kept = unused_name(database);
+    let fail = |source| RestoreError::KeepOld {
+        path: kept.clone(),
+        source,
+    };
+    // Companion files are left only if SQLite can't read the old database, or if there is no
+    // database. The files then stay next to the old database.
+    for suffix in COMPANION_SUFFIXES {
+        let companion = append_suffix(database, suffix);
+        match std::fs::rename(&companion, append_suffix(&kept, suffix)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
+            _ => {}
+        }
+    }
+    if has_content {
+        std::fs::hard_link(database, &kept).map_err(fail)?;
+    }
+    // The new database must not become durable earlier than the removal of the WAL.
+    sync_parent_directory(database);
+    Ok(has_content.then_some(kept))
+}
+
+/// Writes the content of the WAL to the database and removes the WAL, unless the database is
+/// corrupt. Fails if another program is using the database.
+fn write_wal_to_database(database: &Path) -> Result<(), RestoreError> {
+    match wal::remove_wal(database) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(RestoreError::InUse(database.to_owned())),
+        Err(error) if is_corruption_error(&error) => Ok(()),
+        Err(source) => Err(RestoreError::ReadOld {
+            path: database.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Returns the first name for an old database that no file and no companion file has.
+fn unused_name(database: &Path) -> PathBuf {
+    let is_used = |name: &PathBuf| {
+        let mut suffixes = COMPANION_SUFFIXES.into_iter().chain([""]);
+        suffixes.any(|suffix| append_suffix(name, suffix).symlink_metadata().is_ok())
+    };
+    let names = (1..u32::MAX).map(|number| name_before_restore(database, number));
+    let mut unused = names.skip_while(is_used);
+    unused
+        .next()
+        .unwrap_or_else(|| name_before_restore(database, u32::MAX))
+}
+
+/// Removes the second names of the database that interrupted restores left.
+fn remove_second_names(database: &Path) {
+    let Ok(id) = FileId::from_path(database) else {
+        return;
+    };
+    for (name, reason) in find_old_copies(database) {
+        let is_second_name = FileId::from_path(&name).is_ok_and(|other| other == id);
+        if reason == CopyReason::Restore && is_second_name {
+            // If this fails, the name remains. It does no harm.
+            let _ = std::fs::remove_file(name);
+        }
+    }
+}
