@@ -103,8 +103,8 @@ impl Wal {
     }
 }
 
-/// Writes the WAL's content into the database at `path` and removes the WAL. The database then needs
-/// no WAL, until it is opened again as usual. Returns `false` if another connection uses the
+/// Writes the WAL's content into the database at `path` and removes the WAL. The database then
+/// needs no WAL, until it is opened again as usual. Returns `false` if another connection uses the
 /// database.
 pub(in crate::store) fn remove_wal(path: &Path) -> rusqlite::Result<bool> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
