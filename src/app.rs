@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::task::JoinHandle;
@@ -72,22 +72,10 @@ pub async fn start(
     clock: Clock,
 ) -> Result<RunningServer, StartError> {
     let open_files = open_files::raise_limit()?;
-    let data_dir = &options.data.data_dir;
-    store::create_data_directory(data_dir)?;
-    let lock = store::lock_data_directory(data_dir)?;
-    let checkpoints = match options.wal.wal_checkpoint {
-        WalCheckpoint::Auto => WalCheckpoints::Miniback,
-        WalCheckpoint::External => WalCheckpoints::External,
-    };
-    let store = Store::open_with_checkpoints(data_dir, Some(&lock), clock.clone(), checkpoints)?;
-
-    let listeners = match listeners {
-        Some(listeners) => listeners,
-        None => Listeners::bind(&options.listener.listen)?,
-    };
+    let (lock, store) = open_store(options, &clock)?;
+    let listeners = listeners.map_or_else(|| Listeners::bind(&options.listener.listen), Ok)?;
     let addresses = listeners.addresses();
     let (listeners, socket_files) = listeners.into_parts();
-
     let settings = delivery_settings(options, listeners::socket_addresses(&addresses)?)?;
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let urls = Urls::new(options.base_url.as_ref());
@@ -111,11 +99,10 @@ pub async fn start(
         delivery_retention: options.retention,
     });
     let pages = web::Data::new(pages::PageState::new(clock, &device_key, &draft_key));
-    let timeout = options.delivery.timeout;
     let workers = WorkerThreads::default();
     let server = start_http_server(
         listeners,
-        timeout,
+        options.delivery.timeout,
         open_files,
         &workers,
         state.clone(),
@@ -123,8 +110,6 @@ pub async fn start(
         pages.clone(),
     )
     .map_err(StartError::HttpServer)?;
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
     let mut urls = listeners::listener_urls(&addresses);
     Ok(RunningServer {
         url: urls.remove(0),
@@ -132,13 +117,29 @@ pub async fn start(
         setup_url,
         state,
         pages,
-        server: handle,
+        server,
         workers,
         background,
-        timeout,
+        timeout: options.delivery.timeout,
         _socket_files: socket_files,
         _lock: lock,
     })
+}
+
+/// Locks the data directory, and opens or creates its database.
+fn open_store(
+    options: &ServeOptions,
+    clock: &Clock,
+) -> Result<(store::DirectoryLock, Store), StartError> {
+    let data_dir = &options.data.data_dir;
+    store::create_data_directory(data_dir)?;
+    let lock = store::lock_data_directory(data_dir)?;
+    let checkpoints = match options.wal.wal_checkpoint {
+        WalCheckpoint::Auto => WalCheckpoints::Miniback,
+        WalCheckpoint::External => WalCheckpoints::External,
+    };
+    let store = Store::open_with_checkpoints(data_dir, Some(&lock), clock.clone(), checkpoints)?;
+    Ok((lock, store))
 }
 
 /// Loads the keys for the versions of objects, for known browsers, and for drafts of webhooks.
@@ -211,7 +212,7 @@ fn start_http_server(
     state: web::Data<AppState>,
     intake: web::Data<Intake>,
     pages: web::Data<pages::PageState>,
-) -> std::io::Result<Server> {
+) -> std::io::Result<ServerHandle> {
     let api_reference = web::Data::new(pages::ApiReference::new(openapi_document));
     let workers = std::thread::available_parallelism()?.get();
     tracing::info!(
@@ -224,7 +225,7 @@ fn start_http_server(
         connections_per_worker: open_files.connections_per_worker(workers),
         shutdown_timeout: timeout + Duration::from_secs(1),
     };
-    inbound::serve(listeners, limits, worker_threads, move || {
+    let server = inbound::serve(listeners, limits, worker_threads, move || {
         let base_path = state.urls.base_path().to_owned();
         App::new()
             .app_data(state.clone())
@@ -238,7 +239,10 @@ fn start_http_server(
             .wrap(from_fn(framing::adapt_response_to_connection))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)
-    })
+    })?;
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(handle)
 }
 
 fn openapi_document() -> serde_json::Value {

@@ -73,6 +73,9 @@ impl ServerLimits {
     }
 }
 
+/// A connection and its peer.
+type AcceptedConnection = (ClientSocket, Option<SocketAddr>);
+
 /// Starts an HTTP server on `listeners`. `new_app` is called in each worker thread, once for each
 /// listener. The worker threads add themselves to `workers`.
 pub fn serve<F, I, S, B>(
@@ -101,27 +104,14 @@ where
         workers.add_current();
         let connections = Connections::of_this_thread(limits.eviction_threshold());
         let stopping = stopping.clone();
-        let app = new_app().into_factory();
-        let app = app.map_err(|error| error.into().error_response());
-        // `ClientStream` enforces all deadlines, so the deadlines of actix are disabled.
-        let http = HttpService::build()
-            .keep_alive(KeepAlive::Os)
-            .client_request_timeout(Duration::ZERO)
-            .client_disconnect_timeout(Duration::ZERO)
-            .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
-            })
-            .on_connect_ext(|stream: &ClientStream, data| {
-                data.insert(stream.connection_state().clone());
-            })
-            .finish(map_config(app, |()| AppConfig::default()));
-        fn_service(
-            move |(socket, client): (ClientSocket, Option<SocketAddr>)| {
-                let stream = ClientStream::new(socket, connections.add());
-                ready(Ok::<_, DispatchError>((stream, Protocol::Http1, client)))
-            },
-        )
+        let http = http_service(new_app(), move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        });
+        fn_service(move |(socket, client): AcceptedConnection| {
+            let stream = ClientStream::new(socket, connections.add());
+            ready(Ok::<_, DispatchError>((stream, Protocol::Http1, client)))
+        })
         .and_then(http)
     };
     for listener in listeners {
@@ -147,4 +137,39 @@ where
         };
     }
     Ok(builder.run())
+}
+
+/// Creates the service that handles the requests of connections. `stopping` returns a future that
+/// resolves when the server stops.
+fn http_service<I, S, B, Fut>(
+    app: I,
+    stopping: impl Fn() -> Fut + 'static,
+) -> impl ServiceFactory<
+    (ClientStream, Protocol, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+>
+where
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<Error> + 'static,
+    S::InitError: std::fmt::Debug,
+    S::Response: Into<Response<B>> + 'static,
+    B: MessageBody + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let app = app.into_factory();
+    let app = app.map_err(|error| error.into().error_response());
+    // `ClientStream` enforces all deadlines, so the deadlines of actix are disabled.
+    HttpService::build()
+        .keep_alive(KeepAlive::Os)
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(Duration::ZERO)
+        .graceful_shutdown_signal(stopping)
+        .on_connect_ext(|stream: &ClientStream, data| {
+            data.insert(stream.connection_state().clone());
+        })
+        .finish(map_config(app, |()| AppConfig::default()))
 }
