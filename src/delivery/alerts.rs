@@ -70,11 +70,14 @@ async fn send_due_alerts(
 ) -> Result<Option<Timestamp>, StoreError> {
     loop {
         let public_url = endpoint.public_url.clone();
-        let next = store.create_due_alerts(clock.now(), public_url).await?;
+        // The same time decides which alerts are expired and which are due. Otherwise, an alert that
+        // expires between the two checks would be sent.
+        let now = clock.now();
+        let next = store.create_due_alerts(now, public_url).await?;
         let Some(alert) = next.alert else {
             return Ok(next.next_check_at);
         };
-        if alert.due_at > clock.now() {
+        if alert.due_at > now {
             return Ok(next.next_check_at.into_iter().chain([alert.due_at]).min());
         }
         match send_alert(clock, handle, endpoint, &alert).await? {
