@@ -85,7 +85,7 @@ class Configures(Runs):
             f"printf %s {shlex.quote(text)} | sudo tee {directory}/override.conf >/dev/null",
             "sudo systemctl daemon-reload",
             # systemd only warns about an unknown setting.
-            f"! sudo systemd-analyze verify --man=no {self.unit} 2>&1 | grep {self.unit}",
+            f"if sudo systemd-analyze verify {self.unit} 2>&1 | grep override.conf; then exit 1; fi",
             f"sudo systemctl restart {self.unit}",
             f"systemctl is-active {self.unit}",
             f"sudo rm -r {directory}",
