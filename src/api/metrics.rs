@@ -142,8 +142,7 @@ impl CurrentValues {
     }
 
     fn add_stored_values(&self, stored: &Metrics, now: Timestamp) {
-        let info = self.add_gauge("miniback_info", "The running version.", &["version"]);
-        info.with_label_values(&[version::VERSION]).set(1.0);
+        self.add_info();
         let feedback = self.add_gauge(
             "miniback_feedback",
             "Stored feedback, by status.",
@@ -171,6 +170,18 @@ impl CurrentValues {
             "Alerts waiting to be sent to --alert-url.",
             Some(stored.pending_alerts as f64),
         );
+    }
+
+    fn add_info(&self) {
+        // Without the date of the commit.
+        let commit = version::commit().and_then(|commit| commit.split_whitespace().next());
+        let labels = [("version", Some(version::VERSION)), ("commit", commit)];
+        let (names, values): (Vec<_>, Vec<_>) = labels
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .unzip();
+        let info = self.add_gauge("miniback_info", "The running version.", &names);
+        info.with_label_values(&values).set(1.0);
     }
 
     fn add_deliveries(&self, stored: &Metrics) {
@@ -227,6 +238,11 @@ impl CurrentValues {
                 "miniback_disk_size_bytes",
                 "Size of the disk with the data directory.",
                 bytes(storage.disk_bytes),
+            ),
+            (
+                "miniback_last_backup_timestamp_seconds",
+                "When miniback backup last succeeded, as a Unix time.",
+                storage.last_backup.map(|at| at.seconds() as f64),
             ),
             (
                 "miniback_writer_queue_jobs",

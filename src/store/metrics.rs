@@ -7,7 +7,7 @@ use rustix::fs::StatVfs;
 
 use super::db::error::StoreError;
 use super::db::{sql, wal};
-use super::{DeliveryTotals, Store, database_path, delivery_totals};
+use super::{DeliveryTotals, Store, database_path, delivery_totals, last_backup_at};
 use crate::clock::Timestamp;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::feedback::FeedbackStatus;
@@ -23,7 +23,8 @@ pub struct Metrics {
     pub storage: StorageMetrics,
 }
 
-/// The sizes of the database and of its disk. A size that can't be determined is `None`.
+/// The sizes of the database and of its disk, and the time of the last backup. A size that can't be
+/// determined is `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct StorageMetrics {
     pub database_bytes: Option<u64>,
@@ -31,6 +32,8 @@ pub struct StorageMetrics {
     /// The space that this process can still use.
     pub disk_free_bytes: Option<u64>,
     pub disk_bytes: Option<u64>,
+    /// The time of the last backup, if there was one.
+    pub last_backup: Option<Timestamp>,
 }
 
 impl StorageMetrics {
@@ -47,6 +50,7 @@ impl StorageMetrics {
             wal_bytes: size(&wal::wal_path(&database)),
             disk_free_bytes: disk_bytes(|disk| disk.f_bavail),
             disk_bytes: disk_bytes(|disk| disk.f_blocks),
+            last_backup: last_backup_at(dir),
         }
     }
 }

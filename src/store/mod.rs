@@ -102,7 +102,7 @@ use db::file_checker::FileChecker;
 use db::health::DatabaseHealth;
 use db::{integrity_check, open, reader, sql, wal, writer};
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::domain::id::IdSequence;
 
 /// The open database; cheap to clone.
@@ -221,11 +221,6 @@ impl Store {
     /// been stored since.
     pub fn is_disk_full(&self) -> bool {
         self.health.is_disk_full()
-    }
-
-    /// Returns the time of the last successful `miniback backup`, or `None` if there was none.
-    pub fn last_backup_at(&self) -> Option<Timestamp> {
-        last_backup_at(&self.dir)
     }
 
     /// Requests a check of the database files and of the system clock. Doesn't wait for the result.

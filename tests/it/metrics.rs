@@ -155,3 +155,16 @@ fn reports_the_process_and_the_last_retention_run() {
     let cpu = scrape.get("process_cpu_seconds_total");
     assert!(cpu > 0.0 && Scrape::new(&api).get("process_cpu_seconds_total") >= cpu);
 }
+
+#[test]
+fn reports_the_last_backup() {
+    let app = App::start();
+    let api = app.api();
+    let name = "miniback_last_backup_timestamp_seconds";
+    assert!(!Scrape::new(&api).0.contains_key(name));
+    let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let backup = app.dir.with_file_name("backup.db");
+    app.run(&["backup", backup.to_str().unwrap()], "").success();
+    // The value is rounded down to a second.
+    assert!(Scrape::new(&api).get(name) >= before.as_secs() as f64);
+}

@@ -167,7 +167,7 @@ class TestedBy:
         check(
             found,
             f"{block}: is tested by {self.path}",
-            f"{self.path} contains neither the block nor the name of the document",
+            f"{self.path} doesn't contain {self.text or block.first_line!r}",
         )
 
 

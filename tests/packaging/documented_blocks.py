@@ -19,7 +19,7 @@ from block_checks import (
 )
 
 # The container can't reach a public certificate authority.
-OWN_CERTIFICATES = {"printf 'feedback": "printf '{\\nlocal_certs\\n}\\nfeedback"}
+OWN_CERTIFICATES = {"printf 'feedback": "printf '{\\nlocal_certs\\nskip_install_trust\\n}\\nfeedback"}
 # Base64 of 32 bytes.
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 # What a reader has after the installation: an account, a project, a webhook with a receiver, and a
@@ -28,7 +28,7 @@ FIRST_STEPS = f"""
 SECRET={SECRET}
 """ + r"""
 authority=/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt
-sudo cp $authority /usr/local/share/ca-certificates/caddy.crt
+sudo install -m 0644 $authority /usr/local/share/ca-certificates/caddy.crt
 sudo update-ca-certificates
 miniback() { sudo -u miniback miniback "$@" --data-dir /var/lib/miniback; }
 echo 'walrus-in-the-harbor' | miniback user add you@example.com --role admin
@@ -50,12 +50,14 @@ PASSWORD = "owl-behind-the-windmill\n"
 OPERATIONS = "docs/operations.md"
 PROXIES = "docs/reverse-proxies.md"
 REPLICATION = "docs/replication.md"
+CONTAINERS = "docs/containers.md"
 CHECK = "sudo -u miniback miniback check --data-dir /var/lib/miniback"
 BACKUP = "sudo -u miniback miniback backup /var/lib/miniback/backup.db --data-dir /var/lib/miniback"
 SNIPPET = (
     '<script src="https://feedback.example.com/widget.js" data-project="my-website" defer></script>'
 )
 PROXY_CONFIGURATION = [ShowsFile(), TestedBy("tests/packaging/proxies", "packaging/proxies")]
+CONTAINER_TEST = "tests/packaging/container"
 LISTENING = '"listening"'
 RECEIVER_TEST = "tests/it/example_receivers.rs"
 
@@ -65,12 +67,8 @@ BLOCKS = {
         "Press Ctrl-C", {"cargo run --release --locked --": "miniback"}
     ),
     ("README.md", "sudo apt install ./miniback_0.1.0_amd64.deb caddy"): Runs(OWN_CERTIFICATES),
-    (
-        "README.md",
-        "sudo journalctl -u miniback -o cat | grep -o 'https://[^\"]*/setup[^\"]*' | tail -n 1",
-    ): Runs(
-        before="sudo journalctl --sync",
-        output=r"^https://feedback\.example\.com/setup\?token=\S+\n$",
+    ("README.md", "sudo miniback setup-link --data-dir /var/lib/miniback"): Runs(
+        output=r"^https://feedback\.example\.com/setup\?token="
     ),
     ("README.md", BACKUP): Runs(
         before=FIRST_STEPS, after="sudo test -s /var/lib/miniback/backup.db"
@@ -138,6 +136,14 @@ BLOCKS = {
         "sudo -u miniback miniback backup - --data-dir /var/lib/miniback"
         " | ssh backup.example 'cat > miniback.db'",
     ): Runs({"ssh backup.example": "sh -c"}, after="test -s miniback.db"),
+    (
+        OPERATIONS,
+        "ssh backup.example 'cat miniback.db' | sudo miniback restore - --data-dir /var/lib/miniback",
+    ): Runs(
+        {"ssh backup.example": "sh -c"},
+        before="sudo systemctl stop miniback",
+        after="sudo systemctl start miniback",
+    ),
     (OPERATIONS, "sudo systemctl enable --now miniback-backup.timer"): Runs(),
     (OPERATIONS, CHECK): Runs(),
     (OPERATIONS, "sudo systemd-run --quiet --pipe --wait --uid miniback \\"): Runs(),
@@ -163,6 +169,35 @@ BLOCKS = {
     # --- docs/architecture.md ---
     ("docs/architecture.md", "flowchart LR"): FlowChart(),
     ("docs/architecture.md", "src/"): TestedBy("tests/it/architecture.rs"),
+    # --- docs/containers.md ---
+    (CONTAINERS, "podman load --input miniback-0.1.0-x86_64.docker.tar"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "podman load"'
+    ),
+    (
+        CONTAINERS,
+        "# Miniback behind Caddy, which obtains the certificate. Replace feedback.example.com. Its DNS"
+        " record",
+    ): [ShowsFile(), TestedBy(CONTAINER_TEST, "compose.yaml")],
+    (CONTAINERS, "podman-compose up --detach"): TestedBy(CONTAINER_TEST, '"up", "--detach"'),
+    (CONTAINERS, "podman run --detach --name miniback --restart unless-stopped \\"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "podman run --detach"'
+    ),
+    (
+        CONTAINERS,
+        "# A Quadlet file for podman 4.4 or later: copy it to /etc/containers/systemd, run",
+    ): ShowsFile(),
+    (CONTAINERS, "sudo install -d -o 65532 -g 65532 -m 0700 /srv/miniback"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "sudo install -d"'
+    ),
+    (CONTAINERS, "podman exec -it miniback /miniback user add ada@example.com"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "podman exec -it"'
+    ),
+    (CONTAINERS, "podman exec miniback /miniback backup - > miniback.db"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "podman exec miniback /miniback backup"'
+    ),
+    (CONTAINERS, "podman stop miniback"): TestedBy(
+        CONTAINER_TEST, 'run_block(work, "podman stop miniback"'
+    ),
     # --- docs/performance.md ---
     ("docs/performance.md", "cargo bench --bench delivery"): TestedBy(
         ".ci/run", "--bench delivery -- --quick"
@@ -200,6 +235,9 @@ BLOCKS = {
         after="curl https://feedback.example.com/healthz; systemctl is-active litestream"
     ),
     # --- docs/reverse-proxies.md ---
+    (PROXIES, f"{CHECK} \\"): Runs(
+        {"--base-url": "--ca-file /etc/ssl/certs/caddy.pem --base-url"}, output="ok     reverse proxy"
+    ),
     (PROXIES, "miniback serve --base-url https://feedback.example.com"): Serves(LISTENING),
     (PROXIES, "miniback serve --listen 0.0.0.0:8080 --trusted-proxy 172.18.0.0/16 \\"): Serves(
         LISTENING
