@@ -70,8 +70,8 @@ async fn send_due_alerts(
 ) -> Result<Option<Timestamp>, StoreError> {
     loop {
         let public_url = endpoint.public_url.clone();
-        // The same time decides which alerts are expired and which are due. Otherwise, an alert that
-        // expires between the two checks would be sent.
+        // The same time decides which alerts are expired and which are due. Otherwise, an alert
+        // that expires between the two checks would be sent.
         let now = clock.now();
         let next = store.create_due_alerts(now, public_url).await?;
         let Some(alert) = next.alert else {

@@ -97,7 +97,11 @@ fn the_page_of_an_invalid_setup_link_says_why_it_does_not_work() {
     assert_eq!(connection.execute(expire, []).unwrap(), 1);
     let page = app.visitor().get(&path).expect(410);
     assert_eq!(page.text_of("h1"), "This setup link has expired");
-    assert!(page.text().contains("Restart Miniback"), "{}", page.text());
+    assert!(
+        page.text().contains("miniback setup-link"),
+        "{}",
+        page.text()
+    );
 }
 
 #[test]

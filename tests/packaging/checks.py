@@ -1,5 +1,6 @@
 """Shared by the tests of the packaging: reports checks, waits, runs commands, and installs packages."""
 
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -100,6 +101,9 @@ def install_python_packages(lock_file, environment):
     the directory of their executables."""
     installed = environment / "installed.txt"
     if not installed.exists() or installed.read_text() != lock_file.read_text():
+        if not importlib.util.find_spec("ensurepip"):
+            # The package has no executable.
+            install_debian_packages({"python3-venv": "python3-venv"})
         shutil.rmtree(environment, ignore_errors=True)
         run(sys.executable, "-m", "venv", environment)
         pip = [environment / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]

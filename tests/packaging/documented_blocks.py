@@ -115,7 +115,10 @@ BLOCKS = {
     (OPERATIONS, "sudo systemctl enable --now miniback miniback-backup.timer"): Runs(),
     (OPERATIONS, "tar -xzf miniback-0.1.0-x86_64-linux.tar.gz"): TestedBy("tests/packaging/packages"),
     (OPERATIONS, "[Service]"): Configures(unit="miniback.service"),
-    (OPERATIONS, "sudo systemctl stop miniback"): Runs(),
+    (OPERATIONS, "sudo systemctl stop miniback"): Runs(
+        before="sudo -u miniback miniback backup /var/backups/miniback/daily-2026-01-31.db"
+        " --data-dir /var/lib/miniback"
+    ),
     (OPERATIONS, "[Socket]"): Configures(
         {"ListenStream=80\n": "ListenStream=8080\n"},
         unit="miniback.socket",

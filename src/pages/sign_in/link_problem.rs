@@ -78,12 +78,12 @@ impl LinkProblem {
         match self {
             AlreadySetUp => "Sign in. If you don’t have an account, ask an admin to invite you.",
             SetupExpired => {
-                "A setup link is valid for 1 hour. Restart Miniback, then open the new link in its \
-                 log."
+                "A setup link is valid for 1 hour. Run “miniback setup-link” on the server to get a \
+                 new one."
             }
             SetupUnknown => {
-                "Open the newest setup link in Miniback’s log. Copy all of it. Each start replaces \
-                 the link."
+                "Open the newest setup link, and copy all of it. Each start replaces the link. Run \
+                 “miniback setup-link” on the server to get a new one."
             }
             InvitationUsed => "Sign in with the password that you chose.",
             InvitationExpired => "An invitation is valid for 7 days. Ask an admin for a new one.",
