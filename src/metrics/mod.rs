@@ -104,7 +104,7 @@ impl ProcessMetrics {
             feedback_discarded: counter(
                 to,
                 "miniback_feedback_discarded_total",
-                "Submissions that were discarded as spam, because the honeypot field was filled in.",
+                "Feedback that was discarded as spam, because the honeypot was filled in.",
             )?,
             feedback_rejected: CountersByLabel::register(
                 to,
@@ -181,7 +181,7 @@ impl ProcessMetrics {
                 to,
                 IntGauge::new(
                     "miniback_live_streams",
-                    "Open event streams that update pages.",
+                    "Open connections for live updates of pages.",
                 )?,
             )?,
             last_retention: IntGauge::new("last_retention", "Not rendered.")?,

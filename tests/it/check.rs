@@ -68,11 +68,13 @@ fn a_reverse_proxy_that_can_not_be_tested_is_only_a_warning() {
         assert!(line.starts_with("WARN ") && line.contains(words), "{line}");
         assert!(!has_problem, "{line}");
     }
-    let direct = app.url.clone();
-    let listen = direct.strip_prefix("http://").unwrap();
-    let args = ["check", "--base-url", &direct, "--listen", listen];
-    let output = app.run(&args, "").success();
-    assert!(output.stdout.contains("URL of --listen"), "{output:?}");
+    let port = app.port();
+    for (host, listen) in [("127.0.0.1", "127.0.0.1"), ("localhost", "")] {
+        let (url, listen) = (format!("http://{host}:{port}"), format!("{listen}:{port}"));
+        let args = ["check", "--base-url", &url, "--listen", &listen];
+        let output = app.run(&args, "").success();
+        assert!(output.stdout.contains("URL of --listen"), "{output:?}");
+    }
     // Without a server, nothing is tested.
     let dir = app.dir.clone();
     let (_, _data) = app.sigterm_and_wait();

@@ -122,9 +122,16 @@ fn reports_the_sizes_of_the_database_and_its_disk() {
     let api = app.api();
     api.create_project("Shop");
     let size = |path: &Path| fs::metadata(path).unwrap().len() as f64;
-    let database = size(&app.database());
-    let wal = size(&app.database().with_extension("db-wal"));
-    let scrape = Scrape::new(&api);
+    let sizes = || {
+        let database = app.database();
+        (size(&database), size(&database.with_extension("db-wal")))
+    };
+    // The background tasks write too, shortly after the start.
+    let ((database, wal), scrape) = wait_until("the files don't change", || {
+        let before = sizes();
+        let scrape = Scrape::new(&api);
+        (sizes() == before).then_some((before, scrape))
+    });
     assert_eq!(scrape.get("miniback_database_size_bytes"), database);
     assert_eq!(scrape.get("miniback_wal_size_bytes"), wal);
     let free = scrape.get("miniback_disk_free_bytes");

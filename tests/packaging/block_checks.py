@@ -43,7 +43,7 @@ def substitute(block, replacements):
 
 @dataclasses.dataclass
 class Runs:
-    """The block runs in the container as it is, by a user who may use sudo. `before` prepares the
+    """The block runs unchanged in the container, as a user who may use sudo. `before` prepares the
     container, and `after` checks the effect. Variables that are exported stay set for later blocks.
     `output` is a regular expression."""
 
@@ -98,7 +98,7 @@ class Configures(Runs):
 @dataclasses.dataclass
 class Serves:
     """The block starts a program that prints `ready`, and exits with 0 after Ctrl-C. It runs in an
-    empty directory, with a loopback network of its own. `cargo run` is replaced by the executable."""
+    empty directory, with a loopback network of its own. `replace` replaces texts in the block."""
 
     ready: str
     replace: dict = dataclasses.field(default_factory=dict)
@@ -138,7 +138,7 @@ class Serves:
 
 @dataclasses.dataclass
 class ShowsFile:
-    """The block is the same as the file that the line before links to."""
+    """The block is the same as the file that the line before the block links to."""
 
     needs_machine = False
 

@@ -1,4 +1,5 @@
-"""Shared by the tests of the packaging: reports checks, waits, runs commands, and installs packages."""
+"""Functions for the tests of the packaging: report checks, wait, run commands, and install
+packages."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""Shared by the tests of the packaging: runs Miniback, calls its API, and receives deliveries."""
+"""Classes for the tests of the packaging: run Miniback, call its API, and receive deliveries."""
 
 import atexit
 import contextlib

@@ -21,7 +21,7 @@ class Machine:
         (self.root / "etc/resolv.conf").unlink(missing_ok=True)
         self.write("etc/hosts", f"127.0.0.1 localhost server {HOST}\n::1 localhost\n")
         self.write("etc/hostname", "server\n")
-        # Nobody can answer questions of apt.
+        # Nobody can answer apt's questions.
         self.write("etc/apt/apt.conf.d/assume-yes", 'APT::Get::Assume-Yes "true";\n')
         run("chroot", self.root, "useradd", "--create-home", "--shell", "/bin/bash", USER)
         self.write(f"etc/sudoers.d/{USER}", f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
@@ -73,7 +73,7 @@ class Machine:
         return self.execute("systemctl is-system-running").stdout.strip() in ("running", "degraded")
 
     def execute(self, command, **options):
-        """Runs a command of the shell as root. Returns its result."""
+        """Runs a shell command as root. Returns its result."""
         enter = ["nsenter", "-t", self.init, "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--"]
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         environment = ["env", "-i", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb", path]
@@ -86,8 +86,8 @@ class Machine:
         )
 
     def execute_as_user(self, script, standard_input=""):
-        """Runs a script of Bash as a user who may use sudo, in the user's home directory and with the
-        exported variables of the scripts before. Returns its result."""
+        """Runs a Bash script as a user who may use sudo, in the user's home directory and with the
+        exported variables of earlier scripts. Returns its result."""
         (self.home / "script").write_text(f"touch variables\n. ./variables\n{script}\nexport -p >variables\n")
         shell = "cd; exec bash -e -o pipefail script"
         return self.execute(f"runuser -l {USER} -c '{shell}'", input=standard_input)

@@ -1,14 +1,15 @@
 //! Tests the reverse proxy: sends a request with a forged `X-Forwarded-For` header through
 //! `--base-url`, and checks what has arrived at the running server.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use url::Url;
+use url::{Host, Url};
 
 use super::CheckReport;
 use crate::app::listeners;
 use crate::clock::Clock;
-use crate::config::ServeOptions;
+use crate::config::{ListenAddress, ServeOptions};
 use crate::delivery::{self, DeliverySettings};
 use crate::domain::delivery::AttemptResult;
 use crate::domain::egress_policy::EgressPolicy;
@@ -40,8 +41,7 @@ pub(super) async fn check_reverse_proxy(
         ));
         return Ok(());
     }
-    let own_urls = listeners::listener_urls(&options.listener.listen);
-    if own_urls.contains(&base_url.origin().ascii_serialization()) {
+    if is_own_url(base_url, &options.listener.listen) {
         report.report_advice(&format!("{name}: none; --base-url is the URL of --listen"));
         return Ok(());
     }
@@ -56,6 +56,22 @@ pub(super) async fn check_reverse_proxy(
         Err(reason) => report.report_warning(&format!("{name}: not tested: {reason}")),
     }
     Ok(())
+}
+
+/// Returns whether a socket of `--listen` has the host and the port of the URL.
+fn is_own_url(url: &Url, listen: &[ListenAddress]) -> bool {
+    let ip = match url.host() {
+        Some(Host::Domain("localhost")) => Some(Ipv4Addr::LOCALHOST.into()),
+        Some(Host::Domain(_)) | None => None,
+        Some(Host::Ipv4(ip)) => Some(IpAddr::from(ip)),
+        Some(Host::Ipv6(ip)) => Some(IpAddr::from(ip)),
+    };
+    let sockets = listeners::socket_addresses(listen).unwrap_or_default();
+    url.scheme() == "http"
+        && sockets.iter().any(|socket| {
+            let is_own_ip = ip == Some(socket.ip()) || socket.ip().is_unspecified();
+            ip.is_some() && is_own_ip && url.port_or_known_default() == Some(socket.port())
+        })
 }
 
 /// Sends the request. Returns `None` if the URL can't be requested.

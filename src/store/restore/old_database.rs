@@ -3,8 +3,10 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use rusqlite::ErrorCode;
+
 use super::RestoreError;
-use crate::store::db::error::is_corruption_error;
+use crate::store::db::error::{describe_sqlite_error, is_corruption_error};
 use crate::store::db::files::{COMPANION_SUFFIXES, FileId, append_suffix};
 use crate::store::db::old_copies::{CopyReason, find_old_copies, name_before_restore};
 use crate::store::db::open::sync_parent_directory;
@@ -49,6 +51,12 @@ fn write_wal_to_database(database: &Path) -> Result<(), RestoreError> {
         Ok(true) => Ok(()),
         Ok(false) => Err(RestoreError::InUse(database.to_owned())),
         Err(error) if is_corruption_error(&error) => Ok(()),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            Err(RestoreError::Write {
+                path: database.to_owned(),
+                reason: describe_sqlite_error(&error),
+            })
+        }
         Err(source) => Err(RestoreError::ReadOld {
             path: database.to_owned(),
             source,
