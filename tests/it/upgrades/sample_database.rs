@@ -17,8 +17,7 @@ use crate::support::source_files::repo_root;
 use crate::support::wait::wait_until;
 
 #[test]
-#[ignore = "run this test to create the sample database of a release"]
-fn writes_the_sample_database_of_this_version() {
+fn creates_the_sample_database_of_this_version() {
     let app = App::builder()
         .option("--retry-delays", "none")
         .option("--alert-url", "http://127.0.0.1:9/")
@@ -39,6 +38,9 @@ fn writes_the_sample_database_of_this_version() {
     let sample = app.dir.with_file_name("sample.db");
     app.run(&["backup", sample.to_str().unwrap()], "").success();
     check_sample(&rusqlite::Connection::open(&sample).unwrap());
+    if std::env::var_os("WRITE_SAMPLE_DATABASE").is_none() {
+        return;
+    }
     let name = format!("tests/fixtures/{}.db.gz", env!("CARGO_PKG_VERSION"));
     let target = File::create(repo_root().join(name)).unwrap();
     let mut target = GzEncoder::new(target, Compression::best());
