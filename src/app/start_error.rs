@@ -70,6 +70,7 @@ impl StartError {
                 | OpenError::NotADirectory(_)
                 | OpenError::NotAFile { .. }
                 | OpenError::SeparateWal { .. }
+                | OpenError::ForeignWal { .. }
                 | OpenError::Exposed(_)
                 | OpenError::Corrupt { .. }
                 | OpenError::ReadOnly { .. },

@@ -18,7 +18,9 @@ use crate::delivery::{self, DeliverySettings};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::webhook::WEBHOOKS_MAX;
-use crate::store::{self, DatabaseProblem, PageRequest, Store, StoreError, UnsuccessfulDeliveries};
+use crate::store::{
+    self, DatabaseProblem, OpenError, PageRequest, Store, StoreError, UnsuccessfulDeliveries,
+};
 
 /// The period in which `check` counts failed deliveries.
 const RECENT_FAILURES_PERIOD: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -54,8 +56,11 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         }
     }
     check_running_server(&options.data.data_dir, &mut report);
-    store::require_database(&options.data.data_dir)
-        .map_err(|error| into_command_error(error.into()))?;
+    store::require_database(&options.data.data_dir).map_err(|error| match error {
+        // This isn't a problem of the configuration.
+        OpenError::ForeignWal { .. } => CommandError::new(error),
+        error => into_command_error(error.into()),
+    })?;
     check_file_permissions(&options.data.data_dir, &mut report)?;
     data_safety::check_last_backup(&options.data.data_dir, &mut report);
     if check_database(options, &mut report) {

@@ -43,6 +43,7 @@ mod users;
 mod vacuum;
 mod webhooks;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -100,6 +101,7 @@ pub use webhooks::SaveWebhookError;
 use db::clock_jumps::ClockJumpHandler;
 use db::file_checker::FileChecker;
 use db::health::DatabaseHealth;
+use db::lock::prevent_restore;
 use db::{integrity_check, open, reader, sql, wal, writer};
 
 use crate::clock::Clock;
@@ -115,6 +117,7 @@ pub struct Store {
     notifiers: writer::CommitNotifiers,
     feedback_created: Arc<Notify>,
     wal_checkpoints: WalCheckpoints,
+    _restore_lock: Option<Arc<File>>,
 }
 
 impl Store {
@@ -132,9 +135,10 @@ impl Store {
         clock: Clock,
         checkpoints: WalCheckpoints,
     ) -> Result<Self, OpenError> {
-        let connection = open::open_or_create_database(dir, lock)?;
+        let restore_lock = prevent_restore(dir)?;
         let path = database_path(dir);
-        let wal = wal::Wal::for_database(&path, &connection, checkpoints)?;
+        let found_wal = wal::has_content(&path);
+        let connection = open::open_or_create_database(dir, lock)?;
         let file_checker = lock.map(|_| FileChecker::new(&path)).transpose()?;
         let lock_file = lock
             .zip(file_checker.as_ref())
@@ -143,6 +147,16 @@ impl Store {
         if lock.is_some() {
             integrity_check::check_integrity(&connection, &path, &health)?;
         }
+        let wal = match lock {
+            Some(_) => Some(wal::Wal::for_database(&path, &connection, checkpoints)?),
+            // A command doesn't check the whole database, so it leaves a WAL that it has found to
+            // the next start of the server.
+            None if found_wal => None,
+            None => {
+                wal::allow_checkpoints(&connection)?;
+                None
+            }
+        };
         let ids = IdSequence::starting_after(sql::max_ulid(&connection)?);
         let notifiers = writer::CommitNotifiers::new(clock.now());
         let failed = |error: &dyn std::fmt::Display| {
@@ -150,9 +164,11 @@ impl Store {
             OpenError::Connections
         };
         let reader = reader::Reader::open(&path, health.clone()).map_err(|error| failed(&error))?;
-        let server_state = |clock| writer::ServerWriterState { wal, clock };
-        let server_state = lock
-            .map(|_| ClockJumpHandler::start(&connection, clock.clone()).map(server_state))
+        let server_state = wal
+            .map(|wal| {
+                ClockJumpHandler::start(&connection, clock.clone())
+                    .map(|clock| writer::ServerWriterState { wal, clock })
+            })
             .transpose()
             .map_err(|error| failed(&error))?;
         let writer = writer::Writer::start(
@@ -172,6 +188,7 @@ impl Store {
             notifiers,
             feedback_created: Arc::default(),
             wal_checkpoints: checkpoints,
+            _restore_lock: restore_lock.map(Arc::new),
         })
     }
 

@@ -19,7 +19,7 @@ use super::db::file_header;
 use super::db::files::{
     self, COMPANION_SUFFIXES, DatabaseFiles, FileId, append_suffix, chown_to_directory_owner,
 };
-use super::db::lock::{DirectoryLock, lock_data_directory};
+use super::db::lock::{DirectoryLock, lock_data_directory, lock_for_restore};
 use super::db::open::{
     copy_database, create_data_directory, database_path, io_error, sync_parent_directory,
 };
@@ -124,6 +124,11 @@ pub fn restore_database(
     create_data_directory(dir)?;
     let lock = lock_data_directory(dir)?;
     let database = lock_database(dir, &lock)?;
+    // Commands don't hold `lock`. A command that has opened the old database must not write to it
+    // later: its WAL would be next to the new database.
+    let _no_commands = lock_for_restore(dir)
+        .map_err(io_error(dir))?
+        .ok_or_else(|| RestoreError::InUse(dir.to_owned()))?;
     let mut partial = PartialDatabase::create(dir, &database)?;
     partial.copy_from(source, &backup)?;
     let summary = partial.check(&backup)?;

@@ -60,6 +60,7 @@ mod feedback_filters;
 mod feedback_in_browser;
 mod feedback_layout;
 mod feedback_list;
+mod foreign_wal;
 mod forms_in_browser;
 mod fuzz_corpus;
 mod getting_started;

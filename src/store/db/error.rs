@@ -121,6 +121,12 @@ pub enum OpenError {
         path = .path.display(), wal = .wal.display()
     )]
     SeparateWal { path: PathBuf, wal: PathBuf },
+    #[error(
+        "--data-dir: {wal} belongs to another database than {path}, which is probably a backup; \
+         replace the database with `miniback restore FILE`, or delete {wal}",
+        path = .path.display(), wal = .wal.display()
+    )]
+    ForeignWal { path: PathBuf, wal: PathBuf },
     #[error("--data-dir: {0}")]
     Exposed(FileExposure),
     #[error(
@@ -147,6 +153,11 @@ pub enum OpenError {
          another --data-dir"
     )]
     Locked { holder: String },
+    #[error(
+        "`miniback restore` is replacing the database in {dir}; try again when it has finished",
+        dir = .0.display()
+    )]
+    BeingRestored(PathBuf),
     #[error(
         "{path} has schema version {found} and must be migrated to {SCHEMA_VERSION}, but a \
          running miniback is using it; stop it first",

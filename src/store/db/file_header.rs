@@ -8,6 +8,7 @@ use super::SCHEMA_VERSION;
 use super::error::OpenError;
 use super::files::{self, append_suffix};
 use super::open::{APPLICATION_ID, io_error};
+use super::wal;
 
 /// The first bytes of every SQLite database.
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
@@ -17,17 +18,35 @@ const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 pub(super) fn check_header(path: &Path) -> Result<Option<u32>, OpenError> {
     files::check_regular_file(path)?;
     files::ensure_no_wal_beside_link(path)?;
-    match read_schema_version(path)? {
+    let version = read_schema_version(path)?;
+    match version {
         Some(found) if found > SCHEMA_VERSION => Err(OpenError::NewerSchema {
             path: path.to_owned(),
             found,
+        }),
+        Some(_) if has_foreign_wal(path) => Err(OpenError::ForeignWal {
+            path: path.to_owned(),
+            wal: wal::wal_path(path),
         }),
         version => Ok(version),
     }
 }
 
+/// Returns whether the WAL next to the database at `path` belongs to another database: a database
+/// with a WAL is in WAL mode, but a backup isn't.
+pub(in crate::store) fn has_foreign_wal(path: &Path) -> bool {
+    // Look for the WAL before reading the header, because another process may be creating both.
+    let has_wal = wal::has_content(path);
+    let mut header = [0; HEADER_BYTES];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    // The byte 18 is the write version. See <https://sqlite.org/fileformat.html>.
+    has_wal && read.is_ok() && header.starts_with(SQLITE_MAGIC) && header[18] == ROLLBACK_JOURNAL
+}
+
 /// The size of the part of the header that contains all the numbers below.
 const HEADER_BYTES: usize = 72;
+/// The write version of a database that isn't in WAL mode.
+const ROLLBACK_JOURNAL: u8 = 1;
 
 /// Returns the schema version of the Miniback database at `path`, or `None` if the file isn't a
 /// Miniback database. Doesn't use SQLite.

@@ -145,7 +145,7 @@ pub(in crate::store) fn describe_unless_regular_file(kind: FileType) -> Option<&
 }
 
 /// Removes a file. Succeeds if there is no file.
-pub(super) fn remove_if_exists(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn remove_if_exists(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),

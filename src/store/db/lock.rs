@@ -91,6 +91,32 @@ pub fn lock_data_directory(dir: &Path) -> Result<DirectoryLock, OpenError> {
     })))
 }
 
+/// Locks `dir` itself against `miniback restore`, which must not replace a database that another
+/// process has opened. Any number of processes can hold this lock, also next to a
+/// [`DirectoryLock`]. Returns `None` if the file system can't lock directories. Fails with
+/// [`OpenError::BeingRestored`] during a restore.
+pub(in crate::store) fn prevent_restore(dir: &Path) -> Result<Option<File>, OpenError> {
+    let Ok(directory) = File::open(dir) else {
+        return Ok(None);
+    };
+    match directory.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Err(OpenError::BeingRestored(dir.to_owned())),
+        Err(TryLockError::Error(_)) => Ok(None),
+        Ok(()) => Ok(Some(directory)),
+    }
+}
+
+/// Locks `dir` itself for a restore. Returns `None` if a process holds the lock of
+/// [`prevent_restore`].
+pub(in crate::store) fn lock_for_restore(dir: &Path) -> std::io::Result<Option<File>> {
+    let directory = File::open(dir)?;
+    match directory.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        // If the file system can't lock directories, commands aren't excluded.
+        Err(TryLockError::Error(_)) | Ok(()) => Ok(Some(directory)),
+    }
+}
+
 impl DirectoryLock {
     /// Locks the database at `path`. Must be called before SQLite opens the database. Fails with
     /// [`OpenError::Locked`] if another process holds the lock.
@@ -244,5 +270,21 @@ mod tests {
         assert_eq!(holder, format!("process {}", std::process::id()));
         drop(held);
         lock_data_directory(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_restore_and_an_open_database_exclude_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = [(); 2].map(|()| prevent_restore(dir.path()).unwrap().unwrap());
+        assert!(lock_for_restore(dir.path()).unwrap().is_none());
+        drop(open);
+        let restore = lock_for_restore(dir.path()).unwrap().unwrap();
+        let result = prevent_restore(dir.path());
+        assert!(
+            matches!(result, Err(OpenError::BeingRestored(_))),
+            "{result:?}"
+        );
+        drop(restore);
+        prevent_restore(dir.path()).unwrap().unwrap();
     }
 }

@@ -17,7 +17,7 @@ use super::file_header::check_header;
 use super::files;
 use super::lock::DirectoryLock;
 use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_MAX_BYTES, integrity_check};
-use super::{file_permissions, migrations, schema_check};
+use super::{file_permissions, migrations, schema_check, wal};
 use crate::store::search;
 
 /// The `PRAGMA application_id` of Miniback's databases ("mbck"). It prevents Miniback from opening
@@ -128,6 +128,9 @@ pub fn open_or_create_database(
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Until the database is checked, the WAL isn't written to the database: the WAL may belong to
+    // another database, or to a newer version.
+    wal::defer_checkpoints(&connection)?;
     let id: u32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if id == 0 {
         // `auto_vacuum` must be set before the first write. Changing it later requires a `VACUUM`.

@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::{BUSY_TIMEOUT, WAL_MAX_BYTES};
 
 /// Maximum time that the writer waits for readers when it truncates the WAL.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(20);
+/// The size of the WAL, in pages, at which SQLite checkpoints after a commit: SQLite's default.
+const AUTOMATIC_CHECKPOINT_PAGES: u32 = 1000;
 /// Minimum time between a failed checkpoint and the next checkpoint, unless it is forced.
 const CHECKPOINT_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// The size of the WAL, in bytes, above which Miniback truncates it even if another program should
@@ -54,10 +56,12 @@ impl Wal {
         checkpoints: WalCheckpoints,
     ) -> rusqlite::Result<Self> {
         let max_bytes = match checkpoints {
-            WalCheckpoints::Miniback => WAL_MAX_BYTES,
+            WalCheckpoints::Miniback => {
+                allow_checkpoints(connection)?;
+                WAL_MAX_BYTES
+            }
             WalCheckpoints::External => {
-                connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+                defer_checkpoints(connection)?;
                 EXTERNAL_WAL_MAX_BYTES
             }
         };
@@ -103,6 +107,20 @@ impl Wal {
     }
 }
 
+/// Prevents automatic checkpoints by this connection, also when it is closed.
+pub(super) fn defer_checkpoints(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
+}
+
+/// Allows automatic checkpoints after [`defer_checkpoints`].
+pub(in crate::store) fn allow_checkpoints(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "wal_autocheckpoint", AUTOMATIC_CHECKPOINT_PAGES)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(())
+}
+
 /// Writes the WAL's content into the database at `path` and removes the WAL. The database then
 /// needs no WAL, until it is opened again as usual. Returns `false` if another connection uses the
 /// database.
@@ -112,8 +130,34 @@ pub(in crate::store) fn remove_wal(path: &Path) -> rusqlite::Result<bool> {
     let mode = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| {
         row.get::<_, String>(0)
     });
-    match mode {
-        Ok(mode) => Ok(mode == "delete"),
+    false_if_busy(mode.map(|mode| mode == "delete"))
+}
+
+/// Checks the database at `path` together with its WAL, writes the WAL's content into the database,
+/// and removes the WAL. Returns `false` if another connection uses the database. If the database is
+/// corrupt, fails and leaves the files as they are: the WAL may belong to another database.
+///
+/// Unlike [`remove_wal`], this function needs no rollback journal, so an interruption leaves a
+/// database that can also be read without write access.
+pub(in crate::store) fn check_and_merge_wal(path: &Path) -> rusqlite::Result<bool> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(REMOVAL_TIMEOUT)?;
+    defer_checkpoints(&connection)?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    let check = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    let merged = check.and_then(|result| {
+        if result != "ok" {
+            let corrupt = ffi::Error::new(ffi::SQLITE_CORRUPT);
+            return Err(rusqlite::Error::SqliteFailure(corrupt, Some(result)));
+        }
+        allow_checkpoints(&connection)?;
+        checkpoint(&connection)
+    });
+    false_if_busy(merged)
+}
+
+fn false_if_busy(result: rusqlite::Result<bool>) -> rusqlite::Result<bool> {
+    match result {
         Err(error)
             if matches!(
                 error.sqlite_error_code(),
@@ -122,8 +166,13 @@ pub(in crate::store) fn remove_wal(path: &Path) -> rusqlite::Result<bool> {
         {
             Ok(false)
         }
-        Err(error) => Err(error),
+        result => result,
     }
+}
+
+/// Returns whether a database has a WAL that isn't empty.
+pub(in crate::store) fn has_content(database: &Path) -> bool {
+    std::fs::metadata(wal_path(database)).is_ok_and(|wal| wal.len() > 0)
 }
 
 /// Returns the path of a database's WAL.

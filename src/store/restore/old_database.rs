@@ -1,13 +1,15 @@
 //! Keeps the old database when a backup is restored.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
 use super::RestoreError;
 use crate::store::db::error::{describe_sqlite_error, is_corruption_error};
-use crate::store::db::files::{COMPANION_SUFFIXES, FileId, append_suffix};
+use crate::store::db::file_header::has_foreign_wal;
+use crate::store::db::files::{self, COMPANION_SUFFIXES, FileId, append_suffix};
 use crate::store::db::old_copies::{CopyReason, find_old_copies, name_before_restore};
 use crate::store::db::open::sync_parent_directory;
 use crate::store::db::wal;
@@ -20,23 +22,31 @@ pub(super) fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
     let has_content = database.metadata().is_ok_and(|file| file.len() > 0);
     if has_content {
         remove_second_names(database);
-        write_wal_to_database(database)?;
+        if !has_foreign_wal(database) {
+            write_wal_to_database(database)?;
+        }
     }
     let kept = unused_name(database);
     let fail = |source| RestoreError::KeepOld {
         path: kept.clone(),
         source,
     };
-    // Companion files are left only if SQLite can't read the old database, or if there is no
-    // database. The files then stay next to the old database.
+    // Companion files are left only if SQLite can't read the old database, if they belong to another
+    // database, or if there is no database. The files then stay next to the old database.
     for suffix in COMPANION_SUFFIXES {
         let companion = append_suffix(database, suffix);
+        if suffix == "-shm" {
+            // SQLite creates this index of the WAL again.
+            files::remove_if_exists(&companion).map_err(fail)?;
+            continue;
+        }
         match std::fs::rename(&companion, append_suffix(&kept, suffix)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
             _ => {}
         }
     }
     if has_content {
+        restrict_to_owner(database).map_err(fail)?;
         std::fs::hard_link(database, &kept).map_err(fail)?;
     }
     // The new database must not become durable earlier than the removal of the WAL.
@@ -47,7 +57,7 @@ pub(super) fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
 /// Writes the content of the WAL to the database and removes the WAL, unless the database is
 /// corrupt. Fails if another program is using the database.
 fn write_wal_to_database(database: &Path) -> Result<(), RestoreError> {
-    match wal::remove_wal(database) {
+    match wal::check_and_merge_wal(database) {
         Ok(true) => Ok(()),
         Ok(false) => Err(RestoreError::InUse(database.to_owned())),
         Err(error) if is_corruption_error(&error) => Ok(()),
@@ -62,6 +72,11 @@ fn write_wal_to_database(database: &Path) -> Result<(), RestoreError> {
             source,
         }),
     }
+}
+
+/// Removes the permissions of other users, as for every file in the data directory.
+fn restrict_to_owner(path: &Path) -> std::io::Result<()> {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600))
 }
 
 /// Returns the first name for an old database that no file and no companion file has.
