@@ -1,9 +1,12 @@
 //! `miniback backup`: copies the database, even while the server is running.
 
+mod temporary_directory;
+
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use self::temporary_directory::TemporaryDirectory;
 use super::{CommandError, escape_control_chars, print};
 use crate::clock::Clock;
 use crate::config::DataDirOptions;
@@ -41,13 +44,10 @@ fn write_to_stdout(data_dir: &Path) -> Result<(), CommandError> {
             "standard output is a terminal; redirect it: miniback backup - > FILE",
         ));
     }
-    let directory = tempfile::Builder::new()
-        .prefix("miniback-backup-")
-        .tempdir()
-        .map_err(CommandError::io_error(
-            "can’t create a directory in the temporary directory (TMPDIR)",
-        ))?;
-    let path = directory.path().join("miniback.db");
+    let directory = TemporaryDirectory::create().map_err(CommandError::io_error(
+        "can’t create a directory in the temporary directory (TMPDIR)",
+    ))?;
+    let path = directory.backup_path();
     let contents = store::back_up_database(data_dir, &path).map_err(CommandError::new)?;
     let failed = CommandError::io_error("can’t write the backup to standard output");
     let mut copy = File::open(&path).map_err(&failed)?;

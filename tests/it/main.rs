@@ -70,6 +70,7 @@ mod harness;
 mod health_command;
 mod ignored_settings;
 mod intake;
+mod interrupted_backups;
 mod interrupted_forms;
 mod invalid_bodies;
 mod invalid_input;
