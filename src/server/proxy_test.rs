@@ -4,6 +4,7 @@
 //! The request has a token that only a program with access to the database can create. Strangers
 //! therefore can't find out which proxies are trusted.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
@@ -61,6 +62,9 @@ pub struct ArrivedRequest {
     /// The IP address of the client or proxy that has connected.
     pub peer: String,
     pub is_trusted: bool,
+    /// The client's IP address from `X-Forwarded-For`, which the rate limits use; `None` if they
+    /// use the address of the peer.
+    pub forwarded_client: Option<IpAddr>,
     /// The entries of `X-Forwarded-For`, from left to right.
     pub forwarded_for: Vec<String>,
     /// The value of `--trusted-proxy` that also trusts the peer.
@@ -80,6 +84,7 @@ pub(super) fn respond_to_proxy_test(app: &AppState, request: &HttpRequest) -> Op
     let arrived = ArrivedRequest {
         peer: peer.to_string(),
         is_trusted: app.proxies.is_trusted(peer),
+        forwarded_client: app.proxies.forwarded_client_ip(request),
         forwarded_for: entries.map(|entry| entry.trim().to_owned()).collect(),
         suggested_trusted_proxy: app.proxies.suggested_trusted_proxy_option(peer),
     };

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use actix_web::http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, web};
 use ipnet::IpNet;
@@ -83,27 +83,34 @@ impl TrustedProxies {
             })
     }
 
-    /// Returns the client's IP address. Reads `X-Forwarded-For` from the right, skipping trusted
-    /// proxies.
+    /// Returns the client's IP address: from `X-Forwarded-For` or, if a trusted proxy didn't send
+    /// one, the address of the peer.
     pub fn client_ip(&self, request: &HttpRequest) -> IpAddr {
-        self.client_ip_from_headers(self.peer_ip(request), request.headers())
+        self.forwarded_client_ip(request)
+            .unwrap_or_else(|| self.peer_ip(request))
     }
 
-    fn client_ip_from_headers(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer;
-        let lines: Vec<&str> = headers
+    /// Returns the client's IP address from `X-Forwarded-For`. Reads the header from the right,
+    /// skipping trusted proxies. Returns `None` if the peer isn't trusted, or if the last entry
+    /// isn't an IP address.
+    pub fn forwarded_client_ip(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let mut sender = self.peer_ip(request);
+        let mut client = None;
+        let lines: Vec<&str> = request
+            .headers()
             .get_all("x-forwarded-for")
             .filter_map(|v| v.to_str().ok())
             .collect();
         for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-            if !self.is_trusted(client) {
+            if !self.is_trusted(sender) {
                 break;
             }
             // Stop at the first entry that isn't an IP address.
             let Some(ip) = parse_forwarded_for_entry(entry.trim()) else {
                 break;
             };
-            client = ip.to_canonical();
+            sender = ip.to_canonical();
+            client = Some(sender);
         }
         client
     }
@@ -221,7 +228,7 @@ pub fn cross_origin_message(
 }
 
 /// Parses an entry of `X-Forwarded-For`: an IP address, or an IP address with a port.
-fn parse_forwarded_for_entry(entry: &str) -> Option<IpAddr> {
+pub fn parse_forwarded_for_entry(entry: &str) -> Option<IpAddr> {
     let with_port = || entry.parse::<SocketAddr>().ok().map(|socket| socket.ip());
     entry.parse().ok().or_else(with_port)
 }

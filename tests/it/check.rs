@@ -8,6 +8,7 @@ use crate::support::app::App;
 use crate::support::command::{miniback, run, run_on_data_dir};
 use crate::support::http;
 use crate::support::proxy::{ForwardedFor, Prefix, Proxy};
+use crate::support::receiver::{Receiver, Reply};
 
 /// Returns the line about the reverse proxy, and whether `check` found a problem.
 #[track_caller]
@@ -36,6 +37,54 @@ fn reports_what_the_reverse_proxy_does_with_forwarded_headers() {
             assert_eq!(has_problem, forwarded_for != ForwardedFor::Added, "{line}");
         }
     }
+}
+
+#[test]
+fn reports_a_reverse_proxy_that_sends_no_ip_address() {
+    let not_an_ip = "isn't an IP address, so all visitors share one rate limit";
+    for (value, expected) in [
+        ("", not_an_ip),
+        ("unknown", not_an_ip),
+        ("-", not_an_ip),
+        ("_hidden", not_an_ip),
+        ("203.0.113.7, unknown", not_an_ip),
+        ("203.0.113.7,", not_an_ip),
+        ("203.0.113.7, 192.0.2.1", "clients can evade rate limits"),
+        ("unknown, 203.0.113.7", "ok "),
+        ("[2001:db8::1]:41000", "ok "),
+    ] {
+        let proxy = Proxy::bind();
+        let app = App::start();
+        let sent = ForwardedFor::ReplacedBy(value);
+        proxy.forward_with("", app.port(), Prefix::Forwarded, sent);
+        let (line, has_problem) = proxy_line(&app, &proxy.origin());
+        assert!(line.contains(expected), "{value:?}: {line}");
+        assert_eq!(has_problem, expected != "ok ", "{value:?}: {line}");
+    }
+}
+
+#[test]
+fn explains_an_unreachable_public_url_without_words_for_webhooks() {
+    let app = App::start();
+    for status in [302, 401, 403, 404, 405, 429, 500, 502] {
+        let proxy = Receiver::script(move |_| {
+            Reply::status(status).header("Location", "https://login.example/endpoint")
+        });
+        let (line, has_problem) = proxy_line(&app, proxy.url("").trim_end_matches('/'));
+        assert!(line.starts_with("WARN ") && !has_problem, "{line}");
+        let expected = match status {
+            302 => "https://login.example/endpoint".to_owned(),
+            status => format!("responds to /healthz with {status}"),
+        };
+        assert!(line.contains(&expected), "{line}");
+        for word in ["POST", "secret", "event", "The endpoint"] {
+            assert!(!line.contains(word), "{word}: {line}");
+        }
+    }
+    let closing = Receiver::script(|_| Reply::Close);
+    let (line, _) = proxy_line(&app, closing.url("").trim_end_matches('/'));
+    let expected = "The proxy closed the connection without responding.";
+    assert!(line.contains(expected), "{line}");
 }
 
 #[test]

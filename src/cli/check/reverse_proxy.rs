@@ -11,16 +11,18 @@ use crate::app::listeners;
 use crate::clock::Clock;
 use crate::config::{ListenAddress, ServeOptions};
 use crate::delivery::{self, DeliverySettings};
-use crate::domain::delivery::AttemptResult;
+use crate::domain::delivery::{AttemptResult, Outcome};
 use crate::domain::egress_policy::EgressPolicy;
 use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::explanation::status_text;
 use crate::random;
 use crate::server::health::HEALTH_PATH;
 use crate::server::proxy_test::{ArrivedRequest, KEY_NAME, ProxyTestTokens, TOKEN_HEADER};
+use crate::server::request_origin::parse_forwarded_for_entry;
 use crate::store::{self, Store, StoreError};
 
 /// The forged IP address, which is reserved for documentation (RFC 5737).
-const FORGED_IP: &str = "192.0.2.1";
+const FORGED_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 const SHARED_LIMIT: &str = "so all visitors share one rate limit";
 
@@ -95,7 +97,7 @@ async fn send_request(
     let token = ProxyTestTokens::new(key).create_token(Clock::system().now());
     let headers = vec![
         (TOKEN_HEADER.to_string(), token),
-        ("X-Forwarded-For".to_owned(), FORGED_IP.to_owned()),
+        ("X-Forwarded-For".to_owned(), FORGED_IP.to_string()),
     ];
     Some(delivery::get(&settings, &url, headers).await)
 }
@@ -107,39 +109,84 @@ fn parse_response(result: &AttemptResult) -> Result<ArrivedRequest, String> {
             .map_err(|_| {
                 "the response isn't from the server that uses this data directory".to_owned()
             }),
-        _ => Err(result.outcome.explanation()),
+        _ => Err(explain_failure(&result.outcome)),
+    }
+}
+
+/// Explains why the public URL didn't respond as expected. The explanations of outcomes are about
+/// webhooks, so a status and a timeout have their own explanations.
+fn explain_failure(outcome: &Outcome) -> String {
+    let about_proxy = |text: String| text.replace("endpoint", "proxy");
+    match outcome {
+        Outcome::Status {
+            status: 300..=399,
+            location: Some(location),
+        } => format!(
+            "it redirects to {location}; set --base-url to the URL that visitors use, and \
+             configure the proxy not to redirect {HEALTH_PATH}"
+        ),
+        Outcome::Status { status, .. } => {
+            let advice = match status {
+                401 | 403 => "configure it to let requests to this path through without a sign-in",
+                502..=504 => "check that it forwards requests to --listen, and read its log",
+                _ => "check --base-url, and that it forwards requests to --listen",
+            };
+            let status = status_text(*status);
+            format!("it responds to {HEALTH_PATH} with {status}; {advice}")
+        }
+        Outcome::Timeout(_) => format!(
+            "{} Check that this machine can reach --base-url, and that the proxy is running.",
+            about_proxy(outcome.summary())
+        ),
+        _ => about_proxy(outcome.explanation()),
     }
 }
 
 fn report_arrived(name: &str, arrived: &ArrivedRequest, report: &mut CheckReport) {
-    let ArrivedRequest {
-        peer,
-        suggested_trusted_proxy,
-        ..
-    } = arrived;
     let mut problems = Vec::new();
     if !arrived.is_trusted {
         problems.push(format!(
-            "it connects from {peer}, which isn't in --trusted-proxy, {SHARED_LIMIT}; set \
-             --trusted-proxy {suggested_trusted_proxy}"
+            "it connects from {}, which isn't in --trusted-proxy, {SHARED_LIMIT}; set \
+             --trusted-proxy {}",
+            arrived.peer, arrived.suggested_trusted_proxy
         ));
     }
-    match arrived.forwarded_for.last().map(String::as_str) {
-        None => problems.push(format!(
-            "it doesn't set X-Forwarded-For, {SHARED_LIMIT}; configure it to send the client's IP \
-             address in this header"
-        )),
-        Some(FORGED_IP) => problems.push(
-            "it passes on the client's own X-Forwarded-For, so clients can evade rate limits; \
-             configure it to add the client's IP address to this header"
-                .to_owned(),
-        ),
-        Some(_) => {}
-    }
+    problems.extend(find_header_problem(arrived));
     for problem in &problems {
         report.report_failure(&format!("{name}: {problem} (docs/reverse-proxies.md)"));
     }
     if problems.is_empty() {
         report.report_ok(&format!("{name}: sends the client's IP address"));
     }
+}
+
+/// Returns the problem of `X-Forwarded-For`. If the proxy isn't trusted, the server hasn't used the
+/// header, so this function reads the last entry.
+fn find_header_problem(arrived: &ArrivedRequest) -> Option<String> {
+    let Some(last) = arrived.forwarded_for.last() else {
+        return Some(format!(
+            "it doesn't set X-Forwarded-For, {SHARED_LIMIT}; configure it to send the client's IP \
+             address in this header"
+        ));
+    };
+    let last_ip = parse_forwarded_for_entry(last);
+    if last_ip == Some(FORGED_IP) {
+        return Some(
+            "it passes on the client's own X-Forwarded-For, so clients can evade rate limits; \
+             configure it to add the client's IP address to this header"
+                .to_owned(),
+        );
+    }
+    let client = if arrived.is_trusted {
+        arrived.forwarded_client
+    } else {
+        last_ip
+    };
+    if client.is_some() {
+        return None;
+    }
+    Some(format!(
+        "the last entry of its X-Forwarded-For is “{last}”, which isn't an IP address, \
+         {SHARED_LIMIT}; configure it to send the client's IP address in this header"
+    ))
 }

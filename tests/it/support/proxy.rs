@@ -23,6 +23,8 @@ pub enum ForwardedFor {
     PassedOn,
     /// Removes the client's header.
     Removed,
+    /// Replaces the client's header with this value.
+    ReplacedBy(&'static str),
 }
 
 /// A proxy that listens before the program starts, so that the proxy's URL can be the program's
@@ -117,15 +119,23 @@ fn forward_request(
     let mut sent = format!("{method} {target} HTTP/1.1\r\n");
     for line in lines {
         let name = line.to_ascii_lowercase();
-        let is_removed = forwarded_for == ForwardedFor::Removed;
+        let is_removed = matches!(
+            forwarded_for,
+            ForwardedFor::Removed | ForwardedFor::ReplacedBy(_)
+        );
         if name.starts_with("connection:") || is_removed && name.starts_with("x-forwarded-for:") {
             continue;
         }
         sent.push_str(line);
         sent.push_str("\r\n");
     }
-    if forwarded_for == ForwardedFor::Added {
-        sent.push_str("X-Forwarded-For: 127.0.0.1\r\n");
+    let added = match forwarded_for {
+        ForwardedFor::Added => Some("127.0.0.1"),
+        ForwardedFor::ReplacedBy(value) => Some(value),
+        ForwardedFor::PassedOn | ForwardedFor::Removed => None,
+    };
+    if let Some(value) = added {
+        sent.push_str(&format!("X-Forwarded-For: {value}\r\n"));
     }
     sent.push_str("X-Forwarded-Proto: http\r\n");
     sent.push_str("Connection: close\r\n\r\n");
