@@ -63,16 +63,26 @@ pub struct RunningServer {
     _lock: store::DirectoryLock,
 }
 
+/// The locked data directory with its open database, and the open-file limits.
+pub struct OpenedStore {
+    open_files: OpenFileLimits,
+    lock: store::DirectoryLock,
+    store: Store,
+}
+
 /// Starts all components, and returns when the server accepts requests. If `listeners` is given,
 /// the server uses them instead of `--listen`.
 pub async fn start(
     options: &ServeOptions,
+    OpenedStore {
+        open_files,
+        lock,
+        store,
+    }: OpenedStore,
     listeners: Option<Listeners>,
     first_user: Option<FirstUser>,
     clock: Clock,
 ) -> Result<RunningServer, StartError> {
-    let open_files = open_files::raise_limit()?;
-    let (lock, store) = open_store(options, &clock)?;
     let listeners = listeners.map_or_else(|| Listeners::bind(&options.listener.listen), Ok)?;
     let addresses = listeners.addresses();
     let (listeners, socket_files) = listeners.into_parts();
@@ -126,11 +136,10 @@ pub async fn start(
     })
 }
 
-/// Locks the data directory, and opens or creates its database.
-fn open_store(
-    options: &ServeOptions,
-    clock: &Clock,
-) -> Result<(store::DirectoryLock, Store), StartError> {
+/// Locks the data directory, and opens or creates its database. Blocks for a long time if a large
+/// database has to be migrated.
+pub fn open_store(options: &ServeOptions, clock: &Clock) -> Result<OpenedStore, StartError> {
+    let open_files = open_files::raise_limit()?;
     let data_dir = &options.data.data_dir;
     store::create_data_directory(data_dir)?;
     let lock = store::lock_data_directory(data_dir)?;
@@ -139,7 +148,11 @@ fn open_store(
         WalCheckpoint::External => WalCheckpoints::External,
     };
     let store = Store::open_with_checkpoints(data_dir, Some(&lock), clock.clone(), checkpoints)?;
-    Ok((lock, store))
+    Ok(OpenedStore {
+        open_files,
+        lock,
+        store,
+    })
 }
 
 /// Loads the keys for the versions of objects, for known browsers, and for drafts of webhooks.

@@ -164,7 +164,8 @@ async fn start_miniback(
     let options = serve_options(directory)?;
     let listeners = Listeners::from_tcp(listener)
         .map_err(CommandError::io_error("can’t open a port for the demo"))?;
-    app::start(&options, Some(listeners), user, clock)
+    let opened = app::open_store(&options, &clock).map_err(into_command_error)?;
+    app::start(&options, opened, Some(listeners), user, clock)
         .await
         .map_err(into_command_error)
 }

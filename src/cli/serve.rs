@@ -1,6 +1,7 @@
 //! `miniback serve`: runs the server until it receives a signal.
 
 use std::io::IsTerminal;
+use std::pin::pin;
 
 use futures_util::future::select_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::CommandError;
 use super::service_manager::{self, StartExtension};
 use crate::app::listeners::Listeners;
-use crate::app::{self, RunningServer, StartError};
+use crate::app::{self, OpenedStore, RunningServer, StartError};
 use crate::clock::Clock;
 use crate::config::{self, FirstUser, ListenAddress, LogFormat, ServeOptions};
 use crate::logging;
@@ -34,10 +35,11 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         options.listener.listen = listeners.addresses();
         tracing::info!("using the sockets passed by systemd instead of --listen");
     }
-    actix_web::rt::System::new().block_on(serve(&options, passed, first_user))?;
+    let system = actix_web::rt::System::new();
+    system.block_on(serve(&options, passed, first_user))?;
     logging::flush();
-    // Exit here: a hanging DNS lookup would block the runtime's shutdown. The store is already
-    // closed.
+    // Exit without dropping the runtime: a hanging DNS lookup would block its shutdown, and so
+    // would opening the database. The store is already closed, unless it is still being opened.
     std::process::exit(0)
 }
 
@@ -54,13 +56,23 @@ async fn serve(
     } else {
         ignore_hangup_signals()?;
     }
+    let mut stop = pin!(shutdown_signal(&stop_signals)?);
     let extension =
         StartExtension::begin().map_err(CommandError::io_error("notifying systemd failed"))?;
-    let running = app::start(options, passed, first_user, Clock::system())
+    let opened = tokio::select! {
+        opened = open_store(options) => opened?,
+        // Nothing has been sent yet. The next start repeats a migration that didn't finish, like
+        // after a crash.
+        () = &mut stop => {
+            tracing::info!("stopped");
+            return Ok(());
+        }
+    };
+    // The rest of the start is short. A signal during this time stops the server afterwards.
+    let running = app::start(options, opened, passed, first_user, Clock::system())
         .await
         .map_err(into_command_error)?;
     drop(extension);
-    let stop = shutdown_signal(&stop_signals)?;
     log_settings_notices(options);
     log_ready(&running, options);
     service_manager::report_ready(&running.url);
@@ -78,6 +90,17 @@ async fn serve(
     running.stop().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Opens the database on another thread, so that signals are handled while a large database is
+/// migrated.
+async fn open_store(options: &ServeOptions) -> Result<OpenedStore, CommandError> {
+    let options = options.clone();
+    let opened =
+        tokio::task::spawn_blocking(move || app::open_store(&options, &Clock::system())).await;
+    opened
+        .map_err(|error| CommandError::new(format!("opening the database failed: {error}")))?
+        .map_err(into_command_error)
 }
 
 pub(super) fn into_command_error(error: StartError) -> CommandError {
@@ -147,8 +170,7 @@ fn ignore_hangup_signals() -> Result<(), CommandError> {
 }
 
 /// Returns a future that resolves at the first of `signals`. A second signal then ends the process
-/// at once. Signals are handled from this call on, so call this function before logging the ready
-/// message.
+/// at once. Signals are handled from this call on, so call this function before a slow start.
 pub(super) fn shutdown_signal(
     signals: &[SignalKind],
 ) -> Result<impl Future<Output = ()> + use<>, CommandError> {

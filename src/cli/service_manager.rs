@@ -33,7 +33,7 @@ impl StartExtension {
             return Ok(None);
         }
         let (end, ended) = channel();
-        // A separate thread, because opening the database blocks the thread of the runtime.
+        // A separate thread, because parts of the start block the thread of the runtime.
         thread::Builder::new()
             .name("start".to_owned())
             .spawn(move || {

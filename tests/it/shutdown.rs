@@ -1,10 +1,12 @@
 //! Shutdown: deliveries in flight finish and are recorded, and the program exits with 0.
 
 use std::collections::BTreeSet;
+use std::io::Read;
+use std::process::Stdio;
 
 use crate::support::api::{attempts, text};
 use crate::support::app::App;
-use crate::support::command::signal;
+use crate::support::command::{miniback, signal, wait_for_exit};
 use crate::support::load_generator::LoadGenerator;
 use crate::support::lost_events::missing_changes;
 use crate::support::receiver::{Gate, Receiver, Reply};
@@ -142,4 +144,43 @@ fn open_connections_do_not_delay_the_shutdown() {
     let (status, _) = app.sigterm_and_wait();
     assert_eq!(status.code(), Some(0));
     drop((idle, partial));
+}
+
+/// Returns whether the process handles SIGTERM (signal 15).
+fn handles_sigterm(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+    caught & (1 << 14) != 0
+}
+
+#[test]
+fn a_signal_during_the_start_stops_the_program() {
+    let app = App::start();
+    app.api().create_project("Shop");
+    let dir = app.dir.clone();
+    let (_, data) = app.sigterm_and_wait();
+    for name in ["TERM", "INT"] {
+        // The lock delays the start until the signal.
+        let database = rusqlite::Connection::open(dir.join("miniback.db")).unwrap();
+        let sql = "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE";
+        database.execute_batch(sql).unwrap();
+        let mut command = miniback(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+        command.arg(&dir).stderr(Stdio::piped());
+        let mut server = command.spawn().unwrap();
+        wait_until("the program handles signals", || {
+            handles_sigterm(server.id()).then_some(())
+        });
+        signal(server.id(), name);
+        let status = wait_for_exit(&mut server, "the program stops");
+        let mut log = String::new();
+        server.stderr.unwrap().read_to_string(&mut log).unwrap();
+        assert_eq!(status.code(), Some(0), "SIG{name}: {log}");
+        assert!(log.contains(r#""message":"stopped""#), "SIG{name}: {log}");
+        assert!(!log.contains("listening"), "SIG{name}: {log}");
+    }
+    // The database is intact.
+    let app = App::builder().with_data_dir(data).start();
+    let projects = app.api().get("/api/v1/projects").json();
+    assert_eq!(projects["data"][0]["name"], "Shop", "{projects}");
 }

@@ -121,7 +121,8 @@ fn start_server(data: &Path, options: &[String], clock: &ManualClock) -> (String
                 password: PASSWORD.into(),
                 password_variable: "MINIBACK_ADMIN_PASSWORD",
             };
-            let running = app::start(&options, None, Some(user), manual)
+            let opened = app::open_store(&options, &manual).expect("open the database");
+            let running = app::start(&options, opened, None, Some(user), manual)
                 .await
                 .expect("start the program");
             started
