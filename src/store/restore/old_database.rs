@@ -31,8 +31,8 @@ pub(super) fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
         path: kept.clone(),
         source,
     };
-    // Companion files are left only if SQLite can't read the old database, if they belong to another
-    // database, or if there is no database. The files then stay next to the old database.
+    // Companion files are left only if SQLite can't read the old database, if they belong to
+    // another database, or if there is no database. They then stay next to the old database.
     for suffix in COMPANION_SUFFIXES {
         let companion = append_suffix(database, suffix);
         if suffix == "-shm" {
