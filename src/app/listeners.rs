@@ -120,8 +120,8 @@ impl Listeners {
         Ok(bound)
     }
 
-    /// Returns the sockets that systemd has passed, or `None` if there are none. Must be called
-    /// before other threads start, because it removes environment variables.
+    /// Returns the sockets that systemd passed, or `None` if it passed none. Call this function
+    /// before starting any thread, because it removes environment variables.
     pub fn passed_by_systemd() -> Result<Option<Self>, ListenError> {
         let mut passed = ListenFd::from_env();
         let mut listeners = Self::default();

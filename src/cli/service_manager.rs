@@ -15,7 +15,7 @@ use crate::server::{AppState, health};
 
 /// The interval at which the time limit of the start is extended.
 const EXTENSION_INTERVAL: Duration = Duration::from_secs(10);
-/// The period by which the time limit of the start is extended.
+/// Each extension gives the start this much time from now.
 const EXTENSION: Duration = Duration::from_secs(60);
 /// The additional time for closing the database.
 const STOP_MARGIN: Duration = Duration::from_secs(10);

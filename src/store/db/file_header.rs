@@ -37,10 +37,11 @@ pub(super) fn check_header(path: &Path) -> Result<Option<u32>, OpenError> {
 pub(in crate::store) fn has_foreign_wal(path: &Path) -> bool {
     // Look for the WAL before reading the header, because another process may be creating both.
     let has_wal = wal::has_content(path);
-    let mut header = [0; HEADER_BYTES];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
     // The byte 18 is the write version. See <https://sqlite.org/fileformat.html>.
-    has_wal && read.is_ok() && header.starts_with(SQLITE_MAGIC) && header[18] == ROLLBACK_JOURNAL
+    let is_in_rollback_mode = |header: [u8; HEADER_BYTES]| {
+        header.starts_with(SQLITE_MAGIC) && header[18] == ROLLBACK_JOURNAL
+    };
+    has_wal && read_header(path).is_ok_and(|header| header.is_some_and(is_in_rollback_mode))
 }
 
 /// The size of the part of the header that contains all the numbers below.
@@ -51,9 +52,15 @@ const ROLLBACK_JOURNAL: u8 = 1;
 /// Returns the schema version of the Miniback database at `path`, or `None` if the file isn't a
 /// Miniback database. Doesn't use SQLite.
 pub(in crate::store) fn read_database_version(path: &Path) -> io::Result<Option<u32>> {
+    let header = read_header(path)?;
+    Ok(header.and_then(|header| parse_database_version(&header)))
+}
+
+/// Reads the first bytes of the file at `path`. Returns `None` if the file is shorter.
+fn read_header(path: &Path) -> io::Result<Option<[u8; HEADER_BYTES]>> {
     let mut header = [0; HEADER_BYTES];
     match File::open(path)?.read_exact(&mut header) {
-        Ok(()) => Ok(parse_database_version(&header)),
+        Ok(()) => Ok(Some(header)),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
     }
