@@ -12,6 +12,7 @@ use super::etag::{IfMatch, etag_header};
 use super::lists::{List, PageParams, QueryParams};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
+use crate::domain::format::Format;
 use crate::domain::id::{Id, ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::validation::{check_all_fields, check_field};
@@ -66,8 +67,16 @@ pub(super) const NOT_FOUND: Problem = Problem::NotFound("Webhook not found.");
 #[schema(as = NewWebhook)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateWebhook {
-    #[schema(schema_with = schemas::endpoint_url)]
+    #[schema(schema_with = schemas::webhook_url)]
     url: String,
+    /// Defaults to the format that the URL shows. Unknown services get the standard format.
+    #[schema(nullable = false)]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
+    format: Option<Format>,
+    /// Whether payloads contain the email, the page URL, the metadata, and the link of feedback.
+    #[schema(nullable = false, example = true)]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
+    details: Option<bool>,
     #[schema(schema_with = schemas::webhook_description, required = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     description: Option<String>,
@@ -96,9 +105,17 @@ pub(super) struct CreateWebhook {
 #[schema(as = WebhookChange)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateWebhook {
-    #[schema(schema_with = schemas::endpoint_url, required = false)]
+    #[schema(schema_with = schemas::webhook_url, required = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     url: Option<String>,
+    /// If the URL changes and the format is omitted, the format is detected again.
+    #[schema(nullable = false)]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
+    format: Option<Format>,
+    /// Whether payloads contain the email, the page URL, the metadata, and the link of feedback.
+    #[schema(nullable = false, example = true)]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
+    details: Option<bool>,
     #[schema(schema_with = schemas::webhook_description, required = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     description: Option<String>,
@@ -128,6 +145,9 @@ pub(super) struct WebhookView<'a> {
     id: &'a WebhookId,
     #[schema(example = "https://api.example.com/webhooks/miniback")]
     url: &'a str,
+    format: Format,
+    /// Whether payloads contain the email, the page URL, the metadata, and the link of feedback.
+    details: bool,
     #[schema(example = "Our chat")]
     description: &'a str,
     topics: &'a [Topic],
@@ -148,10 +168,11 @@ pub(super) struct WebhookView<'a> {
     #[schema(required = true)]
     held_until: Option<Timestamp>,
     created_at: Timestamp,
-    /// Included only in the response to the call that creates the webhook.
-    #[schema(nullable = false, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    /// Included only in the response to the call that creates the webhook. Null unless the format is
+    /// `standard`.
+    #[schema(value_type = Option<String>, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<&'a str>,
+    secret: Option<Option<&'a str>>,
 }
 
 impl<'a> WebhookView<'a> {
@@ -159,6 +180,8 @@ impl<'a> WebhookView<'a> {
         Self {
             id: &webhook.id,
             url: webhook.url.as_str(),
+            format: webhook.format,
+            details: webhook.details,
             description: &webhook.description,
             topics: &webhook.topics,
             projects: &webhook.projects,
@@ -201,19 +224,28 @@ pub(super) async fn create(
         .iter()
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
+    let has_secret = body.secret.is_some();
     let (secret, description, (), url) = check_all_fields((
         check_field("secret", parse_or_generate_secret(body.secret)),
         check_field("description", webhook::check_description(&description)),
         check_field("headers", webhook::check_custom_headers(&headers_as_patch)),
-        check_field("url", app.parse_and_check_endpoint_url(&body.url).await),
+        check_field("url", app.parse_and_check_webhook_url(&body.url).await),
+    ))?;
+    let format = body.format.unwrap_or_else(|| Format::detect(&url));
+    check_all_fields((
+        check_field("format", format.check_url(&url)),
+        check_field("secret", webhook::check_secret_allowed(format, has_secret)),
+        check_field("headers", webhook::check_headers_allowed(format, &headers)),
     ))?;
     let new = NewWebhook {
         url,
+        format,
+        details: body.details.unwrap_or(false),
         description,
         topics: webhook::normalize_topics(&body.topics.unwrap_or(Topic::ALL.to_vec())),
         projects: body.projects.unwrap_or_default(),
         enabled: body.enabled.unwrap_or(true),
-        retries: body.retries.unwrap_or(RetryPolicy::Standard),
+        retries: body.retries.unwrap_or(RetryPolicy::default_for(format)),
         headers,
         secret: secret.clone(),
     };
@@ -224,7 +256,7 @@ pub(super) async fn create(
         .map_err(save_webhook_error_to_problem)?;
     let location = app.urls.path(&format!("/api/v1/webhooks/{}", webhook.id));
     let view = WebhookView {
-        secret: Some(secret.as_str()),
+        secret: Some(format.is_signed().then_some(secret.as_str())),
         ..WebhookView::new(&webhook, app.clock.now())
     };
     Ok(HttpResponse::Created()
@@ -301,7 +333,7 @@ pub(super) async fn update(
     // Report 404 before validation errors.
     app.store.webhook(id).await?.ok_or(NOT_FOUND)?;
     let url = match &body.url {
-        Some(url) => app.parse_and_check_endpoint_url(url).await.map(Some),
+        Some(url) => app.parse_and_check_webhook_url(url).await.map(Some),
         None => Ok(None),
     };
     let headers = body.headers.as_ref().map(webhook::check_custom_headers);
@@ -313,6 +345,8 @@ pub(super) async fn update(
     ))?;
     let change = WebhookPatch {
         url,
+        format: body.format,
+        details: body.details,
         description,
         topics: body.topics.map(|topics| webhook::normalize_topics(&topics)),
         projects: body.projects,
@@ -367,7 +401,10 @@ fn save_webhook_error_to_problem(error: SaveWebhookError) -> Problem {
     match error {
         SaveWebhookError::TooMany => Problem::Conflict(error.to_string()),
         SaveWebhookError::UnknownProject(_) => Problem::invalid_field("projects", error),
-        SaveWebhookError::Invalid(WebhookError::NoStoredValue(_)) => {
+        SaveWebhookError::Invalid(WebhookError::FormatMismatch(_)) => {
+            Problem::invalid_field("format", error)
+        }
+        SaveWebhookError::Invalid(WebhookError::NoStoredValue(_) | WebhookError::EmailHeaders) => {
             Problem::invalid_field("headers", error)
         }
         SaveWebhookError::Invalid(error) => Problem::invalid_field("", error),

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::endpoint_url::EndpointUrl;
+use super::format::{Format, FormatMismatch};
 use super::id::{ProjectId, WebhookId};
 use super::secret::Secret;
 use super::validation::{SingleLineError, check_single_line};
+use super::webhook_url::WebhookUrl;
 use crate::clock::Timestamp;
 
 /// The maximum number of webhooks.
@@ -94,6 +95,16 @@ pub enum RetryPolicy {
 impl RetryPolicy {
     pub const ALL: [Self; 2] = [Self::Standard, Self::Patient];
 
+    /// Returns the policy of a new webhook. Mail servers reject some emails at first (greylisting),
+    /// and accept the same emails minutes later.
+    pub fn default_for(format: Format) -> Self {
+        if format.is_email() {
+            Self::Patient
+        } else {
+            Self::Standard
+        }
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Standard => "standard",
@@ -114,7 +125,10 @@ pub type CustomHeaders = BTreeMap<String, String>;
 #[derive(Clone, Debug)]
 pub struct Webhook {
     pub id: WebhookId,
-    pub url: EndpointUrl,
+    pub url: WebhookUrl,
+    pub format: Format,
+    /// Whether payloads contain the email, the page URL, the metadata, and the link of feedback.
+    pub details: bool,
     pub description: String,
     pub topics: Vec<Topic>,
     /// The selected projects. If the list is empty, the webhook receives events from all projects.
@@ -130,6 +144,34 @@ pub struct Webhook {
 }
 
 impl Webhook {
+    /// Changes the URL and the format. Without a format, the format of a different URL is detected.
+    /// A webhook that becomes an email webhook loses its headers, because emails have none.
+    pub fn set_target(
+        &mut self,
+        url: Option<WebhookUrl>,
+        format: Option<Format>,
+    ) -> Result<(), WebhookError> {
+        let is_other_target = url
+            .as_ref()
+            .is_some_and(|url| !url.is_equivalent(&self.url));
+        if is_other_target {
+            // A new endpoint starts without a hold. A different spelling of the same URL keeps the
+            // hold.
+            self.held_until = None;
+        }
+        self.url = url.unwrap_or_else(|| self.url.clone());
+        self.format = match format {
+            Some(format) => format,
+            None if is_other_target => Format::detect(&self.url),
+            None => self.format,
+        };
+        self.format.check_url(&self.url)?;
+        if self.format.is_email() {
+            self.headers.clear();
+        }
+        Ok(())
+    }
+
     /// Returns the description or, if it is empty, the URL.
     pub fn title(&self) -> &str {
         match self.description.as_str() {
@@ -171,7 +213,9 @@ impl Secrets {
 /// A validated webhook that isn't stored yet.
 #[derive(Clone, Debug)]
 pub struct NewWebhook {
-    pub url: EndpointUrl,
+    pub url: WebhookUrl,
+    pub format: Format,
+    pub details: bool,
     pub description: String,
     pub topics: Vec<Topic>,
     /// Ids or slugs of projects.
@@ -185,7 +229,10 @@ pub struct NewWebhook {
 /// A partial update of a webhook; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct WebhookPatch {
-    pub url: Option<EndpointUrl>,
+    pub url: Option<WebhookUrl>,
+    /// `None` also means that the format is detected again if the URL changes.
+    pub format: Option<Format>,
+    pub details: Option<bool>,
     pub description: Option<String>,
     pub topics: Option<Vec<Topic>>,
     /// Ids or slugs of projects.
@@ -216,6 +263,12 @@ pub enum WebhookError {
     InvalidHeaderValue(String),
     #[error("“{0}” has no stored value. Enter a value.")]
     NoStoredValue(String),
+    #[error("An email webhook can’t have headers.")]
+    EmailHeaders,
+    #[error("Only the format “standard” has a secret.")]
+    SecretWithoutSignature,
+    #[error(transparent)]
+    FormatMismatch(#[from] FormatMismatch),
     #[error("The overlap must be 1 to {OVERLAP_MAX_HOURS} hours, or 0 to rotate immediately.")]
     Overlap,
 }
@@ -224,6 +277,25 @@ pub enum WebhookError {
 /// separators. A description that isn't empty must contain a visible character.
 pub fn check_description(text: &str) -> Result<String, SingleLineError> {
     check_single_line("description", text, 0..=DESCRIPTION_MAX_CHARS)
+}
+
+/// Checks that a webhook has a secret only if its deliveries are signed.
+pub fn check_secret_allowed(format: Format, has_secret: bool) -> Result<(), WebhookError> {
+    if has_secret && !format.is_signed() {
+        return Err(WebhookError::SecretWithoutSignature);
+    }
+    Ok(())
+}
+
+/// Checks that an email webhook has no custom headers.
+pub fn check_headers_allowed<V>(
+    format: Format,
+    headers: &BTreeMap<String, V>,
+) -> Result<(), WebhookError> {
+    if format.is_email() && !headers.is_empty() {
+        return Err(WebhookError::EmailHeaders);
+    }
+    Ok(())
 }
 
 /// Checks the length of an overlap: at most 168 hours. 0 means an immediate rotation.
