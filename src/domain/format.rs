@@ -1,4 +1,5 @@
-//! The formats of webhooks: the JSON that Miniback defines, the messages of chat services, and email.
+//! The formats of webhooks: the JSON that Miniback defines, the messages of chat services, and
+//! email.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

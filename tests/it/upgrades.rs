@@ -101,7 +101,7 @@ fn row_counts(connection: &Connection, tables: &[String]) -> Vec<(String, u64)> 
 #[track_caller]
 fn check_sample(connection: &Connection) {
     for table in tables(connection) {
-        if table != "feedback_search" {
+        if !["feedback_search", "event_bodies"].contains(&table.as_str()) {
             assert!(count(connection, &table) > 0, "{table} is empty");
         }
     }
