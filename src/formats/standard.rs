@@ -84,7 +84,7 @@ fn feedback_data<'a>(
             message: &feedback.message,
             status: feedback.status,
             created_at: feedback.created_at,
-            details: details.then(|| FeedbackDetails {
+            details: details.then_some(FeedbackDetails {
                 email: feedback.email.as_deref(),
                 url: feedback.url.as_deref(),
                 metadata: feedback.metadata.as_ref(),
