@@ -147,6 +147,7 @@ mod webhook_log;
 mod webhook_pages;
 mod webhook_statistics;
 mod webhook_switch;
+mod widget_context;
 mod widget_in_browser;
 mod widget_on_hostile_pages;
 mod widget_origins;
