@@ -36,6 +36,7 @@ mod counters;
 mod crash_recovery;
 mod data_directory;
 mod deliveries_in_browser;
+mod delivery_formats;
 mod delivery_list;
 mod delivery_log;
 mod delivery_pages;
