@@ -22,6 +22,9 @@ impl ServeOptions {
         {
             warnings.push(format!("{name} has no effect without --alert-url"));
         }
+        if self.mail.has_unused_sender() {
+            warnings.push("--mail-from has no effect without --smtp-url".to_owned());
+        }
         if self.alerts.alert_url.is_some() && self.base_url.is_none() {
             warnings.push(
                 "alerts don't link to the deliveries of the webhook; set --base-url".to_owned(),

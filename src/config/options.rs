@@ -10,6 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use super::listen_address::ListenerOptions;
+use super::mail_options::MailOptions;
 use super::option_values::{
     RetryDelays, TrustedNetworks, parse_base_url, parse_delay, parse_delivery_count, parse_port,
     parse_positive_duration, parse_response_status, parse_retry_delays, parse_timeout,
@@ -75,6 +76,8 @@ pub struct ServeOptions {
     )]
     pub trusted_proxy: TrustedNetworks,
     #[command(flatten)]
+    pub mail: MailOptions,
+    #[command(flatten)]
     pub alerts: AlertOptions,
     #[command(flatten)]
     pub limits: RateLimitOptions,
@@ -127,7 +130,7 @@ impl AlertOptions {
 
 /// Returns the path in a variable such as `MINIBACK_ALERT_SECRET_FILE`, or `None` if the variable
 /// is empty or not set.
-fn secret_file_from_variable(variable: &str) -> Option<String> {
+pub(super) fn secret_file_from_variable(variable: &str) -> Option<String> {
     let file = std::env::var(variable).ok();
     file.filter(|file| !file.is_empty())
 }

@@ -18,6 +18,7 @@ mod dispatcher;
 mod endpoint_queue;
 mod exchange_progress;
 mod http_stream;
+mod mail;
 mod outcomes;
 mod request;
 pub mod response_head;
@@ -43,6 +44,8 @@ use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::DeliveryId;
+use crate::domain::mail_failure::MailFailure;
+use crate::domain::mail_server::MailSettings;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::webhook::RetryPolicy;
 use crate::store::{PendingDeliveryError, Store, StoreError};
@@ -56,6 +59,8 @@ pub struct DeliverySettings {
     /// attempt fails. If the limit expires later, only the stored body is incomplete.
     pub timeout: Duration,
     pub schedule: RetrySchedule,
+    /// The mail server; `None` without `--smtp-url`.
+    pub mail: Option<MailSettings>,
 }
 
 /// A command to the dispatcher.
@@ -128,6 +133,14 @@ pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(),
         settings.timeout,
     );
     sender.probe(url).await
+}
+
+/// Connects to the mail server and signs in. Sends no email. Must be called within an actix runtime.
+pub async fn probe_mail_server(settings: &DeliverySettings) -> Result<(), MailFailure> {
+    let (tls, mail) = (settings.tls.clone(), settings.mail.clone());
+    mail::MailClient::new(tls, mail, settings.timeout)
+        .probe()
+        .await
 }
 
 /// Sends a GET request in one attempt. Must be called within an actix runtime.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::egress_policy::EgressDenied;
+use super::mail_failure::MailFailure;
 use super::tls_problem::{CertificateProblem, TlsProblem};
 
 /// Maximum number of bytes of a response body that are read and stored.
@@ -106,6 +107,8 @@ pub enum Outcome {
     /// Miniback couldn't send the request. The details are in the log.
     Internal,
     TargetNotAllowed(EgressDenied),
+    /// The mail server didn't accept an email.
+    Mail(MailFailure),
 }
 
 /// The reason a connection couldn't be established, other than a refused connection or a timeout.
@@ -138,7 +141,7 @@ pub enum DnsProblem {
 
 impl Outcome {
     /// All values of [`error_code`](Self::error_code).
-    pub const ERROR_CODES: [&str; 46] = [
+    pub const ERROR_CODES: [&str; 62] = [
         "broken_answer",
         "certificate",
         "certificate_expired",
@@ -161,6 +164,22 @@ impl Outcome {
         "connection_forbidden",
         "connection_refused",
         "internal",
+        "mail_closed",
+        "mail_deferred",
+        "mail_no_international_email",
+        "mail_no_sign_in",
+        "mail_no_starttls",
+        "mail_not_configured",
+        "mail_not_smtp",
+        "mail_recipient",
+        "mail_refused",
+        "mail_rejected",
+        "mail_sender",
+        "mail_sign_in",
+        "mail_sign_in_required",
+        "mail_timeout",
+        "mail_tls",
+        "mail_too_large",
         "name_lookup",
         "name_lookup_timeout",
         "name_not_found",
@@ -191,6 +210,20 @@ impl Outcome {
         matches!(self, Self::Delivered)
     }
 
+    /// Returns whether the attempt reached its time limit.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Timeout(_) => true,
+            Self::Mail(failure) => failure.is_timeout(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether a retry would fail too.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Mail(failure) if failure.is_permanent())
+    }
+
     /// Returns a stable code for the failure; `None` for a success.
     pub fn error_code(&self) -> Option<&'static str> {
         Some(match self {
@@ -218,6 +251,7 @@ impl Outcome {
             Self::InvalidResponse(_) => "broken_answer",
             Self::Internal => "internal",
             Self::TargetNotAllowed(_) => "target_not_allowed",
+            Self::Mail(failure) => failure.error_code(),
         })
     }
 }
