@@ -106,6 +106,7 @@ pub async fn start(
         proxy_tests: ProxyTestTokens::new(&proxy_test_key),
         long_reads: LongReadLimiter::default(),
         alerts,
+        can_send_email: false,
         delivery_retention: options.retention,
     });
     let pages = web::Data::new(pages::PageState::new(clock, &device_key, &draft_key));

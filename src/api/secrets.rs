@@ -58,16 +58,21 @@ fn secrets_response(secrets: &Secrets) -> HttpResponse {
     operation_id = "getSecret",
     tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "The active secrets", body = SecretsView))
+    responses(
+        (status = 200, description = "The active secrets", body = SecretsView),
+        (status = 409, description = "The webhook’s format isn’t signed"),
+    )
 )]
 pub(super) async fn get(
     app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let secrets = app
-        .store
-        .webhook_secrets(WebhookId::parse_or_nil(id.into_inner()), app.clock.now())
-        .await?;
+    let id = WebhookId::parse_or_nil(id.into_inner());
+    let webhook = app.store.webhook(id).await?.ok_or(NOT_FOUND)?;
+    if !webhook.format.is_signed() {
+        return Err(rotate_error_to_problem(RotateSecretError::Unsigned));
+    }
+    let secrets = app.store.webhook_secrets(id, app.clock.now()).await?;
     Ok(secrets_response(&secrets.ok_or(NOT_FOUND)?))
 }
 
@@ -85,6 +90,7 @@ pub(super) async fn get(
     request_body = RotateSecret,
     responses(
         (status = 200, description = "The active secrets after the change", body = SecretsView),
+        (status = 409, description = "The webhook’s format isn’t signed"),
     )
 )]
 pub(super) async fn rotate(
@@ -119,6 +125,7 @@ pub(super) async fn rotate(
     params(("id" = WebhookId, Path)),
     responses(
         (status = 200, description = "The active secrets after the change", body = SecretsView),
+        (status = 409, description = "The webhook’s format isn’t signed"),
     )
 )]
 pub(super) async fn finish_rotation(
@@ -138,6 +145,7 @@ pub(super) async fn finish_rotation(
 fn rotate_error_to_problem(error: RotateSecretError) -> Problem {
     match error {
         RotateSecretError::UnknownWebhook => NOT_FOUND,
+        RotateSecretError::Unsigned => Problem::Conflict(error.to_string()),
         RotateSecretError::Store(error) => error.into(),
     }
 }

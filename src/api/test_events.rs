@@ -130,7 +130,7 @@ pub(super) async fn test_url(
     let is_temporary = body.secret.is_none();
     let (secret, url) = check_all_fields((
         check_field("secret", parse_or_generate_secret(body.secret)),
-        check_field("url", app.parse_and_check_endpoint_url(&body.url).await),
+        check_field("url", app.parse_and_check_webhook_url(&body.url).await),
     ))?;
     let report = app
         .delivery

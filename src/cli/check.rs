@@ -173,11 +173,11 @@ async fn check_webhooks(
     };
     let failures_since = Clock::system().now().minus(RECENT_FAILURES_PERIOD);
     for webhook in store.webhooks(all).await?.items {
-        let name = format!("webhook {} to {}", webhook.id, webhook.url.host_and_port());
-        if webhook.enabled {
-            check_host(&name, &webhook.url, settings, report).await;
-        } else {
-            report.report_advice(&format!("{name}: disabled"));
+        let name = format!("webhook {} to {}", webhook.id, webhook.url.host_for_log());
+        match webhook.url.endpoint() {
+            _ if !webhook.enabled => report.report_advice(&format!("{name}: disabled")),
+            Some(url) => check_host(&name, url, settings, report).await,
+            None => {}
         }
         let failures =
             store.unsuccessful_deliveries(Some(webhook.id), DeliveryState::Failed, failures_since);

@@ -14,6 +14,7 @@ use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{CustomHeaders, RetryPolicy, Secrets};
+use crate::domain::webhook_url::WebhookUrl;
 use crate::store::{Alert, Store, StoreError};
 
 /// The first retry delays of an alert; the `patient` delays follow. Alerts don't use
@@ -125,7 +126,7 @@ async fn send_alert(
     let host = endpoint.url.host_header();
     let (request, _) = request::build_signed_request(parts, host, clock.now());
     Ok(handle
-        .send_request(&endpoint.url, request)
+        .send_request(&WebhookUrl::Endpoint(endpoint.url.clone()), request)
         .await?
         .outcome
         .error_code())

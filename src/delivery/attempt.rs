@@ -3,11 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::client::EndpointClient;
 use super::outcomes::header_value;
 use super::request::{self, RequestParts};
+use super::target_client::TargetClient;
 use crate::clock::Clock;
 use crate::domain::delivery::AttemptResult;
+use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
 use crate::domain::retry;
 use crate::metrics::{METRICS, SUCCESS};
@@ -17,7 +18,7 @@ use crate::store::{AttemptRecord, DueDelivery, EndpointConfig, FinishedAttempt};
 /// Makes one attempt of the delivery `due`. Returns a failure as an outcome, not as an error.
 pub(super) async fn make_attempt(
     clock: Clock,
-    client: Rc<EndpointClient>,
+    client: Rc<TargetClient>,
     endpoint: Rc<EndpointConfig>,
     due: DueDelivery,
 ) -> FinishedAttempt {
@@ -31,7 +32,8 @@ pub(super) async fn make_attempt(
         secrets: &secrets,
         headers: &endpoint.headers,
     };
-    let host = endpoint.url.host_header();
+    let host = endpoint.url.endpoint().map(EndpointUrl::host_header);
+    let host = host.unwrap_or_default();
     let (request, request_headers) = request::build_signed_request(parts, host, started_at);
     let result = client.attempt(&request).await;
     let (ended, ended_at) = (clock.monotonic_time(), clock.now());

@@ -170,7 +170,7 @@ impl Dispatcher {
                 }
                 command = commands.recv() => match command {
                     Some(DispatcherCommand::Send { url, request, reply }) => {
-                        let client = self.sender.client_for(&url);
+                        let client = self.sender.client_for_webhook(&url);
                         self.tasks.push(Box::pin(async move {
                             // The caller may have stopped waiting.
                             let _ = reply.send(client.attempt(&request).await);

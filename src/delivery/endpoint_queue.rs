@@ -12,7 +12,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::client::{EndpointClient, HttpSender};
+use super::client::HttpSender;
+use super::target_client::TargetClient;
 use crate::clock::Timestamp;
 use crate::domain::id::DeliveryId;
 use crate::store::{DeliveryBatch, DeliveryBatchRequest, DueDelivery, EndpointConfig};
@@ -45,7 +46,7 @@ pub(super) struct EndpointQueue {
     endpoint: Rc<EndpointConfig>,
     /// The outbox generation when `endpoint` was read.
     endpoint_generation: u64,
-    client: Rc<EndpointClient>,
+    client: Rc<TargetClient>,
     last_used: Instant,
     /// Deliveries that were read ahead and haven't been sent yet.
     ready: VecDeque<DueDelivery>,
@@ -73,7 +74,7 @@ impl EndpointQueue {
     pub(super) fn new(batch: DeliveryBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
         let endpoint = batch.endpoint.clone()?;
         let mut queue = Self {
-            client: Rc::new(sender.client_for(&endpoint.url)),
+            client: Rc::new(sender.client_for_webhook(&endpoint.url)),
             endpoint: Rc::new(endpoint),
             endpoint_generation: generation,
             last_used: Instant::now(),
@@ -130,7 +131,7 @@ impl EndpointQueue {
     pub(super) fn refill(&mut self, batch: DeliveryBatch, generation: u64, sender: &HttpSender) {
         if let Some(endpoint) = batch.endpoint {
             if endpoint.url.as_str() != self.endpoint.url.as_str() {
-                self.client = Rc::new(sender.client_for(&endpoint.url));
+                self.client = Rc::new(sender.client_for_webhook(&endpoint.url));
             }
             self.endpoint = Rc::new(endpoint);
             self.endpoint_generation = generation;
@@ -190,7 +191,7 @@ impl EndpointQueue {
         &mut self,
         free: usize,
         now: Timestamp,
-    ) -> Option<(DueDelivery, Rc<EndpointConfig>, Rc<EndpointClient>)> {
+    ) -> Option<(DueDelivery, Rc<EndpointConfig>, Rc<TargetClient>)> {
         let has_slot =
             self.slots.len() < self.concurrency_limit && (free > 0 || self.slots.is_empty());
         if self.unrecorded_holds > 0 || !has_slot {
@@ -274,9 +275,9 @@ impl EndpointQueue {
         self.unrecorded_holds -= usize::from(requested_hold);
     }
 
-    /// Returns the endpoint's host and port, for the log.
-    pub(super) fn host_and_port(&self) -> String {
-        self.endpoint.url.host_and_port()
+    /// Returns the host that identifies the webhook in the log.
+    pub(super) fn host_for_log(&self) -> String {
+        self.endpoint.url.host_for_log()
     }
 
     /// Returns whether the queue can be dropped. Dropping idle queues also removes the queues of

@@ -22,6 +22,7 @@ mod mail;
 mod outcomes;
 mod request;
 pub mod response_head;
+mod target_client;
 mod tcp;
 mod test_events;
 pub mod tls;
@@ -48,6 +49,7 @@ use crate::domain::mail_failure::MailFailure;
 use crate::domain::mail_server::MailSettings;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::webhook::RetryPolicy;
+use crate::domain::webhook_url::WebhookUrl;
 use crate::store::{PendingDeliveryError, Store, StoreError};
 
 /// Settings of the dispatcher.
@@ -67,7 +69,7 @@ pub struct DeliverySettings {
 enum DispatcherCommand {
     /// Sends a request that isn't in the outbox, and replies with the result.
     Send {
-        url: Box<EndpointUrl>,
+        url: Box<WebhookUrl>,
         request: SignedRequest,
         reply: oneshot::Sender<AttemptResult>,
     },
@@ -224,7 +226,7 @@ impl DispatcherHandle {
     /// Sends a request that isn't in the outbox, in one attempt, and returns its result.
     async fn send_request(
         &self,
-        url: &EndpointUrl,
+        url: &WebhookUrl,
         request: SignedRequest,
     ) -> Result<AttemptResult, StoreError> {
         let (reply, response) = oneshot::channel();

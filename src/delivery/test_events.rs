@@ -13,6 +13,7 @@ use crate::domain::id::DeliveryId;
 use crate::domain::request_headers::LoggedHeaders;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{CustomHeaders, Secrets, Webhook};
+use crate::domain::webhook_url::WebhookUrl;
 use crate::store::{AttemptRecord, StoreError};
 
 /// The result of a test.
@@ -65,7 +66,7 @@ impl DispatcherHandle {
     /// Tests a URL and a secret that aren't saved. Nothing is recorded in the delivery log.
     pub async fn test_url(
         &self,
-        url: &EndpointUrl,
+        url: &WebhookUrl,
         secret: Secret,
         user: &str,
     ) -> Result<TestReport, StoreError> {
@@ -95,7 +96,8 @@ impl DispatcherHandle {
             secrets: test.secrets,
             headers: test.headers,
         };
-        let host = test.url.host_header();
+        let host = test.url.endpoint().map(EndpointUrl::host_header);
+        let host = host.unwrap_or_default();
         let (request, request_headers) = request::build_signed_request(parts, host, test.at);
         Ok((
             body,
@@ -106,7 +108,7 @@ impl DispatcherHandle {
 }
 
 struct TestRequest<'a> {
-    url: &'a EndpointUrl,
+    url: &'a WebhookUrl,
     delivery: &'a DeliveryId,
     at: Timestamp,
     secrets: &'a Secrets,

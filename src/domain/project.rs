@@ -37,7 +37,7 @@ impl ProjectStatus {
     }
 }
 
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Project {
     pub id: ProjectId,
@@ -51,6 +51,9 @@ pub struct Project {
     #[schema(example = json!(["https://example.com"]))]
     pub allowed_origins: Vec<String>,
     pub created_at: Timestamp,
+    /// The last change of the project's own fields. `/api/v1` doesn't return it.
+    #[serde(skip)]
+    pub updated_at: Timestamp,
 }
 
 /// The reason a slug or a list of origins is invalid. The message is for the person who entered the

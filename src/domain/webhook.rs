@@ -1,14 +1,18 @@
 //! Webhooks: their settings, secrets, and validation.
 
+mod custom_headers;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::endpoint_url::EndpointUrl;
+pub use self::custom_headers::check_custom_headers;
+use super::format::{Format, FormatMismatch};
 use super::id::{ProjectId, WebhookId};
 use super::secret::Secret;
 use super::validation::{SingleLineError, check_single_line};
+use super::webhook_url::WebhookUrl;
 use crate::clock::Timestamp;
 
 /// The maximum number of webhooks.
@@ -94,6 +98,16 @@ pub enum RetryPolicy {
 impl RetryPolicy {
     pub const ALL: [Self; 2] = [Self::Standard, Self::Patient];
 
+    /// Returns the policy of a new webhook. Mail servers reject some emails at first (greylisting),
+    /// and accept the same emails minutes later.
+    pub fn default_for(format: Format) -> Self {
+        if format.is_email() {
+            Self::Patient
+        } else {
+            Self::Standard
+        }
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Standard => "standard",
@@ -114,7 +128,10 @@ pub type CustomHeaders = BTreeMap<String, String>;
 #[derive(Clone, Debug)]
 pub struct Webhook {
     pub id: WebhookId,
-    pub url: EndpointUrl,
+    pub url: WebhookUrl,
+    pub format: Format,
+    /// Whether payloads contain the email, the page URL, the metadata, and the link of feedback.
+    pub details: bool,
     pub description: String,
     pub topics: Vec<Topic>,
     /// The selected projects. If the list is empty, the webhook receives events from all projects.
@@ -130,6 +147,34 @@ pub struct Webhook {
 }
 
 impl Webhook {
+    /// Changes the URL and the format. Without a format, the format of a different URL is detected.
+    /// A webhook that becomes an email webhook loses its headers, because emails have none.
+    pub fn set_target(
+        &mut self,
+        url: Option<WebhookUrl>,
+        format: Option<Format>,
+    ) -> Result<(), WebhookError> {
+        let is_other_target = url
+            .as_ref()
+            .is_some_and(|url| !url.is_equivalent(&self.url));
+        if is_other_target {
+            // A new endpoint starts without a hold. A different spelling of the same URL keeps the
+            // hold.
+            self.held_until = None;
+        }
+        self.url = url.unwrap_or_else(|| self.url.clone());
+        self.format = match format {
+            Some(format) => format,
+            None if is_other_target => Format::detect(&self.url),
+            None => self.format,
+        };
+        self.format.check_url(&self.url)?;
+        if self.format.is_email() {
+            self.headers.clear();
+        }
+        Ok(())
+    }
+
     /// Returns the description or, if it is empty, the URL.
     pub fn title(&self) -> &str {
         match self.description.as_str() {
@@ -171,7 +216,9 @@ impl Secrets {
 /// A validated webhook that isn't stored yet.
 #[derive(Clone, Debug)]
 pub struct NewWebhook {
-    pub url: EndpointUrl,
+    pub url: WebhookUrl,
+    pub format: Format,
+    pub details: bool,
     pub description: String,
     pub topics: Vec<Topic>,
     /// Ids or slugs of projects.
@@ -185,7 +232,10 @@ pub struct NewWebhook {
 /// A partial update of a webhook; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct WebhookPatch {
-    pub url: Option<EndpointUrl>,
+    pub url: Option<WebhookUrl>,
+    /// `None` also means that the format is detected again if the URL changes.
+    pub format: Option<Format>,
+    pub details: Option<bool>,
     pub description: Option<String>,
     pub topics: Option<Vec<Topic>>,
     /// Ids or slugs of projects.
@@ -216,6 +266,12 @@ pub enum WebhookError {
     InvalidHeaderValue(String),
     #[error("“{0}” has no stored value. Enter a value.")]
     NoStoredValue(String),
+    #[error("An email webhook can’t have headers.")]
+    EmailHeaders,
+    #[error("Only the format “standard” has a secret.")]
+    SecretWithoutSignature,
+    #[error(transparent)]
+    FormatMismatch(#[from] FormatMismatch),
     #[error("The overlap must be 1 to {OVERLAP_MAX_HOURS} hours, or 0 to rotate immediately.")]
     Overlap,
 }
@@ -224,6 +280,25 @@ pub enum WebhookError {
 /// separators. A description that isn't empty must contain a visible character.
 pub fn check_description(text: &str) -> Result<String, SingleLineError> {
     check_single_line("description", text, 0..=DESCRIPTION_MAX_CHARS)
+}
+
+/// Checks that a webhook has a secret only if its deliveries are signed.
+pub fn check_secret_allowed(format: Format, has_secret: bool) -> Result<(), WebhookError> {
+    if has_secret && !format.is_signed() {
+        return Err(WebhookError::SecretWithoutSignature);
+    }
+    Ok(())
+}
+
+/// Checks that an email webhook has no custom headers.
+pub fn check_headers_allowed<V>(
+    format: Format,
+    headers: &BTreeMap<String, V>,
+) -> Result<(), WebhookError> {
+    if format.is_email() && !headers.is_empty() {
+        return Err(WebhookError::EmailHeaders);
+    }
+    Ok(())
 }
 
 /// Checks the length of an overlap: at most 168 hours. 0 means an immediate rotation.
@@ -241,123 +316,4 @@ pub fn normalize_topics(list: &[Topic]) -> Vec<Topic> {
         .into_iter()
         .filter(|t| list.contains(t))
         .collect()
-}
-
-/// Checks the number, names, and values of custom headers. The value `None` means the stored value,
-/// which isn't checked again.
-pub fn check_custom_headers(
-    headers: &BTreeMap<String, Option<String>>,
-) -> Result<(), WebhookError> {
-    if headers.len() > CUSTOM_HEADERS_MAX {
-        return Err(WebhookError::TooManyHeaders);
-    }
-    let mut seen: Vec<String> = Vec::new();
-    for (name, value) in headers {
-        let lowercase_name = name.to_ascii_lowercase();
-        if name.is_empty()
-            || name.len() > 64
-            || !name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        {
-            return Err(WebhookError::InvalidHeaderName(name.clone()));
-        }
-        if is_reserved_header(&lowercase_name) {
-            return Err(WebhookError::ReservedHeader(name.clone()));
-        }
-        if seen.contains(&lowercase_name) {
-            return Err(WebhookError::DuplicateHeader(name.clone()));
-        }
-        let is_valid_value = |v: &String| {
-            v.len() <= HEADER_VALUE_MAX_BYTES
-                && v.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
-                && v.trim() == v
-        };
-        if value.as_ref().is_some_and(|v| !is_valid_value(v)) {
-            return Err(WebhookError::InvalidHeaderValue(name.clone()));
-        }
-        seen.push(lowercase_name);
-    }
-    Ok(())
-}
-
-/// Returns whether a name can't be used for a custom header. Miniback sets these headers, or HTTP
-/// uses them for framing, routing, or negotiation (RFC 9110, RFC 9112).
-fn is_reserved_header(lowercase_name: &str) -> bool {
-    const RESERVED_HEADER_NAMES: [&str; 15] = [
-        "host",
-        "date",
-        "user-agent",
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "transfer-encoding",
-        "te",
-        "trailer",
-        "upgrade",
-        "expect",
-        "accept-encoding",
-        "http2-settings",
-        "proxy-authorization",
-        "forwarded",
-    ];
-    RESERVED_HEADER_NAMES.contains(&lowercase_name)
-        || lowercase_name.starts_with("content-")
-        || lowercase_name.starts_with("x-miniback-")
-        || lowercase_name.starts_with("x-forwarded-")
-        || lowercase_name.starts_with("webhook-")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn one_header(name: &str, value: &str) -> BTreeMap<String, Option<String>> {
-        BTreeMap::from([(name.to_owned(), Some(value.to_owned()))])
-    }
-
-    #[test]
-    fn rejects_reserved_and_invalid_headers() {
-        for name in [
-            "X-Miniback-Event",
-            "webhook-id",
-            "User-Agent",
-            "Content-Type",
-            "content-length",
-            "HOST",
-            "Connection",
-            "Transfer-Encoding",
-        ] {
-            assert_eq!(
-                check_custom_headers(&one_header(name, "x")),
-                Err(WebhookError::ReservedHeader(name.to_owned()))
-            );
-        }
-        assert_eq!(
-            check_custom_headers(&one_header("Authorization", "Bearer abc")),
-            Ok(())
-        );
-        for name in ["", "a b", "a:b", "a\r\nb", "ü"] {
-            assert!(
-                check_custom_headers(&one_header(name, "x")).is_err(),
-                "{name:?}"
-            );
-        }
-        for value in ["a\r\nX: b", "a\0", " a", "ü", &"a".repeat(1025)] {
-            assert!(
-                check_custom_headers(&one_header("X-Key", value)).is_err(),
-                "{value:?}"
-            );
-        }
-        let twice = BTreeMap::from([("X-Key".to_owned(), None), ("x-key".to_owned(), None)]);
-        assert!(matches!(
-            check_custom_headers(&twice),
-            Err(WebhookError::DuplicateHeader(_))
-        ));
-        let eleven = (0..11).map(|i| (format!("X-{i}"), None)).collect();
-        assert_eq!(
-            check_custom_headers(&eleven),
-            Err(WebhookError::TooManyHeaders)
-        );
-    }
 }

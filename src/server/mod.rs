@@ -29,7 +29,7 @@ pub mod versions;
 
 use crate::clock::Clock;
 use crate::delivery;
-use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::webhook_url::WebhookUrl;
 use crate::store::Store;
 use request_origin::TrustedProxies;
 use urls::Urls;
@@ -38,6 +38,10 @@ use versions::VersionHasher;
 /// Maximum time for a request body to arrive. Without a limit, slow senders would occupy
 /// connections.
 pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// The reason a `mailto:` URL can't be saved if no mail server is configured.
+pub const NO_MAIL_SERVER: &str =
+    "Emails can’t be sent, because no mail server is set up. Start Miniback with --smtp-url.";
 
 /// The state that all handlers use. The HTTP server's worker threads share one instance.
 pub struct AppState {
@@ -51,19 +55,26 @@ pub struct AppState {
     pub versions: VersionHasher,
     /// The endpoint of alerts about failing webhooks, if `--alert-url` is set.
     pub alerts: Option<delivery::AlertEndpoint>,
+    /// Whether emails can be sent, because `--smtp-url` is set.
+    pub can_send_email: bool,
     /// How long finished deliveries are kept.
     pub delivery_retention: std::time::Duration,
 }
 
 impl AppState {
-    /// Parses a webhook's URL and checks whether requests to it are allowed. The error is a
-    /// message for the person who entered the URL.
-    pub async fn parse_and_check_endpoint_url(&self, text: &str) -> Result<EndpointUrl, String> {
-        let url = EndpointUrl::parse(text).map_err(|error| error.to_string())?;
-        self.delivery
-            .check_target(&url)
-            .await
-            .map_err(|denied| denied.to_string())?;
+    /// Parses a webhook's URL and checks whether Miniback can send to it. The error is a message
+    /// for the person who entered the URL.
+    pub async fn parse_and_check_webhook_url(&self, text: &str) -> Result<WebhookUrl, String> {
+        let url = WebhookUrl::parse(text).map_err(|error| error.to_string())?;
+        match &url {
+            WebhookUrl::Endpoint(endpoint) => self
+                .delivery
+                .check_target(endpoint)
+                .await
+                .map_err(|denied| denied.to_string())?,
+            WebhookUrl::Mailto(_) if !self.can_send_email => return Err(NO_MAIL_SERVER.to_owned()),
+            WebhookUrl::Mailto(_) => {}
+        }
         Ok(url)
     }
 }

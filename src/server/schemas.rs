@@ -71,6 +71,21 @@ pub fn endpoint_url() -> Object {
         .build()
 }
 
+pub fn webhook_url() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(
+            "The URL that receives deliveries: https, or http to localhost. `mailto:` and one email \
+             sends emails.",
+        ))
+        .max_length(Some(URL_MAX_CHARS))
+        .pattern(Some(
+            r"^\s*([Hh][Tt][Tt][Pp][Ss]?://[^/\s]|[Mm][Aa][Ii][Ll][Tt][Oo]:[^?#\s])",
+        ))
+        .examples([json!("https://api.example.com/webhooks/miniback")])
+        .build()
+}
+
 pub fn webhook_description() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)

@@ -59,6 +59,8 @@ impl Versioned for Webhook {
         let Self {
             id,
             url,
+            format,
+            details,
             description,
             topics,
             projects,
@@ -71,7 +73,7 @@ impl Versioned for Webhook {
         } = self;
         let url = url.as_str();
         versions.hash(&(
-            (id, url, description, topics),
+            (id, url, format, details, description, topics),
             (projects, enabled, retries, headers),
         ))
     }

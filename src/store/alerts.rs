@@ -18,8 +18,8 @@ use crate::clock::Timestamp;
 use crate::domain::alert::{
     self, ALERT_AFTER_FAILURES, ALERT_DELAY, AlertData, AlertEvent, AlertedWebhook, LastFailure,
 };
-use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{AlertId, DeliveryId, WebhookId};
+use crate::domain::webhook_url::WebhookUrl;
 
 /// Maximum age of an alert. Older alerts are deleted, even if they haven't been received.
 const ALERT_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -196,7 +196,7 @@ fn alert_data_from_row(
             .map(|public_url| format!("{public_url}/settings/notifications/{id}/deliveries")),
         webhook: AlertedWebhook {
             id,
-            host: row.get::<_, EndpointUrl>("url")?.host_and_port(),
+            host: row.get::<_, WebhookUrl>("url")?.host_for_log(),
             description: row.get("description")?,
         },
     })

@@ -9,9 +9,9 @@ use super::db::error::StoreError;
 use super::db::{sql, wal};
 use super::{DeliveryTotals, Store, database_path, delivery_totals, last_backup_at};
 use crate::clock::Timestamp;
-use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::WebhookId;
+use crate::domain::webhook_url::WebhookUrl;
 
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -98,7 +98,7 @@ impl Store {
                 let mut webhooks = sql::query_all(c, webhooks, [], |row| {
                     Ok(WebhookMetrics {
                         id: row.get("id")?,
-                        host: row.get::<_, EndpointUrl>("url")?.host_and_port(),
+                        host: row.get::<_, WebhookUrl>("url")?.host_for_log(),
                         enabled: row.get("enabled")?,
                         failing_since: row.get("failing_since")?,
                         held_until: row.get("held_until")?,

@@ -13,10 +13,10 @@ use super::db::error::StoreError;
 use super::db::sql::{self, Json};
 use super::{Store, secrets};
 use crate::clock::{Clock, Timestamp};
-use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::domain::webhook::{CustomHeaders, Secrets};
+use crate::domain::webhook_url::WebhookUrl;
 
 /// Maximum total size, in bytes, of the bodies read for one webhook at once. The body that exceeds
 /// the maximum is the last body that is read.
@@ -26,7 +26,7 @@ const READ_AHEAD_MAX_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct EndpointConfig {
     pub webhook: WebhookId,
-    pub url: EndpointUrl,
+    pub url: WebhookUrl,
     /// Can contain an overlap that has ended; call [`Secrets::active_at`] for each attempt.
     pub secrets: Secrets,
     pub headers: CustomHeaders,

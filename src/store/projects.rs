@@ -57,11 +57,13 @@ impl Store {
                     status: ProjectStatus::Active,
                     allowed_origins: Vec::new(),
                     created_at: tx.now,
+                    updated_at: tx.now,
                 };
                 sql::execute(
                     tx,
-                    "INSERT INTO projects (id, slug, name, status, allowed_origins, created_at)
-                     VALUES (?1, ?2, ?3, ?4, '[]', ?5)",
+                    "INSERT INTO projects (id, slug, name, status, allowed_origins, created_at,
+                     updated_at)
+                     VALUES (?1, ?2, ?3, ?4, '[]', ?5, ?5)",
                     params![
                         project.id,
                         project.slug,
@@ -116,18 +118,23 @@ impl Store {
                     return Ok(None);
                 };
                 precondition.check(&project)?;
+                let before = project.clone();
                 project.name = patch.name.unwrap_or(project.name);
                 project.status = patch.status.unwrap_or(project.status);
                 project.allowed_origins = patch.allowed_origins.unwrap_or(project.allowed_origins);
+                if project != before {
+                    project.updated_at = tx.now;
+                }
                 sql::execute(
                     tx,
-                    "UPDATE projects SET name = ?2, status = ?3, allowed_origins = ?4
-                     WHERE id = ?1",
+                    "UPDATE projects SET name = ?2, status = ?3, allowed_origins = ?4,
+                     updated_at = ?5 WHERE id = ?1",
                     params![
                         project.id,
                         project.name,
                         project.status,
-                        Json(&project.allowed_origins)
+                        Json(&project.allowed_origins),
+                        project.updated_at
                     ],
                 )?;
                 tx.publish_change(ChangeKind::Feedback);
@@ -241,5 +248,6 @@ fn project_from_row(row: &Row<'_>) -> rusqlite::Result<Project> {
         status: row.get("status")?,
         allowed_origins: row.get::<_, Json<_>>("allowed_origins")?.0,
         created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
     })
 }

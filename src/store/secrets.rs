@@ -9,6 +9,7 @@ use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
 use crate::clock::Timestamp;
+use crate::domain::format::Format;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{NextSecret, Secrets};
@@ -17,6 +18,8 @@ use crate::domain::webhook::{NextSecret, Secrets};
 pub enum RotateSecretError {
     #[error("Webhook not found.")]
     UnknownWebhook,
+    #[error("Only webhooks in the format “standard” have a secret.")]
+    Unsigned,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -102,8 +105,14 @@ fn find_active_secrets(
     Ok(secrets.map(|secrets| secrets.active_at(now)))
 }
 
-/// Returns the next secret during an overlap, and the current secret otherwise.
+/// Returns the next secret during an overlap, and the current secret otherwise. Fails if the
+/// webhook's format isn't signed.
 fn newest_secret(tx: &WriteTx<'_>, id: &WebhookId) -> Result<Secret, RotateSecretError> {
+    let format = "SELECT format FROM webhooks WHERE id = ?1";
+    let format: Option<Format> = sql::query_optional(tx, format, [id], |row| row.get(0))?;
+    if format.is_some_and(|format| !format.is_signed()) {
+        return Err(RotateSecretError::Unsigned);
+    }
     let secrets = find_active_secrets(tx, id, tx.now)?.ok_or(RotateSecretError::UnknownWebhook)?;
     Ok(secrets.next.map_or(secrets.current, |next| next.secret))
 }

@@ -79,6 +79,8 @@ impl Store {
                 let webhook = Webhook {
                     id: tx.next_id(),
                     url: new.url,
+                    format: new.format,
+                    details: new.details,
                     description: new.description,
                     topics: new.topics,
                     projects,
@@ -127,14 +129,8 @@ impl Store {
                     return Ok(None);
                 };
                 precondition.check(&webhook)?;
-                if let Some(url) = patch.url {
-                    // A new endpoint starts without a hold. A different spelling of the same URL
-                    // keeps the hold.
-                    if !url.is_equivalent(&webhook.url) {
-                        webhook.held_until = None;
-                    }
-                    webhook.url = url;
-                }
+                webhook.set_target(patch.url, patch.format)?;
+                webhook.details = patch.details.unwrap_or(webhook.details);
                 webhook.description = patch.description.unwrap_or(webhook.description);
                 webhook.topics = patch.topics.unwrap_or(webhook.topics);
                 webhook.retries = patch.retries.unwrap_or(webhook.retries);
@@ -143,6 +139,7 @@ impl Store {
                     webhook.projects = resolve_projects(tx, &selected, &webhook.projects)?;
                 }
                 if let Some(headers) = patch.headers {
+                    webhook::check_headers_allowed(webhook.format, &headers)?;
                     webhook.headers = merge_headers(headers, &webhook.headers)?;
                 }
                 save_webhook(tx, &webhook)?;
@@ -294,7 +291,8 @@ fn save_webhook(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreErro
     sql::execute(
         tx,
         "UPDATE webhooks SET url = ?2, description = ?3, all_projects = ?4, enabled = ?5,
-         retry_policy = ?6, headers = ?7, held_until = ?8 WHERE id = ?1",
+         retry_policy = ?6, headers = ?7, held_until = ?8, format = ?9, details = ?10
+         WHERE id = ?1",
         params![
             webhook.id,
             webhook.url,
@@ -303,7 +301,9 @@ fn save_webhook(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreErro
             webhook.enabled,
             webhook.retries,
             Json(&webhook.headers),
-            webhook.held_until
+            webhook.held_until,
+            webhook.format,
+            webhook.details
         ],
     )?;
     let topics = "DELETE FROM webhook_topics WHERE webhook_id = ?1";
@@ -327,6 +327,8 @@ fn webhook_from_row(row: &Row<'_>) -> rusqlite::Result<Webhook> {
     Ok(Webhook {
         id: row.get("id")?,
         url: row.get("url")?,
+        format: row.get("format")?,
+        details: row.get("details")?,
         description: row.get("description")?,
         topics: webhook::normalize_topics(&topics),
         projects: Vec::new(),
@@ -343,8 +345,9 @@ fn webhook_from_row(row: &Row<'_>) -> rusqlite::Result<Webhook> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::domain::endpoint_url::EndpointUrl;
+    use crate::domain::format::Format;
     use crate::domain::webhook::RetryPolicy;
+    use crate::domain::webhook_url::WebhookUrl;
 
     /// Returns the name of each text and BLOB column of a webhook's row, and whether the column
     /// contains a value.
@@ -368,7 +371,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), None, Clock::system()).unwrap();
         let new = NewWebhook {
-            url: EndpointUrl::parse("https://example.com/secret-path").unwrap(),
+            url: WebhookUrl::parse("https://example.com/secret-path").unwrap(),
+            format: Format::Standard,
+            details: false,
             description: "Our chat".into(),
             topics: Topic::ALL.to_vec(),
             projects: Vec::new(),
@@ -394,7 +399,7 @@ mod tests {
         let mut left = text_columns(&store, id).await;
         left.retain(|(_, has_value)| *has_value);
         let left: Vec<_> = left.iter().map(|(name, _)| name.as_str()).collect();
-        // The retry policy isn't sensitive, and a check constraint doesn't allow an empty policy.
-        assert_eq!(left, ["id", "retry_policy"]);
+        // The retry policy and the format aren't sensitive.
+        assert_eq!(left, ["id", "retry_policy", "format"]);
     }
 }

@@ -161,6 +161,8 @@ fn creates_reads_and_updates_a_webhook() {
     let expected: BTreeSet<&str> = [
         "id",
         "url",
+        "format",
+        "details",
         "description",
         "topics",
         "projects",
@@ -179,6 +181,8 @@ fn creates_reads_and_updates_a_webhook() {
     );
     assert_id(&created["id"], "wh_");
     assert_eq!(created["enabled"], true);
+    assert_eq!(created["format"], "standard");
+    assert_eq!(created["details"], false);
     assert_eq!(created["retries"], "standard");
     assert_eq!(created["headers"], json!({}));
     assert_eq!(created["failingSince"], Value::Null);

@@ -47,7 +47,7 @@ const DEPENDENCIES: &[(&str, &str)] = &[
 ];
 
 /// The crates that `src/domain` may use. `serde` and `utoipa` are only for derives.
-const DOMAIN_CRATES: [&str; 18] = [
+const DOMAIN_CRATES: [&str; 19] = [
     "argon2",
     "base64",
     "deunicode",
@@ -58,6 +58,7 @@ const DOMAIN_CRATES: [&str; 18] = [
     "humantime",
     "idna",
     "ipnet",
+    "percent_encoding",
     "ring",
     "serde",
     "serde_json",

@@ -28,6 +28,10 @@ const MIGRATIONS: [(&str, &str); 1] = [(
     "5d16470a6546b768c17bfccaa8249d57be6aa45cbcaebcb420734eba9912f00d",
 )];
 
+/// The migrations that aren't released yet. They can still change. When a version is released, they
+/// move to `MIGRATIONS`.
+const UNRELEASED_MIGRATIONS: [&str; 1] = ["002_formats.sql"];
+
 /// The tables that the server changes while it delivers the pending deliveries.
 const CHANGING_TABLES: [&str; 8] = [
     "alerts",
@@ -48,10 +52,11 @@ fn released_migrations_are_unchanged() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
+    let released = MIGRATIONS.map(|(name, _)| name);
     assert_eq!(
         names,
-        MIGRATIONS.map(|(name, _)| name),
-        "add the hash of the new migration to MIGRATIONS"
+        [&released[..], &UNRELEASED_MIGRATIONS].concat(),
+        "add the new migration to UNRELEASED_MIGRATIONS"
     );
     for (name, hash) in MIGRATIONS {
         let text = fs::read(directory.join(name)).unwrap();
@@ -80,14 +85,14 @@ fn count(connection: &Connection, from: &str) -> u64 {
         .unwrap()
 }
 
-/// Returns the numbers of rows of all tables that the server doesn't change.
-fn row_counts(connection: &Connection) -> Vec<(String, u64)> {
-    let tables = tables(connection).into_iter();
+/// Returns the numbers of rows of those `tables` that the server doesn't change.
+fn row_counts(connection: &Connection, tables: &[String]) -> Vec<(String, u64)> {
     tables
+        .iter()
         .filter(|table| !CHANGING_TABLES.contains(&table.as_str()))
         .map(|table| {
-            let rows = count(connection, &table);
-            (table, rows)
+            let rows = count(connection, table);
+            (table.clone(), rows)
         })
         .collect()
 }
@@ -96,7 +101,7 @@ fn row_counts(connection: &Connection) -> Vec<(String, u64)> {
 #[track_caller]
 fn check_sample(connection: &Connection) {
     for table in tables(connection) {
-        if table != "feedback_search" {
+        if !["feedback_search", "event_bodies"].contains(&table.as_str()) {
             assert!(count(connection, &table) > 0, "{table} is empty");
         }
     }
@@ -177,7 +182,8 @@ fn open_sample(sample: &Path) {
     let receiver = Receiver::ok();
     let connection = Connection::open(database(&dir)).unwrap();
     check_sample(&connection);
-    let before = row_counts(&connection);
+    let old_tables = tables(&connection);
+    let before = row_counts(&connection, &old_tables);
     let states = "deliveries WHERE state = ";
     let pending = count(&connection, &format!("{states} 'pending'"));
     let delivered = count(&connection, &format!("{states} 'delivered'"));
@@ -214,7 +220,7 @@ fn open_sample(sample: &Path) {
     assert!(check.contains("ok     delivery totals"), "{check}");
 
     let connection = Connection::open(database(&dir)).unwrap();
-    assert_eq!(row_counts(&connection), before);
+    assert_eq!(row_counts(&connection, &old_tables), before);
     assert_eq!(count(&connection, &format!("{states} 'pending'")), 0);
     let now_delivered = count(&connection, &format!("{states} 'delivered'"));
     assert_eq!(now_delivered, delivered + pending);

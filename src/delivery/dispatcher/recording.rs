@@ -84,7 +84,7 @@ impl Dispatcher {
             };
             tracing::debug!(
                 webhook = %finished.webhook,
-                host = queue.host_and_port(),
+                host = queue.host_for_log(),
                 delivery = %finished.delivery,
                 state = update.state.as_str(),
                 code = record.result.outcome.error_code(),
@@ -93,7 +93,7 @@ impl Dispatcher {
             );
             self.health_log.on_update(
                 &finished.webhook,
-                || queue.host_and_port(),
+                || queue.host_for_log(),
                 &record.result.outcome,
                 update.health,
                 now,

@@ -6,18 +6,18 @@ use ulid::Ulid;
 
 use super::*;
 use crate::delivery::tls::tls_config;
-use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
 use crate::domain::id::{Id, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{CustomHeaders, Secrets};
+use crate::domain::webhook_url::WebhookUrl;
 
 fn batch(ulid: u128, has_more: bool) -> DeliveryBatch {
     let webhook = WebhookId::from_bytes([1; 16]);
     DeliveryBatch {
         endpoint: Some(EndpointConfig {
             webhook,
-            url: EndpointUrl::parse("http://127.0.0.1:9/").unwrap(),
+            url: WebhookUrl::parse("http://127.0.0.1:9/").unwrap(),
             secrets: Secrets {
                 current: Secret::from_random([1; 32]),
                 next: None,

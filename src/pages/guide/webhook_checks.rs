@@ -106,7 +106,10 @@ impl WebhookChecker<'_> {
     }
 
     fn check_encryption(&self) -> CheckReport {
-        let url = &self.webhook.url;
+        let Some(url) = self.webhook.url.endpoint() else {
+            let text = "The mail server receives the emails. --smtp-url sets the encryption.";
+            return (CheckStatus::Ok, text.into(), None);
+        };
         let attempts = self.attempts_latest_first();
         if url.scheme() == Scheme::Https {
             return match attempts.first() {

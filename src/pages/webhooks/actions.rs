@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, web};
 use super::AddWebhookForm;
 use super::render_page;
 use super::{FAILING_PARAM, PATH};
+use crate::domain::format::Format;
 use crate::domain::id::{Id, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
@@ -31,7 +32,7 @@ pub async fn add(
 ) -> Result<HttpResponse, PageError> {
     let url = match context
         .app
-        .parse_and_check_endpoint_url(fields.get("url"))
+        .parse_and_check_webhook_url(fields.get("url"))
         .await
     {
         Ok(url) => url,
@@ -49,13 +50,16 @@ pub async fn add(
         key,
         request_hash,
     });
+    let format = Format::detect(&url);
     let new = NewWebhook {
         url,
+        format,
+        details: false,
         description: String::new(),
         topics: Topic::ALL.to_vec(),
         projects: Vec::new(),
         enabled: true,
-        retries: RetryPolicy::Standard,
+        retries: RetryPolicy::default_for(format),
         headers: webhook::CustomHeaders::new(),
         secret: secret_from_form(&fields),
     };
@@ -77,7 +81,7 @@ pub async fn test_draft(
 ) -> Result<HttpResponse, PageError> {
     let url = match context
         .app
-        .parse_and_check_endpoint_url(fields.get("url"))
+        .parse_and_check_webhook_url(fields.get("url"))
         .await
     {
         Ok(url) => url,
@@ -332,6 +336,11 @@ async fn render_rejected_draft(
 fn into_page_error(error: RotateSecretError) -> PageError {
     match error {
         RotateSecretError::UnknownWebhook => PageError::ItemNotFound,
+        RotateSecretError::Unsigned => PageError::Specific {
+            status: StatusCode::CONFLICT,
+            title: "No secret",
+            message: "This webhook has no secret, because only the standard format is signed.",
+        },
         RotateSecretError::Store(error) => error.into(),
     }
 }

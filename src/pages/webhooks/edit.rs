@@ -157,11 +157,7 @@ async fn parse_settings_changes(
 ) -> Result<WebhookPatch, SettingsForm> {
     let edits = &settings.edits;
     let url = match edits.value_if_changed("url", fields.get("url")) {
-        Some(url) => context
-            .app
-            .parse_and_check_endpoint_url(url)
-            .await
-            .map(Some),
+        Some(url) => context.app.parse_and_check_webhook_url(url).await.map(Some),
         None => Ok(None),
     };
     let description = edits.value_if_changed("description", fields.get("description"));

@@ -34,6 +34,8 @@ struct EndpointCodePage {
     /// The selected example; `None` for `miniback listen`.
     selected: Option<AdaptedExample>,
     path: String,
+    /// The host of the webhook's URL; empty for a webhook that isn't saved yet.
+    host: String,
     port: u16,
     is_local: bool,
     /// Whether the example can verify signatures with the webhook's secret.
@@ -100,7 +102,8 @@ pub async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context.webhook(id.into_inner()).await?;
-    let url = &webhook.url;
+    // Only endpoints that verify signatures need code.
+    let url = webhook.url.endpoint().ok_or(PageError::NotFound)?;
     let path = url.path_and_query().split('?').next().unwrap_or_default();
     let selected = select_example(context.query_param("with").as_deref(), path)?;
     let secrets = context.webhook_secrets(webhook.id).await?;
@@ -117,7 +120,8 @@ pub async fn show(
         port: if is_local { url.port() } else { DEFAULT_PORT },
         is_local,
         layout,
-        webhook: Some(webhook),
+        host: url.host_text().to_owned(),
+        webhook: Some(webhook.clone()),
         draft: String::new(),
     };
     render(StatusCode::OK, &page)
@@ -135,6 +139,7 @@ pub async fn show_for_draft(context: RequestContext) -> Result<HttpResponse, Pag
         webhook: None,
         selected,
         path: DEFAULT_PATH.to_owned(),
+        host: String::new(),
         port: DEFAULT_PORT,
         is_local: true,
         is_verifiable: true,

@@ -30,7 +30,10 @@ use rusqlite_migration::M;
 
 /// The schema's migrations. `PRAGMA user_version` is the number of applied migrations. A released
 /// migration never changes (`tests/it/upgrades.rs`).
-const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../schema/001_first.sql"))];
+const MIGRATIONS: &[M<'_>] = &[
+    M::up(include_str!("../schema/001_first.sql")),
+    M::up(include_str!("../schema/002_formats.sql")),
+];
 
 /// The schema version that this program works with.
 pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;

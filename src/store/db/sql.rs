@@ -13,15 +13,16 @@ use super::error::StoreError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, Scope};
 use crate::domain::delivery::{CancelReason, DeliveryState};
-use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
 use crate::domain::feedback::FeedbackStatus;
+use crate::domain::format::Format;
 use crate::domain::id::{
     AlertId, DeliveryId, FeedbackId, LinkId, ProjectId, SessionId, TokenId, UserId, WebhookId,
 };
 use crate::domain::project::ProjectStatus;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{RetryPolicy, Topic};
+use crate::domain::webhook_url::WebhookUrl;
 
 /// Returns a prepared statement, from the connection's cache if possible.
 pub(in crate::store) fn prepare<'a>(
@@ -149,15 +150,16 @@ macro_rules! text_columns {
 text_columns! {
     CancelReason: CancelReason::parse,
     DeliveryState: DeliveryState::parse,
-    EndpointUrl: |text| EndpointUrl::parse(text).ok(),
     EventType: EventType::parse,
     FeedbackStatus: |text| text.parse().ok(),
+    Format: Format::parse,
     ProjectStatus: |text| ProjectStatus::ALL.into_iter().find(|s| s.as_str() == text),
     RetryPolicy: |text| RetryPolicy::ALL.into_iter().find(|p| p.as_str() == text),
     Role: |text| text.parse().ok(),
     Scope: |text| text.parse().ok(),
     Topic: Topic::parse,
     Secret: |text| Some(Secret::from_stored(text.to_owned())),
+    WebhookUrl: |text| WebhookUrl::parse(text).ok(),
 }
 
 /// Implements `ToSql` and `FromSql` for ids, stored as the 16 bytes of their ULIDs.

@@ -23,7 +23,7 @@ fn next_migrations(statements: &str) -> Vec<M<'_>> {
 /// Creates a database with a project.
 fn create_database(dir: &Path) -> Connection {
     let connection = open_or_create_database(dir, None).unwrap();
-    let insert = "INSERT INTO projects VALUES (x'01', 'a', 'A', 'ACTIVE', '[]', 0)";
+    let insert = "INSERT INTO projects VALUES (x'01', 'a', 'A', 'ACTIVE', '[]', 0, 0)";
     connection.execute(insert, []).unwrap();
     connection
 }
