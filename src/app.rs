@@ -288,7 +288,10 @@ pub fn delivery_settings(
         tls: Arc::new(tls),
         timeout: options.delivery.timeout,
         schedule: RetrySchedule::new(options.delivery.retry_delays.0.clone()),
-        mail: options.mail.read_settings().map_err(StartError::MailSettings)?,
+        mail: options
+            .mail
+            .read_settings()
+            .map_err(StartError::MailSettings)?,
     })
 }
 

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::options::secret_file_from_variable;
 use super::option_values::read_secret_file;
+use super::options::secret_file_from_variable;
 use crate::domain::mail_server::{MailSender, MailServer, MailSettings};
 
 const URL_FLAG: &str = "--smtp-url";

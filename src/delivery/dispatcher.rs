@@ -23,9 +23,9 @@ use self::health_log::HealthLog;
 use super::attempt::make_attempt;
 use super::client::HttpSender;
 use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT, SLOT_AGE_MAX};
+use super::mail::MailClient;
 use super::{DeliverySettings, DispatcherCommand};
 use crate::clock::{Clock, Timestamp};
-use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
 use crate::domain::retry::RetrySchedule;
 use crate::store::{
@@ -46,6 +46,7 @@ pub(super) struct Dispatcher {
     store: Store,
     clock: Clock,
     sender: HttpSender,
+    mail: MailClient,
     schedule: RetrySchedule,
     queues: HashMap<WebhookId, EndpointQueue>,
     tasks: FuturesUnordered<LocalBoxFuture<'static, TaskCompletion>>,
@@ -110,6 +111,7 @@ impl Dispatcher {
         Self {
             store,
             clock,
+            mail: MailClient::new(settings.tls.clone(), settings.mail, settings.timeout),
             sender: HttpSender::new(settings.tls, settings.policy, settings.timeout),
             schedule: settings.schedule,
             queues: HashMap::new(),
@@ -174,6 +176,14 @@ impl Dispatcher {
                         self.tasks.push(Box::pin(async move {
                             // The caller may have stopped waiting.
                             let _ = reply.send(client.attempt(&request).await);
+                            TaskCompletion::Other
+                        }));
+                    }
+                    Some(DispatcherCommand::SendMail(mail, reply)) => {
+                        let client = self.mail.clone();
+                        self.tasks.push(Box::pin(async move {
+                            let _slot = client.wait_for_slot().await;
+                            let _ = reply.send(client.send(&mail).await);
                             TaskCompletion::Other
                         }));
                     }
@@ -288,7 +298,7 @@ impl Dispatcher {
             if record.is_success() {
                 queue.on_attempt_succeeded(&finished.delivery, record.result.duration);
             } else {
-                let timed_out = matches!(record.result.outcome, Outcome::Timeout(_));
+                let timed_out = record.result.outcome.is_timeout();
                 queue.on_attempt_failed(timed_out, record.hold.is_some());
             }
             if queue.is_healthy() != was_healthy {

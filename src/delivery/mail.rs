@@ -8,6 +8,8 @@ mod connection;
 mod header;
 mod progress;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -28,9 +30,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::progress::MailProgress;
 use super::exchange_progress::PROGRESS;
 use crate::clock::Timestamp;
-use crate::domain::delivery::{
-    AttemptResult, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES,
-};
+use crate::domain::delivery::{AttemptResult, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES};
 use crate::domain::mail_failure::{MailFailure, MailStep};
 use crate::domain::mail_server::MailSettings;
 
@@ -47,12 +47,37 @@ const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// An email that is ready to be sent.
 #[derive(Clone, Debug)]
 pub struct OutgoingMail {
-    /// The part of `Message-ID` before the `@`.
-    pub id: String,
-    pub to: String,
-    pub date: Timestamp,
-    /// The email from `Subject` on.
-    pub content: Vec<u8>,
+    to: String,
+    /// `From`, `To`, `Date`, and `Message-ID`; empty without a mail server.
+    headers: Vec<(String, String)>,
+    /// The whole email.
+    email: Vec<u8>,
+}
+
+impl OutgoingMail {
+    /// Adds the first headers to an email. `id` is the part of `Message-ID` before the `@`, `date`
+    /// is the time of the event, and `content` is the email from `Subject` on.
+    pub fn new(
+        settings: Option<&MailSettings>,
+        id: &str,
+        to: &str,
+        date: Timestamp,
+        content: &[u8],
+    ) -> Self {
+        let head = settings
+            .map(|settings| header::render_leading_headers(&settings.sender, id, to, date))
+            .unwrap_or_default();
+        Self {
+            to: to.to_owned(),
+            headers: header::unfold(&head),
+            email: [head.as_bytes(), content].concat(),
+        }
+    }
+
+    /// Returns the first headers, encoded and without line breaks, for the delivery log.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
 }
 
 /// Sends emails. Use it only within one actix runtime.
@@ -98,11 +123,7 @@ impl From<MailFailure> for MailError {
 impl MailClient {
     /// Creates a client. `timeout` is the time limit of an attempt, from the connection to the
     /// reply to the whole email.
-    pub fn new(
-        tls: Arc<ClientConfig>,
-        settings: Option<MailSettings>,
-        timeout: Duration,
-    ) -> Self {
+    pub fn new(tls: Arc<ClientConfig>, settings: Option<MailSettings>, timeout: Duration) -> Self {
         Self(Rc::new(ClientState {
             tls,
             settings,
@@ -118,20 +139,16 @@ impl MailClient {
         self.0.slots.acquire().await.ok()
     }
 
-    /// Returns the first headers of an email, which depend on the sender. The stored content
-    /// follows.
-    pub fn headers(&self, mail: &OutgoingMail) -> Vec<(String, String)> {
-        let settings = self.0.settings.as_ref();
-        settings.map_or_else(Vec::new, |settings| header::leading_headers(&settings.sender, mail))
-    }
-
     /// Sends an email in one attempt. The caller must have a slot.
     pub async fn send(&self, mail: &OutgoingMail) -> AttemptResult {
         let started = Instant::now();
         let progress = Rc::new(MailProgress::new(started + self.0.timeout));
         let sent = PROGRESS.scope(
             Rc::clone(progress.exchange()),
-            timeout_at(progress.deadline(), self.send_with_settings(mail, &progress)),
+            timeout_at(
+                progress.deadline(),
+                self.send_with_settings(mail, &progress),
+            ),
         );
         let result = match sent.await {
             Ok(result) => result,
@@ -179,17 +196,16 @@ impl MailClient {
             tracing::error!("an email can't be used with SMTP");
             return Err(MailFailure::Connection(Box::new(Outcome::Internal)).into());
         };
-        let content = header::add_leading_headers(&settings.sender, mail);
         if let Some(mut connection) = self.take_idle() {
             progress.begin_wait();
-            let result = connection.send(&from, &to, &content, progress).await;
+            let result = connection.send(&from, &to, &mail.email, progress).await;
             if !is_stale(&result) {
                 self.release(connection, result.is_ok());
                 return result;
             }
         }
         let mut connection = self.connect(settings, progress).await?;
-        let result = connection.send(&from, &to, &content, progress).await;
+        let result = connection.send(&from, &to, &mail.email, progress).await;
         self.release(connection, result.is_ok());
         result
     }
@@ -252,7 +268,7 @@ impl OpenConnection {
         &mut self,
         from: &Address,
         to: &Address,
-        content: &[u8],
+        email: &[u8],
         progress: &MailProgress,
     ) -> Result<MailReply, MailError> {
         progress.begin_step(MailStep::Sender);
@@ -275,8 +291,8 @@ impl OpenConnection {
         self.smtp.command(Data).await.map_err(failed)?;
         progress.begin_step(MailStep::Content);
         // lettre adds a line break before the final dot.
-        let content = content.strip_suffix(b"\r\n").unwrap_or(content);
-        let reply = self.smtp.message(content).await.map_err(failed)?;
+        let email = email.strip_suffix(b"\r\n").unwrap_or(email);
+        let reply = self.smtp.message(email).await.map_err(failed)?;
         Ok(MailReply {
             code: reply.code().into(),
             text: reply.message().collect::<Vec<_>>().join("\n"),

@@ -40,7 +40,8 @@ pub use alerts::{AlertEndpoint, run as send_alerts};
 pub use dispatcher::HEALTH_LOG_TARGET;
 pub use test_events::TestReport;
 
-use crate::clock::Clock;
+use self::mail::OutgoingMail;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::endpoint_url::EndpointUrl;
@@ -73,6 +74,8 @@ enum DispatcherCommand {
         request: SignedRequest,
         reply: oneshot::Sender<AttemptResult>,
     },
+    /// Sends an email that isn't in the outbox, and replies with the result.
+    SendMail(Box<OutgoingMail>, oneshot::Sender<AttemptResult>),
     /// Reports whether attempts can be recorded. Also reports true if only a full disk prevents
     /// recording.
     CheckHealth(oneshot::Sender<bool>),
@@ -89,6 +92,7 @@ pub struct DispatcherHandle {
     policy: Arc<EgressPolicy>,
     schedule: RetrySchedule,
     timeout: Duration,
+    mail: Option<Arc<MailSettings>>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -101,6 +105,7 @@ pub fn start(
     let (commands, receiver) = mpsc::channel(64);
     let (policy, schedule) = (settings.policy.clone(), settings.schedule.clone());
     let timeout = settings.timeout;
+    let mail = settings.mail.clone().map(Arc::new);
     let dispatcher_store = store.clone();
     let run = move || {
         // If the runtime can't start, the thread ends and `is_alive` returns false.
@@ -122,6 +127,7 @@ pub fn start(
         policy,
         schedule,
         timeout,
+        mail,
         thread: Arc::new(Mutex::new(Some(thread))),
     })
 }
@@ -235,6 +241,28 @@ impl DispatcherHandle {
             request,
             reply,
         };
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| StoreError::Closed)?;
+        response.await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Returns whether emails can be sent: `--smtp-url` is set.
+    pub fn sends_mail(&self) -> bool {
+        self.mail.is_some()
+    }
+
+    /// Sends an email that isn't in the outbox, in one attempt. `id` is the part of `Message-ID`
+    /// before the `@`, and `content` is the email from `Subject` on.
+    pub async fn send_mail(
+        &self,
+        id: &str,
+        to: &str,
+        date: Timestamp,
+        content: &[u8],
+    ) -> Result<AttemptResult, StoreError> {
+        let mail = OutgoingMail::new(self.mail.as_deref(), id, to, date, content);
+        let (reply, response) = oneshot::channel();
+        let command = DispatcherCommand::SendMail(Box::new(mail), reply);
         let sent = self.commands.send(command).await;
         sent.map_err(|_| StoreError::Closed)?;
         response.await.map_err(|_| StoreError::Closed)

@@ -13,17 +13,11 @@ pub enum MailFailure {
     /// Connecting to the mail server failed. Contains the outcome of the connection.
     Connection(Box<Outcome>),
     /// The mail server replied with an error.
-    Reply {
-        step: MailStep,
-        code: u16,
-    },
+    Reply { step: MailStep, code: u16 },
     /// The mail server closed the connection during a step.
     Closed(MailStep),
     /// The mail server didn't reply in time.
-    Timeout {
-        after: Duration,
-        step: MailStep,
-    },
+    Timeout { after: Duration, step: MailStep },
     /// A reply isn't valid SMTP.
     InvalidReply(MailStep),
     /// The mail server doesn't offer STARTTLS.
@@ -74,7 +68,13 @@ impl MailStep {
 impl MailFailure {
     /// Returns whether another attempt would fail too: the mail server replied with a 5xx code.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Reply { code: 500..=599, .. })
+        matches!(
+            self,
+            Self::Reply {
+                code: 500..=599,
+                ..
+            }
+        )
     }
 
     pub fn is_timeout(&self) -> bool {
@@ -206,7 +206,9 @@ pub fn advice_for_code(code: &str) -> Option<&'static str> {
         }
         "mail_not_configured" => "Start Miniback with --smtp-url and --mail-from.",
         "mail_not_smtp" => "Check the host and port in --smtp-url.",
-        "mail_recipient" => "Check the spelling of the email, and see the reply of the mail server.",
+        "mail_recipient" => {
+            "Check the spelling of the email, and see the reply of the mail server."
+        }
         "mail_refused" => {
             "See the reply of the mail server. It might not accept email from Miniback’s machine: use the mail server of your provider, with a user and a password."
         }

@@ -162,10 +162,14 @@ impl MailSender {
     /// Parses an email, or a display name and an email: `Miniback <feedback@example.com>`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let hint = || {
-            "use an email, like feedback@example.com or “Miniback <feedback@example.com>”".to_owned()
+            "use an email, like feedback@example.com or “Miniback <feedback@example.com>”"
+                .to_owned()
         };
         let text = text.trim();
-        let (name, email) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+        let (name, email) = match text
+            .strip_suffix('>')
+            .and_then(|rest| rest.rsplit_once('<'))
+        {
             Some((name, email)) => (name.trim().trim_matches('"').trim(), email),
             None => ("", text),
         };
@@ -199,20 +203,47 @@ mod tests {
     #[test]
     fn reads_the_host_port_and_encryption() {
         let cases = [
-            ("smtps://mail.example.com", "mail.example.com:465", MailEncryption::Tls),
-            ("smtp://mail.example.com", "mail.example.com:587", MailEncryption::StartTls),
-            ("smtp://Mail.Example.COM.:25/", "mail.example.com:25", MailEncryption::StartTls),
-            ("smtp://m\u{fc}ller.de", "xn--mller-kva.de:587", MailEncryption::StartTls),
-            ("smtp://192.0.2.1", "192.0.2.1:587", MailEncryption::StartTls),
+            (
+                "smtps://mail.example.com",
+                "mail.example.com:465",
+                MailEncryption::Tls,
+            ),
+            (
+                "smtp://mail.example.com",
+                "mail.example.com:587",
+                MailEncryption::StartTls,
+            ),
+            (
+                "smtp://Mail.Example.COM.:25/",
+                "mail.example.com:25",
+                MailEncryption::StartTls,
+            ),
+            (
+                "smtp://m\u{fc}ller.de",
+                "xn--mller-kva.de:587",
+                MailEncryption::StartTls,
+            ),
+            (
+                "smtp://192.0.2.1",
+                "192.0.2.1:587",
+                MailEncryption::StartTls,
+            ),
             ("smtp://localhost:25", "localhost:25", MailEncryption::None),
             ("smtp://127.0.0.2", "127.0.0.2:587", MailEncryption::None),
             ("smtp://[::1]:2525", "[::1]:2525", MailEncryption::None),
             ("smtps://localhost", "localhost:465", MailEncryption::Tls),
-            ("smtp://localhost.example.com", "localhost.example.com:587", MailEncryption::StartTls),
+            (
+                "smtp://localhost.example.com",
+                "localhost.example.com:587",
+                MailEncryption::StartTls,
+            ),
         ];
         for (text, host, encryption) in cases {
             let server = parse(text);
-            assert_eq!((server.host_and_port().as_str(), server.encryption), (host, encryption));
+            assert_eq!(
+                (server.host_and_port().as_str(), server.encryption),
+                (host, encryption)
+            );
             assert_eq!(server.credentials, None);
         }
     }
@@ -221,13 +252,24 @@ mod tests {
     fn decodes_the_user_and_password() {
         for (text, user, password) in [
             ("smtps://u:p@h.example", "u", "p"),
-            ("smtps://ada%40example.com:p%3A%2F%23%25@h.example", "ada@example.com", "p:/#%"),
-            ("smtps://ada@example.com:p@h.example", "ada@example.com", "p"),
+            (
+                "smtps://ada%40example.com:p%3A%2F%23%25@h.example",
+                "ada@example.com",
+                "p:/#%",
+            ),
+            (
+                "smtps://ada@example.com:p@h.example",
+                "ada@example.com",
+                "p",
+            ),
             ("smtps://u:p:q@h.example", "u", "p:q"),
             ("smtps://u:%C3%BC@h.example", "u", "\u{fc}"),
         ] {
             let credentials = parse(text).credentials.unwrap();
-            assert_eq!((credentials.user.as_str(), credentials.password.as_str()), (user, password));
+            assert_eq!(
+                (credentials.user.as_str(), credentials.password.as_str()),
+                (user, password)
+            );
         }
     }
 
@@ -266,8 +308,17 @@ mod tests {
         assert_eq!(sender(" a@b.example "), expected("", "a@b.example"));
         assert_eq!(sender("<a@b.example>"), expected("", "a@b.example"));
         assert_eq!(sender("Ada <a@b.example>"), expected("Ada", "a@b.example"));
-        assert_eq!(sender("\"Ada L.\" <a@b.example>"), expected("Ada L.", "a@b.example"));
-        for invalid in ["", "Ada", "Ada <a>", "Ada\r\nBcc: x <a@b.example>", "a@b.example>"] {
+        assert_eq!(
+            sender("\"Ada L.\" <a@b.example>"),
+            expected("Ada L.", "a@b.example")
+        );
+        for invalid in [
+            "",
+            "Ada",
+            "Ada <a>",
+            "Ada\r\nBcc: x <a@b.example>",
+            "a@b.example>",
+        ] {
             assert!(MailSender::parse(invalid).is_err(), "{invalid}");
         }
     }

@@ -44,12 +44,16 @@ pub(super) async fn open(
     let has_sent = progress.is_greeted();
     let stream: Box<dyn AsyncTokioStream> = match server.encryption {
         MailEncryption::Tls => {
-            let tls = handshake(server, tls, tcp, progress).await.map_err(connect_error)?;
+            let tls = handshake(server, tls, tcp, progress)
+                .await
+                .map_err(connect_error)?;
             Box::new(EncryptedStream::new(tls, has_sent))
         }
         MailEncryption::StartTls => {
             let tcp = request_starttls(tcp, &hello, progress).await?;
-            let tls = handshake(server, tls, tcp, progress).await.map_err(connect_error)?;
+            let tls = handshake(server, tls, tcp, progress)
+                .await
+                .map_err(connect_error)?;
             Box::new(EncryptedStream::after_starttls(tls, has_sent))
         }
         MailEncryption::None => Box::new(PlainStream::new(tcp, has_sent)),
@@ -93,7 +97,10 @@ async fn resolve(server: &MailServer, progress: &MailProgress) -> io::Result<Vec
             return Ok(found.collect());
         }
     };
-    Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, server.port)).collect())
+    Ok(ips
+        .into_iter()
+        .map(|ip| SocketAddr::new(ip, server.port))
+        .collect())
 }
 
 /// Asks the mail server to start TLS, and returns the connection for the handshake. Everything that
@@ -115,7 +122,9 @@ async fn request_starttls(
     smtp.command(Starttls).await.map_err(failed)?;
     progress.is_greeted().store(false, Ordering::Relaxed);
     progress.begin_step(MailStep::Hello);
-    plain.take().ok_or_else(|| MailFailure::Closed(MailStep::StartTls).into())
+    plain
+        .take()
+        .ok_or_else(|| MailFailure::Closed(MailStep::StartTls).into())
 }
 
 async fn handshake(
@@ -126,16 +135,20 @@ async fn handshake(
 ) -> Result<TlsStream<FirstBytesRecorder>, ConnectError> {
     progress.exchange().begin_phase(AttemptPhase::Tls);
     let name = match &server.host {
-        Host::Name(name) => ServerName::try_from(name.clone()).map_err(|error| ConnectError::Tls {
-            error: io::Error::other(error),
-            received: vec![],
-        })?,
+        Host::Name(name) => {
+            ServerName::try_from(name.clone()).map_err(|error| ConnectError::Tls {
+                error: io::Error::other(error),
+                received: vec![],
+            })?
+        }
         Host::Ip(ip) => ServerName::from(*ip),
     };
-    tls::handshake(tls, name, tcp).await.map_err(|failure| ConnectError::Tls {
-        error: failure.error,
-        received: failure.received,
-    })
+    tls::handshake(tls, name, tcp)
+        .await
+        .map_err(|failure| ConnectError::Tls {
+            error: failure.error,
+            received: failure.received,
+        })
 }
 
 async fn sign_in(

@@ -3,38 +3,41 @@
 use std::time::{Duration, SystemTime};
 
 use lettre::Address;
-use lettre::message::{Mailbox, Mailboxes};
 use lettre::message::header::{Date, From, Headers, To};
+use lettre::message::{Mailbox, Mailboxes};
 
-use super::OutgoingMail;
 use crate::clock::Timestamp;
 use crate::domain::mail_server::MailSender;
 
-/// Returns `From`, `To`, `Date`, and `Message-ID`, encoded and without line breaks.
-pub(super) fn leading_headers(sender: &MailSender, mail: &OutgoingMail) -> Vec<(String, String)> {
-    let text = render_leading_headers(sender, mail).replace("\r\n ", " ");
-    let headers = text.lines().filter_map(|line| line.split_once(": "));
-    headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-/// Returns a whole email.
-pub(super) fn add_leading_headers(sender: &MailSender, mail: &OutgoingMail) -> Vec<u8> {
-    let mut email = render_leading_headers(sender, mail).into_bytes();
-    email.extend_from_slice(&mail.content);
-    email
-}
-
-fn render_leading_headers(sender: &MailSender, mail: &OutgoingMail) -> String {
+/// Renders `From`, `To`, `Date`, and `Message-ID`, each on one or more lines.
+pub(super) fn render_leading_headers(
+    sender: &MailSender,
+    id: &str,
+    to: &str,
+    date: Timestamp,
+) -> String {
     let mut headers = Headers::new();
     if let Some(email) = smtp_address(&sender.email) {
-        headers.set(From::from(Mailboxes::from(Mailbox::new(sender.name.clone(), email))));
+        headers.set(From::from(Mailboxes::from(Mailbox::new(
+            sender.name.clone(),
+            email,
+        ))));
     }
-    if let Some(email) = smtp_address(&mail.to) {
+    if let Some(email) = smtp_address(to) {
         headers.set(To::from(Mailboxes::from(Mailbox::new(None, email))));
     }
-    headers.set(Date::new(system_time(mail.date)));
+    headers.set(Date::new(system_time(date)));
     // The sender's domain makes the id globally unique (RFC 5322, section 3.6.4).
-    format!("{headers}Message-ID: <{}@{}>\r\n", mail.id, sender.domain())
+    format!("{headers}Message-ID: <{id}@{}>\r\n", sender.domain())
+}
+
+/// Returns the names and values of headers, without line breaks.
+pub(super) fn unfold(head: &str) -> Vec<(String, String)> {
+    let head = head.replace("\r\n ", " ");
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    headers
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// Converts an email to the form for SMTP: the domain is in ASCII. Returns `None` if SMTP can't
@@ -55,13 +58,9 @@ mod tests {
     use super::*;
 
     fn headers(sender: &str, to: &str) -> Vec<(String, String)> {
-        let mail = OutgoingMail {
-            id: "dlv_1".into(),
-            to: to.into(),
-            date: Timestamp::from_millis(1_761_914_096_789),
-            content: vec![],
-        };
-        leading_headers(&MailSender::parse(sender).unwrap(), &mail)
+        let sender = MailSender::parse(sender).unwrap();
+        let date = Timestamp::from_millis(1_761_914_096_789);
+        unfold(&render_leading_headers(&sender, "dlv_1", to, date))
     }
 
     #[test]
@@ -83,7 +82,10 @@ mod tests {
             let rendered = headers(&format!("{name} <bot@acme.example>"), "a@b.example");
             let names: Vec<_> = rendered.iter().map(|(name, _)| name.as_str()).collect();
             assert_eq!(names, ["From", "To", "Date", "Message-ID"], "{rendered:?}");
-            assert!(rendered.iter().all(|(_, value)| value.is_ascii()), "{rendered:?}");
+            assert!(
+                rendered.iter().all(|(_, value)| value.is_ascii()),
+                "{rendered:?}"
+            );
         }
     }
 }

@@ -35,10 +35,16 @@ impl PlainStream {
     }
 
     pub(super) fn take(&self) -> Option<TcpStream> {
-        self.tcp.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.tcp
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
-    fn with<T>(&self, poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn with<T>(
+        &self,
+        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         let mut tcp = self.tcp.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *tcp {
             Some(tcp) => poll(Pin::new(tcp)),
@@ -85,8 +91,10 @@ impl AsyncWrite for PlainStream {
 impl AsyncTokioStream for PlainStream {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         let tcp = self.tcp.lock().unwrap_or_else(PoisonError::into_inner);
-        tcp.as_ref()
-            .map_or_else(|| Err(io::ErrorKind::NotConnected.into()), TcpStream::peer_addr)
+        tcp.as_ref().map_or_else(
+            || Err(io::ErrorKind::NotConnected.into()),
+            TcpStream::peer_addr,
+        )
     }
 }
 
@@ -133,7 +141,9 @@ impl AsyncRead for EncryptedStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.greeting.is_empty() {
-            let (now, later) = self.greeting.split_at(buf.remaining().min(self.greeting.len()));
+            let (now, later) = self
+                .greeting
+                .split_at(buf.remaining().min(self.greeting.len()));
             buf.put_slice(now);
             self.greeting = later;
             return Poll::Ready(Ok(()));
