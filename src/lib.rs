@@ -1,12 +1,14 @@
 //! Miniback: feedback in, signed webhooks out.
 //!
-//! In reading order: [`domain`] contains the rules, [`metrics`] the counters, [`store`] the
-//! database, [`delivery`] the webhook sender, and [`background`] the background tasks. [`intake`]
-//! accepts feedback without authentication. [`api`] and [`pages`] handle all other requests. All
-//! three share [`server`]. [`app`] starts everything. [`cli`] contains the commands, [`config`]
-//! their options, and [`demo`] the servers of `miniback demo`.
+//! In reading order: [`domain`] contains the rules, [`formats`] the bodies of webhooks, [`metrics`]
+//! the counters, [`store`] the database, [`delivery`] the webhook sender, and [`background`] the
+//! background tasks. [`intake`] accepts feedback without authentication. [`api`] and [`pages`]
+//! handle all other requests. All three share [`server`]. [`app`] starts everything. [`cli`]
+//! contains the commands, [`config`] their options, and [`demo`] the servers of `miniback demo`.
 
 pub mod domain;
+
+pub mod formats;
 
 pub mod metrics;
 

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use miniback::clock::Timestamp;
-use miniback::domain::event;
 use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use miniback::domain::id::{FeedbackId, Id, ProjectId, WebhookId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
@@ -116,7 +115,7 @@ impl<'a> RowInserter<'a> {
 
     fn insert_event(&mut self, index: usize) -> Result<(), Error> {
         let feedback = feedback(index, &self.project);
-        let body = event::feedback_created_body(&feedback);
+        let body = sample::created_body(&feedback);
         self.event.execute(params![
             event_number(index),
             feedback.id.as_bytes(),

@@ -5,10 +5,11 @@ use std::fmt::Write;
 
 use hmac::{Hmac, KeyInit, Mac};
 use miniback::clock::Timestamp;
-use miniback::domain::event;
 use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
+use miniback::domain::format::Format;
 use miniback::domain::id::{FeedbackId, Id, ProjectId};
 use miniback::domain::request_headers::{LoggedHeaders, RequestSignatures};
+use miniback::formats::{self, Event, EventContent};
 use sha2::Sha256;
 
 /// The maximum length of a message in bytes. With this length, the body of an event has about 450
@@ -87,8 +88,18 @@ pub fn feedback(
 pub fn event_body() -> String {
     let id = FeedbackId::parse_or_nil("fb_01K8X2Y3Z4A5B6C7D8E9F0G1H2");
     let created_at = Timestamp::from_millis(1_735_689_600_000);
-    let body = event::feedback_created_body(&feedback(0, id, project(), created_at));
+    let body = created_body(&feedback(0, id, project(), created_at));
     String::from_utf8_lossy(&body).into_owned()
+}
+
+/// Returns the body of the `feedback.created` event of this feedback.
+pub fn created_body(feedback: &Feedback) -> Vec<u8> {
+    let content = EventContent {
+        event: Event::Created(feedback),
+        at: feedback.created_at,
+        link: None,
+    };
+    formats::render(Format::Standard, false, &content)
 }
 
 /// Returns the headers of a delivery with this body. Only `X-Miniback-Signature` is valid for the

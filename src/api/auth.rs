@@ -1,11 +1,12 @@
 //! Authenticates a call by its API token (`Authorization: Bearer …` or `X-Api-Key: …`) and checks
-//! whether the token grants the permission that the route requires.
+//! whether the token grants the permission that the route requires. The hosted API paths also
+//! accept the token as `?api_key=…`.
 
 use std::future::{Ready, ready};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue, REFERRER_POLICY};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web};
 
@@ -38,6 +39,15 @@ impl FromRequest for Caller {
 }
 
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The query parameter that can contain the token in a call to a hosted API path.
+pub(super) const API_KEY_PARAMETER: &str = "api_key";
+
+/// The parts of a request that can contain the API token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenLocations {
+    Headers,
+    HeadersAndQuery,
+}
 
 const MISSING_TOKEN_MESSAGE: &str =
     "Send an API token: “Authorization: Bearer mb_…”. To create one, run “miniback token create”.";
@@ -48,11 +58,27 @@ const CONFLICTING_TOKENS_MESSAGE: &str = "The request has two different API toke
 /// `ETag` to JSON responses of `GET` and `HEAD`.
 pub(super) async fn authorize(
     permission: Permission,
+    locations: TokenLocations,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let mut response = check_and_handle(permission, locations, request, next).await?;
+    if locations == TokenLocations::HeadersAndQuery {
+        // The URL may contain the token, so browsers must not send it to anybody as `Referer`.
+        let no_referrer = HeaderValue::from_static("no-referrer");
+        response.headers_mut().insert(REFERRER_POLICY, no_referrer);
+    }
+    Ok(response)
+}
+
+async fn check_and_handle(
+    permission: Permission,
+    locations: TokenLocations,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if permission != Permission::Public {
-        match authenticate(permission, &request).await {
+        match authenticate(permission, locations, &request).await {
             Ok(caller) => {
                 request.extensions_mut().insert(Actor {
                     user: caller.0.user.id,
@@ -71,17 +97,29 @@ pub(super) async fn authorize(
     ))
 }
 
-/// Returns the API token of a request, from `Authorization` or `X-Api-Key`. Ignores an
-/// `Authorization` header with another scheme, because it may be meant for a reverse proxy. Fails
-/// if the request contains no API token, or two different tokens.
-fn token_from_headers(headers: &HeaderMap) -> Result<&str, Problem> {
+/// Returns the SHA-256 of the request's API token. Ignores an `Authorization` header with another
+/// scheme than `Bearer`, because it may be meant for a reverse proxy. Fails if the request contains
+/// no API token, or two different tokens.
+fn find_token_hash(
+    request: &ServiceRequest,
+    locations: TokenLocations,
+) -> Result<[u8; 32], Problem> {
+    let headers = request.headers();
     let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
     });
     let keys = headers.get_all(X_API_KEY).map(|value| value.to_str());
+    let in_query = match locations {
+        TokenLocations::Headers => "",
+        TokenLocations::HeadersAndQuery => request.query_string(),
+    };
+    let in_query: Vec<_> = url::form_urlencoded::parse(in_query.as_bytes())
+        .filter(|(name, _)| name == API_KEY_PARAMETER)
+        .collect();
     let mut sent = bearers
         .chain(keys.map(|key| key.unwrap_or_default()))
+        .chain(in_query.iter().map(|(_, value)| value.as_ref()))
         .map(str::trim);
     let token = sent
         .next()
@@ -90,7 +128,7 @@ fn token_from_headers(headers: &HeaderMap) -> Result<&str, Problem> {
     if sent.any(|other| other != token) {
         return Err(Problem::Unauthorized(CONFLICTING_TOKENS_MESSAGE));
     }
-    Ok(token)
+    Ok(tokens::sha256(token))
 }
 
 fn check_query_parameters(request: &ServiceRequest) -> Result<(), Problem> {
@@ -106,16 +144,17 @@ fn check_query_parameters(request: &ServiceRequest) -> Result<(), Problem> {
     known_query_parameters::check_query_string(request.method(), route, request.query_string())
 }
 
-async fn authenticate(permission: Permission, request: &ServiceRequest) -> Result<Caller, Problem> {
-    let token = token_from_headers(request.headers())?;
+async fn authenticate(
+    permission: Permission,
+    locations: TokenLocations,
+    request: &ServiceRequest,
+) -> Result<Caller, Problem> {
+    let hash = find_token_hash(request, locations)?;
     // The state is always present, because `app` adds it to every worker.
     let app = request
         .app_data::<web::Data<AppState>>()
         .ok_or(Problem::Unauthorized(UNKNOWN_TOKEN_MESSAGE))?;
-    let found = app
-        .store
-        .api_token_by_hash(tokens::sha256(token), app.clock.now())
-        .await?;
+    let found = app.store.api_token_by_hash(hash, app.clock.now()).await?;
     let (token, needs_touch) = found.ok_or(Problem::Unauthorized(UNKNOWN_TOKEN_MESSAGE))?;
     if !is_allowed(permission, token.user.role, token.scope) {
         return Err(Problem::Forbidden(format!(

@@ -19,7 +19,7 @@ use crate::server::json_body::{Json, deserialize_non_null};
 use crate::server::long_reads::run_blocking;
 use crate::server::problem::{Problem, deletion_response};
 use crate::server::{AppState, schemas, tokens};
-use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
+use crate::store::{CreateFeedbackError, CreatedFeedback, FeedbackFilter, IdempotencyKey};
 
 const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
 /// The header that marks a response as a repetition of an earlier response.
@@ -122,41 +122,50 @@ pub(super) async fn create(
         metadata: body.metadata,
     };
     let new = NewFeedback::validate(raw, "metadata")?;
-    let idempotency = scoped_idempotency_key(&request, &caller, &new)?;
+    let idempotency = scoped_idempotency_key(&request, &caller, "create feedback", &new)?;
     let created = app
         .store
         .create_feedback(new, idempotency, feedback_json)
         .await
-        .map_err(|error| match error {
-            CreateFeedbackError::UnknownProject(_) => Problem::invalid_field("project", error),
-            CreateFeedbackError::Paused => Problem::Forbidden(error.to_string()),
-            CreateFeedbackError::IdempotencyKeyReused => {
-                Problem::invalid_field("Idempotency-Key", error)
-            }
-            CreateFeedbackError::IdempotentFeedbackDeleted => Problem::Conflict(error.to_string()),
-            CreateFeedbackError::Store(error) => error.into(),
-        })?;
+        .map_err(creation_problem)?;
+    Ok(created_response(&app, created))
+}
+
+pub(super) fn creation_problem(error: CreateFeedbackError) -> Problem {
+    match error {
+        CreateFeedbackError::UnknownProject(_) => Problem::invalid_field("project", error),
+        CreateFeedbackError::Paused => Problem::Forbidden(error.to_string()),
+        CreateFeedbackError::IdempotencyKeyReused => {
+            Problem::invalid_field("Idempotency-Key", error)
+        }
+        CreateFeedbackError::IdempotentFeedbackDeleted => Problem::Conflict(error.to_string()),
+        CreateFeedbackError::Store(error) => error.into(),
+    }
+}
+
+pub(super) fn created_response(app: &AppState, created: CreatedFeedback) -> HttpResponse {
     let location = app.urls.path(&format!("/api/v1/feedback/{}", created.id));
     let mut response = HttpResponse::Created();
     response.insert_header(("Location", location));
     if created.replayed {
         response.insert_header((IDEMPOTENCY_REPLAYED, "true"));
     }
-    Ok(response
+    response
         .content_type("application/json")
-        .body(created.response))
+        .body(created.response)
 }
 
 /// Returns the call's idempotency key with its owner, its operation, and a hash of the request.
 /// Returns `None` if the call has no key.
-fn scoped_idempotency_key(
+pub(super) fn scoped_idempotency_key(
     request: &HttpRequest,
     caller: &Caller,
+    operation: &'static str,
     new: &NewFeedback,
 ) -> Result<Option<IdempotencyKey>, Problem> {
     Ok(idempotency_key(request)?.map(|key| IdempotencyKey {
         owner: caller.0.id.to_string(),
-        operation: "create feedback",
+        operation,
         key,
         request_hash: tokens::sha256(serde_json::to_vec(new).unwrap_or_default()),
     }))

@@ -1,6 +1,7 @@
 //! Parses the query parameters of list requests, and defines the JSON format of a page.
 
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 
 use actix_web::HttpRequest;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use crate::server::problem::Problem;
 use crate::store::{Page, PageRequest};
 
 const LIMIT_DEFAULT: usize = 25;
-const LIMIT_MAX: usize = 100;
+pub(super) const LIMIT_MAX: usize = 100;
 
 /// The query parameters of a list request.
 pub(super) struct QueryParams(Vec<(String, String)>);
@@ -34,21 +35,30 @@ impl QueryParams {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Parses a parameter that is a number. Returns `None` without the parameter.
+    pub(super) fn number(
+        &self,
+        name: &str,
+        range: RangeInclusive<usize>,
+    ) -> Result<Option<usize>, Problem> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|digits| digits.parse().ok());
+        let Some(number) = number.filter(|number| range.contains(number)) else {
+            let (min, max) = range.into_inner();
+            let message = format!("The {name} must be a number from {min} to {max}.");
+            return Err(Problem::invalid_field(name, message));
+        };
+        Ok(Some(number))
+    }
+
     /// Parses `limit` and `cursor`. A cursor is the id of the last item on the previous page.
     pub(super) fn page_request<T: Id>(&self) -> Result<PageRequest, Problem> {
-        let limit = match self.get("limit") {
-            None => LIMIT_DEFAULT,
-            Some(text) => Some(text)
-                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-                .and_then(|text| text.parse().ok())
-                .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-                .ok_or_else(|| {
-                    Problem::invalid_field(
-                        "limit",
-                        format!("The limit must be a number from 1 to {LIMIT_MAX}."),
-                    )
-                })?,
-        };
+        let limit = self
+            .number("limit", 1..=LIMIT_MAX)?
+            .unwrap_or(LIMIT_DEFAULT);
         let before = match self.get("cursor") {
             None => None,
             Some(cursor) => {

@@ -9,6 +9,7 @@ mod deliveries;
 mod delivery_totals;
 mod etag;
 mod feedback;
+mod hosted;
 mod known_query_parameters;
 mod lists;
 mod metrics;

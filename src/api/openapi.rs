@@ -18,9 +18,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{Ref, RefOr, Server};
 
 use self::operations::add_errors_headers_and_security;
-use super::auth::X_API_KEY;
+use super::auth::{API_KEY_PARAMETER, X_API_KEY};
 use super::{
-    deliveries, delivery_totals, feedback, metrics, projects, redelivery, routes, secrets,
+    deliveries, delivery_totals, feedback, hosted, metrics, projects, redelivery, routes, secrets,
     test_events, webhooks,
 };
 use crate::intake::{self, endpoint};
@@ -84,6 +84,11 @@ pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpR
         redelivery::retry,
         redelivery::cancel,
         redelivery::recover,
+        hosted::projects::list,
+        hosted::projects::create,
+        hosted::projects::get,
+        hosted::feedback::list,
+        hosted::feedback::create,
         metrics::get,
         health::get_health,
         get,
@@ -99,6 +104,12 @@ pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpR
         (
             name = "Deliveries",
             description = "Events sent to webhooks, with all attempts. For admins only.",
+        ),
+        (
+            name = "Hosted API paths",
+            description = "The paths of the hosted Miniback’s API, for clients written for it: \
+                change the host and the token. Clients can also send the token as `?api_key=`. \
+                Unknown query parameters are ignored. New clients should use `/api/v1`.",
         ),
         (name = "Operations", description = "Monitoring and this document."),
     )
@@ -120,6 +131,11 @@ fn build_document() -> utoipa::openapi::OpenApi {
         "An API token, as an alternative to `Authorization`.",
     );
     components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
+    let key = ApiKeyValue::with_description(
+        API_KEY_PARAMETER,
+        "An API token. Proxies may log URLs, so a header is safer.",
+    );
+    components.add_security_scheme("apiKeyInQuery", SecurityScheme::ApiKey(ApiKey::Query(key)));
     components
         .responses
         .extend(operations::shared_error_responses());

@@ -20,7 +20,7 @@ use crate::server::security_events::set_event_subject;
 use crate::server::{AppState, schemas};
 use crate::store::{CreateProjectError, ProjectPatch};
 
-const NOT_FOUND: Problem = Problem::NotFound("Project not found.");
+pub(super) const NOT_FOUND: Problem = Problem::NotFound("Project not found.");
 
 /// The OpenAPI schema of a project's id or slug.
 pub(super) struct IdOrSlug;
@@ -103,23 +103,28 @@ pub(super) async fn create(
     app: web::Data<AppState>,
     Json(body): Json<CreateProject>,
 ) -> Result<HttpResponse, Problem> {
-    let (name, slug) = check_all_fields((
-        check_field("name", project::check_name(&body.name)),
-        check_field("slug", body.slug.map(project::check_slug).transpose()),
-    ))?;
-    let project = app
-        .store
-        .create_project(name, slug)
-        .await
-        .map_err(|error| match error {
-            CreateProjectError::SlugTaken(_) => Problem::Conflict(error.to_string()),
-            CreateProjectError::Store(error) => error.into(),
-        })?;
+    let project = validate_and_create(&app, body).await?;
     let location = app.urls.path(&format!("/api/v1/projects/{}", project.id));
     Ok(HttpResponse::Created()
         .insert_header(("Location", location))
         .insert_header(etag_header(&project, &app.versions))
         .json(project))
+}
+
+/// Creates a project if the name and the slug are valid.
+pub(super) async fn validate_and_create(
+    app: &AppState,
+    body: CreateProject,
+) -> Result<Project, Problem> {
+    let (name, slug) = check_all_fields((
+        check_field("name", project::check_name(&body.name)),
+        check_field("slug", body.slug.map(project::check_slug).transpose()),
+    ))?;
+    let created = app.store.create_project(name, slug).await;
+    created.map_err(|error| match error {
+        CreateProjectError::SlugTaken(_) => Problem::Conflict(error.to_string()),
+        CreateProjectError::Store(error) => error.into(),
+    })
 }
 
 /// List projects

@@ -3,9 +3,9 @@
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError, Route, web};
 
-use super::auth::authorize;
+use super::auth::{TokenLocations, authorize};
 use super::{
-    deliveries, delivery_totals, feedback, metrics, openapi, projects, redelivery, secrets,
+    deliveries, delivery_totals, feedback, hosted, metrics, openapi, projects, redelivery, secrets,
     test_events, webhooks,
 };
 use crate::server::permissions::Permission::{self, Admin, Member, Metrics, Public, Submit};
@@ -25,11 +25,7 @@ pub fn routes() -> Routes {
         .default_service(web::to(not_found));
     Routes::default()
         .service(api_routes_at("/metrics", [get(Metrics, metrics::get)]))
-        .service(
-            scope("/api")
-                .service(v1)
-                .default_service(web::to(not_found)),
-        )
+        .service(add_hosted_routes(scope("/api").service(v1)).default_service(web::to(not_found)))
 }
 
 fn add_project_and_feedback_routes(routes: Routes) -> Routes {
@@ -124,13 +120,45 @@ fn add_webhook_routes(routes: Routes) -> Routes {
         ))
 }
 
+fn add_hosted_routes(routes: Routes) -> Routes {
+    routes
+        .service(hosted_routes_at(
+            "/projects",
+            [
+                get(Member, hosted::projects::list),
+                post(Admin, hosted::projects::create),
+            ],
+        ))
+        .service(hosted_routes_at(
+            "/projects/{projectId}",
+            [get(Member, hosted::projects::get)],
+        ))
+        .service(hosted_routes_at(
+            "/projects/{projectId}/feedback",
+            [
+                get(Member, hosted::feedback::list),
+                post(Submit, hosted::feedback::create),
+            ],
+        ))
+}
+
 fn api_routes_at<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
     path_routes(path, methods, with_auth, method_not_allowed)
 }
 
+fn hosted_routes_at<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
+    path_routes(path, methods, with_hosted_auth, method_not_allowed)
+}
+
 fn with_auth(permission: Permission, route: Route) -> Route {
     route.wrap(from_fn(move |request, next| {
-        authorize(permission, request, next)
+        authorize(permission, TokenLocations::Headers, request, next)
+    }))
+}
+
+fn with_hosted_auth(permission: Permission, route: Route) -> Route {
+    route.wrap(from_fn(move |request, next| {
+        authorize(permission, TokenLocations::HeadersAndQuery, request, next)
     }))
 }
 

@@ -7,13 +7,15 @@ use super::request::{self, RequestParts};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, Outcome};
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::event::{self, EventType};
+use crate::domain::event::EventType;
 use crate::domain::explanation::test_advice;
+use crate::domain::format::Format;
 use crate::domain::id::DeliveryId;
 use crate::domain::request_headers::LoggedHeaders;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{CustomHeaders, Secrets, Webhook};
 use crate::domain::webhook_url::WebhookUrl;
+use crate::formats::{self, Event, EventContent};
 use crate::store::{AttemptRecord, StoreError};
 
 /// The result of a test.
@@ -87,7 +89,12 @@ impl DispatcherHandle {
     }
 
     async fn send_test(&self, test: TestRequest<'_>, user: &str) -> Result<SentTest, StoreError> {
-        let body = event::test_body(user, test.at);
+        let content = EventContent {
+            event: Event::Test { user },
+            at: test.at,
+            link: None,
+        };
+        let body = formats::render(Format::Standard, false, &content);
         let parts = RequestParts {
             delivery_id: &test.delivery.to_string(),
             event: EventType::Test.as_str(),

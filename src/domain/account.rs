@@ -53,7 +53,7 @@ impl FromStr for Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     Full,
-    /// Allows only `POST /api/v1/feedback`.
+    /// Allows only the calls that create feedback.
     Submit,
     /// Allows only `GET /metrics`.
     Metrics,

@@ -15,7 +15,8 @@ pub enum Permission {
     /// Only admins, with scope `full`. Required to manage projects, webhooks, deliveries, API
     /// tokens, users, and personal data.
     Admin,
-    /// Any user, with scope `full` or `submit`. Required for `POST /api/v1/feedback`.
+    /// Any user, with scope `full` or `submit`. Required for the calls that create
+    /// feedback.
     Submit,
     /// Only admins, with scope `full` or `metrics`. Required for `GET /metrics`.
     Metrics,

@@ -26,7 +26,12 @@ use crate::random;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The paths to which clients submit feedback.
-const FEEDBACK_PATHS: [&str; 3] = ["/api/feedback", "/api/v1/feedback", "/f/{slug}"];
+const FEEDBACK_PATHS: [&str; 4] = [
+    "/api/feedback",
+    "/api/v1/feedback",
+    "/api/projects/{projectId}/feedback",
+    "/f/{slug}",
+];
 
 /// The id of a request, stored in its extensions.
 #[derive(Clone, Debug)]

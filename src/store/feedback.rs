@@ -13,11 +13,12 @@ use super::search::Search;
 use super::{Store, erasure, events, projects};
 use crate::clock::Timestamp;
 use crate::domain::email::normalize_email;
-use crate::domain::event;
 use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
+use crate::domain::format::Format;
 use crate::domain::id::FeedbackId;
 use crate::domain::project::ProjectStatus;
 use crate::domain::webhook::Topic;
+use crate::formats::{self, Event, EventContent};
 use crate::metrics::METRICS;
 
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,15 @@ impl Store {
                 let feedback = prepare_feedback(tx, new)?;
                 insert_feedback(tx, &feedback)?;
                 tx.record_feedback_change(&feedback.project.id, None, Some(feedback.status));
-                let body = event::feedback_created_body(&feedback);
+                let body = formats::render(
+                    Format::Standard,
+                    false,
+                    &EventContent {
+                        event: Event::Created(&feedback),
+                        at: feedback.created_at,
+                        link: None,
+                    },
+                );
                 let deliveries = events::store_event(tx, Topic::FeedbackCreated, &feedback, body)?;
                 tx.hold_permits(permits, project, &deliveries);
                 let response = render(&feedback);

@@ -77,7 +77,7 @@ fn count_in_index(connection: &Connection, filter: &FeedbackFilter) -> Result<u6
 }
 
 /// Reads the number of feedback items with a status, of a project or of all projects.
-fn read_count(
+pub(super) fn read_count(
     connection: &Connection,
     project: Option<&ProjectId>,
     status: FeedbackStatus,

@@ -18,6 +18,7 @@ mod delivery_totals;
 mod erasure;
 mod events;
 mod feedback;
+mod feedback_at_offset;
 mod feedback_counts;
 mod feedback_filter;
 mod getting_started;
@@ -76,6 +77,7 @@ pub use delivery_search::{
 pub use delivery_totals::DeliveryTotals;
 pub use erasure::ErasureCounts;
 pub use feedback::{CreateFeedbackError, CreatedFeedback};
+pub use feedback_at_offset::FeedbackAtOffset;
 pub use feedback_counts::StatusCounts;
 pub use feedback_filter::{FILTERED_COUNT_MAX, FeedbackFilter, FeedbackOrder};
 pub use getting_started::SetupProgress;

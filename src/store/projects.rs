@@ -204,8 +204,11 @@ fn delete_project_batch(
         erasure::erase_feedback(tx, feedback)?;
     }
     if batch.len() == DELETE_BATCH_SIZE {
-        let pause = "UPDATE projects SET status = ?2 WHERE id = ?1";
-        sql::execute(tx, pause, params![project.id, ProjectStatus::Paused])?;
+        if project.status != ProjectStatus::Paused {
+            let pause = "UPDATE projects SET status = ?2, updated_at = ?3 WHERE id = ?1";
+            let values = params![project.id, ProjectStatus::Paused, tx.now];
+            sql::execute(tx, pause, values)?;
+        }
         return Ok(DeleteProgress::HasMore);
     }
     sql::execute(tx, "DELETE FROM projects WHERE id = ?1", [project.id])?;

@@ -11,10 +11,11 @@ use super::db::writer::WriteTx;
 use super::precondition::{ChangeError, Precondition};
 use super::{Store, events, feedback};
 use crate::clock::Timestamp;
-use crate::domain::event;
 use crate::domain::feedback::{Actor, Feedback, FeedbackStatus};
+use crate::domain::format::Format;
 use crate::domain::id::FeedbackId;
 use crate::domain::webhook::Topic;
+use crate::formats::{self, Event, EventContent};
 
 /// A requested status change.
 #[derive(Clone, Debug)]
@@ -154,7 +155,15 @@ fn change_status(
          FROM feedback_status_history WHERE feedback_id = ?1",
         params![feedback.id, tx.now, previous, status, by.email, by.token],
     )?;
-    let body = event::feedback_updated_body(feedback, previous, tx.now);
+    let content = EventContent {
+        event: Event::Updated {
+            feedback,
+            previous_status: previous,
+        },
+        at: tx.now,
+        link: None,
+    };
+    let body = formats::render(Format::Standard, false, &content);
     events::store_event(tx, Topic::FeedbackUpdated, feedback, body)?;
     tx.record_feedback_change(&feedback.project.id, Some(previous), Some(status));
     Ok(true)

@@ -16,10 +16,11 @@ const DEPENDENCIES: &[(&str, &str)] = &[
     ("config_files", "io_errors"),
     ("domain", "clock random"),
     ("metrics", "domain"),
-    ("store", "clock domain io_errors metrics"),
+    ("formats", "clock domain"),
+    ("store", "clock domain formats io_errors metrics"),
     (
         "delivery",
-        "clock config_files domain io_errors metrics random store",
+        "clock config_files domain formats io_errors metrics random store",
     ),
     ("server", "clock delivery domain metrics random store"),
     ("intake", "clock domain metrics random server store"),
@@ -30,7 +31,7 @@ const DEPENDENCIES: &[(&str, &str)] = &[
     ),
     (
         "pages",
-        "clock delivery domain intake metrics random server store",
+        "clock delivery domain formats intake metrics random server store",
     ),
     ("config", "config_files domain io_errors version"),
     ("logging", "config server"),

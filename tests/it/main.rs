@@ -68,6 +68,7 @@ mod guide;
 mod guide_checklist;
 mod harness;
 mod health_command;
+mod hosted_api;
 mod ignored_settings;
 mod intake;
 mod interrupted_backups;

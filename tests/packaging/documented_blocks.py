@@ -169,6 +169,7 @@ BLOCKS = {
         "export TOKEN=$(sudo -u miniback miniback token create website --user ada@example.com \\",
     ): Runs(),
     ("docs/api.md", "curl https://feedback.example.com/api/v1/feedback \\"): Runs(output='"fb_'),
+    ("docs/api.md", "{"): Json(),
     # --- docs/architecture.md ---
     ("docs/architecture.md", "flowchart LR"): FlowChart(),
     ("docs/architecture.md", "src/"): TestedBy("tests/it/architecture.rs"),

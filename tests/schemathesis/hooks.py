@@ -25,6 +25,7 @@ def before_call(context, case, kwargs):
     # 401.
     for name in [name for name in case.headers or {} if name.lower() == "x-api-key"]:
         del case.headers[name]
+    (case.query or {}).pop("api_key", None)
     body = case.body
     if isinstance(body, dict) and "/webhooks" in case.operation.path:
         url = body.get("url")
@@ -32,13 +33,16 @@ def before_call(context, case, kwargs):
             body["url"] = re.sub(r"(?i)^\s*https?:[/\\]*[^/\\?#]*", CLOSED_PORT, url)
     if not case.meta.generation.mode.is_positive:
         return
+    if "projectId" in (case.path_parameters or {}):
+        case.path_parameters["projectId"] = PROJECT
+    if case.operation.path.endswith("/feedback") and case.headers:
+        # Miniback rejects a used key with another body, so use a new key for each call.
+        if "Idempotency-Key" in case.headers:
+            case.headers["Idempotency-Key"] = str(uuid.uuid4())
     if case.operation.path == "/api/v1/feedback" and isinstance(body, dict):
         body["project"] = PROJECT
         if isinstance(body.get("url"), str):
             body["url"] = "https://example.com/checkout"
-        # Miniback rejects a used key with another body, so use a new key for each call.
-        if case.headers and "Idempotency-Key" in case.headers:
-            case.headers["Idempotency-Key"] = str(uuid.uuid4())
     # Replace about half of the delivery ids, so that unknown ids are tested too.
     if case.operation.path.startswith("/api/v1/deliveries/"):
         generated = (case.path_parameters or {}).get("id")

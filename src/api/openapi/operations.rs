@@ -9,6 +9,7 @@ use utoipa::openapi::{
     Content, Header, HeaderBuilder, Ref, RefOr, Required, Response, ResponseBuilder,
 };
 
+use crate::api::hosted;
 use crate::domain::account::{Role, Scope};
 use crate::server::permissions::{Permission, is_allowed};
 
@@ -162,7 +163,11 @@ pub(super) fn add_errors_headers_and_security(
     if let (Some(body), true) = (&mut operation.request_body, is_optional) {
         body.required = Some(Required::False);
     }
-    operation.security = Some(security_requirements(permission));
+    let mut schemes = vec!["token", "apiKey"];
+    if path.starts_with(hosted::PATH_PREFIX) {
+        schemes.push("apiKeyInQuery");
+    }
+    operation.security = Some(security_requirements(permission, &schemes));
 }
 
 /// Adds the `ETag` header, the `If-None-Match` parameter, and the response 304.
@@ -219,14 +224,15 @@ fn add_response_header(response: &mut Response, name: &str, description: &str) {
     response.headers.insert(name.into(), header);
 }
 
-/// Returns the alternative ways to authenticate an operation; none for a public operation. Each
-/// alternative requires a scope, and the role `admin` if only admins are allowed.
-fn security_requirements(permission: Permission) -> Vec<SecurityRequirement> {
+/// Returns the alternative ways to authenticate an operation with the security schemes; none for a
+/// public operation. Each alternative requires a scope, and the role `admin` if only admins are
+/// allowed.
+fn security_requirements(permission: Permission, schemes: &[&str]) -> Vec<SecurityRequirement> {
     let mut requirements = Vec::new();
     if permission == Permission::Public {
         return requirements;
     }
-    for scheme in ["token", "apiKey"] {
+    for scheme in schemes {
         for scope in [Scope::Full, Scope::Submit, Scope::Metrics] {
             let roles: &[&str] = if is_allowed(permission, Role::Member, scope) {
                 &[]
@@ -236,7 +242,7 @@ fn security_requirements(permission: Permission) -> Vec<SecurityRequirement> {
                 continue;
             };
             let all = [scope.as_str()].into_iter().chain(roles.iter().copied());
-            requirements.push(SecurityRequirement::new(scheme, all));
+            requirements.push(SecurityRequirement::new(*scheme, all));
         }
     }
     requirements
@@ -250,7 +256,7 @@ mod tests {
     fn required_scopes_come_from_the_permission() {
         let scopes = |permission| -> Vec<String> {
             let to_json = |r: &SecurityRequirement| serde_json::to_string(r).unwrap();
-            security_requirements(permission)
+            security_requirements(permission, &["token"])
                 .iter()
                 .take(2)
                 .map(to_json)

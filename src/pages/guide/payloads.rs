@@ -1,10 +1,12 @@
 //! The example payloads of the guide, rendered by the same code as real events.
 
 use crate::clock::Timestamp;
-use crate::domain::event::{self, EventType};
+use crate::domain::event::EventType;
 use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
+use crate::domain::format::Format;
 use crate::domain::id::{FeedbackId, Id, ProjectId};
 use crate::domain::webhook::Topic;
+use crate::formats::{self, Event, EventContent};
 
 /// An example of an event: its type, a description, and its body as formatted JSON.
 pub(super) struct ExamplePayload {
@@ -31,11 +33,16 @@ pub(super) fn example_payloads() -> Vec<ExamplePayload> {
         url: None,
         metadata: None,
     };
-    let created = event::feedback_created_body(&feedback);
+    let created = render(Event::Created(&feedback), EXAMPLE_CREATED_AT);
     feedback.status = FeedbackStatus::Reviewed;
     let later = Timestamp::from_millis(EXAMPLE_CREATED_AT.millis() + 3_600_000);
-    let updated = event::feedback_updated_body(&feedback, FeedbackStatus::New, later);
-    let test = event::test_body("ada@example.com", later);
+    let updated = Event::Updated {
+        feedback: &feedback,
+        previous_status: FeedbackStatus::New,
+    };
+    let updated = render(updated, later);
+    let user = "ada@example.com";
+    let test = render(Event::Test { user }, later);
     let topic_payload = |topic: Topic| ExamplePayload {
         event: topic.as_str(),
         description: topic.description(),
@@ -51,6 +58,11 @@ pub(super) fn example_payloads() -> Vec<ExamplePayload> {
     };
     let topics = Topic::ALL.into_iter().map(topic_payload);
     topics.chain([test_payload]).collect()
+}
+
+fn render(event: Event<'_>, at: Timestamp) -> Vec<u8> {
+    let link = None;
+    formats::render(Format::Standard, false, &EventContent { event, at, link })
 }
 
 fn pretty_print_json(body: &[u8]) -> String {
