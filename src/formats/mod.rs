@@ -5,6 +5,7 @@
 
 mod chat;
 mod discord;
+pub mod email;
 mod example;
 mod google_chat;
 mod mattermost;
@@ -66,7 +67,8 @@ pub const TEST_MESSAGE: &str = "Test webhook notification from Miniback";
 /// format also the page URL and the link.
 pub fn render(format: Format, details: bool, content: &EventContent<'_>) -> Vec<u8> {
     match format {
-        Format::Standard | Format::Email => standard::render(details, content),
+        Format::Standard => standard::render(details, content),
+        Format::Email => email::render(details, content),
         Format::Slack
         | Format::Discord
         | Format::Teams
