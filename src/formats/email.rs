@@ -71,9 +71,14 @@ pub(super) fn render(details: bool, content: &EventContent<'_>) -> Vec<u8> {
     };
     let is_update = matches!(content.event, Event::Updated { .. });
     let reply_to = feedback.and_then(|feedback| feedback.email.clone());
+    let reply_to = reply_to.filter(|email| reply_to_mailbox(email).is_some());
     let footer = match reply_to {
-        Some(_) => "Miniback sent this email because an admin added you under Settings → Notifications. Replies go to the person who wrote the feedback.",
-        None => "Miniback sent this email because an admin added you under Settings → Notifications.",
+        Some(_) => {
+            "Miniback sent this email because an admin added you under Settings → Notifications. Replies go to the person who wrote the feedback."
+        }
+        None => {
+            "Miniback sent this email because an admin added you under Settings → Notifications."
+        }
     };
     let facts = message.fields.iter().map(|field| Fact {
         label: field.part.label().to_owned(),
@@ -213,11 +218,18 @@ mod tests {
 
     #[test]
     fn emails_about_one_feedback_form_a_thread() {
-        let mut feedback = feedback("Broken\r\nBcc: eve@example.com", "Shop", Some("sam@example.com"));
+        let mut feedback = feedback(
+            "Broken\r\nBcc: eve@example.com",
+            "Shop",
+            Some("sam@example.com"),
+        );
         let created = rendered(Event::Created(&feedback), false);
         feedback.status = FeedbackStatus::Resolved;
         let previous_status = FeedbackStatus::New;
-        let updated = Event::Updated { feedback: &feedback, previous_status };
+        let updated = Event::Updated {
+            feedback: &feedback,
+            previous_status,
+        };
         let updated = rendered(updated, false);
         let id = "<fb_01K8X6J3RN4ZV0Q2M7T5B9CDEF@thread.miniback.invalid>";
         let expected = |subject| {
@@ -228,11 +240,20 @@ mod tests {
                 ("In-Reply-To", id),
                 ("Auto-Submitted", "auto-generated"),
                 ("MIME-Version", "1.0"),
-                ("Content-Type", "multipart/alternative; boundary=\"=_miniback\""),
+                (
+                    "Content-Type",
+                    "multipart/alternative; boundary=\"=_miniback\"",
+                ),
             ]
         };
-        assert_eq!(head(&created)[..7], expected("[Shop] Broken Bcc: eve@example.com"));
-        assert_eq!(head(&updated)[..7], expected("Re: [Shop] Broken Bcc: eve@example.com"));
+        assert_eq!(
+            head(&created)[..7],
+            expected("[Shop] Broken Bcc: eve@example.com")
+        );
+        assert_eq!(
+            head(&updated)[..7],
+            expected("Re: [Shop] Broken Bcc: eve@example.com")
+        );
         assert!(updated.contains("New =E2=86=92 Resolved"), "{updated}");
     }
 
@@ -249,12 +270,21 @@ mod tests {
 
     #[test]
     fn omits_a_reply_to_that_needs_an_extension_of_smtp() {
-        let ascii = rendered(Event::Created(&feedback("m", "p", Some("ada@m\u{fc}ller.de"))), false);
+        let ascii = rendered(
+            Event::Created(&feedback("m", "p", Some("ada@m\u{fc}ller.de"))),
+            false,
+        );
         assert!(ascii.contains("Reply-To: ada@xn--mller-kva.de\r\n"));
-        let unicode = rendered(Event::Created(&feedback("m", "p", Some("\u{e4}da@example.com"))), false);
-        assert!(!unicode.contains("Reply-To"));
+        let unicode = rendered(
+            Event::Created(&feedback("m", "p", Some("\u{e4}da@example.com"))),
+            false,
+        );
+        assert!(!unicode.contains("\r\nReply-To"));
+        assert!(!unicode.contains("Replies go"));
         let quoted = feedback("m", "p", Some("\"a b\"@example.com"));
-        assert!(rendered(Event::Created(&quoted), false).contains("Reply-To: \"a b\"@example.com\r\n"));
+        assert!(
+            rendered(Event::Created(&quoted), false).contains("Reply-To: \"a b\"@example.com\r\n")
+        );
     }
 
     #[test]
@@ -262,15 +292,40 @@ mod tests {
         let feedback = feedback("<a href=https://evil.example>x</a>", "<b>", None);
         let email = rendered(Event::Created(&feedback), true);
         let (_, html) = email.split_once("text/html").unwrap();
-        assert!(!html.contains("<b>") && !html.contains("evil.example>"), "{html}");
+        assert!(
+            !html.contains("<b>") && !html.contains("evil.example>"),
+            "{html}"
+        );
         assert_eq!(html.matches("href").count(), 2, "{html}");
     }
 
     fn any_text() -> impl Strategy<Value = String> {
         let special = prop::sample::select(vec![
-            "\r\n", "\n", "\r", "\r\n.\r\n", "\r\n\r\n", "--=_miniback", "--=_miniback--\r\n", "Bcc: x@y.z",
-            "=?utf-8?q?x?=", "\u{202e}", "\u{2028}", "\u{85}", "\u{0}", "\u{1f469}\u{200d}\u{1f680}",
-            "<", "&", "\"", ",", ";", ":", "\u{5d0}", " ", "=", ".", "x",
+            "\r\n",
+            "\n",
+            "\r",
+            "\r\n.\r\n",
+            "\r\n\r\n",
+            "--=_miniback",
+            "--=_miniback--\r\n",
+            "Bcc: x@y.z",
+            "=?utf-8?q?x?=",
+            "\u{202e}",
+            "\u{2028}",
+            "\u{85}",
+            "\u{0}",
+            "\u{1f469}\u{200d}\u{1f680}",
+            "<",
+            "&",
+            "\"",
+            ",",
+            ";",
+            ":",
+            "\u{5d0}",
+            " ",
+            "=",
+            ".",
+            "x",
         ]);
         prop_oneof![
             "\\PC{0,300}",

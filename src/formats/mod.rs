@@ -3,6 +3,7 @@
 //! Rendering is pure. A body is rendered once, in the transaction that stores the event, and every
 //! attempt sends these bytes.
 
+mod alert_email;
 mod chat;
 mod discord;
 pub mod email;
@@ -15,6 +16,7 @@ mod slack;
 mod standard;
 mod teams;
 
+pub use alert_email::render_alert_email;
 pub use chat::{Position, Safeguard, render_message, safeguards};
 pub use example::example_feedback;
 pub use message::{Field, LINK_LABEL, Message, Part};

@@ -78,7 +78,7 @@ async fn serve(
     let (mut command, mut is_content) = (String::new(), false);
     loop {
         if !is_content {
-            let default = match command.get(..4).unwrap_or_default() {
+            let default = match command.get(..4).unwrap_or(&command) {
                 "" => "220 ready\r\n",
                 "EHLO" => "250-hello\r\n250-AUTH PLAIN\r\n250 8BITMIME\r\n",
                 "AUTH" => "235 ok\r\n",

@@ -67,9 +67,7 @@ pub enum OneTimeValue {
         sent: Option<LinkEmailReport>,
     },
     /// A summary of the erased data.
-    Erased {
-        summary: String,
-    },
+    Erased { summary: String },
 }
 
 #[derive(Clone, Debug, Default)]

@@ -60,7 +60,9 @@ pub(super) async fn send_link(
             let after = format_duration(WAIT_MAX);
             return Ok(Some(LinkEmailReport {
                 is_sent: false,
-                text: format!("The mail server hasn’t accepted the email within {after}. Share the link yourself."),
+                text: format!(
+                    "The mail server hasn’t accepted the email within {after}. Share the link yourself."
+                ),
             }));
         }
     };
@@ -78,7 +80,10 @@ impl LinkEmailReport {
         tracing::warn!(code, "sending a one-time link by email failed");
         Self {
             is_sent: false,
-            text: format!("The email wasn’t sent. {} Share the link yourself.", outcome.summary()),
+            text: format!(
+                "The email wasn’t sent. {} Share the link yourself.",
+                outcome.summary()
+            ),
         }
     }
 }
