@@ -109,6 +109,8 @@ pub enum Outcome {
     TargetNotAllowed(EgressDenied),
     /// The mail server didn't accept an email.
     Mail(MailFailure),
+    /// The webhook was changed between email and HTTP after the event was rendered.
+    FormatChanged,
 }
 
 /// The reason a connection couldn't be established, other than a refused connection or a timeout.
@@ -141,7 +143,7 @@ pub enum DnsProblem {
 
 impl Outcome {
     /// All values of [`error_code`](Self::error_code).
-    pub const ERROR_CODES: [&str; 62] = [
+    pub const ERROR_CODES: [&str; 63] = [
         "broken_answer",
         "certificate",
         "certificate_expired",
@@ -163,6 +165,7 @@ impl Outcome {
         "connection_closed",
         "connection_forbidden",
         "connection_refused",
+        "format_changed",
         "internal",
         "mail_closed",
         "mail_deferred",
@@ -221,7 +224,11 @@ impl Outcome {
 
     /// Returns whether a retry would fail too.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Mail(failure) if failure.is_permanent())
+        match self {
+            Self::FormatChanged => true,
+            Self::Mail(failure) => failure.is_permanent(),
+            _ => false,
+        }
     }
 
     /// Returns a stable code for the failure; `None` for a success.
@@ -252,6 +259,7 @@ impl Outcome {
             Self::Internal => "internal",
             Self::TargetNotAllowed(_) => "target_not_allowed",
             Self::Mail(failure) => failure.error_code(),
+            Self::FormatChanged => "format_changed",
         })
     }
 }
@@ -369,9 +377,9 @@ impl AttemptResult {
     }
 }
 
-/// A request that is ready to be sent.
+/// A request that is ready to be sent to an endpoint.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SignedRequest {
+pub struct EndpointRequest {
     /// All headers except `Host`, `Content-Length`, and `Date`. When sent, each word of a name is
     /// capitalized, and the order can differ.
     pub headers: Vec<(String, String)>,

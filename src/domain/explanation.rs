@@ -64,6 +64,9 @@ impl Outcome {
             Self::InvalidResponse(text) => format!("Invalid HTTP response: {text}."),
             Self::TargetNotAllowed(denied) => denied.to_string(),
             Self::Mail(failure) => failure.summary(),
+            Self::FormatChanged => {
+                "The event was prepared for another kind of URL than the webhook has now.".into()
+            }
         }
     }
 

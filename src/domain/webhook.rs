@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::custom_headers::check_custom_headers;
+pub use self::custom_headers::{check_custom_headers, merge_custom_headers};
 use super::format::{Format, FormatMismatch};
 use super::id::{ProjectId, WebhookId};
 use super::secret::Secret;

@@ -128,7 +128,7 @@ impl MailtoUrl {
             return Err(MailtoUrlError::SeveralEmails);
         }
         let invalid = || MailtoUrlError::InvalidEmail(address.to_owned());
-        // People who know only http:// URLs write mailto://. A slash is valid in an email, but rare.
+        // Some people write mailto://. A slash is valid in an email, but rare.
         if address.starts_with('/') {
             return Err(invalid());
         }

@@ -8,6 +8,8 @@ use actix_web::{HttpResponse, web};
 use super::AddWebhookForm;
 use super::render_page;
 use super::{FAILING_PARAM, PATH};
+use crate::delivery::UnsavedWebhook;
+use crate::domain::event::EventType;
 use crate::domain::format::Format;
 use crate::domain::id::{Id, WebhookId};
 use crate::domain::secret::Secret;
@@ -87,16 +89,21 @@ pub async fn test_draft(
         Ok(url) => url,
         Err(error) => return render_rejected_draft(&context, &fields, error).await,
     };
-    let secret = secret_from_form(&fields);
+    let webhook = UnsavedWebhook {
+        format: Format::detect(&url),
+        url,
+        details: false,
+        secret: secret_from_form(&fields),
+    };
     let report = context
         .app
         .delivery
-        .test_url(&url, secret.clone(), &context.user()?.email)
+        .test_unsaved_webhook(&webhook, test_event(&fields), &context.user()?.email)
         .await?;
     let draft = WebhookDraft {
         id: fields.get("draft").to_owned(),
         url: fields.get("url").to_owned(),
-        secret: secret.as_str().to_owned(),
+        secret: webhook.secret.as_str().to_owned(),
         key: fields.get("key").to_owned(),
         report: Some(report),
     };
@@ -157,7 +164,7 @@ pub async fn send_test(
     let report = context
         .app
         .delivery
-        .test_webhook(&webhook, &context.user()?.email)
+        .test_webhook(&webhook, test_event(&fields), &context.user()?.email)
         .await?
         .ok_or(PageError::ItemNotFound)?;
     context.update_flash(|flash| flash.test = Some((webhook.id, report)));
@@ -307,6 +314,11 @@ pub(super) async fn update_webhook(
         // The form contains a project that was deleted after the page was rendered.
         Err(_) => Err(PageError::InvalidForm),
     }
+}
+
+/// Returns the event that a test sends: the choice in the form, or `test`.
+fn test_event(fields: &IdempotentForm) -> EventType {
+    EventType::parse(fields.get("event")).unwrap_or(EventType::Test)
 }
 
 /// Returns the secret from the form or, if it is invalid, a new secret.

@@ -2,7 +2,6 @@
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::event::EventType;
 use crate::domain::explanation::{advice_for_code, is_auth_failure};
 use crate::domain::webhook::Webhook;
 use crate::pages::deliveries::failures::WeekFailures;
@@ -185,8 +184,7 @@ fn last_failed_delivery(deliveries: &[DeliverySummary]) -> Option<&DeliverySumma
 
 /// Returns the deliveries that affect the state of the webhook: all deliveries except tests.
 fn without_tests(deliveries: &[DeliverySummary]) -> impl Iterator<Item = &DeliverySummary> {
-    let is_test = |delivery: &DeliverySummary| delivery.event == EventType::Test;
-    deliveries.iter().filter(move |delivery| !is_test(delivery))
+    deliveries.iter().filter(|delivery| !delivery.is_test)
 }
 
 /// Returns the end of an enabled webhook's hold, if there is a hold.
