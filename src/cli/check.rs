@@ -150,8 +150,11 @@ async fn check_first_user_and_hosts(
         .map_err(CommandError::new)?;
     check_mail_server(settings, report).await;
     if let Some(url) = &options.alerts.alert_url {
-        let name = format!("--alert-url {}", url.host_and_port());
-        check_host(&name, url, settings, report).await;
+        // The mail server is checked above.
+        if let Some(url) = url.endpoint() {
+            let name = format!("--alert-url {}", url.host_and_port());
+            check_host(&name, url, settings, report).await;
+        }
     }
     reverse_proxy::check_reverse_proxy(options, settings, &store, report)
         .await

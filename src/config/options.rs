@@ -18,9 +18,9 @@ use super::option_values::{
 };
 use super::wal_options::WalOptions;
 use crate::domain::egress_policy::AllowTarget;
-use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::rate_limit::RateLimits;
 use crate::domain::secret::Secret;
+use crate::domain::webhook_url::WebhookUrl;
 
 #[derive(Clone, Debug, Args)]
 pub struct DataDirOptions {
@@ -93,10 +93,10 @@ const ALERT_SECRET_FILE_VARIABLE: &str = "MINIBACK_ALERT_SECRET_FILE";
 /// Options for failure alerts.
 #[derive(Clone, Debug, Args)]
 pub struct AlertOptions {
-    /// The URL that receives an alert when a webhook has failed for 5 minutes or 10 deliveries in a
-    /// row, and when it recovers
-    #[arg(long, env = "MINIBACK_ALERT_URL", value_parser = EndpointUrl::parse, value_name = "URL")]
-    pub alert_url: Option<EndpointUrl>,
+    /// The URL, or mailto: and an email, that receives an alert when a webhook has failed for 5
+    /// minutes or 10 deliveries in a row, and when it recovers
+    #[arg(long, env = "MINIBACK_ALERT_URL", value_parser = WebhookUrl::parse, value_name = "URL")]
+    pub alert_url: Option<WebhookUrl>,
     /// The secret that signs alerts; to read it from a file, set MINIBACK_ALERT_SECRET_FILE
     /// [default: generated; see Settings → Notifications]
     #[arg(
@@ -115,6 +115,17 @@ impl AlertOptions {
             Some(_) => Some(ALERT_SECRET_FLAG),
             None => secret_file_from_variable(ALERT_SECRET_FILE_VARIABLE)
                 .map(|_| ALERT_SECRET_FILE_VARIABLE),
+        }
+    }
+
+    /// Checks that alerts can be sent: a `mailto:` URL needs a mail server.
+    pub fn check_mail_server(&self, has_mail_server: bool) -> Result<(), String> {
+        match self.alert_url {
+            Some(WebhookUrl::Mailto(_)) if !has_mail_server => Err(
+                "--alert-url: a mailto: URL needs a mail server; set --smtp-url and --mail-from"
+                    .to_owned(),
+            ),
+            _ => Ok(()),
         }
     }
 

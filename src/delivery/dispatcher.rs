@@ -24,6 +24,7 @@ use super::attempt::make_attempt;
 use super::client::HttpSender;
 use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT, SLOT_AGE_MAX};
 use super::mail::MailClient;
+use super::target_client::TargetSender;
 use super::{DeliverySettings, DispatcherCommand};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::id::WebhookId;
@@ -45,8 +46,7 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 pub(super) struct Dispatcher {
     store: Store,
     clock: Clock,
-    sender: HttpSender,
-    mail: MailClient,
+    sender: TargetSender,
     schedule: RetrySchedule,
     queues: HashMap<WebhookId, EndpointQueue>,
     tasks: FuturesUnordered<LocalBoxFuture<'static, TaskCompletion>>,
@@ -111,8 +111,10 @@ impl Dispatcher {
         Self {
             store,
             clock,
-            mail: MailClient::new(settings.tls.clone(), settings.mail, settings.timeout),
-            sender: HttpSender::new(settings.tls, settings.policy, settings.timeout),
+            sender: TargetSender {
+                mail: MailClient::new(settings.tls.clone(), settings.mail, settings.timeout),
+                http: HttpSender::new(settings.tls, settings.policy, settings.timeout),
+            },
             schedule: settings.schedule,
             queues: HashMap::new(),
             tasks: FuturesUnordered::new(),
@@ -172,7 +174,7 @@ impl Dispatcher {
                 }
                 command = commands.recv() => match command {
                     Some(DispatcherCommand::Send { url, message, reply }) => {
-                        let client = self.sender.client_for_webhook(&url);
+                        let client = self.sender.client_for(&url);
                         let now = self.clock.now();
                         self.tasks.push(Box::pin(async move {
                             // The caller may have stopped waiting.
@@ -181,9 +183,8 @@ impl Dispatcher {
                         }));
                     }
                     Some(DispatcherCommand::SendMail(mail, reply)) => {
-                        let client = self.mail.clone();
+                        let client = self.sender.mail.clone();
                         self.tasks.push(Box::pin(async move {
-                            let _slot = client.wait_for_slot().await;
                             let _ = reply.send(client.send(&mail).await);
                             TaskCompletion::Other
                         }));

@@ -24,7 +24,7 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailParameter};
 use rustls::ClientConfig;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::progress::MailProgress;
@@ -33,6 +33,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES};
 use crate::domain::mail_failure::{MailFailure, MailStep};
 use crate::domain::mail_server::MailSettings;
+use crate::domain::webhook_url::MailtoUrl;
 
 /// The maximum number of connections to the mail server. Many servers limit the connections of a
 /// client.
@@ -133,14 +134,21 @@ impl MailClient {
         }))
     }
 
-    /// Waits until another connection is allowed. The time limit of an attempt starts afterwards.
-    pub async fn wait_for_slot(&self) -> Option<SemaphorePermit<'_>> {
-        // The semaphore is never closed.
-        self.0.slots.acquire().await.ok()
+    /// Adds the first headers to an email (see [`OutgoingMail::new`]).
+    pub fn prepare(
+        &self,
+        id: &str,
+        to: &MailtoUrl,
+        date: Timestamp,
+        content: &[u8],
+    ) -> OutgoingMail {
+        OutgoingMail::new(self.0.settings.as_ref(), id, to.email(), date, content)
     }
 
-    /// Sends an email in one attempt. The caller must have a slot.
+    /// Sends an email in one attempt. The time limit starts when a connection is allowed.
     pub async fn send(&self, mail: &OutgoingMail) -> AttemptResult {
+        // The semaphore is never closed.
+        let _slot = self.0.slots.acquire().await;
         let started = Instant::now();
         let progress = Rc::new(MailProgress::new(started + self.0.timeout));
         let sent = PROGRESS.scope(

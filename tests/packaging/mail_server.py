@@ -129,7 +129,7 @@ class MailServer:
 
         def authenticate(_server, _session, _envelope, _mechanism, data):
             is_valid = data.login == USER.encode() and data.password == PASSWORD.encode()
-            return AuthResult(success=is_valid)
+            return AuthResult(success=is_valid, handled=False)
 
         def create_connection():
             return Connection(
