@@ -175,10 +175,10 @@ impl Webhook {
         Ok(())
     }
 
-    /// Returns the description or, if it is empty, the URL.
+    /// Returns the description or, if it is empty, the URL or the email.
     pub fn title(&self) -> &str {
         match self.description.as_str() {
-            "" => self.url.as_str(),
+            "" => self.url.display_text(),
             description => description,
         }
     }

@@ -70,6 +70,14 @@ impl WebhookUrl {
         }
     }
 
+    /// Returns the text to show to people: the URL as entered or, for a `mailto:` URL, the email.
+    pub fn display_text(&self) -> &str {
+        match self {
+            Self::Endpoint(url) => url.as_str(),
+            Self::Mailto(url) => url.email(),
+        }
+    }
+
     /// Returns the URL to send HTTP requests to, or `None` for an email.
     pub fn endpoint(&self) -> Option<&EndpointUrl> {
         match self {

@@ -42,8 +42,8 @@ pub(super) struct WebhookProblem {
     pub(super) reason: Option<String>,
     /// The advice for the last failure; empty if the failure isn't among the last deliveries.
     pub(super) advice: &'static str,
-    /// Whether the last failure is a response with the status 401 or 403. These statuses often mean
-    /// that the endpoint uses a different secret.
+    /// Whether deliveries are signed, and the last failure is a response with the status 401 or
+    /// 403. These statuses often mean that the endpoint uses a different secret.
     pub(super) is_auth_failure: bool,
 }
 
@@ -93,7 +93,7 @@ impl WebhookActivity {
             state,
             is_enabled: webhook.enabled,
             held_until: held_until(webhook, now),
-            problem: is_failing(webhook).then(|| WebhookProblem::new(&deliveries)),
+            problem: is_failing(webhook).then(|| WebhookProblem::new(webhook, &deliveries)),
             send_again: SendAgainButton::new(webhook, &deliveries, failures.as_ref(), now),
             failures,
             sparkline: Sparkline::new(&deliveries, now),
@@ -120,7 +120,7 @@ impl WebhookActivity {
 }
 
 impl WebhookProblem {
-    fn new(deliveries: &[DeliverySummary]) -> Self {
+    fn new(webhook: &Webhook, deliveries: &[DeliverySummary]) -> Self {
         let attempt =
             last_failed_delivery(deliveries).and_then(|delivery| delivery.attempts.last());
         let code = attempt.and_then(|attempt| attempt.error_code.as_deref());
@@ -128,7 +128,7 @@ impl WebhookProblem {
         Self {
             reason: attempt.and_then(failure_label),
             advice: code.map_or("", |code| advice_for_code(code, status)),
-            is_auth_failure: is_auth_failure(status),
+            is_auth_failure: webhook.format.is_signed() && is_auth_failure(status),
         }
     }
 }
