@@ -63,7 +63,7 @@ pub fn render_alert_email(json: &[u8]) -> Option<Vec<u8>> {
             label: "View deliveries",
             url,
         }),
-        footer: "Miniback sent this email because --alert-url contains your email.".into(),
+        footer: "You receive this email because --alert-url contains your email.".into(),
         ..Email::default()
     }))
 }
@@ -88,26 +88,21 @@ fn intro(is_failing: bool, data: &Data) -> String {
 
 fn facts(data: &Data) -> Vec<Fact> {
     let mut facts = Vec::new();
-    let mut add = |label: &str, value: String| {
-        facts.push(Fact {
-            label: label.to_owned(),
-            value,
-        });
-    };
+    let mut add = |label, value: &str| facts.push(Fact::new(label, value));
     if !data.webhook.description.is_empty() {
-        add("Description", data.webhook.description.clone());
+        add("Description", &data.webhook.description);
     }
     if let Some(count) = data.failed_in_a_row {
-        add("Failed in a row", count.to_string());
+        add("Failed in a row", &count.to_string());
     }
     if let Some(failure) = &data.last_failure {
         if let Some(error) = &failure.error {
-            add("Last error", error.clone());
+            add("Last error", error);
         }
         let code = failure.error_code.as_deref().unwrap_or_default();
         let advice = explanation::advice_for_code(code, failure.status);
         if !advice.is_empty() {
-            add("What to do", advice.to_owned());
+            add("What to do", advice);
         }
     }
     facts

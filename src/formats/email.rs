@@ -36,11 +36,23 @@ pub struct Email {
     pub footer: String,
 }
 
-/// A labeled value.
+/// A labeled value of one or more lines.
 #[derive(Clone, Debug)]
 pub struct Fact {
-    pub label: String,
-    pub value: String,
+    pub label: &'static str,
+    pub lines: Vec<String>,
+}
+
+impl Fact {
+    /// Creates a fact. The lines of `value` are cleaned, so that a value can't look like another
+    /// fact.
+    pub fn new(label: &'static str, value: &str) -> Self {
+        let lines = value.split('\n').map(single_line);
+        Self {
+            label,
+            lines: lines.filter(|line| !line.is_empty()).collect(),
+        }
+    }
 }
 
 /// The link of an email. Its URL starts with `--base-url`.
@@ -74,16 +86,16 @@ pub(super) fn render(details: bool, content: &EventContent<'_>) -> Vec<u8> {
     let reply_to = reply_to.filter(|email| reply_to_mailbox(email).is_some());
     let footer = match reply_to {
         Some(_) => {
-            "Miniback sent this email because an admin added you under Settings → Notifications. Replies go to the person who wrote the feedback."
+            "Replies go to the person who wrote the feedback. You receive this email because an \
+             admin added your email to Miniback, under Settings → Notifications."
         }
         None => {
-            "Miniback sent this email because an admin added you under Settings → Notifications."
+            "You receive this email because an admin added your email to Miniback, under Settings \
+             → Notifications."
         }
     };
-    let facts = message.fields.iter().map(|field| Fact {
-        label: field.part.label().to_owned(),
-        value: field.value.clone(),
-    });
+    let fields = message.fields.iter();
+    let facts = fields.map(|field| Fact::new(field.part.label(), &field.value));
     render_email(&Email {
         subject: match feedback {
             Some(feedback) => subject(feedback, is_update),
