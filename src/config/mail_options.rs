@@ -30,13 +30,30 @@ pub struct MailOptions {
         value_name = "EMAIL"
     )]
     mail_from: Option<MailSender>,
+    /// Whether the variables of the environment are ignored.
+    #[arg(skip)]
+    ignores_environment: bool,
 }
 
 impl MailOptions {
+    /// Returns options that don't depend on the environment.
+    pub fn new(smtp_url: Option<String>, mail_from: Option<MailSender>) -> Self {
+        Self {
+            smtp_url,
+            mail_from,
+            ignores_environment: true,
+        }
+    }
+
+    /// Returns the path in `MINIBACK_SMTP_URL_FILE`, if it is set.
+    fn url_file(&self) -> Option<String> {
+        secret_file_from_variable(URL_FILE_VARIABLE).filter(|_| !self.ignores_environment)
+    }
+
     /// Reads the mail server from the flag, the variable, or the file, and the sender. Returns
     /// `None` without a mail server. No error contains the URL, because it contains a password.
     pub fn read_settings(&self) -> Result<Option<MailSettings>, String> {
-        let (name, url) = match (&self.smtp_url, secret_file_from_variable(URL_FILE_VARIABLE)) {
+        let (name, url) = match (&self.smtp_url, self.url_file()) {
             (Some(_), Some(_)) => {
                 return Err(format!(
                     "{URL_FLAG} and {URL_FILE_VARIABLE} are both set; unset one of them"
@@ -61,8 +78,6 @@ impl MailOptions {
 
     /// Returns whether a sender is set without a mail server.
     pub(super) fn has_unused_sender(&self) -> bool {
-        self.mail_from.is_some()
-            && self.smtp_url.is_none()
-            && secret_file_from_variable(URL_FILE_VARIABLE).is_none()
+        self.mail_from.is_some() && self.smtp_url.is_none() && self.url_file().is_none()
     }
 }

@@ -4,6 +4,7 @@
 //! [`TaskCompletion`]. The loop never waits for one particular task. Attempts that end during a
 //! recording are collected for the next commit.
 
+mod commands;
 mod health_log;
 mod recording;
 
@@ -173,30 +174,8 @@ impl Dispatcher {
                     self.health_log.log_deferred(self.clock.monotonic_time());
                 }
                 command = commands.recv() => match command {
-                    Some(DispatcherCommand::Send { url, message, reply }) => {
-                        let client = self.sender.client_for(&url);
-                        let now = self.clock.now();
-                        self.tasks.push(Box::pin(async move {
-                            // The caller may have stopped waiting.
-                            let _ = reply.send(client.attempt(message.to_parts(), now).await);
-                            TaskCompletion::Other
-                        }));
-                    }
-                    Some(DispatcherCommand::SendMail(mail, reply)) => {
-                        let client = self.sender.mail.clone();
-                        self.tasks.push(Box::pin(async move {
-                            let _ = reply.send(client.send(&mail).await);
-                            TaskCompletion::Other
-                        }));
-                    }
-                    Some(DispatcherCommand::CheckHealth(reply)) => {
-                        let _ = reply.send(!self.is_recording_failing);
-                    }
-                    Some(DispatcherCommand::CheckInFlight(delivery, reply)) => {
-                        let in_flight = |queue: &EndpointQueue| queue.is_in_flight(&delivery);
-                        let _ = reply.send(self.queues.values().any(in_flight));
-                    }
                     Some(DispatcherCommand::Stop) | None => stopping = true,
+                    Some(command) => self.handle_command(command),
                 },
             }
         }

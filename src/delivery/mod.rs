@@ -172,7 +172,8 @@ pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(),
     sender.probe(url).await
 }
 
-/// Connects to the mail server and signs in. Sends no email. Must be called within an actix runtime.
+/// Connects to the mail server and signs in. Sends no email. Must be called within an actix
+/// runtime.
 pub async fn probe_mail_server(settings: &DeliverySettings) -> Result<(), MailFailure> {
     let (tls, mail) = (settings.tls.clone(), settings.mail.clone());
     mail::MailClient::new(tls, mail, settings.timeout)

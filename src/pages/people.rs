@@ -13,7 +13,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 pub use self::link_email::LinkEmailReport;
-use self::link_email::LinkPurpose;
+use self::link_email::{LinkPurpose, NewInvitation, NewResetLink};
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeValue;
 use super::framework::form_edits::{self, EditField, FormEdits, LoadedField};
@@ -50,20 +50,6 @@ struct PeoplePage {
     invitations: Vec<InvitationRow>,
     /// The reason the submitted change was rejected.
     problem: Option<String>,
-}
-
-struct NewInvitation {
-    email: String,
-    /// The link to share.
-    link: String,
-    sent: Option<LinkEmailReport>,
-}
-
-/// A password reset link that was just created.
-struct NewResetLink {
-    user: UserId,
-    link: String,
-    sent: Option<LinkEmailReport>,
 }
 
 struct InvitationForm {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::domain::account::Role;
 use crate::domain::delivery::Outcome;
 use crate::domain::explanation::format_duration;
+use crate::domain::id::UserId;
 use crate::formats::email::{Email, EmailLink, render_email};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
@@ -18,6 +19,21 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 pub struct LinkEmailReport {
     pub is_sent: bool,
     pub text: String,
+}
+
+/// An invitation that was just created.
+pub(super) struct NewInvitation {
+    pub(super) email: String,
+    /// The link to share.
+    pub(super) link: String,
+    pub(super) sent: Option<LinkEmailReport>,
+}
+
+/// A password reset link that was just created.
+pub(super) struct NewResetLink {
+    pub(super) user: UserId,
+    pub(super) link: String,
+    pub(super) sent: Option<LinkEmailReport>,
 }
 
 /// The purpose of a one-time link.
