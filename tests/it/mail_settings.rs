@@ -16,7 +16,7 @@ const SENDER: &str = "bot@example.com";
 fn start_error(variables: &[(&str, &str)]) -> String {
     let temp = TempDir::new().unwrap();
     let data = temp.path().join("data");
-    let mut command = miniback(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+    let mut command = miniback(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
     command.arg(data).envs(variables.iter().copied());
     let line = run(command, "").error_line(2);
     assert!(!line.contains("s3cret"), "{line}");
