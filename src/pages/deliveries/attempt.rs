@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::domain::explanation::{
     advice_for_code, format_duration, is_auth_failure, status_text, test_advice,
 };
+use crate::domain::format::Format;
 use crate::pages::framework::format::DisplayTime;
 use crate::store::LoggedAttempt;
 
@@ -22,8 +23,8 @@ pub struct AttemptDetails {
     /// The result, such as `500 Internal Server Error`.
     pub result: String,
     pub is_success: bool,
-    /// Whether the response is 401 or 403, which often means that the endpoint uses a different
-    /// secret.
+    /// Whether the request was signed, and the response is 401 or 403, which often means that the
+    /// endpoint uses a different secret.
     pub is_auth_failure: bool,
     pub started_at: DisplayTime,
     pub duration: String,
@@ -60,6 +61,7 @@ impl AttemptDetails {
     /// the time limit of an attempt.
     pub fn new(
         attempt: &LoggedAttempt,
+        format: Format,
         is_test: bool,
         time_limit: Duration,
         now: Timestamp,
@@ -70,14 +72,17 @@ impl AttemptDetails {
             .status
             .filter(|_| is_test)
             .and_then(|status| test_advice(status, body));
-        let result = attempt.status.map(status_text);
+        let result = attempt.status.map(|status| match format {
+            Format::Email => format!("SMTP reply {status}"),
+            _ => status_text(status),
+        });
         Self {
             number: attempt.number,
             result: result
                 .or_else(|| failure_label(attempt))
                 .unwrap_or_default(),
             is_success: attempt.error_code.is_none(),
-            is_auth_failure: is_auth_failure(attempt.status),
+            is_auth_failure: format.is_signed() && is_auth_failure(attempt.status),
             started_at: DisplayTime::new(attempt.started_at, now),
             duration: format_duration(attempt.duration),
             error: attempt.error.clone().unwrap_or_default(),
