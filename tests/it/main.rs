@@ -63,6 +63,8 @@ mod feedback_in_browser;
 mod feedback_layout;
 mod feedback_list;
 mod foreign_wal;
+mod formats_in_api;
+mod formats_of_deliveries;
 mod forms_in_browser;
 mod fuzz_corpus;
 mod getting_started;
