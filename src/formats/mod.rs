@@ -14,9 +14,10 @@ mod slack;
 mod standard;
 mod teams;
 
-pub use chat::{Position, Safeguard, render_message, safeguards};
+pub use chat::{Position, Safeguard, cut_message, render_message, safeguards};
 pub use example::example_feedback;
 pub use message::{Field, LINK_LABEL, Message, Part};
+pub use ntfy::add_topic;
 
 use crate::clock::Timestamp;
 use crate::domain::event::EventType;
@@ -81,5 +82,5 @@ pub fn render(format: Format, details: bool, content: &EventContent<'_>) -> Vec<
 /// Returns the message of an event, cut to the limits of a chat service, for a preview; `None` for
 /// `standard` and `email`.
 pub fn preview(format: Format, details: bool, content: &EventContent<'_>) -> Option<Message> {
-    chat::cut_message(format, &Message::new(details, content))
+    cut_message(format, &Message::new(details, content), safeguards(format))
 }

@@ -61,6 +61,8 @@ mod feedback_in_browser;
 mod feedback_layout;
 mod feedback_list;
 mod foreign_wal;
+mod formats;
+mod formats_markup;
 mod forms_in_browser;
 mod fuzz_corpus;
 mod getting_started;
