@@ -87,8 +87,9 @@ pub async fn start(
     let addresses = listeners.addresses();
     let (listeners, socket_files) = listeners.into_parts();
     let settings = delivery_settings(options, listeners::socket_addresses(&addresses)?)?;
-    let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let urls = Urls::new(options.base_url.as_ref());
+    let store = store.with_public_url(urls.public_url());
+    let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let origin = listeners::browser_origin(&addresses);
     lock.publish_url(&urls.absolute_url(&origin, ""));
     let setup_url = create_first_user_or_setup_link(&store, first_user, &urls, &origin).await?;
@@ -323,7 +324,7 @@ async fn load_alert_endpoint(
         url,
         secret,
         is_secret_generated,
-        public_url: urls.origin().map(|origin| urls.absolute_url(origin, "")),
+        public_url: urls.public_url(),
     }))
 }
 

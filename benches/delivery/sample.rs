@@ -8,7 +8,7 @@ use miniback::clock::Timestamp;
 use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use miniback::domain::format::Format;
 use miniback::domain::id::{FeedbackId, Id, ProjectId};
-use miniback::domain::request_headers::{LoggedHeaders, RequestSignatures};
+use miniback::domain::request_headers::{LoggedHeaders, LoggedRequestHeaders, RequestSignatures};
 use miniback::formats::{self, Event, EventContent};
 use sha2::Sha256;
 
@@ -132,15 +132,15 @@ pub fn logged_headers() -> LoggedHeaders {
         let found = headers.iter().find(|(n, _)| n == name);
         found.map(|(_, value)| value.clone())
     };
-    LoggedHeaders {
+    LoggedHeaders::Request(LoggedRequestHeaders {
         host: "127.0.0.1:8080".to_owned(),
-        signatures: RequestSignatures {
+        signatures: Some(RequestSignatures {
             current: value("X-Miniback-Signature").unwrap_or_default(),
             next: None,
             standard: value("webhook-signature"),
-        },
+        }),
         custom: Vec::new(),
-    }
+    })
 }
 
 /// Computes the hexadecimal HMAC-SHA256 of a body independently of the program's code.

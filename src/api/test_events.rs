@@ -1,4 +1,4 @@
-//! Test events: one signed request to a saved webhook, or to a URL that isn't saved.
+//! Test events: one attempt to a saved webhook, or to a URL that isn't saved.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -6,9 +6,12 @@ use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::webhooks::{NOT_FOUND, parse_or_generate_secret};
-use crate::delivery::TestReport;
+use crate::delivery::{TestReport, UnsavedWebhook};
+use crate::domain::event::EventType;
+use crate::domain::format::Format;
 use crate::domain::id::{Id, WebhookId};
 use crate::domain::validation::{check_all_fields, check_field};
+use crate::domain::webhook::{self, Topic};
 use crate::server::json_body::{Json, OptionalJson, deserialize_non_null};
 use crate::server::problem::Problem;
 use crate::server::{AppState, schemas};
@@ -21,25 +24,46 @@ pub(super) struct TestUrlRequest {
     url: String,
     #[schema(schema_with = schemas::secret, required = false)]
     secret: Option<String>,
+    /// Defaults to the format that the URL shows.
     #[schema(nullable = false)]
-    #[serde(default, rename = "event", deserialize_with = "deserialize_non_null")]
-    _event: Option<TestEvent>,
+    #[serde(default, deserialize_with = "deserialize_non_null")]
+    format: Option<Format>,
+    #[schema(nullable = false, required = false)]
+    #[serde(default)]
+    event: TestEventType,
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[schema(as = WebhookTest, example = json!({"event": "test"}))]
 #[serde(deny_unknown_fields)]
 pub(super) struct TestWebhookRequest {
-    #[schema(nullable = false)]
-    #[serde(default, rename = "event", deserialize_with = "deserialize_non_null")]
-    _event: Option<TestEvent>,
+    #[schema(nullable = false, required = false)]
+    #[serde(default)]
+    event: TestEventType,
 }
 
-/// The type of the event to send. Defaults to `test`.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum TestEvent {
+/// The type of the event to send. `feedback.created` and `feedback.updated` are examples with ids
+/// that exist nowhere.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[schema(as = TestEvent)]
+enum TestEventType {
+    #[default]
+    #[serde(rename = "test")]
     Test,
+    #[serde(rename = "feedback.created")]
+    FeedbackCreated,
+    #[serde(rename = "feedback.updated")]
+    FeedbackUpdated,
+}
+
+impl From<TestEventType> for EventType {
+    fn from(event: TestEventType) -> Self {
+        match event {
+            TestEventType::Test => Self::Test,
+            TestEventType::FeedbackCreated => Self::Topic(Topic::FeedbackCreated),
+            TestEventType::FeedbackUpdated => Self::Topic(Topic::FeedbackUpdated),
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -80,8 +104,8 @@ impl<'a> TestReportView<'a> {
 
 /// Test a webhook
 ///
-/// Sends one signed `test` event immediately, even if the webhook is disabled. A test isn’t
-/// retried. If the test fails, the response is still 200, with `success: false`.
+/// Sends one event immediately, even if the webhook is disabled. A test isn’t retried. If the test
+/// fails, the response is still 200, with `success: false`.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/{id}/test",
@@ -95,7 +119,7 @@ pub(super) async fn test_webhook(
     app: web::Data<AppState>,
     caller: Caller,
     id: web::Path<String>,
-    OptionalJson(_): OptionalJson<TestWebhookRequest>,
+    OptionalJson(body): OptionalJson<TestWebhookRequest>,
 ) -> Result<HttpResponse, Problem> {
     let webhook = app
         .store
@@ -104,7 +128,7 @@ pub(super) async fn test_webhook(
         .ok_or(NOT_FOUND)?;
     let report = app
         .delivery
-        .test_webhook(&webhook, &caller.0.user.email)
+        .test_webhook(&webhook, body.event.into(), &caller.0.user.email)
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(TestReportView::new(&report)))
@@ -112,7 +136,7 @@ pub(super) async fn test_webhook(
 
 /// Test an unsaved URL
 ///
-/// Sends one signed `test` event to a URL. A URL that can’t be saved returns 422. If the test
+/// Sends one event to a URL. A URL that can’t be saved returns 422. If the test
 /// fails, the response is still 200, with `success: false`.
 #[utoipa::path(
     post,
@@ -127,17 +151,29 @@ pub(super) async fn test_url(
     caller: Caller,
     Json(body): Json<TestUrlRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let is_temporary = body.secret.is_none();
+    let has_secret = body.secret.is_some();
     let (secret, url) = check_all_fields((
         check_field("secret", parse_or_generate_secret(body.secret)),
         check_field("url", app.parse_and_check_webhook_url(&body.url).await),
     ))?;
+    let format = body.format.unwrap_or_else(|| Format::detect(&url));
+    check_all_fields((
+        check_field("format", format.check_url(&url)),
+        check_field("secret", webhook::check_secret_allowed(format, has_secret)),
+    ))?;
+    let webhook = UnsavedWebhook {
+        url,
+        format,
+        details: false,
+        secret,
+    };
     let report = app
         .delivery
-        .test_url(&url, secret.clone(), &caller.0.user.email)
+        .test_unsaved_webhook(&webhook, body.event.into(), &caller.0.user.email)
         .await?;
+    let is_secret_temporary = !has_secret && format.is_signed();
     Ok(HttpResponse::Ok().json(TestReportView {
-        secret: is_temporary.then_some(secret.as_str()),
+        secret: is_secret_temporary.then_some(webhook.secret.as_str()),
         ..TestReportView::new(&report)
     }))
 }

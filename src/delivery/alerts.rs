@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
-use super::DispatcherHandle;
-use super::request::{self, RequestParts};
+use super::{DispatcherHandle, OutgoingMessage};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::format::Format;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{CustomHeaders, RetryPolicy, Secrets};
@@ -81,7 +81,7 @@ async fn send_due_alerts(
         if alert.due_at > now {
             return Ok(next.next_check_at.into_iter().chain([alert.due_at]).min());
         }
-        match send_alert(clock, handle, endpoint, &alert).await? {
+        match send_alert(handle, endpoint, &alert).await? {
             None => {
                 tracing::info!(alert = %alert.id, event = alert.event, "alert sent");
                 store.delete_alert(alert.id).await?;
@@ -106,28 +106,23 @@ async fn send_due_alerts(
 
 /// Sends an alert. Returns the error code, or `None` if the endpoint accepted the alert.
 async fn send_alert(
-    clock: &Clock,
     handle: &DispatcherHandle,
     endpoint: &AlertEndpoint,
     alert: &Alert,
 ) -> Result<Option<&'static str>, StoreError> {
-    let secrets = Secrets {
-        current: endpoint.secret.clone(),
-        next: None,
-    };
-    let parts = RequestParts {
-        delivery_id: &alert.id.to_string(),
-        event: &alert.event,
-        event_at: alert.created_at,
+    let message = OutgoingMessage {
+        id: alert.id.to_string(),
+        event: alert.event.clone(),
+        at: alert.created_at,
+        format: Format::Standard,
         body: alert.body.clone(),
-        secrets: &secrets,
-        headers: &CustomHeaders::new(),
+        secrets: Secrets {
+            current: endpoint.secret.clone(),
+            next: None,
+        },
+        headers: CustomHeaders::new(),
     };
-    let host = endpoint.url.host_header();
-    let (request, _) = request::build_signed_request(parts, host, clock.now());
-    Ok(handle
-        .send_request(&WebhookUrl::Endpoint(endpoint.url.clone()), request)
-        .await?
-        .outcome
-        .error_code())
+    let url = WebhookUrl::Endpoint(endpoint.url.clone());
+    let (result, _) = handle.send_message(&url, message).await?;
+    Ok(result.outcome.error_code())
 }

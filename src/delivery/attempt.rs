@@ -1,15 +1,13 @@
-//! Makes one attempt: signs and sends a delivery, and prepares the outcome for recording.
+//! Makes one attempt of a delivery, and prepares the outcome for recording.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::outcomes::header_value;
-use super::request::{self, RequestParts};
+use super::request::RequestParts;
 use super::target_client::TargetClient;
 use crate::clock::Clock;
 use crate::domain::delivery::AttemptResult;
-use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::event::EventType;
 use crate::domain::retry;
 use crate::metrics::{METRICS, SUCCESS};
 use crate::random;
@@ -28,26 +26,25 @@ pub(super) async fn make_attempt(
         delivery_id: &due.id.to_string(),
         event: due.event.as_str(),
         event_at: due.event_at,
+        format: due.format,
         body: due.body,
         secrets: &secrets,
         headers: &endpoint.headers,
     };
-    let host = endpoint.url.endpoint().map(EndpointUrl::host_header);
-    let host = host.unwrap_or_default();
-    let (request, request_headers) = request::build_signed_request(parts, host, started_at);
-    let result = client.attempt(&request).await;
+    let (result, request_headers) = client.attempt(parts, started_at).await;
     let (ended, ended_at) = (clock.monotonic_time(), clock.now());
-    if due.event != EventType::Test {
+    if !due.is_test {
         let until_start = started_at.since(due.event_at);
         let until_end = ended_at.since(due.event_at);
         count_attempt(&result, due.attempts > 0, until_start, until_end);
     }
-    let is_requested_retry = due.is_requested_retry;
-    let response = result.response.as_ref().filter(|_| !is_requested_retry);
-    let hold = response.and_then(|response| {
-        let retry_after = header_value(&response.headers, "retry-after")?;
-        retry::hold_length(response.status, retry_after, ended_at)
-    });
+    let response = result.response.as_ref();
+    let hold = response
+        .filter(|_| !due.is_requested_retry)
+        .and_then(|response| {
+            let retry_after = header_value(&response.headers, "retry-after");
+            retry::requested_hold(due.format, response, retry_after, ended_at)
+        });
     let error = result.error_message();
     // A successful delivery has no retry, so it needs no jitter.
     let jitter = match error {
@@ -57,7 +54,7 @@ pub(super) async fn make_attempt(
     FinishedAttempt {
         delivery: due.id,
         webhook: endpoint.webhook,
-        is_test: due.event == EventType::Test,
+        is_test: due.is_test,
         attempts: due.attempts,
         attempt: AttemptRecord {
             started_at,

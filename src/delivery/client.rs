@@ -28,7 +28,7 @@ use super::connector::connect;
 use super::exchange_progress::{ExchangeProgress, PROGRESS};
 use super::outcomes::{self, header_value};
 use crate::domain::delivery::{
-    AttemptResult, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES, SignedRequest,
+    AttemptResult, EndpointRequest, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES,
 };
 use crate::domain::egress_policy::EgressPolicy;
 use crate::domain::endpoint_url::EndpointUrl;
@@ -138,9 +138,13 @@ impl EndpointClient {
         self
     }
 
+    pub fn url(&self) -> &EndpointUrl {
+        &self.url
+    }
+
     /// Makes one attempt: sends a request and reads the response. Resends the request once if a
     /// reused connection failed before the response started.
-    pub async fn attempt(&self, request: &SignedRequest) -> AttemptResult {
+    pub async fn attempt(&self, request: &EndpointRequest) -> AttemptResult {
         let started = Instant::now();
         let deadline = started + self.sender.timeout;
         let mut exchange = self.exchange(&self.client, request, deadline).await;
@@ -167,7 +171,7 @@ impl EndpointClient {
     async fn exchange(
         &self,
         client: &Client,
-        request: &SignedRequest,
+        request: &EndpointRequest,
         deadline: Instant,
     ) -> Exchange {
         let timeout = self.sender.timeout;
@@ -191,7 +195,7 @@ impl EndpointClient {
     async fn send(
         &self,
         client: &Client,
-        request: &SignedRequest,
+        request: &EndpointRequest,
     ) -> Result<ClientResponse, SendRequestError> {
         // The host in this URL is a placeholder. The connector decides where to connect, and we set
         // `Host`.

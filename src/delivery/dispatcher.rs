@@ -169,11 +169,12 @@ impl Dispatcher {
                     self.health_log.log_deferred(self.clock.monotonic_time());
                 }
                 command = commands.recv() => match command {
-                    Some(DispatcherCommand::Send { url, request, reply }) => {
+                    Some(DispatcherCommand::Send { url, message, reply }) => {
                         let client = self.sender.client_for_webhook(&url);
+                        let now = self.clock.now();
                         self.tasks.push(Box::pin(async move {
                             // The caller may have stopped waiting.
-                            let _ = reply.send(client.attempt(&request).await);
+                            let _ = reply.send(client.attempt(message.to_parts(), now).await);
                             TaskCompletion::Other
                         }));
                     }

@@ -37,15 +37,18 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use alerts::{AlertEndpoint, run as send_alerts};
 pub use dispatcher::HEALTH_LOG_TARGET;
-pub use test_events::TestReport;
+use request::RequestParts;
+pub use test_events::{TestReport, UnsavedWebhook};
 
-use crate::clock::Clock;
-use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
+use crate::clock::{Clock, Timestamp};
+use crate::domain::delivery::{AttemptResult, EndpointRequest, Outcome};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::format::Format;
 use crate::domain::id::DeliveryId;
+use crate::domain::request_headers::LoggedHeaders;
 use crate::domain::retry::RetrySchedule;
-use crate::domain::webhook::RetryPolicy;
+use crate::domain::webhook::{CustomHeaders, RetryPolicy, Secrets};
 use crate::domain::webhook_url::WebhookUrl;
 use crate::store::{PendingDeliveryError, Store, StoreError};
 
@@ -62,11 +65,11 @@ pub struct DeliverySettings {
 
 /// A command to the dispatcher.
 enum DispatcherCommand {
-    /// Sends a request that isn't in the outbox, and replies with the result.
+    /// Sends a message that isn't in the outbox, and replies with the result and the headers.
     Send {
         url: Box<WebhookUrl>,
-        request: SignedRequest,
-        reply: oneshot::Sender<AttemptResult>,
+        message: Box<OutgoingMessage>,
+        reply: oneshot::Sender<(AttemptResult, Option<LoggedHeaders>)>,
     },
     /// Reports whether attempts can be recorded. Also reports true if only a full disk prevents
     /// recording.
@@ -74,6 +77,32 @@ enum DispatcherCommand {
     /// Reports whether an attempt of the delivery is in flight.
     CheckInFlight(DeliveryId, oneshot::Sender<bool>),
     Stop,
+}
+
+/// A message that isn't in the outbox: a test or an alert.
+struct OutgoingMessage {
+    /// The delivery's id, or the alert's id.
+    id: String,
+    event: String,
+    at: Timestamp,
+    format: Format,
+    body: Vec<u8>,
+    secrets: Secrets,
+    headers: CustomHeaders,
+}
+
+impl OutgoingMessage {
+    fn to_parts(&self) -> RequestParts<'_> {
+        RequestParts {
+            delivery_id: &self.id,
+            event: &self.event,
+            event_at: self.at,
+            format: self.format,
+            body: self.body.clone(),
+            secrets: &self.secrets,
+            headers: &self.headers,
+        }
+    }
 }
 
 /// A handle to the dispatcher; cheap to clone.
@@ -143,7 +172,7 @@ pub async fn get(
         settings.policy.clone(),
         settings.timeout,
     );
-    let request = SignedRequest {
+    let request = EndpointRequest {
         headers,
         body: Vec::new(),
     };
@@ -210,16 +239,17 @@ impl DispatcherHandle {
         self.store.request_retry(id).await
     }
 
-    /// Sends a request that isn't in the outbox, in one attempt, and returns its result.
-    async fn send_request(
+    /// Sends a message that isn't in the outbox, in one attempt. Returns the result, and the
+    /// headers for the delivery log.
+    async fn send_message(
         &self,
         url: &WebhookUrl,
-        request: SignedRequest,
-    ) -> Result<AttemptResult, StoreError> {
+        message: OutgoingMessage,
+    ) -> Result<(AttemptResult, Option<LoggedHeaders>), StoreError> {
         let (reply, response) = oneshot::channel();
         let command = DispatcherCommand::Send {
             url: Box::new(url.clone()),
-            request,
+            message: Box::new(message),
             reply,
         };
         let sent = self.commands.send(command).await;

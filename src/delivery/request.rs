@@ -1,8 +1,11 @@
-//! Builds and signs the request of a delivery. No I/O.
+//! Builds the request of a delivery, and signs it in the standard format. No I/O.
 
 use crate::clock::Timestamp;
-use crate::domain::delivery::SignedRequest;
-use crate::domain::request_headers::{self, LoggedHeaders, RequestSignatures, RequestSubject};
+use crate::domain::delivery::EndpointRequest;
+use crate::domain::format::Format;
+use crate::domain::request_headers::{
+    self, LoggedHeaders, LoggedRequestHeaders, RequestSignatures, RequestSubject,
+};
 use crate::domain::signature;
 use crate::domain::webhook::{CustomHeaders, Secrets};
 
@@ -11,36 +14,36 @@ pub struct RequestParts<'a> {
     pub delivery_id: &'a str,
     pub event: &'a str,
     pub event_at: Timestamp,
+    pub format: Format,
     pub body: Vec<u8>,
     /// The secrets active at the time of the attempt.
     pub secrets: &'a Secrets,
     pub headers: &'a CustomHeaders,
 }
 
-/// Builds and signs the request of an attempt that starts at `now`, and the headers for the
-/// delivery log. `host` is the value of `Host`, which the client adds.
-pub fn build_signed_request(
+/// Builds the request of an attempt that starts at `now`, and the headers for the delivery log. `host` is the value of `Host`, which the client adds.
+pub fn build_request(
     parts: RequestParts<'_>,
     host: String,
     now: Timestamp,
-) -> (SignedRequest, LoggedHeaders) {
+) -> (EndpointRequest, LoggedHeaders) {
     let subject = RequestSubject {
         delivery_id: parts.delivery_id,
         event: parts.event,
         event_at: parts.event_at,
         sent_at: now,
     };
-    let signatures = sign(&parts, now);
-    let mut headers = request_headers::render_headers(subject, &signatures);
+    let signatures = parts.format.is_signed().then(|| sign(&parts, now));
+    let mut headers = request_headers::render_headers(subject, signatures.as_ref());
     let custom = parts.headers.iter();
     headers.extend(custom.map(|(name, value)| (name.clone(), value.clone())));
-    let logged = LoggedHeaders {
+    let logged = LoggedHeaders::Request(LoggedRequestHeaders {
         host,
         signatures,
         custom: parts.headers.keys().cloned().collect(),
-    };
+    });
     let body = parts.body;
-    (SignedRequest { headers, body }, logged)
+    (EndpointRequest { headers, body }, logged)
 }
 
 fn sign(parts: &RequestParts<'_>, now: Timestamp) -> RequestSignatures {
@@ -66,19 +69,20 @@ mod tests {
     use crate::domain::secret::Secret;
     use crate::domain::webhook::NextSecret;
 
-    fn request(secrets: &Secrets) -> (SignedRequest, LoggedHeaders) {
+    fn request(secrets: &Secrets) -> (EndpointRequest, LoggedHeaders) {
         let parts = RequestParts {
             delivery_id: "dlv_1",
             event: "feedback.created",
             event_at: Timestamp::from_millis(1_000),
+            format: Format::Standard,
             body: b"{}".to_vec(),
             secrets,
             headers: &CustomHeaders::from([("X-Api-Key".to_owned(), "k".to_owned())]),
         };
-        build_signed_request(parts, "a.example".into(), Timestamp::from_millis(5_999))
+        build_request(parts, "a.example".into(), Timestamp::from_millis(5_999))
     }
 
-    fn names(request: &SignedRequest) -> Vec<&str> {
+    fn names(request: &EndpointRequest) -> Vec<&str> {
         request
             .headers
             .iter()

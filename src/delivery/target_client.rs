@@ -3,28 +3,36 @@
 use std::time::Duration;
 
 use super::client::{EndpointClient, HttpSender};
-use crate::domain::delivery::{AttemptResult, AttemptTimings, Outcome, SignedRequest};
+use super::request::{self, RequestParts};
+use crate::clock::Timestamp;
+use crate::domain::delivery::{AttemptResult, AttemptTimings, Outcome};
+use crate::domain::request_headers::LoggedHeaders;
 use crate::domain::webhook_url::WebhookUrl;
-
-impl TargetClient {
-    /// Makes one attempt.
-    pub(super) async fn attempt(&self, request: &SignedRequest) -> AttemptResult {
-        match self {
-            Self::Endpoint(client) => client.attempt(request).await,
-            Self::Mail => AttemptResult {
-                outcome: Outcome::Internal,
-                duration: Duration::ZERO,
-                timings: AttemptTimings::default(),
-                response: None,
-            },
-        }
-    }
-}
 
 /// The connections to the target of a webhook.
 pub(super) enum TargetClient {
     Endpoint(EndpointClient),
     Mail,
+}
+
+impl TargetClient {
+    /// Makes one attempt, which starts at `now`. Also returns the headers for the delivery log, or
+    /// `None` if nothing was sent.
+    pub(super) async fn attempt(
+        &self,
+        parts: RequestParts<'_>,
+        now: Timestamp,
+    ) -> (AttemptResult, Option<LoggedHeaders>) {
+        match self {
+            Self::Endpoint(client) if !parts.format.is_email() => {
+                let host = client.url().host_header();
+                let (request, logged) = request::build_request(parts, host, now);
+                (client.attempt(&request).await, Some(logged))
+            }
+            Self::Mail if parts.format.is_email() => (unsent(Outcome::Internal), None),
+            Self::Endpoint(_) | Self::Mail => (unsent(Outcome::FormatChanged), None),
+        }
+    }
 }
 
 impl HttpSender {
@@ -35,5 +43,15 @@ impl HttpSender {
             WebhookUrl::Endpoint(url) => TargetClient::Endpoint(self.client_for(url)),
             WebhookUrl::Mailto(_) => TargetClient::Mail,
         }
+    }
+}
+
+/// Returns the result of an attempt that failed before anything was sent.
+fn unsent(outcome: Outcome) -> AttemptResult {
+    AttemptResult {
+        outcome,
+        duration: Duration::ZERO,
+        timings: AttemptTimings::default(),
+        response: None,
     }
 }

@@ -1,22 +1,19 @@
-//! Sends test events, each in one signed attempt, and returns the result to the caller.
+//! Sends test events, each in one attempt, and returns the result to the caller.
 
 use std::time::Duration;
 
-use super::DispatcherHandle;
-use super::request::{self, RequestParts};
+use super::{DispatcherHandle, OutgoingMessage};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, Outcome};
-use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
 use crate::domain::explanation::test_advice;
+use crate::domain::feedback::FeedbackStatus;
 use crate::domain::format::Format;
-use crate::domain::id::DeliveryId;
-use crate::domain::request_headers::LoggedHeaders;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{CustomHeaders, Secrets, Webhook};
+use crate::domain::webhook::{CustomHeaders, Secrets, Topic, Webhook};
 use crate::domain::webhook_url::WebhookUrl;
-use crate::formats::{self, Event, EventContent};
-use crate::store::{AttemptRecord, StoreError};
+use crate::formats::{self, Event, EventContent, example_feedback};
+use crate::store::{AttemptRecord, StoreError, TestEvent};
 
 /// The result of a test.
 #[derive(Clone, Debug)]
@@ -31,27 +28,42 @@ pub struct TestReport {
     pub hint: Option<&'static str>,
 }
 
+/// A webhook that can be tested before it is saved.
+#[derive(Clone, Debug)]
+pub struct UnsavedWebhook {
+    pub url: WebhookUrl,
+    pub format: Format,
+    pub details: bool,
+    /// Unused if the format isn't signed.
+    pub secret: Secret,
+}
+
 impl DispatcherHandle {
     /// Tests a saved webhook, enabled or not, and records the test in the delivery log. Returns
-    /// `None` if the webhook has been deleted.
+    /// `None` if the webhook has been deleted. `user` is the email of the user who started the
+    /// test.
     pub async fn test_webhook(
         &self,
         webhook: &Webhook,
+        event: EventType,
         user: &str,
     ) -> Result<Option<TestReport>, StoreError> {
         let (delivery, at) = self.store.allocate_test_delivery_id().await?;
         let Some(secrets) = self.store.webhook_secrets(webhook.id, at).await? else {
             return Ok(None);
         };
-        let test = TestRequest {
-            url: &webhook.url,
-            delivery: &delivery,
+        let test = self.render_test(event, webhook.format, webhook.details, user, at);
+        let message = OutgoingMessage {
+            id: delivery.to_string(),
+            event: event.as_str().to_owned(),
             at,
-            secrets: &secrets,
-            headers: &webhook.headers,
+            format: test.format,
+            body: test.body.clone(),
+            secrets,
+            headers: webhook.headers.clone(),
         };
-        let (body, request_headers, result) = self.send_test(test, user).await?;
-        let report = TestReport::from_result(&result);
+        let (result, request_headers) = self.send_message(&webhook.url, message).await?;
+        let report = TestReport::new(event, &result);
         let attempt = AttemptRecord {
             started_at: at,
             error: result.error_message(),
@@ -60,79 +72,83 @@ impl DispatcherHandle {
             hold: None,
         };
         self.store
-            .record_test_delivery(webhook.id, delivery, body, attempt)
+            .record_test_delivery(webhook.id, delivery, test, attempt)
             .await?;
         Ok(Some(report))
     }
 
-    /// Tests a URL and a secret that aren't saved. Nothing is recorded in the delivery log.
-    pub async fn test_url(
+    /// Tests a webhook that isn't saved. Nothing is recorded in the delivery log.
+    pub async fn test_unsaved_webhook(
         &self,
-        url: &WebhookUrl,
-        secret: Secret,
+        webhook: &UnsavedWebhook,
+        event: EventType,
         user: &str,
     ) -> Result<TestReport, StoreError> {
         let (delivery, at) = self.store.allocate_test_delivery_id().await?;
-        let secrets = Secrets {
-            current: secret,
-            next: None,
-        };
-        let test = TestRequest {
-            url,
-            delivery: &delivery,
+        let test = self.render_test(event, webhook.format, webhook.details, user, at);
+        let message = OutgoingMessage {
+            id: delivery.to_string(),
+            event: event.as_str().to_owned(),
             at,
-            secrets: &secrets,
-            headers: &CustomHeaders::new(),
+            format: test.format,
+            body: test.body,
+            secrets: Secrets {
+                current: webhook.secret.clone(),
+                next: None,
+            },
+            headers: CustomHeaders::new(),
         };
-        let (_, _, result) = self.send_test(test, user).await?;
-        Ok(TestReport::from_result(&result))
+        let (result, _) = self.send_message(&webhook.url, message).await?;
+        Ok(TestReport::new(event, &result))
     }
 
-    async fn send_test(&self, test: TestRequest<'_>, user: &str) -> Result<SentTest, StoreError> {
+    /// Renders `test`, or an example of another event.
+    fn render_test(
+        &self,
+        event: EventType,
+        format: Format,
+        details: bool,
+        user: &str,
+        at: Timestamp,
+    ) -> TestEvent {
+        let mut feedback = example_feedback(at);
+        // A program must see every member. A person would open a link to a page that doesn't exist.
+        let links = Some(self.store.feedback_links()).filter(|_| format == Format::Standard);
+        let link = links.and_then(|links| links.link_to(&feedback.id));
         let content = EventContent {
-            event: Event::Test { user },
-            at: test.at,
-            link: None,
+            event: match event {
+                EventType::Test => Event::Test { user },
+                EventType::Topic(Topic::FeedbackCreated) => Event::Created(&feedback),
+                EventType::Topic(Topic::FeedbackUpdated) => {
+                    let previous_status = feedback.status;
+                    feedback.status = FeedbackStatus::Reviewed;
+                    Event::Updated {
+                        feedback: &feedback,
+                        previous_status,
+                    }
+                }
+            },
+            at,
+            link,
         };
-        let body = formats::render(Format::Standard, false, &content);
-        let parts = RequestParts {
-            delivery_id: &test.delivery.to_string(),
-            event: EventType::Test.as_str(),
-            event_at: test.at,
-            body: body.clone(),
-            secrets: test.secrets,
-            headers: test.headers,
-        };
-        let host = test.url.endpoint().map(EndpointUrl::host_header);
-        let host = host.unwrap_or_default();
-        let (request, request_headers) = request::build_signed_request(parts, host, test.at);
-        Ok((
-            body,
-            request_headers,
-            self.send_request(test.url, request).await?,
-        ))
+        TestEvent {
+            event,
+            format,
+            details,
+            body: formats::render(format, details, &content),
+        }
     }
 }
-
-struct TestRequest<'a> {
-    url: &'a WebhookUrl,
-    delivery: &'a DeliveryId,
-    at: Timestamp,
-    secrets: &'a Secrets,
-    headers: &'a CustomHeaders,
-}
-
-/// The body, the request headers for the delivery log, and the result of a test.
-type SentTest = (Vec<u8>, LoggedHeaders, AttemptResult);
 
 impl TestReport {
-    fn from_result(result: &AttemptResult) -> Self {
+    fn new(event: EventType, result: &AttemptResult) -> Self {
         let response = result.response.as_ref();
+        let without_feedback = response.filter(|_| event == EventType::Test);
         Self {
             outcome: result.outcome.clone(),
             status: response.map(|response| response.status),
             duration: result.duration,
-            hint: response.and_then(|r| test_advice(r.status, &r.body)),
+            hint: without_feedback.and_then(|r| test_advice(r.status, &r.body)),
             response_body: response
                 .map(|r| String::from_utf8_lossy(&r.body).into_owned())
                 .unwrap_or_default(),

@@ -106,6 +106,8 @@ pub enum Outcome {
     /// Miniback couldn't send the request. The details are in the log.
     Internal,
     TargetNotAllowed(EgressDenied),
+    /// The webhook was changed between email and HTTP after the event was rendered.
+    FormatChanged,
 }
 
 /// The reason a connection couldn't be established, other than a refused connection or a timeout.
@@ -138,7 +140,7 @@ pub enum DnsProblem {
 
 impl Outcome {
     /// All values of [`error_code`](Self::error_code).
-    pub const ERROR_CODES: [&str; 46] = [
+    pub const ERROR_CODES: [&str; 47] = [
         "broken_answer",
         "certificate",
         "certificate_expired",
@@ -160,6 +162,7 @@ impl Outcome {
         "connection_closed",
         "connection_forbidden",
         "connection_refused",
+        "format_changed",
         "internal",
         "name_lookup",
         "name_lookup_timeout",
@@ -191,6 +194,11 @@ impl Outcome {
         matches!(self, Self::Delivered)
     }
 
+    /// Returns whether a retry would fail too.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::FormatChanged)
+    }
+
     /// Returns a stable code for the failure; `None` for a success.
     pub fn error_code(&self) -> Option<&'static str> {
         Some(match self {
@@ -218,6 +226,7 @@ impl Outcome {
             Self::InvalidResponse(_) => "broken_answer",
             Self::Internal => "internal",
             Self::TargetNotAllowed(_) => "target_not_allowed",
+            Self::FormatChanged => "format_changed",
         })
     }
 }
@@ -335,9 +344,9 @@ impl AttemptResult {
     }
 }
 
-/// A request that is ready to be sent.
+/// A request that is ready to be sent to an endpoint.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SignedRequest {
+pub struct EndpointRequest {
     /// All headers except `Host`, `Content-Length`, and `Date`. When sent, each word of a name is
     /// capitalized, and the order can differ.
     pub headers: Vec<(String, String)>,

@@ -63,6 +63,9 @@ impl Outcome {
             Self::Internal => "Miniback couldn’t send the request.".into(),
             Self::InvalidResponse(text) => format!("Invalid HTTP response: {text}."),
             Self::TargetNotAllowed(denied) => denied.to_string(),
+            Self::FormatChanged => {
+                "The event was prepared for another kind of URL than the webhook has now.".into()
+            }
         }
     }
 

@@ -33,21 +33,44 @@ pub struct RequestSignatures {
     pub standard: Option<String>,
 }
 
+/// The headers of a delivery's request or email, as the delivery log stores them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LoggedHeaders {
+    /// The headers that were put before the stored body of an email.
+    Email {
+        email: Vec<(String, String)>,
+    },
+    Request(LoggedRequestHeaders),
+}
+
+impl LoggedHeaders {
+    /// Renders all headers. Masks the values of custom headers.
+    pub fn render(&self, subject: RequestSubject<'_>, body_len: usize) -> Vec<(String, String)> {
+        match self {
+            Self::Email { email } => email.clone(),
+            Self::Request(headers) => headers.render(subject, body_len),
+        }
+    }
+}
+
 /// The part of a request's headers that isn't stored elsewhere. The delivery log stores only this
 /// part, because it is a third as long as all headers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoggedHeaders {
+pub struct LoggedRequestHeaders {
     pub host: String,
-    pub signatures: RequestSignatures,
+    /// `None` if the format isn't signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signatures: Option<RequestSignatures>,
     /// The names of the custom headers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub custom: Vec<String>,
 }
 
-impl LoggedHeaders {
+impl LoggedRequestHeaders {
     /// Renders all headers of the request, including `Host` and `Content-Length`, which the client
     /// adds. Masks the values of custom headers.
-    pub fn render(&self, subject: RequestSubject<'_>, body_len: usize) -> Vec<(String, String)> {
+    fn render(&self, subject: RequestSubject<'_>, body_len: usize) -> Vec<(String, String)> {
         let client_headers = [
             ("Host".to_owned(), self.host.clone()),
             ("Content-Length".to_owned(), body_len.to_string()),
@@ -55,22 +78,26 @@ impl LoggedHeaders {
         let masked = |name: &String| (name.clone(), MASKED_VALUE.to_owned());
         client_headers
             .into_iter()
-            .chain(render_headers(subject, &self.signatures))
+            .chain(render_headers(subject, self.signatures.as_ref()))
             .chain(self.custom.iter().map(masked))
             .collect()
     }
 }
 
 /// Renders the headers of a request, except custom headers and the headers that the client adds:
-/// `Host`, `Date`, and `Content-Length`.
+/// `Host`, `Date`, and `Content-Length`. Chat services ignore the headers of the standard format, so
+/// a request without signatures doesn't contain them.
 pub fn render_headers(
     subject: RequestSubject<'_>,
-    signatures: &RequestSignatures,
+    signatures: Option<&RequestSignatures>,
 ) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::with_capacity(12);
     let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
     add("Content-Type", "application/json".into());
     add("User-Agent", USER_AGENT.into());
+    let Some(signatures) = signatures else {
+        return headers;
+    };
     add("X-Miniback-Event", subject.event.into());
     add("X-Miniback-Delivery", subject.delivery_id.into());
     add("X-Miniback-Timestamp", subject.event_at.to_string());

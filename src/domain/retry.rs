@@ -1,7 +1,11 @@
-//! Retry delays and the `Retry-After` header.
+//! Retry delays, and the holds that endpoints request.
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
+use super::delivery::EndpointResponse;
+use super::format::Format;
 use super::webhook::RetryPolicy;
 use crate::clock::Timestamp;
 
@@ -63,6 +67,22 @@ impl RetrySchedule {
     }
 }
 
+/// Returns the length of the hold that a response requests, at most 1 h: the value of `Retry-After`,
+/// or the `retry_after` of Discord. If Discord sends both, the longer time counts, because a request
+/// that is too early is rejected again.
+pub fn requested_hold(
+    format: Format,
+    response: &EndpointResponse,
+    retry_after: Option<&str>,
+    now: Timestamp,
+) -> Option<Duration> {
+    let header = retry_after.and_then(|text| hold_length(response.status, text, now));
+    let body = (format == Format::Discord && response.status == 429)
+        .then(|| parse_discord_retry_after(&response.body))
+        .flatten();
+    header.into_iter().chain(body).max()
+}
+
 /// Parses the `Retry-After` of a 429 or 503: seconds or a date (RFC 9110, section 10.2.3).
 ///
 /// Returns the length of the hold, at most 1 h. Returns `None` for another status, an invalid
@@ -80,6 +100,20 @@ pub fn hold_length(status: u16, retry_after: &str, now: Timestamp) -> Option<Dur
         Timestamp::from_millis(0).plus(since_epoch).since(now)
     };
     (length > Duration::ZERO).then_some(length.min(HOLD_MAX))
+}
+
+/// Parses the `retry_after` in the JSON of Discord: seconds, with a fraction
+/// (<https://docs.discord.com/developers/topics/rate-limits>).
+fn parse_discord_retry_after(body: &[u8]) -> Option<Duration> {
+    #[derive(Deserialize)]
+    struct RateLimit {
+        retry_after: f64,
+    }
+    let limit: RateLimit = serde_json::from_slice(body).ok()?;
+    // A number that is too great for a duration is longer than the maximum.
+    let seconds = limit.retry_after.min(HOLD_MAX.as_secs_f64());
+    let length = Duration::try_from_secs_f64(seconds).ok()?;
+    (length > Duration::ZERO).then_some(length)
 }
 
 #[cfg(test)]
@@ -151,5 +185,42 @@ mod tests {
         ] {
             assert_eq!(held(status, text), None, "{status} {text}");
         }
+    }
+
+    #[test]
+    fn discord_sends_the_seconds_to_wait_in_json() {
+        let now = Timestamp::from_millis(0);
+        let held = |format, status, header, body: &str| {
+            let response = EndpointResponse {
+                status,
+                body: body.into(),
+                ..EndpointResponse::default()
+            };
+            let length = requested_hold(format, &response, header, now);
+            length.map(|length| length.as_millis())
+        };
+        let discord = |header, body| held(Format::Discord, 429, header, body);
+        let limit = r#"{"message": "You are being rate limited.", "retry_after": 64.57}"#;
+        assert_eq!(discord(None, limit), Some(64_570));
+        assert_eq!(discord(Some("65"), limit), Some(65_000));
+        assert_eq!(discord(Some("1"), limit), Some(64_570));
+        assert_eq!(discord(None, r#"{"retry_after": 7200}"#), Some(3_600_000));
+        assert_eq!(discord(None, r#"{"retry_after": 1e300}"#), Some(3_600_000));
+        assert_eq!(discord(None, r#"{"retry_after": 2}"#), Some(2_000));
+        for invalid in [
+            "",
+            "[]",
+            "{}",
+            r#"{"retry_after": "2"}"#,
+            r#"{"retry_after": -1}"#,
+            r#"{"retry_after": 0}"#,
+            r#"{"retry_after": null}"#,
+            r#"{"retry_after": 1e999}"#,
+        ] {
+            assert_eq!(discord(None, invalid), None, "{invalid}");
+            assert_eq!(discord(Some("3"), invalid), Some(3_000), "{invalid}");
+        }
+        assert_eq!(held(Format::Discord, 500, None, limit), None);
+        assert_eq!(held(Format::Slack, 429, None, limit), None);
     }
 }

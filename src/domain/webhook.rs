@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::custom_headers::check_custom_headers;
+pub use self::custom_headers::{check_custom_headers, merge_custom_headers};
 use super::format::{Format, FormatMismatch};
 use super::id::{ProjectId, WebhookId};
 use super::secret::Secret;
@@ -175,10 +175,10 @@ impl Webhook {
         Ok(())
     }
 
-    /// Returns the description or, if it is empty, the URL.
+    /// Returns the description or, if it is empty, the URL or the email.
     pub fn title(&self) -> &str {
         match self.description.as_str() {
-            "" => self.url.as_str(),
+            "" => self.url.display_text(),
             description => description,
         }
     }

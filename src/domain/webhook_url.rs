@@ -70,6 +70,14 @@ impl WebhookUrl {
         }
     }
 
+    /// Returns the text to show to people: the URL as entered or, for a `mailto:` URL, the email.
+    pub fn display_text(&self) -> &str {
+        match self {
+            Self::Endpoint(url) => url.as_str(),
+            Self::Mailto(url) => url.email(),
+        }
+    }
+
     /// Returns the URL to send HTTP requests to, or `None` for an email.
     pub fn endpoint(&self) -> Option<&EndpointUrl> {
         match self {
@@ -128,7 +136,7 @@ impl MailtoUrl {
             return Err(MailtoUrlError::SeveralEmails);
         }
         let invalid = || MailtoUrlError::InvalidEmail(address.to_owned());
-        // People who know only http:// URLs write mailto://. A slash is valid in an email, but rare.
+        // Some people write mailto://. A slash is valid in an email, but rare.
         if address.starts_with('/') {
             return Err(invalid());
         }

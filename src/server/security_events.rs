@@ -59,6 +59,11 @@ pub const SECURITY_EVENT_ROUTES: &[(Method, &str, &str)] = &[
     (Method::POST, "/settings/notifications", "webhook_created"),
     (
         Method::POST,
+        "/settings/notifications/email",
+        "webhook_created",
+    ),
+    (
+        Method::POST,
         "/settings/notifications/{id}/enabled",
         "webhook_changed",
     ),

@@ -40,6 +40,7 @@ const SCRIPT: &str = concat!(
     include_str!("../../static/app/live_updates.js"),
     include_str!("../../static/app/notifications.js"),
     include_str!("../../static/app/copy.js"),
+    include_str!("../../static/app/preview.js"),
     include_str!("../../static/app/filters.js"),
     include_str!("../../static/app/times.js"),
     include_str!("../../static/app/charts.js"),
@@ -92,7 +93,9 @@ fn strip_css(source: &str) -> String {
         (" }", "}"),
         ("} ", "}"),
     ];
-    let pairs = pairs.into_iter().chain([(", ", ","), (";}", "}")]);
+    let pairs = pairs
+        .into_iter()
+        .chain([(", ", ","), (": ", ":"), (" > ", ">"), (";}", "}")]);
     let words: Vec<&str> = text.split_whitespace().collect();
     pairs.fold(words.join(" "), |text, (long, short)| {
         text.replace(long, short)

@@ -45,6 +45,12 @@ impl Urls {
         self.origin.as_deref()
     }
 
+    /// Returns the public URL of Miniback with the base path, without a slash at the end. Returns
+    /// `None` without `--base-url`.
+    pub fn public_url(&self) -> Option<String> {
+        Some(format!("{}{}", self.origin()?, self.base_path))
+    }
+
     /// Returns an absolute URL. `own_origin`, from the request, is used if no public origin is
     /// configured.
     pub fn absolute_url(&self, own_origin: &str, path: &str) -> String {

@@ -226,7 +226,7 @@ fn count_failed_deliveries(connection: &Connection, data: &AlertData) -> Result<
     let statement = format!(
         "SELECT count(*) FROM deliveries JOIN events ON events.number = event_number
          WHERE webhook_number = {WEBHOOK_NUMBER} AND state = 'failed' AND finished_at >= ?2
-         AND type <> 'test'"
+         AND feedback_id IS NOT NULL"
     );
     let values = params![data.webhook.id, data.failing_since];
     sql::query_value(connection, &statement, values)

@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::domain::alert::ALERT_AFTER_FAILURES;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
+use crate::domain::format::Format;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::domain::retry::RetrySchedule;
 use crate::domain::webhook::RetryPolicy;
@@ -35,6 +36,15 @@ pub struct FinishedAttempt {
     pub ended: Duration,
     /// A random number from 0 to 1 that varies the delays of the `patient` retry policy.
     pub jitter: f64,
+}
+
+/// The event of a test, as it was sent.
+#[derive(Clone, Debug)]
+pub struct TestEvent {
+    pub event: EventType,
+    pub format: Format,
+    pub details: bool,
+    pub body: Vec<u8>,
 }
 
 /// The state of a delivery after an attempt, and the effect on the health of its webhook.
@@ -104,12 +114,12 @@ impl Store {
         &self,
         webhook: WebhookId,
         delivery: DeliveryId,
-        body: Vec<u8>,
+        test: TestEvent,
         attempt: AttemptRecord,
     ) -> Result<(), StoreError> {
         self.writer
             .write(move |tx| {
-                let event = events::insert_event(tx, EventType::Test, None, &body)?;
+                let (event, body_number) = insert_test_event(tx, &test)?;
                 let state = if attempt.is_success() {
                     DeliveryState::Delivered
                 } else {
@@ -118,11 +128,19 @@ impl Store {
                 sql::execute(
                     tx,
                     &format!(
-                        "INSERT INTO deliveries (webhook_number, id, event_number, state, attempts,
-                         round_attempts, created_at, finished_at)
-                         VALUES ({WEBHOOK_NUMBER}, ?2, ?3, ?4, 1, 1, ?5, ?6)"
+                        "INSERT INTO deliveries (webhook_number, id, event_number, body_number,
+                         state, attempts, round_attempts, created_at, finished_at)
+                         VALUES ({WEBHOOK_NUMBER}, ?2, ?3, ?4, ?5, 1, 1, ?6, ?7)"
                     ),
-                    params![webhook, delivery, event, state, attempt.started_at, tx.now],
+                    params![
+                        webhook,
+                        delivery,
+                        event,
+                        body_number,
+                        state,
+                        attempt.started_at,
+                        tx.now
+                    ],
                 )?;
                 deliveries::insert_attempt(tx, &delivery, 1, &attempt, true)?;
                 tx.record_delivery_created(&webhook, state);
@@ -137,6 +155,22 @@ impl Store {
             })
             .await
     }
+}
+
+/// Stores the event of a test. Returns the number of the event, and of its body in `event_bodies`.
+fn insert_test_event(
+    tx: &mut WriteTx<'_>,
+    test: &TestEvent,
+) -> Result<(i64, Option<i64>), StoreError> {
+    if events::is_event_body(test.format, test.details) {
+        return Ok((
+            events::insert_event(tx, test.event, None, &test.body)?,
+            None,
+        ));
+    }
+    let event = events::insert_event(tx, test.event, None, &[])?;
+    let body = events::insert_event_body(tx, event, test.format, test.details, &test.body)?;
+    Ok((event, Some(body)))
 }
 
 /// The stored data that determines how an attempt is recorded.
@@ -218,8 +252,9 @@ fn compute_next_state(
 ) -> (DeliveryState, Option<Timestamp>) {
     let is_success = finished.attempt.is_success();
     let is_pending = before.state == DeliveryState::Pending;
-    // Tests are never retried, even after a redelivery.
-    let due_at = if is_pending && !is_success && !finished.is_test {
+    // Tests are never retried, even after a redelivery. A permanent failure isn't retried either.
+    let is_permanent = finished.attempt.result.outcome.is_permanent();
+    let due_at = if is_pending && !is_success && !finished.is_test && !is_permanent {
         let failed_attempts = before.round_attempts + 1;
         schedule
             .next_delay(before.retry_policy, failed_attempts, finished.jitter)

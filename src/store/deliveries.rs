@@ -8,12 +8,12 @@ use super::Store;
 use super::db::error::StoreError;
 use super::db::pagination::{Page, PageRequest};
 use super::db::sql::{self, Json};
-use super::delivery_search::{EventSubject, event_subject};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, AttemptTimings, CancelReason, DeliveryState};
 use crate::domain::event::EventType;
+use crate::domain::format::Format;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
-use crate::domain::request_headers::{LoggedHeaders, RequestSubject};
+use crate::domain::request_headers::LoggedHeaders;
 use crate::domain::webhook::RetryPolicy;
 
 /// Filters a webhook's deliveries; `None` matches all.
@@ -29,6 +29,10 @@ pub struct DeliverySummary {
     pub id: DeliveryId,
     pub webhook: WebhookId,
     pub event: EventType,
+    /// Whether a person sent the event to try out the webhook.
+    pub is_test: bool,
+    /// The format of the body. The format of the webhook may have changed since.
+    pub format: Format,
     pub state: DeliveryState,
     pub created_at: Timestamp,
     /// The time when the delivery was delivered, failed, or canceled; `None` while it is pending.
@@ -69,35 +73,6 @@ pub struct LoggedAttempt {
     pub timings: AttemptTimings,
 }
 
-/// A delivery with its attempts, its body, and the headers of its last request.
-#[derive(Clone, Debug)]
-pub struct DeliveryDetail {
-    pub summary: DeliverySummary,
-    pub subject: EventSubject,
-    /// `None` if the feedback has been deleted.
-    pub body: Option<Vec<u8>>,
-    /// `None` if the delivery hasn't been attempted, or if the feedback has been deleted.
-    pub request_headers: Option<Vec<(String, String)>>,
-}
-
-/// The last request of a delivery.
-#[derive(Clone, Copy, Debug)]
-pub struct LoggedRequest<'a> {
-    pub headers: &'a [(String, String)],
-    pub body: &'a [u8],
-}
-
-impl DeliveryDetail {
-    /// Returns the last request. Returns `None` if the delivery hasn't been attempted, or if the
-    /// feedback has been deleted.
-    pub fn request(&self) -> Option<LoggedRequest<'_>> {
-        Some(LoggedRequest {
-            headers: self.request_headers.as_deref()?,
-            body: self.body.as_deref()?,
-        })
-    }
-}
-
 /// The data of an attempt to be recorded.
 #[derive(Clone, Debug)]
 pub struct AttemptRecord {
@@ -105,7 +80,8 @@ pub struct AttemptRecord {
     pub result: AttemptResult,
     /// A description of the failure, or of an invalid or incomplete response body after a success.
     pub error: Option<String>,
-    pub request_headers: LoggedHeaders,
+    /// `None` if nothing was sent.
+    pub request_headers: Option<LoggedHeaders>,
     /// The length of the hold that the endpoint requested, from the end of the attempt.
     pub hold: Option<Duration>,
 }
@@ -121,12 +97,13 @@ pub(super) const FULL_RESPONSE_COLUMNS: &str = "response_headers, response_body"
 /// Columns for [`attempts`] that leave the responses out.
 pub(super) const OMITTED_RESPONSE_COLUMNS: &str = "NULL AS response_headers, NULL AS response_body";
 
-/// Selects deliveries. `next_attempt_at` isn't before the end of a hold, unless a person requested
-/// a retry. `CROSS` fixes the order of the tables, so that rows are read in the order of the index.
-const SELECT_DELIVERIES: &str = "SELECT deliveries.*, webhooks.id AS webhook_id, type,
-    max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
-    FROM deliveries CROSS JOIN events ON events.number = event_number
-    CROSS JOIN webhooks ON webhooks.number = webhook_number";
+/// The columns for [`delivery_from_row`]. `next_attempt_at` isn't before the end of a hold, unless a
+/// person requested a retry. A test has no feedback.
+pub(super) const DELIVERY_COLUMNS: &str =
+    "deliveries.*, webhooks.id AS webhook_id, type, feedback_id IS NULL AS is_test,
+    ifnull((SELECT format FROM event_bodies WHERE event_bodies.number = body_number), 'standard')
+        AS delivery_format,
+    max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at";
 
 /// Selects the number of the webhook whose id is `?1`.
 pub(super) const WEBHOOK_NUMBER: &str = "(SELECT number FROM webhooks WHERE id = ?1)";
@@ -163,13 +140,14 @@ impl Store {
     ) -> Result<Vec<FeedbackDelivery>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = "/* may sort the deliveries of one feedback item */
-                    SELECT deliveries.*, webhooks.id AS webhook_id, type, url, retry_policy,
-                    max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
+                let statement = format!(
+                    "/* may sort the deliveries of one feedback item */
+                    SELECT {DELIVERY_COLUMNS}, url, retry_policy
                     FROM events CROSS JOIN deliveries ON event_number = events.number
                     CROSS JOIN webhooks ON webhooks.number = webhook_number
-                    WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
-                let mut rows = sql::query_all(c, statement, [feedback], |row| {
+                    WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50"
+                );
+                let mut rows = sql::query_all(c, &statement, [feedback], |row| {
                     Ok(FeedbackDelivery {
                         summary: delivery_from_row(row)?,
                         url: row.get("url")?,
@@ -184,61 +162,16 @@ impl Store {
             })
             .await
     }
-
-    /// Returns a delivery with its attempts, their responses, its body, and the headers of its last
-    /// request.
-    pub async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryDetail>, StoreError> {
-        self.reader
-            .read(move |c| {
-                let statement = format!(
-                    "SELECT d.*, body, events.created_at AS event_at FROM ({SELECT_DELIVERIES} WHERE deliveries.id = ?1) d
-                     JOIN events ON events.number = event_number"
-                );
-                let found = sql::query_optional(c, &statement, [&id], |row| {
-                    Ok((
-                        delivery_from_row(row)?,
-                        row.get::<_, Option<Vec<u8>>>("body")?,
-                        row.get::<_, i64>("event_number")?,
-                        row.get("event_at")?,
-                    ))
-                })?;
-                let Some((mut summary, body, event, event_at)) = found else {
-                    return Ok(None);
-                };
-                summary.attempts = attempts(c, &id, FULL_RESPONSE_COLUMNS)?;
-                let headers = "SELECT request_headers FROM attempts
-                    WHERE delivery_number = (SELECT number FROM deliveries WHERE id = ?1)
-                    ORDER BY number DESC LIMIT 1";
-                let headers: Option<Json<LoggedHeaders>> =
-                    sql::query_optional(c, headers, [id], |row| row.get(0))?.flatten();
-                let request_headers = render_headers(&summary, event_at, body.as_deref(), headers);
-                Ok(Some(DeliveryDetail {
-                    summary,
-                    subject: event_subject(c, event)?,
-                    body,
-                    request_headers,
-                }))
-            })
-            .await
-    }
 }
 
-/// Renders the headers of a delivery's last request. Returns `None` if the delivery hasn't been
-/// attempted, or if the feedback has been deleted.
-fn render_headers(
-    delivery: &DeliverySummary,
-    event_at: Timestamp,
-    body: Option<&[u8]>,
-    headers: Option<Json<LoggedHeaders>>,
-) -> Option<Vec<(String, String)>> {
-    let Json(headers) = headers?;
-    let subject = RequestSubject {
-        delivery_id: &delivery.id.to_string(),
-        event: delivery.event.as_str(),
-        event_at,
-        sent_at: delivery.attempts.last()?.started_at,
-    };
-    Some(headers.render(subject, body?.len()))
+/// Selects deliveries. `CROSS` fixes the order of the tables, so that rows are read in the order of
+/// the index.
+pub(super) fn select_deliveries() -> String {
+    format!(
+        "SELECT {DELIVERY_COLUMNS} FROM deliveries
+         CROSS JOIN events ON events.number = event_number
+         CROSS JOIN webhooks ON webhooks.number = webhook_number"
+    )
 }
 
 fn list_deliveries(
@@ -247,8 +180,9 @@ fn list_deliveries(
     filter: DeliveryFilter,
     page: &PageRequest,
 ) -> Result<Vec<DeliverySummary>, StoreError> {
+    let select_deliveries = select_deliveries();
     let mut statement = format!(
-        "{SELECT_DELIVERIES} WHERE webhook_number = {WEBHOOK_NUMBER} AND deliveries.id < ?2"
+        "{select_deliveries} WHERE webhook_number = {WEBHOOK_NUMBER} AND deliveries.id < ?2"
     );
     if let Some(state) = filter.state {
         // Use a literal instead of a parameter, so that SQLite can use the partial index.
@@ -285,10 +219,11 @@ fn list_pending_deliveries(
         WHERE webhook_number = (SELECT number FROM webhooks WHERE id = ?1)
         AND state = 'pending' AND id < ?2",
     );
+    let select_deliveries = select_deliveries();
     let mut rows = Vec::new();
     for (exemption, source) in [PENDING_AMONG_NEWEST, ALL_PENDING] {
         let statement = format!(
-            "{exemption}{SELECT_DELIVERIES} WHERE deliveries.id IN (SELECT id FROM {source}
+            "{exemption}{select_deliveries} WHERE deliveries.id IN (SELECT id FROM {source}
                AND (?3 IS NULL
                  OR EXISTS (SELECT 1 FROM events WHERE events.number = event_number AND type = ?3))
                ORDER BY id DESC LIMIT ?4)
@@ -332,7 +267,11 @@ pub(super) fn insert_attempt(
             // The error may contain a redirect URL or an invalid response that quotes the feedback.
             attempt.error.as_ref().filter(|_| keep_content),
             result.outcome.error_code(),
-            keep_content.then_some(Json(&attempt.request_headers)),
+            attempt
+                .request_headers
+                .as_ref()
+                .filter(|_| keep_content)
+                .map(Json),
             content.map(|response| Json(&response.headers)),
             content.map(|response| &response.body),
             response.is_some_and(|response| response.truncated),
@@ -389,6 +328,8 @@ pub(super) fn delivery_from_row(row: &Row<'_>) -> rusqlite::Result<DeliverySumma
         id: row.get("id")?,
         webhook: row.get("webhook_id")?,
         event: row.get("type")?,
+        is_test: row.get("is_test")?,
+        format: row.get("delivery_format")?,
         state: row.get("state")?,
         created_at: row.get("created_at")?,
         finished_at: row.get("finished_at")?,

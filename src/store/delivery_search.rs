@@ -11,7 +11,9 @@ use super::Store;
 use super::db::error::StoreError;
 use super::db::pagination::PageRequest;
 use super::db::sql;
-use super::deliveries::{self, DeliverySummary, OMITTED_RESPONSE_COLUMNS, WEBHOOK_NUMBER};
+use super::deliveries::{
+    self, DELIVERY_COLUMNS, DeliverySummary, OMITTED_RESPONSE_COLUMNS, WEBHOOK_NUMBER,
+};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
@@ -338,13 +340,13 @@ fn read_found_delivery(
     connection: &Connection,
     id: &DeliveryId,
 ) -> Result<Option<FoundDelivery>, StoreError> {
-    let statement = "SELECT deliveries.*, webhooks.id AS webhook_id, type, url, description,
-        retry_policy,
-        max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
+    let statement = format!(
+        "SELECT {DELIVERY_COLUMNS}, url, description, retry_policy
         FROM deliveries CROSS JOIN events ON events.number = event_number
         CROSS JOIN webhooks ON webhooks.number = webhook_number
-        WHERE deliveries.id = ?1";
-    let found = sql::query_optional(connection, statement, [id], |row| {
+        WHERE deliveries.id = ?1"
+    );
+    let found = sql::query_optional(connection, &statement, [id], |row| {
         let found = FoundDelivery {
             summary: deliveries::delivery_from_row(row)?,
             subject: EventSubject::DeletedFeedback,
@@ -367,13 +369,14 @@ pub(super) fn event_subject(
     connection: &Connection,
     event: i64,
 ) -> Result<EventSubject, StoreError> {
-    let statement = "SELECT type, feedback.id, substr(message, 1, ?2), name FROM events
+    let statement = "SELECT feedback_id IS NULL, feedback.id, substr(message, 1, ?2), name
+        FROM events
         LEFT JOIN feedback ON feedback.id = feedback_id
         LEFT JOIN projects ON projects.id = project_id
         WHERE events.number = ?1";
     let values = params![event, MESSAGE_START_MAX_CHARS];
     let subject = sql::query_optional(connection, statement, values, |row| {
-        if row.get::<_, EventType>(0)? == EventType::Test {
+        if row.get(0)? {
             return Ok(EventSubject::Test);
         }
         let Some(id) = row.get(1)? else {

@@ -91,7 +91,14 @@ fn redact_delivery_log(
          WHERE delivery_number IN
              (SELECT number FROM deliveries WHERE event_number IN {FEEDBACK_EVENTS})"
     ))?;
-    let bodies = redact("UPDATE events SET body = NULL WHERE feedback_id = ?1")?;
+    // An empty body is a placeholder (store/events.rs).
+    let placeholders = "UPDATE events SET body = NULL WHERE feedback_id = ?1 AND body = x''";
+    redact(placeholders)?;
+    let mut bodies =
+        redact("UPDATE events SET body = NULL WHERE feedback_id = ?1 AND body IS NOT NULL")?;
+    bodies += redact(&format!(
+        "UPDATE event_bodies SET body = NULL WHERE event_number IN {FEEDBACK_EVENTS}"
+    ))?;
     redact("UPDATE idempotency_keys SET response = NULL WHERE feedback_id = ?1")?;
     Ok(ErasureCounts {
         feedback: 1,

@@ -14,11 +14,9 @@ use super::{Store, erasure, events, projects};
 use crate::clock::Timestamp;
 use crate::domain::email::normalize_email;
 use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
-use crate::domain::format::Format;
 use crate::domain::id::FeedbackId;
 use crate::domain::project::ProjectStatus;
-use crate::domain::webhook::Topic;
-use crate::formats::{self, Event, EventContent};
+use crate::formats::{Event, EventContent};
 use crate::metrics::METRICS;
 
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +58,7 @@ impl Store {
         render: fn(&Feedback) -> String,
     ) -> Result<CreatedFeedback, CreateFeedbackError> {
         let permits = self.backpressure().acquire(&new.project).await?;
+        let links = self.feedback_links.clone();
         let created = self
             .writer
             .write_without_savepoint(move |tx| {
@@ -76,16 +75,12 @@ impl Store {
                 let feedback = prepare_feedback(tx, new)?;
                 insert_feedback(tx, &feedback)?;
                 tx.record_feedback_change(&feedback.project.id, None, Some(feedback.status));
-                let body = formats::render(
-                    Format::Standard,
-                    false,
-                    &EventContent {
-                        event: Event::Created(&feedback),
-                        at: feedback.created_at,
-                        link: None,
-                    },
-                );
-                let deliveries = events::store_event(tx, Topic::FeedbackCreated, &feedback, body)?;
+                let content = EventContent {
+                    event: Event::Created(&feedback),
+                    at: feedback.created_at,
+                    link: links.link_to(&feedback.id),
+                };
+                let deliveries = events::store_event(tx, &feedback, &content)?;
                 tx.hold_permits(permits, project, &deliveries);
                 let response = render(&feedback);
                 if let Some(key) = &idempotency {

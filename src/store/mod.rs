@@ -13,6 +13,7 @@ mod backpressure;
 mod backup;
 mod db;
 mod deliveries;
+mod delivery_detail;
 mod delivery_search;
 mod delivery_totals;
 mod erasure;
@@ -51,7 +52,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub use alerts::{Alert, NextAlert};
-pub use attempts::{DeliveryUpdate, FinishedAttempt, HealthUpdate};
+pub use attempts::{DeliveryUpdate, FinishedAttempt, HealthUpdate, TestEvent};
 pub use backpressure::Backpressure;
 pub use backup::{
     BackupError, DatabaseSummary, TargetError, back_up_database, check_database, last_backup_at,
@@ -67,9 +68,9 @@ pub use db::open::{create_data_directory, database_path, require_database};
 pub use db::pagination::{Page, PageRequest};
 pub use db::wal::WalCheckpoints;
 pub use deliveries::{
-    AttemptRecord, DeliveryDetail, DeliveryFilter, DeliverySummary, FeedbackDelivery,
-    LoggedAttempt, LoggedRequest,
+    AttemptRecord, DeliveryFilter, DeliverySummary, FeedbackDelivery, LoggedAttempt,
 };
+pub use delivery_detail::{DeliveryDetail, LoggedRequest};
 pub use delivery_search::{
     DELIVERY_COUNT_MAX, DeliverySearch, DeliverySearchPage, EventSubject, FoundDelivery,
     StateCounts,
@@ -118,6 +119,7 @@ pub struct Store {
     health: DatabaseHealth,
     notifiers: writer::CommitNotifiers,
     feedback_created: Arc<Notify>,
+    feedback_links: events::FeedbackLinks,
     wal_checkpoints: WalCheckpoints,
     _restore_lock: Option<Arc<File>>,
 }
@@ -189,6 +191,7 @@ impl Store {
             health,
             notifiers,
             feedback_created: Arc::default(),
+            feedback_links: events::FeedbackLinks::default(),
             wal_checkpoints: checkpoints,
             _restore_lock: restore_lock.map(Arc::new),
         })

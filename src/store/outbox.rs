@@ -11,9 +11,11 @@ use rusqlite::Connection;
 
 use super::db::error::StoreError;
 use super::db::sql::{self, Json};
+use super::events::{DELIVERY_BODY, DELIVERY_FORMAT};
 use super::{Store, secrets};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::event::EventType;
+use crate::domain::format::Format;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::domain::webhook::{CustomHeaders, Secrets};
 use crate::domain::webhook_url::WebhookUrl;
@@ -37,6 +39,9 @@ pub struct EndpointConfig {
 pub struct DueDelivery {
     pub id: DeliveryId,
     pub event: EventType,
+    pub is_test: bool,
+    /// The format of `body`. The format of the webhook may have changed since.
+    pub format: Format,
     /// The number of attempts so far.
     pub attempts: u32,
     pub event_at: Timestamp,
@@ -88,10 +93,6 @@ const SELECT_PENDING_IDS: &str = "SELECT id, due_at, number FROM deliveries
 /// a hold.
 const SELECT_REQUESTED_RETRIES: &str = "SELECT id, due_at, number FROM deliveries
     WHERE webhook_number = ?1 AND state = 'pending' AND retry_requested = 1 ORDER BY due_at, id";
-const SELECT_DELIVERY_BY_NUMBER: &str =
-    "SELECT type, attempts, events.created_at, body, retry_requested
-    FROM deliveries CROSS JOIN events ON events.number = event_number
-    WHERE deliveries.number = ?1";
 
 impl Store {
     /// Reads the deliveries that are due now.
@@ -205,7 +206,7 @@ fn read_due_deliveries(
 ) -> Result<DueDeliveries, StoreError> {
     let (mut found, mut bytes) = (DueDeliveries::default(), 0);
     let mut ids = sql::prepare(connection, statement)?;
-    let mut delivery = sql::prepare(connection, SELECT_DELIVERY_BY_NUMBER)?;
+    let mut delivery = sql::prepare(connection, &select_delivery_by_number())?;
     let mut rows = ids.query([webhook_number])?;
     while let Some(row) = rows.next()? {
         let id: DeliveryId = row.get(0)?;
@@ -225,16 +226,27 @@ fn read_due_deliveries(
             Ok(DueDelivery {
                 id,
                 event: row.get(0)?,
-                attempts: row.get(1)?,
-                event_at: row.get(2)?,
-                body: row.get(3)?,
-                is_requested_retry: row.get(4)?,
+                is_test: row.get(1)?,
+                format: row.get(2)?,
+                attempts: row.get(3)?,
+                event_at: row.get(4)?,
+                body: row.get(5)?,
+                is_requested_retry: row.get(6)?,
             })
         })?;
         bytes += due.body.len();
         found.deliveries.push(due);
     }
     Ok(found)
+}
+
+fn select_delivery_by_number() -> String {
+    format!(
+        "SELECT type, feedback_id IS NULL, {DELIVERY_FORMAT}, attempts, events.created_at,
+         {DELIVERY_BODY}, retry_requested
+         FROM deliveries CROSS JOIN events ON events.number = event_number
+         WHERE deliveries.number = ?1"
+    )
 }
 
 fn read_endpoint_config(

@@ -9,6 +9,7 @@ use super::db::pagination::{Page, PageRequest};
 use super::db::sql;
 use super::deliveries::{self, LoggedAttempt};
 use super::erasure::{self, ErasureCounts};
+use super::events::{DELIVERY_BODY, DELIVERY_FORMAT};
 use super::feedback_filter::last_number_before;
 use super::status_history::{self, StatusHistoryEntry};
 use super::{Store, feedback, search};
@@ -17,6 +18,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::email::normalize_email;
 use crate::domain::event::EventType;
 use crate::domain::feedback::Feedback;
+use crate::domain::format::Format;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
 
 /// Maximum number of feedback items erased in one transaction. Other jobs run between two
@@ -41,6 +43,7 @@ pub struct DeliveryExport {
     pub state: DeliveryState,
     pub created_at: Timestamp,
     pub body: Option<Vec<u8>>,
+    pub format: Format,
     pub attempts: Vec<LoggedAttempt>,
 }
 
@@ -79,12 +82,15 @@ impl Store {
     pub async fn feedback_export(&self, feedback: Feedback) -> Result<FeedbackExport, StoreError> {
         self.reader
             .read_slow(move |c| {
-                let statement = "/* may sort the deliveries of one feedback item */
-                    SELECT deliveries.id, webhooks.id, type, state, deliveries.created_at, body
+                let statement = format!(
+                    "/* may sort the deliveries of one feedback item */
+                    SELECT deliveries.id, webhooks.id, type, state, deliveries.created_at,
+                    {DELIVERY_BODY}, {DELIVERY_FORMAT}
                     FROM events JOIN deliveries ON event_number = events.number
                     JOIN webhooks ON webhooks.number = webhook_number
-                    WHERE feedback_id = ?1 ORDER BY deliveries.id";
-                let mut deliveries = sql::query_all(c, statement, [&feedback.id], |row| {
+                    WHERE feedback_id = ?1 ORDER BY deliveries.id"
+                );
+                let mut deliveries = sql::query_all(c, &statement, [&feedback.id], |row| {
                     Ok(DeliveryExport {
                         id: row.get(0)?,
                         webhook: row.get(1)?,
@@ -92,6 +98,7 @@ impl Store {
                         state: row.get(3)?,
                         created_at: row.get(4)?,
                         body: row.get(5)?,
+                        format: row.get(6)?,
                         attempts: Vec::new(),
                     })
                 })?;

@@ -188,7 +188,7 @@ impl Store {
                         "{SET_PENDING} WHERE webhook_number = {WEBHOOK_NUMBER} AND state = '{}'
                          AND finished_at >= ?3
                          AND EXISTS (SELECT 1 FROM events WHERE events.number = event_number
-                                     AND type <> 'test' AND body IS NOT NULL)",
+                                     AND feedback_id IS NOT NULL AND body IS NOT NULL)",
                         state.as_str()
                     );
                     let count = sql::execute(tx, &update, params![webhook, tx.now, since])?;
@@ -217,7 +217,7 @@ fn read_unsuccessful_deliveries(
     limit: usize,
 ) -> Result<(), StoreError> {
     let statement = format!(
-        "SELECT finished_at, type <> 'test' AND body IS NOT NULL
+        "SELECT finished_at, feedback_id IS NOT NULL AND body IS NOT NULL
          FROM deliveries INDEXED BY deliveries_unsuccessful_since
          CROSS JOIN events ON events.number = event_number
          WHERE webhook_number = {WEBHOOK_NUMBER} AND state = '{}' AND finished_at >= ?2

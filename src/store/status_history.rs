@@ -8,14 +8,13 @@ use rusqlite::{Connection, params};
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
+use super::events::FeedbackLinks;
 use super::precondition::{ChangeError, Precondition};
 use super::{Store, events, feedback};
 use crate::clock::Timestamp;
 use crate::domain::feedback::{Actor, Feedback, FeedbackStatus};
-use crate::domain::format::Format;
 use crate::domain::id::FeedbackId;
-use crate::domain::webhook::Topic;
-use crate::formats::{self, Event, EventContent};
+use crate::formats::{Event, EventContent};
 
 /// A requested status change.
 #[derive(Clone, Debug)]
@@ -54,6 +53,7 @@ impl Store {
         by: Actor,
         mut precondition: Precondition<Feedback>,
     ) -> Result<Option<Feedback>, ChangeError<Feedback>> {
+        let links = self.feedback_links.clone();
         self.writer
             .write(move |tx| {
                 let Some(mut feedback) = feedback::find_feedback(tx, &id)? else {
@@ -61,7 +61,7 @@ impl Store {
                 };
                 precondition.check(&feedback)?;
                 if let Some(status) = status {
-                    change_status(tx, &mut feedback, status, &by)?;
+                    change_status(tx, &mut feedback, status, &by, &links)?;
                 }
                 Ok(Some(feedback))
             })
@@ -76,6 +76,7 @@ impl Store {
         changes: Vec<StatusChange>,
         by: Actor,
     ) -> Result<Vec<AppliedStatusChange>, StoreError> {
+        let links = self.feedback_links.clone();
         self.writer
             .write(move |tx| {
                 let mut applied = Vec::new();
@@ -92,7 +93,7 @@ impl Store {
                     if only_from.is_some_and(|from| from != previous) {
                         continue;
                     }
-                    if change_status(tx, &mut feedback, to, &by)? {
+                    if change_status(tx, &mut feedback, to, &by, &links)? {
                         applied.push(AppliedStatusChange {
                             id,
                             previous,
@@ -140,6 +141,7 @@ fn change_status(
     feedback: &mut Feedback,
     status: FeedbackStatus,
     by: &Actor,
+    links: &FeedbackLinks,
 ) -> Result<bool, StoreError> {
     let previous = std::mem::replace(&mut feedback.status, status);
     if previous == status {
@@ -161,10 +163,9 @@ fn change_status(
             previous_status: previous,
         },
         at: tx.now,
-        link: None,
+        link: links.link_to(&feedback.id),
     };
-    let body = formats::render(Format::Standard, false, &content);
-    events::store_event(tx, Topic::FeedbackUpdated, feedback, body)?;
+    events::store_event(tx, feedback, &content)?;
     tx.record_feedback_change(&feedback.project.id, Some(previous), Some(status));
     Ok(true)
 }

@@ -1,7 +1,5 @@
 //! Webhooks: settings, topics, projects, and custom headers. Secrets are in `secrets`.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{Connection, Params, Row, params};
 
 use super::db::change_feed::ChangeKind;
@@ -18,7 +16,7 @@ use crate::domain::delivery::{CancelReason, DeliveryState};
 use crate::domain::id::{Id, ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
-    self, CustomHeaders, NewWebhook, Topic, WEBHOOKS_MAX, Webhook, WebhookError, WebhookPatch,
+    self, NewWebhook, Topic, WEBHOOKS_MAX, Webhook, WebhookError, WebhookPatch,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +138,7 @@ impl Store {
                 }
                 if let Some(headers) = patch.headers {
                     webhook::check_headers_allowed(webhook.format, &headers)?;
-                    webhook.headers = merge_headers(headers, &webhook.headers)?;
+                    webhook.headers = webhook::merge_custom_headers(headers, &webhook.headers)?;
                 }
                 save_webhook(tx, &webhook)?;
                 if !webhook.enabled {
@@ -209,28 +207,6 @@ fn resolve_projects(
         }
     }
     Ok(ids)
-}
-
-/// Returns the headers that replace all stored headers. A header without a value keeps the stored
-/// value of the header with the same name. Names are compared without regard to case.
-fn merge_headers(
-    new: BTreeMap<String, Option<String>>,
-    stored: &CustomHeaders,
-) -> Result<CustomHeaders, WebhookError> {
-    let stored_value = |name: &str| {
-        stored
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.clone())
-    };
-    new.into_iter()
-        .map(
-            |(name, value)| match value.or_else(|| stored_value(&name)) {
-                Some(value) => Ok((name, value)),
-                None => Err(WebhookError::NoStoredValue(name)),
-            },
-        )
-        .collect()
 }
 
 fn cancel_pending_deliveries(
@@ -346,7 +322,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::domain::format::Format;
-    use crate::domain::webhook::RetryPolicy;
+    use crate::domain::webhook::{CustomHeaders, RetryPolicy};
     use crate::domain::webhook_url::WebhookUrl;
 
     /// Returns the name of each text and BLOB column of a webhook's row, and whether the column

@@ -41,21 +41,25 @@ function markInFlight(request) {
 }
 
 // Shows the progress of a slow request, such as a test, in its button, and removes the old result.
-// Returns a function that restores the button.
+// The progress of a button in a menu is shown in the button beside the menu. Returns a function
+// that restores the button.
 function showProgress({ submitter }) {
-  const text = submitter?.dataset.progress;
+  const menu = submitter?.closest("[popover]");
+  menu?.hidePopover();
+  const button = menu ? submitter.form.querySelector("[data-progress]") : submitter;
+  const text = button?.dataset.progress;
   if (!text) return () => {};
-  const scope = submitter.closest("article, .panel, main");
+  const scope = button.closest("article, .panel, main");
   for (const result of all("[data-result]", scope)) result.remove();
-  const label = submitter.textContent, began = Date.now();
+  const label = button.textContent, began = Date.now();
   announce(text);
-  submitter.textContent = text;
+  button.textContent = text;
   const timer = setInterval(() => {
-    submitter.textContent = `${text} ${Math.round((Date.now() - began) / 1000)} s`;
+    button.textContent = `${text} ${Math.round((Date.now() - began) / 1000)} s`;
   }, 1000);
   return () => {
     clearInterval(timer);
-    submitter.textContent = label;
+    button.textContent = label;
   };
 }
 

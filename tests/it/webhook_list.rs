@@ -197,6 +197,7 @@ fn a_rotation_shows_both_secrets_with_their_own_copy_buttons() {
     let html = browser.script("return document.documentElement.outerHTML");
     assert!(!html.to_string().contains(text(&secrets, "nextSecret")));
     row().find("button", "Reveal").press();
+    browser.wait_for_text("Hide"); // until then, the row is about to be replaced
     let shown = |name: &str| row().find("textbox", name).value();
     assert_eq!(shown("Signing secret"), text(&secrets, "secret"));
     assert_eq!(shown("New signing secret"), text(&secrets, "nextSecret"));

@@ -14,6 +14,8 @@ function openIssue({ feedback, project }) {
   const [title] = feedback.message.trim().split("\n");
   // Indent the message as a code block, so that it can't mention people or create links.
   const quoted = feedback.message.replace(/^/gm, "    ");
+  // Only webhooks with details send a link.
+  const source = [project.name, feedback.createdAt, `\`${feedback.id}\``, feedback.link];
   return fetch(`${GITHUB_API_URL}/repos/${GITHUB_REPOSITORY}/issues`, {
     method: "POST",
     headers: {
@@ -25,7 +27,7 @@ function openIssue({ feedback, project }) {
     },
     body: JSON.stringify({
       title: title.slice(0, 120),
-      body: `${quoted}\n\n${project.name}, ${feedback.createdAt}, \`${feedback.id}\``,
+      body: `${quoted}\n\n${source.filter(Boolean).join(", ")}`,
       labels: ["feedback"],
     }),
     signal: AbortSignal.timeout(4000), // Miniback waits 5 s for the response

@@ -26,7 +26,7 @@ fn parse_url(text: &str) -> EndpointUrl {
     EndpointUrl::parse(text).unwrap()
 }
 
-fn request() -> SignedRequest {
+fn request() -> EndpointRequest {
     let headers = [
         ("Content-Type", "application/json"),
         ("User-Agent", "Miniback-Webhook/1.0"),
@@ -34,7 +34,7 @@ fn request() -> SignedRequest {
         ("webhook-id", "dlv_1"),
         ("X-Own", "a"),
     ];
-    SignedRequest {
+    EndpointRequest {
         headers: headers.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
         body: br#"{"event":"test"}"#.to_vec(),
     }

@@ -7,6 +7,7 @@ use ulid::Ulid;
 use super::*;
 use crate::delivery::tls::tls_config;
 use crate::domain::event::EventType;
+use crate::domain::format::Format;
 use crate::domain::id::{Id, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{CustomHeaders, Secrets};
@@ -28,6 +29,8 @@ fn batch(ulid: u128, has_more: bool) -> DeliveryBatch {
         deliveries: vec![DueDelivery {
             id: DeliveryId::from_ulid(Ulid(ulid)),
             event: EventType::Test,
+            is_test: true,
+            format: Format::Standard,
             attempts: 0,
             event_at: Timestamp::from_millis(0),
             body: Vec::new(),

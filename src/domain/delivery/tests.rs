@@ -38,6 +38,7 @@ fn basic_failures() -> Vec<Outcome> {
         Outcome::TlsExpected,
         Outcome::InvalidResponse(String::new()),
         Outcome::Internal,
+        Outcome::FormatChanged,
         Outcome::TargetNotAllowed(EgressDenied::PlainHttp {
             host: String::new(),
         }),

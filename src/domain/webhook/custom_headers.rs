@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CUSTOM_HEADERS_MAX, HEADER_VALUE_MAX_BYTES, WebhookError};
+use super::{CUSTOM_HEADERS_MAX, CustomHeaders, HEADER_VALUE_MAX_BYTES, WebhookError};
 
 /// Checks the number, names, and values of custom headers. The value `None` means the stored value,
 /// which isn't checked again.
@@ -40,6 +40,28 @@ pub fn check_custom_headers(
         seen.push(lowercase_name);
     }
     Ok(())
+}
+
+/// Returns the headers that replace all stored headers. A header without a value keeps the stored
+/// value of the header with the same name. Names are compared without regard to case.
+pub fn merge_custom_headers(
+    new: BTreeMap<String, Option<String>>,
+    stored: &CustomHeaders,
+) -> Result<CustomHeaders, WebhookError> {
+    let stored_value = |name: &str| {
+        stored
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.clone())
+    };
+    new.into_iter()
+        .map(
+            |(name, value)| match value.or_else(|| stored_value(&name)) {
+                Some(value) => Ok((name, value)),
+                None => Err(WebhookError::NoStoredValue(name)),
+            },
+        )
+        .collect()
 }
 
 /// Returns whether a name can't be used for a custom header. Miniback sets these headers, or HTTP

@@ -9,7 +9,6 @@ use super::query::is_unsuccessful;
 use super::row::{DeliveryRow, delivery_path, next_and_last_attempt, subject_label};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{CancelReason, DeliveryState};
-use crate::domain::event::EventType;
 use crate::domain::explanation::format_duration;
 use crate::domain::id::{DeliveryId, Id, WebhookId};
 use crate::domain::webhook::Webhook;
@@ -145,7 +144,7 @@ pub async fn show(
     let (title, _) = subject_label(&detail.subject);
     layout.subject.clone_from(&title);
     let is_pending = summary.state == DeliveryState::Pending;
-    let is_test = summary.event == EventType::Test;
+    let is_test = summary.is_test;
     let attempts = summary.attempts.iter().rev();
     let page = DeliveryPage {
         row: DeliveryRow::new(summary, max_attempts, now),
@@ -208,7 +207,7 @@ fn describe_state(
             ended,
             attempt_phrase(delivery),
         ),
-        (DeliveryState::Failed, _) if delivery.event == EventType::Test => {
+        (DeliveryState::Failed, _) if delivery.is_test => {
             let reason = " (tests aren’t retried)".into();
             line("bad", "bad", "Failed at", ended, reason)
         }

@@ -2,7 +2,6 @@
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::event::EventType;
 use crate::domain::explanation::{format_duration, status_text};
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::pages::framework::format::{DisplayTime, time_until};
@@ -41,10 +40,7 @@ pub struct DeliveryRow {
 /// Returns the maximum number of attempts before a delivery fails: 1 for a test, otherwise
 /// `webhook_max`. A redelivery restarts the count.
 fn max_attempts_for(delivery: &DeliverySummary, webhook_max: usize) -> usize {
-    match delivery.event {
-        EventType::Test => 1,
-        EventType::Topic(_) => webhook_max,
-    }
+    if delivery.is_test { 1 } else { webhook_max }
 }
 
 /// Returns the number of a pending delivery's next or current attempt, and the number of the last
@@ -222,6 +218,7 @@ pub fn failure_label(attempt: &LoggedAttempt) -> Option<String> {
         code if code.starts_with("tls") => "TLS failed",
         "broken_answer" => "invalid HTTP response",
         "target_not_allowed" => "target not allowed",
+        "format_changed" => "format changed",
         _ => return attempt.error.clone(),
     };
     Some(label.to_owned())

@@ -95,6 +95,15 @@ impl RequestContext {
         webhook.ok_or(PageError::ItemNotFound)
     }
 
+    /// Loads a webhook whose deliveries are signed. Fails with a conflict if they aren't.
+    pub async fn signed_webhook(&self, id: impl AsRef<str>) -> Result<Webhook, PageError> {
+        let webhook = self.webhook(id).await?;
+        match webhook.format.is_signed() {
+            true => Ok(webhook),
+            false => Err(PageError::UNSIGNED_WEBHOOK),
+        }
+    }
+
     /// Loads the current secrets of a webhook. Fails with [`PageError::ItemNotFound`] if there is
     /// no such webhook.
     pub async fn webhook_secrets(&self, id: WebhookId) -> Result<Secrets, PageError> {

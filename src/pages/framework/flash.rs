@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::interrupted_form::InterruptedForm;
 use crate::clock::Clock;
 use crate::delivery::TestReport;
+use crate::domain::format::Format;
 use crate::domain::id::{UserId, WebhookId};
 
 /// Lifetime of flash data that no page has shown yet.
@@ -38,7 +39,10 @@ pub struct StatusUndo {
 pub struct WebhookDraft {
     /// The value of `?add`. Each rendered "Add Webhook" link contains a new id.
     pub id: String,
+    /// The URL or the email, as entered.
     pub url: String,
+    /// The format that the person chose; `None` if it is detected.
+    pub format: Option<Format>,
     pub secret: String,
     /// Idempotency key of "Add".
     pub key: String,

@@ -14,12 +14,10 @@ type PageRenderer = dyn Fn(HttpRequest) -> LocalBoxFuture<'static, HttpResponse>
 /// The page that contains a route's form, stored in the data of the route.
 #[derive(Clone)]
 pub struct FormPage {
-    /// Path and query of the page. A placeholder such as `{id}` is replaced with the parameter of
-    /// that name in the route's path. If there is no such parameter, the form field of that name is
-    /// used.
+    /// Path and query of the page, with placeholders (see [`fill_placeholders`]).
     url: &'static str,
-    /// The `action` of the form on the page; `None` if it is the route's path. A button with
-    /// `formaction` can submit a form to a different path.
+    /// The `action` of the form on the page, with placeholders; `None` if it is the route's path. A
+    /// button with `formaction` can submit a form to a different path.
     action: Option<&'static str>,
     render: Rc<PageRenderer>,
 }
@@ -70,23 +68,16 @@ impl FormPage {
 
     /// Path and query of the page, without the base path.
     pub fn url(&self, request: &HttpRequest, form: &FormData) -> String {
-        let mut url = String::new();
-        let mut rest = self.url;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, after) = after.split_once('}').unwrap_or((after, ""));
-            let value = request.match_info().get(name);
-            let value = value.unwrap_or_else(|| form.get(name));
-            url.push_str(before);
-            url.extend(value.chars().filter(char::is_ascii_graphic));
-            rest = after;
-        }
-        url.push_str(rest);
+        let url = fill_placeholders(self.url, request, form);
         url.trim_end_matches('?').to_owned()
     }
 
     /// The `action` of the form on the page, without the base path. `path` is the request's path.
-    pub fn action(&self, path: &str) -> String {
-        self.action.unwrap_or(path).to_owned()
+    pub fn action(&self, path: &str, request: &HttpRequest, form: &FormData) -> String {
+        let action = self
+            .action
+            .map(|action| fill_placeholders(action, request, form));
+        action.unwrap_or_else(|| path.to_owned())
     }
 
     /// Renders the page at `url` for the user of the request.
@@ -98,4 +89,21 @@ impl FormPage {
         request.extensions_mut().remove::<FormPageQuery>();
         response
     }
+}
+
+/// Replaces each placeholder such as `{id}` with the parameter of that name in the route's path or,
+/// if there is no such parameter, with the form field of that name.
+fn fill_placeholders(template: &str, request: &HttpRequest, form: &FormData) -> String {
+    let mut filled = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').unwrap_or((after, ""));
+        let value = request.match_info().get(name);
+        let value = value.unwrap_or_else(|| form.get(name));
+        filled.push_str(before);
+        filled.extend(value.chars().filter(char::is_ascii_graphic));
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
 }

@@ -75,7 +75,7 @@ impl InterruptedForm {
             url: page
                 .as_ref()
                 .map_or_else(|| "/".to_owned(), |page| page.url(request, form)),
-            action: page.map_or(path.clone(), |page| page.action(&path)),
+            action: page.map_or(path.clone(), |page| page.action(&path, request, form)),
             fields: form
                 .iter()
                 .filter(|(name, _)| !is_secret(name))
@@ -191,7 +191,10 @@ pub async fn respond_with_form(
         request_id,
     };
     let restoration = FormRestoration {
-        action: &context.app.urls.path(&page.action(&context.local_path())),
+        action: &context
+            .app
+            .urls
+            .path(&page.action(&context.local_path(), request, &form)),
         fields: form.fields(),
         only: (!conflicts.is_empty()).then_some(changed.as_slice()),
         invalid: &invalid,
@@ -227,7 +230,8 @@ pub fn fill_in_form(response: HttpResponse, context: &RequestContext) -> HttpRes
         return response;
     };
     let path = context.local_path();
-    let action = FormPage::for_request(request).map_or(path.clone(), |page| page.action(&path));
+    let action = FormPage::for_request(request);
+    let action = action.map_or(path.clone(), |page| page.action(&path, request, &form));
     let restoration = FormRestoration {
         action: &context.app.urls.path(&action),
         fields: form.fields(),

@@ -57,6 +57,13 @@ pub enum PageError {
 }
 
 impl PageError {
+    /// The webhook has no secret and no signature.
+    pub const UNSIGNED_WEBHOOK: Self = Self::Specific {
+        status: StatusCode::CONFLICT,
+        title: "No secret",
+        message: "This webhook has no secret, because only the standard format is signed.",
+    };
+
     /// Creates an error with status 503 and the generic title.
     pub const fn unavailable(message: &'static str) -> Self {
         Self::Specific {

@@ -34,6 +34,8 @@ struct GuidePage {
     layout: Layout,
     sidebar: DocsSidebar,
     payloads: Vec<ExamplePayload>,
+    /// The example of `feedback.created` with details, as formatted JSON.
+    payload_with_details: String,
     /// The examples of "Verify the signature", each with its introduction.
     verify_examples: Vec<(&'static Example, &'static str)>,
     /// The selected example of "Verify the signature", and its introduction.
@@ -54,7 +56,7 @@ struct GuidePage {
 }
 
 /// Anchors and titles of the sections, in order.
-const SECTIONS: [(&str, &str); 13] = [
+const SECTIONS: [(&str, &str); 14] = [
     ("start", "Quick start"),
     ("payloads", "Events"),
     ("verify", "Verify the signature"),
@@ -64,6 +66,7 @@ const SECTIONS: [(&str, &str); 13] = [
     ("duplicates", "Duplicates and order"),
     ("rotation", "Rotate the secret"),
     ("uses", "Common uses"),
+    ("chat", "Chat and email"),
     ("headers", "Headers"),
     ("replay", "Replay protection"),
     ("retry-after", "Retry-After"),
@@ -90,6 +93,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     let page = GuidePage {
         sidebar: DocsSidebar::new(DocsPage::Webhooks, SECTIONS),
         payloads: payloads::example_payloads(),
+        payload_with_details: payloads::example_with_details(),
         verify_examples,
         selected,
         use_examples: Example::for_guide_section(GuideSection::CommonUses).collect(),

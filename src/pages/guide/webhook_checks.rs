@@ -54,9 +54,9 @@ impl WebhookChecker<'_> {
                 link,
             })
             .collect();
+        let (id, url) = (self.webhook.id.to_string(), self.webhook.url.endpoint());
         if let Some(first) = items.first_mut() {
-            let Webhook { id, url, .. } = self.webhook;
-            first.curl = Some(curl_test_command(&id.to_string(), url.as_str()));
+            first.curl = url.map(|url| curl_test_command(&id, url.as_str()));
         }
         items
     }
@@ -107,7 +107,7 @@ impl WebhookChecker<'_> {
 
     fn check_encryption(&self) -> CheckReport {
         let Some(url) = self.webhook.url.endpoint() else {
-            let text = "The mail server receives the emails. --smtp-url sets the encryption.";
+            let text = "--smtp-url sets the encryption.";
             return (CheckStatus::Ok, text.into(), None);
         };
         let attempts = self.attempts_latest_first();
@@ -189,11 +189,8 @@ impl WebhookChecker<'_> {
             return (CheckStatus::Ok, "Enabled.".into(), None);
         }
         let text = "Disabled. Only tests are sent. Events that happen now won’t be sent later.";
-        (
-            CheckStatus::Problem,
-            text.into(),
-            self.webhook_link("Enable"),
-        )
+        let link = self.webhook_link("Enable");
+        (CheckStatus::Problem, text.into(), link)
     }
 
     fn check_topics(&self) -> CheckReport {

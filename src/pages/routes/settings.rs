@@ -29,6 +29,36 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                     .with_action("/settings/notifications"),
             ),
         )
+        .service(
+            page_routes(
+                "/settings/notifications/preview",
+                [post(Admin, webhooks::preview_draft)],
+            )
+            .with_app_data(
+                FormPage::new("/settings/notifications?add", webhooks::show)
+                    .with_action("/settings/notifications"),
+            ),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/email",
+                [post(Admin, webhooks::add_email)],
+            )
+            .with_app_data(FormPage::new(
+                "/settings/notifications?add-email",
+                webhooks::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/email/test",
+                [post(Admin, webhooks::test_email_draft)],
+            )
+            .with_app_data(
+                FormPage::new("/settings/notifications?add-email", webhooks::show)
+                    .with_action("/settings/notifications/email"),
+            ),
+        )
         // These routes are registered before the routes of one webhook, so `endpoint-code` and
         // `deliveries` aren't read as an id.
         .service(page_routes(
@@ -78,6 +108,16 @@ pub(super) fn add_webhook_routes(routes: Routes) -> Routes {
                 "/settings/notifications?open={id}",
                 webhooks::show,
             )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/preview",
+                [post(Admin, webhooks::preview_settings)],
+            )
+            .with_app_data(
+                FormPage::new("/settings/notifications?open={id}", webhooks::show)
+                    .with_action("/settings/notifications/{id}/edit"),
+            ),
         )
         .service(
             page_routes(

@@ -165,7 +165,7 @@ pub(super) async fn show(
     context: RequestContext,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
-    let webhook = context.webhook(id.into_inner()).await?;
+    let webhook = context.signed_webhook(id.into_inner()).await?;
     let mut form = SignatureCheckForm::default();
     if let Some(id) = context.query_param("delivery") {
         let delivery = context
@@ -197,7 +197,7 @@ pub(super) async fn check_signature(
     id: web::Path<String>,
     RaisedLimitFormData(fields): RaisedLimitFormData,
 ) -> Result<HttpResponse, PageError> {
-    let webhook = context.webhook(id.into_inner()).await?;
+    let webhook = context.signed_webhook(id.into_inner()).await?;
     let mut form = SignatureCheckForm {
         headers: fields.get("headers").to_owned(),
         body: fields.get("body").to_owned(),

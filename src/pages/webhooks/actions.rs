@@ -1,110 +1,24 @@
-//! Handlers of the buttons and forms on Settings → Notifications, except the forms that edit
-//! settings and topics.
+//! Handlers of the buttons and forms on Settings → Notifications, except the forms that add
+//! webhooks, and the forms that edit settings and topics.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 
-use super::AddWebhookForm;
-use super::render_page;
 use super::{FAILING_PARAM, PATH};
-use crate::domain::format::Format;
+use crate::domain::event::EventType;
 use crate::domain::id::{Id, WebhookId};
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
+use crate::domain::webhook::{self, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::flash::WebhookDraft;
-use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::navigation::with_query;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
-use crate::server::security_events::{record_enabled_change, set_event_subject};
-use crate::server::tokens;
-use crate::store::{IdempotencyKey, Precondition, RotateSecretError, SaveWebhookError};
+use crate::server::security_events::record_enabled_change;
+use crate::store::{Precondition, RotateSecretError, SaveWebhookError};
 
 type IdPath = web::Path<String>;
-
-/// Handles "Add": creates an enabled webhook with all topics and with the secret from the form.
-pub async fn add(
-    context: RequestContext,
-    fields: IdempotentForm,
-) -> Result<HttpResponse, PageError> {
-    let url = match context
-        .app
-        .parse_and_check_webhook_url(fields.get("url"))
-        .await
-    {
-        Ok(url) => url,
-        Err(error) => return render_rejected_draft(&context, &fields, error).await,
-    };
-    let request_hash = tokens::sha256(fields.get("url"));
-    // A double submit has the same key, so it creates only one webhook. A submission with a
-    // different URL has a different key.
-    let key = Some(fields.get("key")).filter(|key| !key.is_empty());
-    let key = key.map(|key| format!("{key} {}", hex::encode(request_hash)));
-    let owner = context.user()?.id.to_string();
-    let idempotency = key.map(|key| IdempotencyKey {
-        owner,
-        operation: "add webhook",
-        key,
-        request_hash,
-    });
-    let format = Format::detect(&url);
-    let new = NewWebhook {
-        url,
-        format,
-        details: false,
-        description: String::new(),
-        topics: Topic::ALL.to_vec(),
-        projects: Vec::new(),
-        enabled: true,
-        retries: RetryPolicy::default_for(format),
-        headers: webhook::CustomHeaders::new(),
-        secret: secret_from_form(&fields),
-    };
-    match context.app.store.create_webhook(new, idempotency).await {
-        Ok(webhook) => {
-            set_event_subject(&context.request, webhook.id);
-            context.add_flash_message("Webhook added.");
-            Ok(context.redirect(&format!("{PATH}?open={0}#{0}", webhook.id)))
-        }
-        Err(SaveWebhookError::Store(error)) => Err(error.into()),
-        Err(error) => render_rejected_draft(&context, &fields, error.to_string()).await,
-    }
-}
-
-/// Handles "Test" in the "Add Webhook" form: sends a test, and keeps the form as a draft.
-pub async fn test_draft(
-    context: RequestContext,
-    fields: IdempotentForm,
-) -> Result<HttpResponse, PageError> {
-    let url = match context
-        .app
-        .parse_and_check_webhook_url(fields.get("url"))
-        .await
-    {
-        Ok(url) => url,
-        Err(error) => return render_rejected_draft(&context, &fields, error).await,
-    };
-    let secret = secret_from_form(&fields);
-    let report = context
-        .app
-        .delivery
-        .test_url(&url, secret.clone(), &context.user()?.email)
-        .await?;
-    let draft = WebhookDraft {
-        id: fields.get("draft").to_owned(),
-        url: fields.get("url").to_owned(),
-        secret: secret.as_str().to_owned(),
-        key: fields.get("key").to_owned(),
-        report: Some(report),
-    };
-    context.update_flash(|flash| flash.draft = Some(draft));
-    let id = fields.get("draft");
-    let add = serde_urlencoded::to_string([("add", id)]).unwrap_or_default();
-    Ok(context.redirect(&format!("{PATH}?{add}")))
-}
 
 /// Handles the "Enabled" switch, "Enable", and the confirmation that disables a webhook. If a
 /// webhook has pending deliveries, the switch asks before they are canceled.
@@ -147,6 +61,11 @@ pub async fn set_enabled(
     Ok(redirect_back(&context, &fields, &webhook.id))
 }
 
+/// Returns the event that a test sends: the choice in the form, or `test`.
+pub(super) fn test_event(fields: &IdempotentForm) -> EventType {
+    EventType::parse(fields.get("event")).unwrap_or(EventType::Test)
+}
+
 /// Handles "Test" of a saved webhook.
 pub async fn send_test(
     context: RequestContext,
@@ -157,7 +76,7 @@ pub async fn send_test(
     let report = context
         .app
         .delivery
-        .test_webhook(&webhook, &context.user()?.email)
+        .test_webhook(&webhook, test_event(&fields), &context.user()?.email)
         .await?
         .ok_or(PageError::ItemNotFound)?;
     context.update_flash(|flash| flash.test = Some((webhook.id, report)));
@@ -170,8 +89,8 @@ pub async fn show_plain_secret(
     context: RequestContext,
     id: IdPath,
 ) -> Result<HttpResponse, PageError> {
-    let id = WebhookId::parse_or_nil(id.into_inner());
-    let secrets = context.webhook_secrets(id).await?;
+    let webhook = context.signed_webhook(id.into_inner()).await?;
+    let secrets = context.webhook_secrets(webhook.id).await?;
     let secret = match context.query_param("next") {
         Some(_) => secrets.next.ok_or(PageError::ItemNotFound)?.secret,
         None => secrets.current,
@@ -309,38 +228,10 @@ pub(super) async fn update_webhook(
     }
 }
 
-/// Returns the secret from the form or, if it is invalid, a new secret.
-fn secret_from_form(fields: &IdempotentForm) -> Secret {
-    Secret::parse(fields.get("secret").to_owned())
-        .unwrap_or_else(|_| Secret::from_random(random::bytes()))
-}
-
-async fn render_rejected_draft(
-    context: &RequestContext,
-    fields: &IdempotentForm,
-    url_error: String,
-) -> Result<HttpResponse, PageError> {
-    let form = AddWebhookForm {
-        url: FormField {
-            value: fields.get("url").to_owned(),
-            error: Some(url_error),
-        },
-        secret: secret_from_form(fields).as_str().to_owned(),
-        key: fields.get("key").to_owned(),
-        draft: fields.get("draft").to_owned(),
-        test_report: None,
-    };
-    render_page(context, StatusCode::UNPROCESSABLE_ENTITY, Some(form), None).await
-}
-
 fn into_page_error(error: RotateSecretError) -> PageError {
     match error {
         RotateSecretError::UnknownWebhook => PageError::ItemNotFound,
-        RotateSecretError::Unsigned => PageError::Specific {
-            status: StatusCode::CONFLICT,
-            title: "No secret",
-            message: "This webhook has no secret, because only the standard format is signed.",
-        },
+        RotateSecretError::Unsigned => PageError::UNSIGNED_WEBHOOK,
         RotateSecretError::Store(error) => error.into(),
     }
 }

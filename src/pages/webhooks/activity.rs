@@ -2,7 +2,6 @@
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::event::EventType;
 use crate::domain::explanation::{advice_for_code, is_auth_failure};
 use crate::domain::webhook::Webhook;
 use crate::pages::deliveries::failures::WeekFailures;
@@ -43,8 +42,8 @@ pub(super) struct WebhookProblem {
     pub(super) reason: Option<String>,
     /// The advice for the last failure; empty if the failure isn't among the last deliveries.
     pub(super) advice: &'static str,
-    /// Whether the last failure is a response with the status 401 or 403. These statuses often mean
-    /// that the endpoint uses a different secret.
+    /// Whether deliveries are signed, and the last failure is a response with the status 401 or
+    /// 403. These statuses often mean that the endpoint uses a different secret.
     pub(super) is_auth_failure: bool,
 }
 
@@ -94,7 +93,7 @@ impl WebhookActivity {
             state,
             is_enabled: webhook.enabled,
             held_until: held_until(webhook, now),
-            problem: is_failing(webhook).then(|| WebhookProblem::new(&deliveries)),
+            problem: is_failing(webhook).then(|| WebhookProblem::new(webhook, &deliveries)),
             send_again: SendAgainButton::new(webhook, &deliveries, failures.as_ref(), now),
             failures,
             sparkline: Sparkline::new(&deliveries, now),
@@ -121,7 +120,7 @@ impl WebhookActivity {
 }
 
 impl WebhookProblem {
-    fn new(deliveries: &[DeliverySummary]) -> Self {
+    fn new(webhook: &Webhook, deliveries: &[DeliverySummary]) -> Self {
         let attempt =
             last_failed_delivery(deliveries).and_then(|delivery| delivery.attempts.last());
         let code = attempt.and_then(|attempt| attempt.error_code.as_deref());
@@ -129,7 +128,7 @@ impl WebhookProblem {
         Self {
             reason: attempt.and_then(failure_label),
             advice: code.map_or("", |code| advice_for_code(code, status)),
-            is_auth_failure: is_auth_failure(status),
+            is_auth_failure: webhook.format.is_signed() && is_auth_failure(status),
         }
     }
 }
@@ -185,8 +184,7 @@ fn last_failed_delivery(deliveries: &[DeliverySummary]) -> Option<&DeliverySumma
 
 /// Returns the deliveries that affect the state of the webhook: all deliveries except tests.
 fn without_tests(deliveries: &[DeliverySummary]) -> impl Iterator<Item = &DeliverySummary> {
-    let is_test = |delivery: &DeliverySummary| delivery.event == EventType::Test;
-    deliveries.iter().filter(move |delivery| !is_test(delivery))
+    deliveries.iter().filter(|delivery| !delivery.is_test)
 }
 
 /// Returns the end of an enabled webhook's hold, if there is a hold.

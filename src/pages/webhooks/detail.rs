@@ -38,6 +38,14 @@ impl WebhookPage {
         format!("{PATH}/{}{subpath}", self.webhook.id)
     }
 
+    /// Returns the path of the page that checks signatures; empty if deliveries aren't signed.
+    fn signature_check_path(&self) -> String {
+        match self.webhook.format.is_signed() {
+            true => self.layout.path(self.subpage_path("/signature-check")),
+            false => String::new(),
+        }
+    }
+
     /// Returns the path and label of each period, and whether the charts show this period.
     fn period_tabs(&self) -> [(String, &'static str, bool); 2] {
         StatisticsPeriod::ALL.map(|period| {

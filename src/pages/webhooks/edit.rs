@@ -4,21 +4,28 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 
 use super::actions::{redirect_to_open_row, update_webhook};
+use super::add::email_to_url;
+use super::format_field;
 use super::headers::{self, HeaderLineError, format_headers};
 use super::render_page;
+use super::settings_form::SettingsForm;
+use crate::domain::format::{Format, FormatMismatch};
 use crate::domain::id::{Id, ProjectId};
-use crate::domain::validation::{check_all_fields, check_field};
+use crate::domain::validation::{ValidationErrors, check_all_fields, check_field};
 use crate::domain::webhook::{self, RetryPolicy, Topic, Webhook, WebhookError, WebhookPatch};
+use crate::domain::webhook_url::WebhookUrl;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::form_edits::{self, EditField, FieldConflict, FormEdits, LoadedField};
-use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
+use crate::pages::framework::interrupted_form::fill_in_form;
 use crate::pages::framework::page_error::PageError;
 use crate::server::versions::VersionHasher;
 use crate::store::Precondition;
 
-const EDIT_FIELDS: [EditField; 5] = [
+const EDIT_FIELDS: [EditField; 7] = [
     ("url", "Endpoint URL"),
+    ("format", "Format"),
+    ("details", "Include details"),
     ("description", "Description"),
     ("retries", "Retries"),
     ("headers", "Headers"),
@@ -28,17 +35,12 @@ const EDIT_FIELDS: [EditField; 5] = [
 /// contain the header values, so only the version shows whether they have changed.
 const HEADERS_VERSION_FIELD: &str = "loaded.headers_version";
 
-/// The text fields of a webhook's settings form.
-pub(super) struct SettingsForm {
-    pub(super) url: FormField,
-    pub(super) description: FormField,
-    pub(super) headers: FormField,
-}
-
 /// Returns a field's stored value in the format of the settings form.
 fn stored_field_value(webhook: &Webhook, name: &str) -> String {
     match name {
-        "url" => webhook.url.as_str().to_owned(),
+        "url" => webhook.url.display_text().to_owned(),
+        "format" => format_field::stored_choice(webhook).to_owned(),
+        "details" if webhook.details => "true".to_owned(),
         "description" => webhook.description.clone(),
         "retries" => webhook.retries.as_str().to_owned(),
         "headers" => format_headers(&webhook.headers),
@@ -96,7 +98,22 @@ impl SettingsEdits {
     }
 }
 
-/// Handles "Save changes" of the settings: URL, description, headers, projects, and retries.
+/// Handles "Preview" in the settings: shows the format and the preview for the current values.
+pub async fn preview_settings(
+    context: RequestContext,
+    id: web::Path<String>,
+    fields: IdempotentForm,
+) -> Result<HttpResponse, PageError> {
+    let webhook = context.webhook(id.into_inner()).await?;
+    let errors = ValidationErrors(Vec::new());
+    let form = SettingsForm::from_submitted_values(&context, &fields, &webhook, &errors);
+    let edited = Some((webhook.id, form));
+    let response = render_page(&context, StatusCode::OK, None, edited).await?;
+    Ok(fill_in_form(response, &context))
+}
+
+/// Handles "Save changes" of the settings: URL, format, details, description, headers, projects,
+/// and retries.
 pub async fn edit(
     context: RequestContext,
     id: web::Path<String>,
@@ -114,7 +131,10 @@ pub async fn edit(
         return Err(PageError::InvalidForm);
     }
     let retries = retries.flatten();
-    let change = match parse_settings_changes(&context, &fields, &settings, &webhook).await {
+    let choice = fields.get_all("format").next();
+    let choice = choice.map(format_field::parse_choice).transpose()?;
+    let parsed = parse_settings_changes(&context, &fields, choice, &settings, &webhook).await;
+    let change = match parsed {
         Ok(change) => WebhookPatch {
             retries: retries.filter(|_| settings.edits.is_changed("retries")),
             ..change
@@ -125,7 +145,9 @@ pub async fn edit(
         }
     };
     if let Some(url) = &change.url {
-        settings.edits.set_canonical_value("url", url.as_str());
+        settings
+            .edits
+            .set_canonical_value("url", url.display_text());
     }
     if let Some(description) = &change.description {
         settings
@@ -152,13 +174,18 @@ pub async fn edit(
 async fn parse_settings_changes(
     context: &RequestContext,
     fields: &IdempotentForm,
+    format_choice: Option<Option<Format>>,
     settings: &SettingsEdits,
     stored: &Webhook,
 ) -> Result<WebhookPatch, SettingsForm> {
     let edits = &settings.edits;
     let url = match edits.value_if_changed("url", fields.get("url")) {
-        Some(url) => context.app.parse_and_check_webhook_url(url).await.map(Some),
+        Some(url) => check_url(context, url, stored).await.map(Some),
         None => Ok(None),
+    };
+    let format = match &url {
+        Ok(url) => choose_format(format_choice, edits, url.as_ref().unwrap_or(&stored.url)),
+        Err(_) => Ok(None),
     };
     let description = edits.value_if_changed("description", fields.get("description"));
     let headers = edits
@@ -174,23 +201,20 @@ async fn parse_settings_changes(
         });
     let checked = check_all_fields((
         check_field("url", url),
+        check_field("format", format),
         check_field(
             "description",
             description.map(webhook::check_description).transpose(),
         ),
         check_field("headers", headers.transpose()),
     ));
-    let (url, description, headers) = checked.map_err(|errors| {
-        let field = |name| FormField::from_submitted_value(name, fields.get(name), &errors);
-        SettingsForm {
-            url: field("url"),
-            description: field("description"),
-            headers: field("headers"),
-        }
-    })?;
+    let (url, format, description, headers) = checked
+        .map_err(|errors| SettingsForm::from_submitted_values(context, fields, stored, &errors))?;
     let projects = fields.get_all("project").map(str::to_owned).collect();
     Ok(WebhookPatch {
         url,
+        format,
+        details: edits.value_if_changed("details", !fields.get("details").is_empty()),
         description,
         headers,
         projects: edits.value_if_changed("project", projects),
@@ -198,7 +222,37 @@ async fn parse_settings_changes(
     })
 }
 
-/// Returns the error for the conflicts, with project names instead of project ids.
+/// Checks the URL or, for an email webhook, the email.
+async fn check_url(
+    context: &RequestContext,
+    text: &str,
+    stored: &Webhook,
+) -> Result<WebhookUrl, String> {
+    let url = match stored.format {
+        Format::Email => email_to_url(text).map_err(|error| error.to_string())?,
+        _ => text.to_owned(),
+    };
+    context.app.parse_and_check_webhook_url(&url).await
+}
+
+/// Returns the format to save; `None` if it stays. `choice` is the value of the field "Format",
+/// which the settings of an email webhook don't have. A chosen format is saved with each new URL,
+/// because otherwise the format of the new URL would replace it.
+fn choose_format(
+    choice: Option<Option<Format>>,
+    edits: &FormEdits,
+    url: &WebhookUrl,
+) -> Result<Option<Format>, FormatMismatch> {
+    let is_changed = edits.is_changed("format") || edits.is_changed("url");
+    let format = choice.filter(|_| is_changed);
+    let format = format.map(|chosen| chosen.unwrap_or_else(|| Format::detect(url)));
+    if let Some(format) = format {
+        format.check_url(url)?;
+    }
+    Ok(format)
+}
+
+/// Returns the error for the conflicts, with names instead of ids.
 async fn conflict_error(
     context: &RequestContext,
     mut conflicts: Vec<FieldConflict>,
@@ -211,13 +265,18 @@ async fn conflict_error(
         Some(project) => project.name.clone(),
         None => "(deleted project)".to_owned(),
     };
-    for conflict in conflicts.iter_mut().filter(|c| c.name == "project") {
+    let join_names = |value: &str| match value.lines().map(name_of).collect::<Vec<_>>() {
+        names if names.is_empty() => "all projects".to_owned(),
+        names => names.join(", "),
+    };
+    for conflict in &mut conflicts {
         for value in [&mut conflict.current, &mut conflict.submitted] {
-            let names: Vec<String> = value.lines().map(name_of).collect();
-            *value = match names.as_slice() {
-                [] => "all projects".to_owned(),
-                names => names.join(", "),
-            };
+            match conflict.name {
+                "project" => *value = join_names(value),
+                "format" => *value = format_field::describe_choice(value),
+                "details" => *value = if value.is_empty() { "off" } else { "on" }.to_owned(),
+                _ => {}
+            }
         }
     }
     Ok(PageError::Conflict(conflicts))

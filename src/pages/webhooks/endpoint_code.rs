@@ -101,7 +101,7 @@ pub async fn show(
     context: RequestContext,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
-    let webhook = context.webhook(id.into_inner()).await?;
+    let webhook = context.signed_webhook(id.into_inner()).await?;
     // Only endpoints that verify signatures need code.
     let url = webhook.url.endpoint().ok_or(PageError::NotFound)?;
     let path = url.path_and_query().split('?').next().unwrap_or_default();

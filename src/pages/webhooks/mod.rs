@@ -1,25 +1,29 @@
 //! Settings → Notifications: the page that lists and edits webhooks.
 //!
-//! Query parameters (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?disable=ID`, `?delete=ID`)
+//! Query parameters (`?add`, `?add-email`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?disable=ID`, `?delete=ID`)
 //! open forms and rows, and `?failing` shows only failing webhooks. Every state of the page can
 //! therefore be reloaded and linked to, and works without JavaScript.
 
 mod actions;
 mod activity;
+mod add;
 mod detail;
 mod edit;
 mod endpoint_code;
+mod format_field;
 mod headers;
+mod preview;
 pub(super) mod row;
+mod settings_form;
 mod sparkline;
 mod statistics;
 
 pub(super) use actions::{
-    add, delete, end_secret_overlap, rotate_secret, send_test, set_enabled, show_plain_secret,
-    test_draft,
+    delete, end_secret_overlap, rotate_secret, send_test, set_enabled, show_plain_secret,
 };
+pub(super) use add::{add, add_email, preview_draft, test_draft, test_email_draft};
 pub(super) use detail::show as show_webhook;
-pub(super) use edit::{edit, set_topics};
+pub(super) use edit::{edit, preview_settings, set_topics};
 pub(super) use endpoint_code::{
     show as show_endpoint_code, show_for_draft as show_endpoint_code_for_draft,
 };
@@ -29,26 +33,21 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
-use ring::hmac;
 
 use super::deliveries::failures::WeekFailures;
 use super::framework::context::RequestContext;
-use super::framework::flash::WebhookDraft;
-use super::framework::form_field::FormField;
 use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use super::getting_started::Checklist;
 use crate::domain::explanation::format_duration;
 use crate::domain::id::WebhookId;
-use crate::domain::secret::Secret;
 use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX, Webhook};
-use crate::random;
-use crate::server::tokens;
 use crate::store::PageRequest;
 use activity::{WebhookActivity, is_failing};
-use edit::SettingsForm;
+use add::{AddForm, AddKind};
 use row::{OpenSections, TestReportView, WebhookRow};
+use settings_form::SettingsForm;
 
 const PATH: &str = "/settings/notifications";
 /// The name of the query parameter and the form field that limit the list to failing webhooks.
@@ -59,13 +58,22 @@ const FAILING_PARAM: &str = "failing";
 struct WebhooksPage {
     layout: Layout,
     getting_started: Option<Checklist>,
-    add: Option<AddWebhookForm>,
+    /// The form "Add Webhook".
+    add: Option<AddForm>,
+    /// The form "Add Email".
+    add_email: Option<AddForm>,
     /// All webhooks or, if `is_failing_only` is set, the failing webhooks and the webhooks
     /// that were just opened, tested, or submitted with an error.
     rows: Vec<WebhookRow>,
     is_failing_only: bool,
+    /// Whether emails can be sent, because `--smtp-url` is set.
+    can_send_email: bool,
+    /// The numbers of all webhooks and of failing webhooks.
     webhook_count: usize,
     failing_count: usize,
+    /// The same numbers for the webhooks that send email.
+    email_count: usize,
+    failing_email_count: usize,
     /// The number of deliveries that failed in the last 7 days, such as `8 deliveries`; empty
     /// for 0.
     failed_deliveries: String,
@@ -98,67 +106,24 @@ impl AlertEndpointView {
     }
 }
 
-/// The "Add Webhook" form.
-struct AddWebhookForm {
-    url: FormField,
-    secret: String,
-    key: String,
-    /// The id of the draft.
-    draft: String,
-    test_report: Option<TestReportView>,
-}
-
-impl WebhookDraft {
-    async fn new(context: &RequestContext, id: String) -> Result<Self, PageError> {
-        Ok(Self {
-            secret: draft_secret(context, &id).await?.as_str().to_owned(),
-            id,
-            url: String::new(),
-            key: tokens::random_token(),
-            report: None,
-        })
-    }
-}
-
-/// Returns the secret of a new draft. For a generated id, the user always gets the same secret, so
-/// a receiver that was configured with the secret keeps working after the form is opened again. If
-/// a webhook was added with this secret, the form has a random secret.
-async fn draft_secret(context: &RequestContext, id: &str) -> Result<Secret, PageError> {
-    let random = || Secret::from_random(random::bytes());
-    if !tokens::has_random_token_format(id) {
-        return Ok(random());
-    }
-    let message = format!("{} {id}", context.user()?.id);
-    let tag = hmac::sign(&context.state.draft_key, message.as_bytes());
-    let secret = Secret::from_key(tag.as_ref());
-    let is_in_use = context.app.store.is_secret_in_use(secret.clone()).await?;
-    Ok(if is_in_use { random() } else { secret })
-}
-
-impl AddWebhookForm {
-    /// The command that receives events on the computer that runs it.
-    fn listen_command(&self) -> String {
-        format!("miniback listen --port 3000 --secret {}", self.secret)
-    }
-
-    /// Returns the path of the page with endpoint code, from which the user returns to this form.
-    fn endpoint_code_path(&self) -> String {
-        let query = serde_urlencoded::to_string([("add", &self.draft)]).unwrap_or_default();
-        format!("{PATH}/endpoint-code?{query}")
-    }
-
-    fn from_draft(draft: WebhookDraft) -> Self {
-        Self {
-            url: FormField::new(&draft.url),
-            secret: draft.secret,
-            key: draft.key,
-            draft: draft.id,
-            test_report: draft.report.as_ref().map(TestReportView::new),
-        }
-    }
-}
-
 impl WebhooksPage {
+    fn endpoint_rows(&self) -> Vec<&WebhookRow> {
+        self.rows.iter().filter(|row| !row.is_email()).collect()
+    }
+
+    fn email_rows(&self) -> Vec<&WebhookRow> {
+        self.rows.iter().filter(|row| row.is_email()).collect()
+    }
+
+    /// Returns the number of webhooks to HTTP endpoints.
+    fn endpoint_count(&self) -> usize {
+        self.webhook_count - self.email_count
+    }
+
+    fn failing_endpoint_count(&self) -> usize {
+        self.failing_count - self.failing_email_count
+    }
+
     fn is_webhook_limit_reached(&self) -> bool {
         self.webhook_count >= WEBHOOKS_MAX
     }
@@ -172,19 +137,26 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 async fn render_page(
     context: &RequestContext,
     status: StatusCode,
-    add: Option<AddWebhookForm>,
+    add: Option<AddForm>,
     mut rejected: Option<(WebhookId, SettingsForm)>,
 ) -> Result<HttpResponse, PageError> {
     let store = &context.app.store;
     let webhooks = load_webhooks(context).await?;
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.build_layout("Notifications", NavSection::Notifications);
-    let draft = open_draft(context).await?;
-    let add = add.or_else(|| draft.map(AddWebhookForm::from_draft));
+    let opened = AddForm::open(context).await?;
+    let add = add.or(opened);
+    let (add_email, add) = match add {
+        Some(form) if form.kind == AddKind::Email => (Some(form), None),
+        form => (None, form),
+    };
     let is_failing_only = context.query_param(FAILING_PARAM).is_some();
     let webhook_count = webhooks.len();
+    let is_email = |webhook: &&Webhook| webhook.format.is_email();
     let failing = webhooks.iter().filter(|webhook| is_failing(webhook));
-    let failing_count = failing.count();
+    let failing_count = failing.clone().count();
+    let failing_email_count = failing.filter(is_email).count();
+    let email_count = webhooks.iter().filter(is_email).count();
     let totals = store.all_delivery_totals().await?;
     let mut failures = WeekFailures::load(context, None).await?;
     let failed_deliveries = WeekFailures::sum(failures.values());
@@ -215,10 +187,14 @@ async fn render_page(
         layout,
         getting_started: Checklist::load(context, PATH).await?,
         add,
+        add_email,
         rows,
         is_failing_only,
+        can_send_email: context.app.can_send_email,
         webhook_count,
         failing_count,
+        email_count,
+        failing_email_count,
         failed_deliveries,
         alerts: AlertEndpointView::new(context),
         standard_retries: retries(RetryPolicy::Standard),
@@ -238,23 +214,6 @@ async fn load_webhooks(context: &RequestContext) -> Result<Vec<Webhook>, PageErr
     webhooks.reverse();
     webhooks.sort_by_key(|webhook| !is_failing(webhook));
     Ok(webhooks)
-}
-
-/// Returns the draft of the "Add Webhook" form in `?add`: the stored draft or a new draft. Stores
-/// the draft, so reloading the page keeps the form. A background refresh doesn't store the draft.
-async fn open_draft(context: &RequestContext) -> Result<Option<WebhookDraft>, PageError> {
-    let stored = context.take_webhook_draft();
-    let Some(id) = context.query_param("add") else {
-        return Ok(None);
-    };
-    let draft = match stored.filter(|draft| draft.id == id) {
-        Some(draft) => draft,
-        None => WebhookDraft::new(context, id).await?,
-    };
-    if !context.is_background_refresh() {
-        context.update_flash(|flash| flash.draft = Some(draft.clone()));
-    }
-    Ok(Some(draft))
 }
 
 /// Summarizes retry delays: `3 retries over 21 seconds`.

@@ -9,14 +9,14 @@ use crate::domain::secret::Secret;
 use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::form_edits::LoadedField;
-use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::format::DisplayTime;
+use crate::pages::framework::layout::Layout;
 use crate::pages::framework::page_error::PageError;
 
 use super::activity::WebhookActivity;
 pub use super::activity::held_until;
-use super::edit::{self, SettingsForm};
-use super::headers;
+use super::edit;
+use super::settings_form::SettingsForm;
 
 /// Maximum length of the response body in a test result, in characters.
 const BODY_CHARS_SHOWN: usize = 500;
@@ -56,7 +56,8 @@ pub(super) struct WebhookRow {
     pub(super) activity: WebhookActivity,
     pub(super) topics: Vec<TopicChoice>,
     pub(super) projects: Vec<ProjectChoice>,
-    pub(super) secret: SecretView,
+    /// `None` unless deliveries are signed.
+    pub(super) secret: Option<SecretView>,
     pub(super) test_report: Option<TestReportView>,
     /// The settings: as saved, or as submitted if validation failed.
     pub(super) form: SettingsForm,
@@ -107,6 +108,10 @@ impl WebhookRow {
         rejected: Option<SettingsForm>,
     ) -> Result<Self, PageError> {
         let now = context.app.clock.now();
+        let secret = match webhook.format.is_signed() {
+            true => Some(SecretView::load(context, &webhook, open.secret, now).await?),
+            false => None,
+        };
         Ok(Self {
             activity,
             topics: Topic::ALL
@@ -116,18 +121,26 @@ impl WebhookRow {
                 })
                 .into(),
             projects: project_choices(&webhook, projects),
-            secret: SecretView::load(context, &webhook, open.secret, now).await?,
+            secret,
             test_report: report,
             loaded_settings: edit::loaded_settings(&webhook, &context.app.versions),
             loaded_topics: edit::loaded_topics(&webhook),
-            form: rejected.unwrap_or_else(|| SettingsForm {
-                url: FormField::new(webhook.url.as_str()),
-                description: FormField::new(&webhook.description),
-                headers: FormField::new(&headers::format_headers(&webhook.headers)),
-            }),
+            form: rejected.unwrap_or_else(|| SettingsForm::for_webhook(context, &webhook)),
             open,
             webhook,
         })
+    }
+
+    pub(super) fn is_email(&self) -> bool {
+        self.webhook.format.is_email()
+    }
+
+    /// Returns the path of the page that checks signatures; empty if deliveries aren't signed.
+    pub(super) fn signature_check_path(&self, layout: &Layout) -> String {
+        match self.webhook.format.is_signed() {
+            true => layout.path(self.subpage_path("/signature-check")),
+            false => String::new(),
+        }
     }
 
     pub(super) fn has_patient_retry_policy(&self) -> bool {

@@ -107,6 +107,7 @@ mod tests {
 
     use super::*;
     use crate::domain::event::EventType;
+    use crate::domain::format::Format;
     use crate::domain::id::{DeliveryId, WebhookId};
     use crate::store::LoggedAttempt;
 
@@ -128,6 +129,8 @@ mod tests {
             id: DeliveryId::from_bytes([1; 16]),
             webhook: WebhookId::from_bytes([1; 16]),
             event: EventType::Test,
+            is_test: true,
+            format: Format::Standard,
             state,
             created_at: at,
             next_attempt_at: None,

@@ -225,6 +225,7 @@ impl SampleData {
                 format!("?add&open={fails}&reveal={held}&rotate={works}"),
                 format!("?delete={works}&disable={held}&reveal=alerts"),
                 "?failing".into(),
+                "?add-email".into(),
             ],
             "/settings/notifications/{id}/signature-check" => {
                 vec![format!("?delivery={}", self.deliveries[0])]

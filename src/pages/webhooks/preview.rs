@@ -1,0 +1,92 @@
+//! The preview of a message, as the service of a format would show it.
+
+use askama::Template;
+
+use crate::domain::format::Format;
+use crate::formats::{self, Event, EventContent, LINK_LABEL, Message, example_feedback};
+use crate::pages::framework::context::RequestContext;
+
+/// The message that the service would show for example feedback.
+#[derive(Template)]
+#[template(path = "message_preview.html")]
+pub(super) struct MessagePreview {
+    format: Format,
+    message: Message,
+}
+
+/// How a service shows the link to the feedback.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LinkStyle {
+    Text,
+    Button,
+}
+
+impl MessagePreview {
+    /// Returns `None` for the standard format, which isn't shown to people.
+    pub(super) fn new(context: &RequestContext, format: Format, details: bool) -> Option<Self> {
+        let now = context.app.clock.now();
+        let feedback = example_feedback(now);
+        let path = format!("/feedback/{}", feedback.id);
+        let urls = &context.app.urls;
+        let content = EventContent {
+            event: Event::Created(&feedback),
+            at: now,
+            link: urls.origin().map(|origin| urls.absolute_url(origin, &path)),
+        };
+        let message = match format {
+            Format::Email => Some(Message::new(details, &content)),
+            _ => formats::preview(format, details, &content),
+        };
+        message.map(|message| Self { format, message })
+    }
+
+    fn label(&self) -> String {
+        match self.format {
+            Format::Email => "Preview of an email".to_owned(),
+            format => format!("Preview of a message in {}", format.label()),
+        }
+    }
+
+    /// Returns whether the service shows a colored bar beside the message.
+    fn has_bar(&self) -> bool {
+        matches!(self.format, Format::Discord | Format::Mattermost)
+    }
+
+    fn link_style(&self) -> LinkStyle {
+        match self.format {
+            Format::Teams | Format::GoogleChat | Format::Ntfy | Format::Email => LinkStyle::Button,
+            _ => LinkStyle::Text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn no_text_becomes_markup() {
+        let hostile = "<script>alert(1)</script> <b>*bold*</b> <!channel> @everyone &lt;";
+        let mut feedback = example_feedback(Timestamp::from_millis(0));
+        feedback.message = hostile.into();
+        feedback.project.name = hostile.into();
+        feedback.url = Some("https://example.com/?<script>".into());
+        let content = EventContent {
+            event: Event::Created(&feedback),
+            at: Timestamp::from_millis(0),
+            link: Some("https://feedback.example.com/feedback/fb_1".into()),
+        };
+        for format in Format::ALL {
+            let preview = MessagePreview {
+                format,
+                message: Message::new(true, &content),
+            };
+            let html = preview.render().unwrap();
+            for markup in ["<script", "<b>*", "<!", "<a "] {
+                assert!(!html.contains(markup), "{format:?}: {html}");
+            }
+            assert!(html.contains("@everyone"), "{html}");
+        }
+    }
+}
