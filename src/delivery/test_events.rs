@@ -6,7 +6,7 @@ use super::{DispatcherHandle, OutgoingMessage};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, Outcome};
 use crate::domain::event::EventType;
-use crate::domain::explanation::test_advice;
+use crate::domain::explanation::response_advice;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::format::Format;
 use crate::domain::secret::Secret;
@@ -24,7 +24,7 @@ pub struct TestReport {
     pub duration: Duration,
     /// The first 16 KiB of the response body. Invalid UTF-8 is replaced.
     pub response_body: String,
-    /// Advice for an endpoint that fails because a test has no `data.feedback`.
+    /// Advice that depends on the response.
     pub hint: Option<&'static str>,
 }
 
@@ -63,7 +63,7 @@ impl DispatcherHandle {
             headers: webhook.headers.clone(),
         };
         let (result, request_headers) = self.send_message(&webhook.url, message).await?;
-        let report = TestReport::new(event, &result);
+        let report = TestReport::new(event, webhook.format, &result);
         let attempt = AttemptRecord {
             started_at: at,
             error: result.error_message(),
@@ -99,7 +99,7 @@ impl DispatcherHandle {
             headers: CustomHeaders::new(),
         };
         let (result, _) = self.send_message(&webhook.url, message).await?;
-        Ok(TestReport::new(event, &result))
+        Ok(TestReport::new(event, webhook.format, &result))
     }
 
     /// Renders `test`, or an example of another event.
@@ -141,14 +141,14 @@ impl DispatcherHandle {
 }
 
 impl TestReport {
-    fn new(event: EventType, result: &AttemptResult) -> Self {
+    fn new(event: EventType, format: Format, result: &AttemptResult) -> Self {
         let response = result.response.as_ref();
-        let without_feedback = response.filter(|_| event == EventType::Test);
+        let is_test = event == EventType::Test;
         Self {
             outcome: result.outcome.clone(),
             status: response.map(|response| response.status),
             duration: result.duration,
-            hint: without_feedback.and_then(|r| test_advice(r.status, &r.body)),
+            hint: response.and_then(|r| response_advice(format, is_test, r.status, &r.body)),
             response_body: response
                 .map(|r| String::from_utf8_lossy(&r.body).into_owned())
                 .unwrap_or_default(),

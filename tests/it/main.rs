@@ -24,6 +24,7 @@ mod blocked_log;
 mod broken_files;
 mod browser_notifications;
 mod cancellation;
+mod chat_webhooks;
 mod check;
 mod cli;
 mod cli_messages;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::row::failure_label;
 use crate::clock::Timestamp;
 use crate::domain::explanation::{
-    advice_for_code, format_duration, is_auth_failure, status_text, test_advice,
+    advice_for_attempt, format_duration, is_auth_failure, status_text,
 };
+use crate::domain::format::Format;
 use crate::pages::framework::format::DisplayTime;
 use crate::store::LoggedAttempt;
 
@@ -60,16 +61,14 @@ impl AttemptDetails {
     /// the time limit of an attempt.
     pub fn new(
         attempt: &LoggedAttempt,
+        format: Format,
         is_test: bool,
         time_limit: Duration,
         now: Timestamp,
     ) -> Self {
         let code = attempt.error_code.as_deref().unwrap_or_default();
         let body = attempt.response_body.as_deref().unwrap_or_default();
-        let hint = attempt
-            .status
-            .filter(|_| is_test)
-            .and_then(|status| test_advice(status, body));
+        let advice = advice_for_attempt(format, is_test, code, attempt.status, body);
         let result = attempt.status.map(status_text);
         Self {
             number: attempt.number,
@@ -77,11 +76,11 @@ impl AttemptDetails {
                 .or_else(|| failure_label(attempt))
                 .unwrap_or_default(),
             is_success: attempt.error_code.is_none(),
-            is_auth_failure: is_auth_failure(attempt.status),
+            is_auth_failure: format.is_signed() && is_auth_failure(attempt.status),
             started_at: DisplayTime::new(attempt.started_at, now),
             duration: format_duration(attempt.duration),
             error: attempt.error.clone().unwrap_or_default(),
-            advice: hint.unwrap_or_else(|| advice_for_code(code, attempt.status)),
+            advice,
             phases: phases(attempt, time_limit),
             has_timing_bar: attempt.duration >= TIMING_BAR_DURATION_MIN,
             response: ResponseView::new(attempt),

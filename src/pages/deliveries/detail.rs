@@ -144,7 +144,7 @@ pub async fn show(
     let (title, _) = subject_label(&detail.subject);
     layout.subject.clone_from(&title);
     let is_pending = summary.state == DeliveryState::Pending;
-    let is_test = summary.is_test;
+    let (format, is_test) = (summary.format, summary.is_test);
     let attempts = summary.attempts.iter().rev();
     let page = DeliveryPage {
         row: DeliveryRow::new(summary, max_attempts, now),
@@ -154,7 +154,7 @@ pub async fn show(
             && detail.body.is_some(),
         is_pending,
         attempts: attempts
-            .map(|attempt| AttemptDetails::new(attempt, is_test, delivery.timeout(), now))
+            .map(|attempt| AttemptDetails::new(attempt, format, is_test, delivery.timeout(), now))
             .collect(),
         time_limit: format_duration(delivery.timeout()),
         request: RequestView::new(&detail, &url),
