@@ -197,13 +197,12 @@ impl EndpointClient {
         client: &Client,
         request: &EndpointRequest,
     ) -> Result<ClientResponse, SendRequestError> {
+        let target = request.path_and_query.as_deref();
+        let target = target.unwrap_or(self.url.path_and_query());
         // The host in this URL is a placeholder. The connector decides where to connect, and we set
         // `Host`.
         let mut outgoing = client
-            .request(
-                self.method.clone(),
-                format!("http://endpoint{}", self.url.path_and_query()),
-            )
+            .request(self.method.clone(), format!("http://endpoint{target}"))
             .camel_case()
             .no_decompress();
         let headers = outgoing.headers_mut();

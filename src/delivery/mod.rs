@@ -174,6 +174,7 @@ pub async fn get(
     );
     let request = EndpointRequest {
         headers,
+        path_and_query: None,
         body: Vec::new(),
     };
     sender

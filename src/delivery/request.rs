@@ -42,8 +42,12 @@ pub fn build_request(
         signatures,
         custom: parts.headers.keys().cloned().collect(),
     });
-    let body = parts.body;
-    (EndpointRequest { headers, body }, logged)
+    let request = EndpointRequest {
+        headers,
+        path_and_query: None,
+        body: parts.body,
+    };
+    (request, logged)
 }
 
 fn sign(parts: &RequestParts<'_>, now: Timestamp) -> RequestSignatures {

@@ -6,6 +6,8 @@ use super::client::{EndpointClient, HttpSender};
 use super::request::{self, RequestParts};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, AttemptTimings, Outcome};
+use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::format::{self, Format};
 use crate::domain::request_headers::LoggedHeaders;
 use crate::domain::webhook_url::WebhookUrl;
 
@@ -26,7 +28,11 @@ impl TargetClient {
         match self {
             Self::Endpoint(client) if !parts.format.is_email() => {
                 let host = client.url().host_header();
-                let (request, logged) = request::build_request(parts, host, now);
+                let is_ntfy = parts.format == Format::Ntfy;
+                let (mut request, logged) = request::build_request(parts, host, now);
+                if is_ntfy && format::ntfy_topic(client.url()).is_some() {
+                    request.path_and_query = Some(root_with_query(client.url()));
+                }
                 (client.attempt(&request).await, Some(logged))
             }
             Self::Mail if parts.format.is_email() => (unsent(Outcome::Internal), None),
@@ -44,6 +50,12 @@ impl HttpSender {
             WebhookUrl::Mailto(_) => TargetClient::Mail,
         }
     }
+}
+
+/// Returns the path and query for a request to the root of the server.
+fn root_with_query(url: &EndpointUrl) -> String {
+    let query = url.path_and_query().split_once('?');
+    query.map_or("/".to_owned(), |(_, query)| format!("/?{query}"))
 }
 
 /// Returns the result of an attempt that failed before anything was sent.

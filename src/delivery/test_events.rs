@@ -52,7 +52,14 @@ impl DispatcherHandle {
         let Some(secrets) = self.store.webhook_secrets(webhook.id, at).await? else {
             return Ok(None);
         };
-        let test = self.render_test(event, webhook.format, webhook.details, user, at);
+        let test = self.render_test(
+            event,
+            webhook.format,
+            webhook.details,
+            &webhook.url,
+            user,
+            at,
+        );
         let message = OutgoingMessage {
             id: delivery.to_string(),
             event: event.as_str().to_owned(),
@@ -85,7 +92,14 @@ impl DispatcherHandle {
         user: &str,
     ) -> Result<TestReport, StoreError> {
         let (delivery, at) = self.store.allocate_test_delivery_id().await?;
-        let test = self.render_test(event, webhook.format, webhook.details, user, at);
+        let test = self.render_test(
+            event,
+            webhook.format,
+            webhook.details,
+            &webhook.url,
+            user,
+            at,
+        );
         let message = OutgoingMessage {
             id: delivery.to_string(),
             event: event.as_str().to_owned(),
@@ -108,6 +122,7 @@ impl DispatcherHandle {
         event: EventType,
         format: Format,
         details: bool,
+        url: &WebhookUrl,
         user: &str,
         at: Timestamp,
     ) -> TestEvent {
@@ -135,7 +150,7 @@ impl DispatcherHandle {
             event,
             format,
             details,
-            body: formats::render(format, details, &content),
+            body: formats::address(format, url, formats::render(format, details, &content)),
         }
     }
 }

@@ -104,6 +104,16 @@ impl Format {
     }
 }
 
+/// Returns the topic of an ntfy URL, which is the last segment of its path. Messages in JSON are
+/// published to the root of the server (<https://docs.ntfy.sh/publish/#publish-as-json>), so the
+/// topic moves to the JSON.
+pub fn ntfy_topic(url: &EndpointUrl) -> Option<&str> {
+    let path = url.path_and_query().split('?').next()?;
+    let topic = path.trim_end_matches('/').rsplit('/').next()?;
+    let is_valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
+    ((1..=64).contains(&topic.len()) && topic.bytes().all(is_valid)).then_some(topic)
+}
+
 fn detect_service(url: &EndpointUrl) -> Option<Format> {
     const DISCORD_HOSTS: [&str; 6] = [
         "discord.com",
@@ -225,6 +235,22 @@ mod tests {
             "https://mailto.example.com/sam@example.com",
         ] {
             assert_eq!(detect(url), Format::Standard, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_topic_of_ntfy_is_the_last_segment_of_the_path() {
+        for (url, topic) in [
+            ("https://ntfy.sh/my-alerts", Some("my-alerts")),
+            (
+                "https://ntfy.example.com/my_alerts/?auth=x",
+                Some("my_alerts"),
+            ),
+            ("https://ntfy.sh/", None),
+            ("https://ntfy.sh/a.b", None),
+        ] {
+            let url = EndpointUrl::parse(url).unwrap();
+            assert_eq!(ntfy_topic(&url), topic);
         }
     }
 

@@ -17,13 +17,13 @@ mod teams;
 pub use chat::{Position, Safeguard, cut_message, render_message, safeguards};
 pub use example::example_feedback;
 pub use message::{Field, LINK_LABEL, Message, Part};
-pub use ntfy::add_topic;
 
 use crate::clock::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
-use crate::domain::format::Format;
+use crate::domain::format::{Format, ntfy_topic};
 use crate::domain::webhook::Topic;
+use crate::domain::webhook_url::WebhookUrl;
 
 /// Everything that a format can show of an event.
 #[derive(Clone, Debug)]
@@ -76,6 +76,16 @@ pub fn render(format: Format, details: bool, content: &EventContent<'_>) -> Vec<
         | Format::Ntfy => {
             render_message(format, &Message::new(details, content), safeguards(format))
         }
+    }
+}
+
+/// Adds the part of a body that depends on the webhook's URL: the topic of an ntfy message. Other
+/// formats have no such part.
+pub fn address(format: Format, url: &WebhookUrl, body: Vec<u8>) -> Vec<u8> {
+    let url = url.endpoint().filter(|_| format == Format::Ntfy);
+    match url.and_then(ntfy_topic) {
+        Some(topic) => ntfy::add_topic(topic, &body),
+        None => body,
     }
 }
 

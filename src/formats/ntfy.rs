@@ -63,7 +63,7 @@ fn build(message: &Message, rules: &Rules<'_>) -> Value {
 
 /// Adds the topic to a rendered message. Messages are published to the root of the server, and the
 /// topic is a member of the JSON.
-pub fn add_topic(topic: &str, message: &[u8]) -> Vec<u8> {
+pub(super) fn add_topic(topic: &str, message: &[u8]) -> Vec<u8> {
     let topic = json_string(topic);
     let members = message.strip_prefix(b"{").unwrap_or(message);
     [format!("{{\"topic\":{topic},").as_bytes(), members].concat()

@@ -58,6 +58,15 @@ fn services_accept_feedback_status_changes_and_tests() {
         for delivery in api.deliveries(webhook) {
             assert_eq!(delivery["state"], "delivered", "{format:?}: {delivery:#}");
         }
+        for request in receiver.wait_for(2) {
+            // ntfy accepts JSON only at the root of the server.
+            let path = if *format == Format::Ntfy {
+                "/"
+            } else {
+                "/alerts"
+            };
+            assert_eq!(request.path(), path, "{format:?}");
+        }
         let shown: Vec<_> = receiver
             .wait_for(2)
             .iter()

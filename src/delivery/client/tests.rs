@@ -35,6 +35,7 @@ fn request() -> EndpointRequest {
         ("X-Own", "a"),
     ];
     EndpointRequest {
+        path_and_query: None,
         headers: headers.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
         body: br#"{"event":"test"}"#.to_vec(),
     }

@@ -12,7 +12,8 @@ mod slack;
 mod teams;
 
 use miniback::domain::format::Format;
-use miniback::formats::add_topic;
+use miniback::domain::webhook_url::WebhookUrl;
+use miniback::formats::address;
 use serde_json::Value;
 
 use super::receiver::{Receiver, Reply};
@@ -104,10 +105,8 @@ pub fn post(format: Format, body: &[u8]) -> Result<Shown, Refusal> {
 
 /// Adds what Miniback adds to a body because of the webhook's URL: the topic of ntfy.
 pub fn addressed(format: Format, body: &[u8]) -> Vec<u8> {
-    match format {
-        Format::Ntfy => add_topic("alerts", body),
-        _ => body.to_vec(),
-    }
+    let url = WebhookUrl::parse("https://chat.example.com/alerts").expect("parse the URL");
+    address(format, &url, body.to_vec())
 }
 
 /// Returns the errors of a service that don't depend on the message.
