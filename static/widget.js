@@ -1,6 +1,8 @@
-// The feedback widget: a button on any site, and the dialog that it opens. The server removes
-// comments and indentation, shortens the names of variables, and replaces the @…@ placeholders
-// (`src/intake/widget_script.rs`). The widget sends no requests except to submit feedback.
+// The feedback widget: a button on any site, and the dialog that it opens. The widget sends no
+// requests except to submit feedback.
+//
+// After a change, run `tests/minifier/run`. The server sends the minified script, and replaces names
+// such as __TOKEN__ by values (`src/intake/widget_script.rs`).
 //
 // It doesn't trust the page. The page can remove the widget, replace global functions, load the
 // script repeatedly and in any way, and have any styles and policies. The widget uses a shadow
@@ -65,7 +67,7 @@
   // problem if there is one, and the delay before a retry in seconds (0 for no retry). If a policy
   // of the page blocks the requests, no retry is scheduled.
   async function send(key, body) {
-    const url = `${server}api/feedback`, payload = { __proto__: null, ...body, projectSlug: project, stamp: "@TOKEN@" };
+    const url = `${server}api/feedback`, payload = { __proto__: null, ...body, projectSlug: project, stamp: __TOKEN__ };
     let problem, retryAfter = 60;
     await tokenIsValid;
     const { fetch, JSON, document } = realm();
@@ -119,28 +121,29 @@
   const message = create("textarea", { id: "m", rows: 5, required: true, maxLength: 10000 });
   const email = create("input", { id: "e", type: "email", maxLength: 254, autocomplete: "email" });
   const messageLabel = create("label", { htmlFor: "m" }), emailLabel = create("span"), optional = create("small");
-  const pageLabel = create("bdi"), pageUrl = create("bdi"), page = create("p", { className: "page" }, pageLabel, " ", pageUrl);
+  const sent = create("p", { id: "c" });
   const sendButton = create("button", { type: "button" }), status = create("p", { id: "s", role: "status", dir: "auto" });
   // Not a <form>: a page in a sandbox can't submit forms.
-  const form = create("section", {}, question, messageLabel, message, create("label", { htmlFor: "e" }, emailLabel, " ", optional), email, page, sendButton);
+  const form = create("section", {}, question, messageLabel, message, create("label", { htmlFor: "e" }, emailLabel, " ", optional), email, sent, sendButton);
   const dialog = create("dialog", {}, create("header", {}, title, closeButton), form, status);
   const frame = create("iframe", { hidden: true });
   message.setAttribute("aria-describedby", "q");
-  const labels = { label: title, question, message: messageLabel, email: emailLabel, optional, page: pageLabel, send: sendButton };
+  sendButton.setAttribute("aria-describedby", "c");
+  const labels = { label: title, question, message: messageLabel, email: emailLabel, optional, send: sendButton };
   const host = create("miniback-widget"), root = host.attachShadow({ mode: "open" });
   const stylesheet = new CSSStyleSheet();
   root.adoptedStyleSheets = [stylesheet];
   root.append(launcher, dialog, frame);
 
   // ---- Appearance: applies the settings, which can change at any time ----
-  const translations = "@STRINGS@";
+  const translations = __STRINGS__;
   function update() {
     const { body, documentElement } = document, data = tag.dataset;
     const requested = (data.lang || documentElement.lang).toLowerCase().split("-")[0];
     host.lang = translations[requested] ? requested : "en";
     host.dir = getComputedStyle(body ?? documentElement).direction;
     // A `data-` attribute with a text's name replaces that text.
-    "@NAMES@".split(" ").forEach((name, index) => {
+    __NAMES__.forEach((name, index) => {
       texts[name] = data[name] ?? translations[host.lang].split("|")[index];
       if (labels[name]) labels[name].textContent = texts[name];
     });
@@ -184,11 +187,11 @@
     header{grid-template-columns:1fr auto;align-items:center;margin-block:-.6em .4em;margin-inline-end:-.6em}
     #q,label{font-weight:600}
     #q{font-size:1.2em}
-    label,.page{margin-top:.4em}
-    small,.page,h2{color:var(--soft);font-weight:400;font-size:.85em}
+    label,#c{margin-top:.4em}
+    small,#c,h2{color:var(--soft);font-weight:400;font-size:.85em}
     textarea,input{width:100%;min-height:44px;padding:.6em;border:1px solid var(--edge);border-radius:8px;background:0}
     textarea{resize:vertical}
-    section button{justify-self:end;margin-top:.6em}
+    section button{position:sticky;bottom:0;justify-self:end;margin-top:.6em}
     [aria-busy=true]{opacity:.6}
     header button{width:44px;padding:0;background:0;color:var(--soft);font-size:1.5em;line-height:1}
     dialog>p:not(:empty){padding-top:.6em}
@@ -197,6 +200,30 @@
     .done:before{content:"✓"/"";display:block;width:44px;line-height:44px;margin:0 auto 8px;border-radius:99px;background:${color};color:var(--on);font-size:1.5em}
     @media(max-width:30em){dialog{margin:16px auto auto}}
     @media print{.launcher{display:none}}`);
+  }
+
+  // ---- Context: the page's URL, facts about the browser, and the site's own fields ----
+  const fields = { __proto__: null }; // added by `miniback.context()`
+  let context, pageUrl;
+  // Collects the context, and shows all of it. Omits values that the server would omit or reject:
+  // its rules are in `src/domain/context.rs`. The first value of a name is used.
+  function updateContext() {
+    const { href } = location, { Blob, JSON } = realm();
+    const entries = [...__CONTEXT__, ["window", `${innerWidth} × ${innerHeight}`], ["language", navigator.language]];
+    const own = entries.length;
+    entries.push(...Object.entries(fields));
+    for (const { name, value } of tag.attributes) if (/^data-context-/.test(name)) entries.push([name.slice(13), value]);
+    context = { __proto__: null };
+    pageUrl = /^http/.test(href) && href.length < 2049 ? href : "";
+    sent.textContent = texts.sent;
+    const show = (text) => sent.append(sent.lastElementChild ? "\u00a0· " : " ", create("bdi", { textContent: text }));
+    if (pageUrl) show(pageUrl);
+    entries.forEach(([name, value], index) => {
+      if (!/^[\w-]{1,40}$/.test(name) || context[name] || Object(value) === value || !/^\P{Cs}{1,200}$/u.test(value ?? "")) return;
+      context[name] = `${value}`;
+      if (new Blob([JSON.stringify(context)]).size > 4096) delete context[name];
+      else show(index < own ? value : `${name}: ${value}`);
+    });
   }
 
   // ---- Start ----
@@ -209,7 +236,7 @@
     if (projectOf(candidate)) tag = candidate; else if (!tag?.isConnected) tag = findTag() ?? tag;
     if (!tag) return console.error("Miniback: no script tag with data-project.");
     project = projectOf(tag);
-    server = /^http.*\/(?=widget\.js)/.exec(tag.src)?.[0] ?? "@SERVER@"; // includes the base path
+    server = /^http.*\/(?=widget\.js)/.exec(tag.src)?.[0] ?? __SERVER__; // includes the base path
     // Append the element to <html>. There, layouts and effects of <body> don't affect the element,
     // and it remains if <body> is replaced.
     const { documentElement } = document;
@@ -217,6 +244,7 @@
     if (host.parentNode != documentElement) documentElement.append(host);
     try { launcher.showPopover(); } catch {} // already shown, or not supported
     update();
+    updateContext();
     if (dialog.open && !dialog.matches(":modal")) {
       dialog.close();
       dialog.showModal();
@@ -240,10 +268,6 @@
     const draft = read(draftKey());
     message.value = draft?.message ?? "";
     email.value = draft?.email ?? prefilled;
-    // Omit a URL that the server would reject: not http(s), or too long.
-    const { href } = location;
-    pageUrl.textContent = /^http/.test(href) && href.length < 2049 ? href : "";
-    page.hidden = !pageUrl.textContent;
     form.hidden = false;
     onInput();
     dialog.showModal();
@@ -308,7 +332,7 @@
     }
     sendButton.ariaBusy = true; // `disabled` would move the focus
     const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-    const body = { __proto__: null, message: message.value, email: email.value || undefined, url: pageUrl.textContent || undefined };
+    const body = { __proto__: null, message: message.value, email: email.value || undefined, url: pageUrl || undefined, context };
     // Once stored, the feedback is sent now or later, even if the page closes.
     const isStored = write(unsentKey(), { ...unsent(), [key]: body });
     const [problem, retryAfter] = await send(key, body);
@@ -349,5 +373,11 @@
   try {
     const api = (Object.hasOwn(window, "miniback") && window.miniback) || (window.miniback = {});
     api.open ??= () => open();
+    // Until now, the page could set the fields as an object.
+    const early = api.context;
+    if (!early?.call) (api.context = (added) => {
+      Object.assign(fields, added);
+      if (dialog.open) updateContext();
+    })(early);
   } catch { console.warn("Miniback: the name `miniback` is taken."); }
 })();

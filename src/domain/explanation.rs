@@ -210,7 +210,7 @@ fn status_advice(status: u16) -> &'static str {
 
 /// Returns advice for an attempt in the delivery log. `code` is the outcome's error code, or empty
 /// after a success.
-pub fn advice_for_attempt(
+pub fn attempt_advice(
     format: Format,
     is_test: bool,
     code: &str,

@@ -1,4 +1,5 @@
-//! Search in feedback: every word of a query must occur in the message, the email, or the page URL.
+//! Search in feedback: every word of a query must occur in the message, the email, the page URL, or
+//! a value in the metadata.
 //!
 //! Letters match regardless of case, accents, and width. Typographic quotes, apostrophes, and
 //! dashes match their keyboard equivalents (see `normalized_text`). A word of three or more
@@ -14,6 +15,8 @@ mod normalized_text;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+
+use serde_json::{Map, Value};
 
 use super::email::normalize_typed_email;
 use normalized_text::{NormalizedText, is_double_quote};
@@ -170,6 +173,24 @@ fn normalize_word(word: &str) -> Vec<char> {
             .take_while(|c| is_space(c))
             .count();
     chars[from..until].to_vec()
+}
+
+/// Returns the texts and numbers in metadata, at any depth.
+pub fn metadata_texts(metadata: &Map<String, Value>) -> Vec<String> {
+    fn collect(value: &Value, texts: &mut Vec<String>) {
+        match value {
+            Value::String(text) => texts.push(text.clone()),
+            Value::Number(number) => texts.push(number.to_string()),
+            Value::Array(values) => values.iter().for_each(|value| collect(value, texts)),
+            Value::Object(values) => values.values().for_each(|value| collect(value, texts)),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+    let mut texts = Vec::new();
+    metadata
+        .values()
+        .for_each(|value| collect(value, &mut texts));
+    texts
 }
 
 /// Calls `visit` for each n-gram of a text. N-grams can repeat.

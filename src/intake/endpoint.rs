@@ -15,8 +15,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Intake, RawSubmission, SubmissionError, SubmissionReceipt, SubmissionSource};
-use crate::domain::feedback::metadata_schema;
+use super::submission_source::SubmissionSource;
+use super::{Intake, RawSubmission, SubmissionError, SubmissionReceipt};
+use crate::domain::context::context_schema;
 use crate::server::AppState;
 use crate::server::idempotency_key::idempotency_key;
 use crate::server::json_body::Json;
@@ -35,8 +36,7 @@ pub(crate) struct Submission {
     email: Option<String>,
     #[schema(schema_with = schemas::page_url, required = false)]
     url: Option<String>,
-    /// At most 4 KiB. Stored as the feedback’s metadata.
-    #[schema(schema_with = metadata_schema, required = false)]
+    #[schema(schema_with = context_schema, required = false)]
     context: Option<Map<String, Value>>,
     /// A honeypot field. If it isn’t empty, the feedback is discarded.
     website: Option<String>,

@@ -21,16 +21,13 @@ mod public_form;
 mod rate_limits;
 mod routes;
 mod script_loads;
+mod submission_source;
 pub mod translations;
 mod widget_script;
 
 pub use routes::{configure, routes};
 pub use script_loads::ScriptLoad;
 
-use std::net::IpAddr;
-
-use actix_web::HttpRequest;
-use actix_web::http::header::ORIGIN;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -38,7 +35,9 @@ use utoipa::ToSchema;
 use self::form_token::FormTokens;
 use self::rate_limits::IntakeLimits;
 use self::script_loads::ScriptLoads;
+use self::submission_source::SubmissionSource;
 use crate::clock::{Clock, Timestamp};
+use crate::domain::context::context_metadata;
 use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, RawFeedback};
 use crate::domain::id::{FeedbackId, IdSequence};
 use crate::domain::project::{Project, ProjectStatus};
@@ -46,7 +45,6 @@ use crate::domain::rate_limit::RateLimits;
 use crate::domain::validation::{ValidationErrors, check_all_fields, check_field};
 use crate::metrics::METRICS;
 use crate::server::rate_limit_headers::{RateLimitExceeded, RemainingQuota};
-use crate::server::request_origin::is_own_origin;
 use crate::server::{AppState, tokens};
 use crate::store::{CreateFeedbackError, CreatedFeedback, IdempotencyKey, StoreError};
 
@@ -86,35 +84,6 @@ struct RawSubmission {
     idempotency_key: Option<String>,
     /// The operation that the idempotency key belongs to.
     operation: &'static str,
-}
-
-/// The client and the page that a submission comes from.
-struct SubmissionSource {
-    client_ip: IpAddr,
-    /// The `Origin` header, sent by browsers. It is `null` for a page without an origin.
-    origin: Option<String>,
-    /// Whether `origin` is Miniback's own origin.
-    is_own_origin: bool,
-}
-
-impl SubmissionSource {
-    fn from_request(app: &AppState, request: &HttpRequest) -> Self {
-        let origin = request.headers().get(ORIGIN);
-        Self {
-            client_ip: app.proxies.client_ip(request),
-            is_own_origin: origin
-                .is_some_and(|origin| is_own_origin(&app.proxies, &app.urls, request, origin)),
-            origin: origin.map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned()),
-        }
-    }
-
-    fn is_allowed_by(&self, project: &Project) -> bool {
-        let allowed = &project.allowed_origins;
-        match &self.origin {
-            Some(origin) => allowed.is_empty() || self.is_own_origin || allowed.contains(origin),
-            None => true,
-        }
-    }
 }
 
 /// The result of a submission that was stored (now or by an earlier request), or silently discarded
@@ -289,22 +258,26 @@ impl Intake {
             message: submission.message,
             email: submission.email,
             url: submission.url,
-            metadata: submission.context,
+            metadata: None,
         };
         let token = submission.stamp.map_or(Ok(()), |token| {
             self.form_tokens.check_token(&token, &app.clock)
         });
-        let (project, feedback, ()) = check_all_fields((
+        let (project, mut feedback, ()) = check_all_fields((
             check_field(PROJECT_SLUG_FIELD, project),
             NewFeedback::validate(raw, "context"),
             check_field("stamp", token),
         ))?;
+        // The hash doesn't depend on the browser: the browser can be updated before it sends the
+        // feedback again.
+        feedback.metadata = submission.context;
         let idempotency = submission.idempotency_key.map(|key| IdempotencyKey {
             owner: feedback.project.clone(),
             operation: submission.operation,
             key,
             request_hash: tokens::sha256(serde_json::to_vec(&feedback).unwrap_or_default()),
         });
+        feedback.metadata = context_metadata(&source.user_agent, feedback.metadata);
         let is_honeypot_hit = submission
             .website
             .is_some_and(|text| !text.trim().is_empty());

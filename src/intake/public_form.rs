@@ -10,13 +10,16 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use askama::Template;
 
 use super::error_page::{IntakeError, set_language_headers};
+use super::submission_source::SubmissionSource;
 use super::translations::Translations;
-use super::{Intake, PROJECT_SLUG_FIELD, RawSubmission, SubmissionError, SubmissionSource};
+use super::{Intake, PROJECT_SLUG_FIELD, RawSubmission, SubmissionError};
 use crate::clock::Clock;
+use crate::domain::context::derived_members;
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::validation::ValidationErrors;
 use crate::server::form_data::{FormData, FormError};
 use crate::server::urls::Urls;
+use crate::server::user_agent::user_agent;
 use crate::server::{AppState, html, tokens};
 
 /// The `Retry-After` after a store error, in seconds.
@@ -33,6 +36,8 @@ struct FormPage {
     notice: Option<FormNotice>,
     message_error: Option<String>,
     email_error: Option<String>,
+    /// The browser and the operating system, which are stored with the feedback.
+    context: Vec<String>,
 }
 
 /// A message that doesn't belong to a field.
@@ -109,6 +114,10 @@ impl FormPage {
             notice: None,
             message_error: None,
             email_error: None,
+            context: derived_members(&user_agent(request.headers()))
+                .into_iter()
+                .map(|(_, value)| value)
+                .collect(),
         })
     }
 

@@ -1,8 +1,12 @@
-//! `GET /widget.js`: the widget's script, with its strings in all languages and a new form token.
+//! `GET /widget.js`: the widget's script, with its strings in all languages, the browser and the
+//! operating system of the request, and a new form token.
 //!
 //! Browsers revalidate the script after 5 minutes. Until the end of the day (UTC), the response to
 //! a revalidation is 304, because a new script would differ only in its token. A token is valid for
 //! weeks.
+//!
+//! The script shows the browser and the operating system before it sends feedback. Shared caches
+//! must not store the script, because many of them ignore `Vary: User-Agent`.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -14,20 +18,27 @@ use actix_web::http::header::{
 use actix_web::{HttpRequest, HttpResponse, web};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::json;
 
 use super::Intake;
 use super::translations::{WIDGET_STRING_NAMES, widget_strings};
 use crate::clock::Timestamp;
+use crate::domain::context::derived_members;
+use crate::server::user_agent::user_agent;
 use crate::server::{AppState, tokens};
 
-const SCRIPT_SOURCE: &str = include_str!("../../static/widget.js");
+/// The script, minified by `tests/minifier/run`. It contains names such as `__TOKEN__` in place of
+/// values.
+const MINIFIED_SCRIPT: &str = include_str!("../../static/widget.min.js");
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
-/// The minified script, with placeholders for the form token and Miniback's own URL.
+/// The script, without the values that can differ between two responses.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
-    shorten_names(&minify(SCRIPT_SOURCE))
-        .replace("\"@STRINGS@\"", &widget_strings().to_string())
-        .replace("@NAMES@", &WIDGET_STRING_NAMES.join(" "))
+    // The minifier leaves the line breaks and the indentation of the stylesheet.
+    MINIFIED_SCRIPT
+        .replace(r"\n    ", "")
+        .replace("__STRINGS__", &widget_strings().to_string())
+        .replace("__NAMES__", &json!(WIDGET_STRING_NAMES).to_string())
 });
 
 /// A hash of the script, for its `ETag`.
@@ -35,126 +46,6 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     let hash = tokens::sha256(&*SCRIPT);
     hex::encode(&hash[..6])
 });
-
-/// Variables whose names are shortened to one character in the minified script, roughly in order of
-/// the number of uses. No property, string, or style in the script has one of these names.
-const SHORTENED_NAMES: [&str; 54] = [
-    "create",
-    "retryAfter",
-    "problem",
-    "texts",
-    "draftKey",
-    "response",
-    "sendButton",
-    "mount",
-    "closeButton",
-    "element",
-    "pageUrl",
-    "prefilled",
-    "server",
-    "blocked",
-    "channel",
-    "closing",
-    "flush",
-    "flushing",
-    "observer",
-    "projectOf",
-    "read",
-    "realm",
-    "registry",
-    "resolve",
-    "start",
-    "candidate",
-    "emailLabel",
-    "forget",
-    "found",
-    "labels",
-    "luminance",
-    "memory",
-    "messageLabel",
-    "onInput",
-    "opener",
-    "pageLabel",
-    "reject",
-    "requested",
-    "stylesheet",
-    "timer",
-    "translations",
-    "children",
-    "closeSoon",
-    "findTag",
-    "isStored",
-    "milliseconds",
-    "onEvent",
-    "onViolation",
-    "payload",
-    "properties",
-    "removals",
-    "tokenIsValid",
-    "show",
-    "trigger",
-];
-
-/// Replaces the [`SHORTENED_NAMES`] in the minified script with `a` to `z`, `A` to `Z`, `$`, and
-/// `_`. Replaces `const` with `let`, and `true` with `!0`.
-fn shorten_names(script: &str) -> String {
-    let mut shortened = String::new();
-    // Each part is a word and the character after it.
-    for part in script.split_inclusive(|c| !is_identifier_char(c)) {
-        let name = part.trim_end_matches(|c| !is_identifier_char(c));
-        let is_name = |(long, _): &(&str, char)| *long == name;
-        let characters = ('a'..='z').chain('A'..='Z').chain(['$', '_']);
-        let rest = &part[name.len()..];
-        match SHORTENED_NAMES.into_iter().zip(characters).find(is_name) {
-            Some((_, character)) => shortened.push(character),
-            None if name == "const" => shortened.push_str("let"),
-            // In strings, `true` is followed by `]`.
-            None if name == "true" && rest != "]" => shortened.push_str("!0"),
-            None => shortened.push_str(name),
-        }
-        shortened.push_str(rest);
-    }
-    shortened
-}
-
-fn is_identifier_char(c: char) -> bool {
-    c.is_alphanumeric() || "_$".contains(c)
-}
-
-/// Removes comments, indentation, unnecessary spaces and line breaks, and semicolons before `}`.
-///
-/// This function supports only [`SCRIPT_SOURCE`], which has a semicolon after each statement, no
-/// block comments, and no spaces in regular expressions. In a template, only line breaks and
-/// indentation are removed.
-fn minify(source: &str) -> String {
-    let lines = source
-        .lines()
-        .map(|line| line.split(" // ").next().unwrap_or_default().trim())
-        .filter(|line| !line.is_empty() && !line.starts_with("//"));
-    let text: Vec<char> = lines.flat_map(|line| line.chars().chain(['\n'])).collect();
-    let mut minified = String::new();
-    // The quote that ends the current string or template.
-    let mut quote = None;
-    for (index, &c) in text.iter().enumerate() {
-        let before = minified.chars().next_back().unwrap_or('\n');
-        let after = text.get(index + 1).copied().unwrap_or('\n');
-        let is_needed = match (c, quote) {
-            (' ' | '\n', None) => is_identifier_char(before) && is_identifier_char(after),
-            ('\n', Some(_)) => false,
-            _ => true,
-        };
-        if matches!(c, '"' | '`') && quote.is_none_or(|quote| quote == c) {
-            quote = quote.xor(Some(c));
-        }
-        if is_needed {
-            if c == '}' && before == ';' {
-                minified.pop();
-            }
-            minified.push(c);
-        }
-    }
-    minified
-}
 
 pub(super) async fn get(
     app: web::Data<AppState>,
@@ -173,7 +64,8 @@ pub(super) async fn get(
         let slug = slug.map(|(_, slug)| slug.into_owned());
         intake.record_script_load(&app, referrer, slug, now);
     }
-    let etag = etag(now);
+    let members = json!(derived_members(&user_agent(headers))).to_string();
+    let etag = etag(&members, now);
     let is_match = headers
         .get_all(IF_NONE_MATCH)
         .filter_map(|value| value.to_str().ok())
@@ -186,8 +78,8 @@ pub(super) async fn get(
     };
     response
         .insert_header((ETAG, etag))
-        .insert_header((CACHE_CONTROL, "public, max-age=300"))
-        .insert_header((VARY, "Accept-Encoding"))
+        .insert_header((CACHE_CONTROL, "private, max-age=300"))
+        .insert_header((VARY, "Accept-Encoding, User-Agent"))
         // Pages with `Cross-Origin-Embedder-Policy` load only resources that permit other origins.
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header((
@@ -199,7 +91,7 @@ pub(super) async fn get(
     }
     response.insert_header((CONTENT_TYPE, "text/javascript; charset=utf-8"));
     let own_url = app.urls.absolute_url(&own_origin, "/");
-    let script = render_script(&intake.form_tokens.issue_token(now), &own_url);
+    let script = render_script(&members, &intake.form_tokens.issue_token(now), &own_url);
     match accepts_gzip(headers).then(|| gzip(&script)) {
         Some(Ok(compressed)) => response
             .insert_header((CONTENT_ENCODING, "gzip"))
@@ -208,19 +100,21 @@ pub(super) async fn get(
     }
 }
 
-/// Returns the script. The script uses `own_url`, Miniback's own URL, if the `src` of its tag isn't
-/// a full URL.
-fn render_script(form_token: &str, own_url: &str) -> String {
-    SCRIPT.replace("@TOKEN@", form_token).replace(
-        "\"@SERVER@\"",
-        &serde_json::Value::from(own_url).to_string(),
-    )
+/// Returns the script. `context` is the JSON of the derived members. The script uses `own_url`,
+/// Miniback's own URL, if the `src` of its tag isn't a full URL.
+fn render_script(context: &str, form_token: &str, own_url: &str) -> String {
+    SCRIPT
+        .replace("__CONTEXT__", context)
+        .replace("__TOKEN__", &json!(form_token).to_string())
+        .replace("__SERVER__", &json!(own_url).to_string())
 }
 
 /// Returns the `ETag` of the script, which changes each day. It is weak, because the form token
 /// differs in each response.
-fn etag(now: Timestamp) -> String {
-    format!("W/\"{}-{}\"", *VERSION, now.millis().div_euclid(DAY_MILLIS))
+fn etag(context: &str, now: Timestamp) -> String {
+    let hash = tokens::sha256(format!("{}{context}", *VERSION));
+    let day = now.millis().div_euclid(DAY_MILLIS);
+    format!("W/\"{}-{day}\"", hex::encode(&hash[..6]))
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
@@ -250,57 +144,22 @@ mod tests {
     fn the_script_is_at_most_6_144_bytes_gzipped() {
         let token =
             FormTokens::new(&[1; 32]).issue_token(Timestamp::from_millis(1_767_225_600_000));
-        let script = render_script(&token, "https://feedback.example.com/");
+        let context = r#"[["browser","Samsung Internet 131"],["system","Android"]]"#;
+        let script = render_script(context, &token, "https://feedback.example.com/miniback/");
         let size = gzip(&script).unwrap().len();
         println!("{} bytes, {size} gzipped", script.len());
         assert!(size <= 6_144, "{size}");
-        for placeholder in ["@STRINGS@", "@NAMES@", "@TOKEN@", "@SERVER@"] {
-            assert!(
-                SCRIPT_SOURCE.contains(placeholder) && !script.contains(placeholder),
-                "{placeholder}"
-            );
+        let placeholders = [
+            "__STRINGS__",
+            "__NAMES__",
+            "__CONTEXT__",
+            "__TOKEN__",
+            "__SERVER__",
+        ];
+        for name in placeholders {
+            assert!(MINIFIED_SCRIPT.contains(name), "{name}");
+            assert!(!script.contains(name), "{name}");
         }
-    }
-
-    #[test]
-    fn minify_keeps_strings_and_needed_spaces() {
-        for (source, minified) in [
-            (
-                "// a\n  one(\"https://b.example\"); // c\n\n  two();\n",
-                "one(\"https://b.example\");two();",
-            ),
-            (
-                "const a = { b: \"c: d\" };\nreturn a.b in a;\n",
-                "const a={b:\"c: d\"};return a.b in a;",
-            ),
-            ("if (a)\n  b = `c ${d}\n  e`;\n", "if(a)b=`c ${d}e`;"),
-            ("if (a) b();\nelse\n  c();\n", "if(a)b();else\nc();"),
-            ("try { a(); } catch {}\n", "try{a()}catch{}"),
-        ] {
-            assert_eq!(minify(source).trim_end(), minified);
-        }
-    }
-
-    #[test]
-    fn only_variables_get_short_names() {
-        let minified = minify(SCRIPT_SOURCE);
-        for name in SHORTENED_NAMES {
-            let mut uses = 0;
-            for (start, _) in minified.match_indices(name) {
-                let (before, after) = (&minified[..start], &minified[start + name.len()..]);
-                if before.ends_with(is_identifier_char) || after.starts_with(is_identifier_char) {
-                    continue;
-                }
-                let is_property = before.ends_with('.') && !before.ends_with("...");
-                let is_other = is_property || before.ends_with(['"', '-']);
-                assert!(!is_other, "{name} is also a property, string, or style");
-                uses += 1;
-            }
-            assert!(uses > 1, "{name} is used {uses} times");
-        }
-        let (first, second) = (SHORTENED_NAMES[0], SHORTENED_NAMES[1]);
-        let script = format!("const{{{second},c}}=true;{first}({second}.c,`[d=true]`)");
-        assert_eq!(shorten_names(&script), "let{b,c}=!0;a(b.c,`[d=true]`)");
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod static_files;
 mod store_error_status;
 pub mod tokens;
 pub mod urls;
+pub mod user_agent;
 pub mod versions;
 
 use crate::clock::Clock;

@@ -16,11 +16,11 @@ use ulid::Ulid;
 
 use super::Store;
 use super::db::error::StoreError;
-use super::db::sql;
+use super::db::sql::{self, Json};
 use super::feedback_filter::{FeedbackFilter, FeedbackOrder};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{Id, ProjectId};
-use crate::domain::search::{SearchQuery, for_each_ngram};
+use crate::domain::search::{SearchQuery, for_each_ngram, metadata_texts};
 
 /// Maximum number of feedback items indexed in one transaction. The transaction takes a few
 /// milliseconds.
@@ -60,7 +60,8 @@ impl Store {
                     return Ok(());
                 };
                 let insert = "INSERT INTO feedback_search (rowid, ngrams)
-                    SELECT number, search_terms(project_id, status, message, email, url)
+                    SELECT number,
+                           search_terms(project_id, status, message, email, url, metadata)
                     FROM feedback
                     WHERE number > (SELECT indexed_until FROM feedback_index_state)
                     AND number <= ?1 ORDER BY number";
@@ -101,7 +102,7 @@ impl<'a> Search<'a> {
     /// `on_match` returns `false`.
     ///
     /// The matches start after the id `cursor`. `columns` are columns of `feedback` and `projects`;
-    /// they must include `message`, `email`, and `url`.
+    /// they must include `message`, `email`, `url`, and `metadata`.
     pub(super) fn for_each_match(
         &self,
         filter: &FeedbackFilter,
@@ -124,7 +125,10 @@ impl<'a> Search<'a> {
             let mut rows = statement.query(values)?;
             while let Some(row) = rows.next()? {
                 let text = |column| Ok::<_, StoreError>(row.get::<_, Option<String>>(column)?);
-                let texts = [text("message")?, text("email")?, text("url")?];
+                let mut texts = vec![text("message")?, text("email")?, text("url")?];
+                if let Some(Json(metadata)) = row.get("metadata")? {
+                    texts.extend(metadata_texts(&metadata).into_iter().map(Some));
+                }
                 let texts: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
                 if self.query.matches(&texts) && !on_match(row)? {
                     return Ok(());
@@ -137,7 +141,7 @@ impl<'a> Search<'a> {
     /// Counts the matches, up to [`SEARCH_COUNT_MAX`].
     pub(super) fn count_matches(&self, filter: &FeedbackFilter) -> Result<u64, StoreError> {
         let mut count = 0;
-        let columns = "message, email, feedback.url";
+        let columns = "message, email, feedback.url, metadata";
         self.for_each_match(filter, None, columns, |_| {
             count += 1;
             Ok(count < SEARCH_COUNT_MAX)
@@ -249,7 +253,7 @@ pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("search_status_terms", 2, flags, status_terms)?;
-    connection.create_scalar_function("search_terms", 5, flags, |arguments| {
+    connection.create_scalar_function("search_terms", 6, flags, |arguments| {
         let mut terms = status_terms(arguments)?;
         terms.push(' ');
         terms.push_str(&filter_term(Some(arguments.get(0)?), None));
@@ -258,12 +262,20 @@ pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()
             terms.push_str(EMAIL_TERM);
         }
         // Terms can repeat. FTS5 removes duplicates faster than sorting would.
-        for index in 2..5 {
-            let text = arguments.get_raw(index).as_str_or_null()?;
-            for_each_ngram(text.unwrap_or_default(), |ngram| {
+        let mut add_ngrams = |text: &str| {
+            for_each_ngram(text, |ngram| {
                 terms.push(' ');
                 terms.extend(ngram.iter().map(encode_char));
             });
+        };
+        for index in 2..5 {
+            let text = arguments.get_raw(index).as_str_or_null()?;
+            add_ngrams(text.unwrap_or_default());
+        }
+        if let Some(Json(metadata)) = arguments.get(5)? {
+            metadata_texts(&metadata)
+                .iter()
+                .for_each(|text| add_ngrams(text));
         }
         Ok(terms)
     })

@@ -169,7 +169,7 @@ fn check_widget(checker: &mut AccessibilityChecker, data: &SampleData) {
         "<!doctype html><html lang=en><title>A shop</title>\
          <meta name=viewport content=\"width=device-width\">\
          <meta name=color-scheme content=\"light dark\"><main><h1>A shop</h1></main>\
-         <script src=\"{}/widget.js\" data-project=documentation-of-the-shop defer></script>",
+         <script src=\"{}/widget.js\" data-project=documentation-of-the-shop data-context-plan=pro defer></script>",
         data.app.url
     );
     let site = Receiver::script(move |_| {

@@ -10,7 +10,7 @@ use crate::support::app::App;
 use crate::support::pages::Visitor;
 use crate::support::wait::{DEADLINE, poll};
 
-const COLUMNS: [&str; 8] = [
+const COLUMNS: [&str; 12] = [
     "id",
     "createdAt",
     "status",
@@ -19,6 +19,10 @@ const COLUMNS: [&str; 8] = [
     "email",
     "url",
     "metadata",
+    "browser",
+    "system",
+    "window",
+    "language",
 ];
 
 fn parse_rows(text: &str) -> Vec<csv::StringRecord> {
@@ -74,6 +78,10 @@ fn exports_the_complete_list_as_csv_and_json() {
         "sam@example.com",
         "https://docs.example/",
         "{\"a\":[1,2]}",
+        "",
+        "",
+        "",
+        "",
     ];
     assert_eq!(first, expected);
     assert_eq!(&rows[1_003][4], "message 0, with a comma");

@@ -216,6 +216,9 @@ fn open_sample(sample: &Path) {
         .get("/api/v1/feedback?q=cr%C3%A8me+br%C3%BBl%C3%A9e")
         .json();
     assert_eq!(found["data"].as_array().map(Vec::len), Some(1), "{found}");
+    // The search also finds metadata, which the index of version 0.1.0 doesn't contain.
+    let with_metadata = api.get("/api/v1/feedback?q=br%C3%BBl%C3%A9e+7").json();
+    assert_eq!(with_metadata, found);
     let check = app.run(&["check"], "").success().stdout;
     assert!(check.contains("ok     delivery totals"), "{check}");
 

@@ -8,6 +8,7 @@ use crate::support::app::App;
 use crate::support::browser::{Browser, BrowserOptions};
 use crate::support::forms::Form;
 use crate::support::pages::{Page, Visitor};
+use crate::support::receiver::Receiver;
 
 const LIST: &str = "/settings/notifications";
 const SLACK_URL: &str = "https://hooks.slack.com/services/T000/B000/secret";
@@ -273,12 +274,44 @@ fn pages_of_an_unsigned_webhook_offer_no_signature() {
 }
 
 #[test]
+fn a_test_can_send_an_example_event_without_scripts() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let (api, mut admin) = (app.api(), app.signed_in());
+    let form = add_form(&mut admin).fill("Endpoint URL", &receiver.url("/"));
+    for (button, event) in [
+        ("Test", "test"),
+        ("New Feedback", "feedback.created"),
+        ("Status Changed", "feedback.updated"),
+    ] {
+        let page = admin.submit_and_follow(&form.press(button)).expect(200);
+        assert!(page.text().contains("Delivered."), "{}", page.text());
+        let sent = receiver.received().pop().expect("receive the test");
+        assert_eq!(sent.json()["event"], event, "{button}");
+    }
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let path = format!("{LIST}/{}", text(&webhook, "id"));
+    let page = admin.get(&path).expect(200);
+    admin
+        .submit_and_follow(&page.form_with("Test").press("New Feedback"))
+        .expect(200);
+    let sent = receiver.received().pop().expect("receive the test");
+    assert_eq!(sent.json()["event"], "feedback.created");
+    let delivery = api.only_delivery(&webhook);
+    assert_eq!(delivery["event"], "feedback.created");
+}
+
+fn browser(javascript: bool, width: u32) -> Browser {
+    Browser::with_options(BrowserOptions {
+        javascript,
+        width,
+        height: 900,
+    })
+}
+
+#[test]
 fn typing_a_url_shows_its_format_and_preview() {
     let app = App::start();
-    let browser = Browser::with_options(BrowserOptions {
-        width: 360,
-        ..BrowserOptions::default()
-    });
+    let browser = browser(true, 360);
     app.sign_in(&browser);
     browser.open(&format!("{}{LIST}?add", app.url));
     for (url, service) in SERVICES {
@@ -297,4 +330,26 @@ fn typing_a_url_shows_its_format_and_preview() {
         .fill("http://127.0.0.1:9/");
     browser.wait_for_text("Standard. Signed JSON");
     browser.find("textbox", "Signing secret");
+}
+
+#[test]
+fn the_menu_of_test_events_works_with_and_without_scripts() {
+    for javascript in [true, false] {
+        let (app, receiver) = (App::start(), Receiver::ok());
+        let url = receiver.url("/");
+        app.api().create_webhook(&url);
+        let browser = browser(javascript, 1280);
+        app.sign_in(&browser);
+        browser.open(&format!("{}{LIST}", app.url));
+        let row = browser.find("article", &url);
+        row.find("button", "Choose an example event").press();
+        row.find("button", "Status Changed").press();
+        let sent = receiver.wait_for(1).remove(0);
+        assert_eq!(sent.json()["event"], "feedback.updated");
+        browser.wait_for_text("Delivered.");
+        assert!(
+            browser.all("button", "Status Changed").is_empty(),
+            "the menu is still open"
+        );
+    }
 }

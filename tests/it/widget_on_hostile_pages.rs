@@ -2,6 +2,7 @@
 //! assumption about the page. On every page, a person can see the button, open the dialog, type a
 //! message, and send it.
 
+mod context;
 mod dialog;
 mod site;
 

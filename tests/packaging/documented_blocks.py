@@ -283,6 +283,11 @@ BLOCKS = {
     ): Serves(LISTENING),
     # --- docs/widget.md ---
     ("docs/widget.md", SNIPPET): Html(),
+    ("docs/widget.md", "<script"): Html(),
+    (
+        "docs/widget.md",
+        'miniback.context({ customer: "4711", plan: null });',
+    ): TestedBy("tests/it/widget_on_hostile_pages/context.rs", "miniback.context({ plan: 'team'"),
     ("docs/widget.md", "<button data-miniback-open>Give feedback</button>"): Html(),
     (
         "docs/widget.md",

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use super::row::failure_label;
 use crate::clock::Timestamp;
-use crate::domain::explanation::{
-    advice_for_attempt, format_duration, is_auth_failure, status_text,
-};
+use crate::domain::explanation::{attempt_advice, format_duration, is_auth_failure, status_text};
 use crate::domain::format::Format;
 use crate::pages::framework::format::DisplayTime;
 use crate::store::LoggedAttempt;
@@ -23,8 +21,8 @@ pub struct AttemptDetails {
     /// The result, such as `500 Internal Server Error`.
     pub result: String,
     pub is_success: bool,
-    /// Whether the response is 401 or 403, which often means that the endpoint uses a different
-    /// secret.
+    /// Whether the request was signed, and the response is 401 or 403, which often means that the
+    /// endpoint uses a different secret.
     pub is_auth_failure: bool,
     pub started_at: DisplayTime,
     pub duration: String,
@@ -68,8 +66,11 @@ impl AttemptDetails {
     ) -> Self {
         let code = attempt.error_code.as_deref().unwrap_or_default();
         let body = attempt.response_body.as_deref().unwrap_or_default();
-        let advice = advice_for_attempt(format, is_test, code, attempt.status, body);
-        let result = attempt.status.map(status_text);
+        let advice = attempt_advice(format, is_test, code, attempt.status, body);
+        let result = attempt.status.map(|status| match format {
+            Format::Email => format!("SMTP reply {status}"),
+            _ => status_text(status),
+        });
         Self {
             number: attempt.number,
             result: result

@@ -5,11 +5,13 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::attempt::{AttemptDetails, format_json};
+use super::email_view::EmailView;
 use super::query::is_unsuccessful;
 use super::row::{DeliveryRow, delivery_path, next_and_last_attempt, subject_label};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{CancelReason, DeliveryState};
 use crate::domain::explanation::format_duration;
+use crate::domain::format::Format;
 use crate::domain::id::{DeliveryId, Id, WebhookId};
 use crate::domain::webhook::Webhook;
 use crate::pages::framework::context::RequestContext;
@@ -25,8 +27,10 @@ use crate::store::{DeliveryDetail, DeliverySummary, EventSubject};
 struct DeliveryPage {
     layout: Layout,
     webhook: WebhookId,
-    /// The webhook's URL; empty if the webhook was deleted.
+    /// The webhook's URL or email; empty if the webhook was deleted.
     url: String,
+    /// The format in which the delivery is sent.
+    format: Format,
     row: DeliveryRow,
     status: StateDescription,
     subject: EventSubject,
@@ -68,6 +72,8 @@ struct RequestView {
     /// The body as it is sent; empty if it has been removed.
     raw: String,
     curl: Option<String>,
+    /// The body as an email, for a delivery by email.
+    email: Option<EmailView>,
 }
 
 impl DeliveryPage {
@@ -139,8 +145,9 @@ pub async fn show(
         .map_or(1, |webhook| delivery.max_attempts(webhook.retries));
     let url = webhook
         .as_ref()
-        .map(|webhook| webhook.url.as_str().to_owned())
+        .map(|webhook| webhook.url.display_text().to_owned())
         .unwrap_or_default();
+    let format = detail.summary.format;
     let (title, _) = subject_label(&detail.subject);
     layout.subject.clone_from(&title);
     let is_pending = summary.state == DeliveryState::Pending;
@@ -158,6 +165,7 @@ pub async fn show(
             .collect(),
         time_limit: format_duration(delivery.timeout()),
         request: RequestView::new(&detail, &url),
+        format,
         webhook: summary.webhook,
         subject: detail.subject.clone(),
         title,
@@ -274,26 +282,31 @@ impl RequestView {
         let raw = detail.body.as_deref().map(String::from_utf8_lossy);
         let raw = raw.map(std::borrow::Cow::into_owned);
         let is_attempted = !detail.summary.attempts.is_empty();
+        let headers = request
+            .map(|request| request.headers.to_vec())
+            .unwrap_or_default();
+        let body = detail.body.as_deref();
+        let body = body.filter(|_| detail.summary.format.is_email());
         Self {
             note: match (&raw, is_attempted, detail.summary.state) {
                 (None, true, _) => "The request was removed because the feedback was deleted.",
                 (None, false, _) => {
                     "Nothing was sent. The feedback was deleted before the first attempt."
                 }
-                (Some(_), true, _) => {
+                (Some(_), true, _) if detail.summary.format.is_signed() => {
                     "As sent in the last attempt. The signature covers the raw body."
                 }
+                (Some(_), true, _) => "As sent in the last attempt.",
                 (Some(_), false, DeliveryState::Pending) => {
                     "Not sent yet. Each attempt sends this body with new headers."
                 }
                 (Some(_), false, _) => "Nothing was sent. A redelivery sends this body.",
             },
-            headers: request
-                .map(|request| request.headers.to_vec())
-                .unwrap_or_default(),
+            email: body.map(|body| EmailView::new(&headers, body)),
             curl: request
-                .filter(|_| !url.is_empty())
+                .filter(|_| !url.is_empty() && !detail.summary.format.is_email())
                 .map(|request| curl_command(url, request.headers, request.body)),
+            headers,
             body: raw
                 .as_ref()
                 .map(|raw| format_json(raw).unwrap_or_else(|| raw.clone())),

@@ -4,6 +4,7 @@
 pub mod actions;
 mod attempt;
 pub mod detail;
+pub mod email_view;
 mod empty_state;
 pub mod failures;
 pub mod query;
@@ -122,6 +123,16 @@ impl DeliveriesPage {
             FilterOption::new(&id.to_string(), label.clone(), is_selected)
         };
         self.webhooks.iter().map(option).collect()
+    }
+
+    /// Returns the path of the page that checks signatures; empty if deliveries aren't signed.
+    fn signature_check_path(&self, webhook: &Webhook) -> String {
+        match webhook.format.is_signed() {
+            true => self
+                .layout
+                .path(self.webhook_path(webhook, "signature-check")),
+            false => String::new(),
+        }
     }
 
     /// Returns the name of the live updates that the page subscribes to.
@@ -297,7 +308,7 @@ fn build_list_layout(
     layout.breadcrumb.push(Breadcrumb::webhook(webhook));
     layout.subject = webhook.title().to_owned();
     let report = flash.test.filter(|(tested, _)| webhook.id == *tested);
-    let test_report = report.map(|(_, report)| TestReportView::new(&report));
+    let test_report = report.map(|(_, report)| TestReportView::new(&report, webhook.format));
     (layout, test_report)
 }
 

@@ -4,6 +4,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::explanation::{format_duration, status_text};
 use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::webhook_url::WebhookUrl;
 use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::store::{DeliverySummary, EventSubject, FoundDelivery, LoggedAttempt};
 
@@ -98,16 +99,15 @@ impl DeliveryRow {
     }
 }
 
-/// Returns the outcome and the duration of an attempt, such as `200 in 4 ms` or `connection
-/// refused after 2 ms`.
+/// Returns the outcome and the duration of an attempt, such as `200 in 4 ms`, `connection refused
+/// after 2 ms`, or `recipient rejected (550) after 30 ms`.
 pub fn outcome_summary(attempt: &LoggedAttempt) -> String {
     let duration = format_duration(attempt.duration);
-    match attempt.status {
-        Some(status) => format!("{status} in {duration}"),
-        None => format!(
-            "{} after {duration}",
-            failure_label(attempt).unwrap_or_default()
-        ),
+    let failure = || failure_label(attempt).unwrap_or_default();
+    match (attempt.status, mail_failure_label(attempt)) {
+        (Some(status), Some(failure)) => format!("{failure} ({status}) after {duration}"),
+        (Some(status), None) => format!("{status} in {duration}"),
+        (None, _) => format!("{} after {duration}", failure()),
     }
 }
 
@@ -167,12 +167,15 @@ pub fn subject_label(subject: &EventSubject) -> (String, String) {
     }
 }
 
-/// Returns a label for a webhook: its description or, without a description, its URL without
-/// `https://`. Returns `Deleted webhook` if both are empty.
+/// Returns a label for a webhook: its description or, without a description, its email, or its URL
+/// without `https://`. Returns `Deleted webhook` if both are empty.
 pub fn webhook_label(description: &str, url: &str) -> String {
     match (description.trim(), url) {
         ("", "") => "Deleted webhook".to_owned(),
-        ("", url) => url.strip_prefix("https://").unwrap_or(url).to_owned(),
+        ("", url) => match WebhookUrl::parse(url) {
+            Ok(WebhookUrl::Mailto(url)) => url.email().to_owned(),
+            _ => url.strip_prefix("https://").unwrap_or(url).to_owned(),
+        },
         (description, _) => description.to_owned(),
     }
 }
@@ -219,7 +222,32 @@ pub fn failure_label(attempt: &LoggedAttempt) -> Option<String> {
         "broken_answer" => "invalid HTTP response",
         "target_not_allowed" => "target not allowed",
         "format_changed" => "format changed",
-        _ => return attempt.error.clone(),
+        _ => {
+            return mail_failure_label(attempt)
+                .map(str::to_owned)
+                .or_else(|| attempt.error.clone());
+        }
     };
     Some(label.to_owned())
+}
+
+/// Returns the reason why a mail server didn't accept an email; `None` for other outcomes.
+fn mail_failure_label(attempt: &LoggedAttempt) -> Option<&'static str> {
+    Some(match attempt.error_code.as_deref()? {
+        "mail_closed" => "connection closed",
+        "mail_deferred" => "deferred by the mail server",
+        "mail_no_international_email" => "email not supported",
+        "mail_no_sign_in" | "mail_sign_in" | "mail_sign_in_required" => "sign-in failed",
+        "mail_no_starttls" | "mail_tls" => "TLS failed",
+        "mail_not_configured" => "no mail server",
+        "mail_not_smtp" => "invalid SMTP reply",
+        "mail_recipient" => "recipient rejected",
+        "mail_refused" => "refused by the mail server",
+        "mail_rejected" => "email rejected",
+        "mail_sender" => "sender rejected",
+        "mail_timeout" => "timed out",
+        "mail_too_large" => "email too large",
+        code if code.starts_with("mail_") => "email failed",
+        _ => return None,
+    })
 }

@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 
 use super::csv_cells::{BYTE_ORDER_MARK, write_row};
 use super::query::FeedbackListQuery;
+use crate::domain::context::{BROWSER, LANGUAGE, SYSTEM, WINDOW};
 use crate::domain::feedback::Feedback;
 use crate::domain::id::{FeedbackId, Id, UserId};
 use crate::pages::framework::context::RequestContext;
@@ -17,7 +18,7 @@ use crate::store::{FeedbackFilter, PageRequest};
 
 /// Maximum number of items in a chunk of the file.
 const BATCH_SIZE: usize = 500;
-const CSV_COLUMNS: [&str; 8] = [
+const CSV_COLUMNS: [&str; 12] = [
     "id",
     "createdAt",
     "status",
@@ -26,6 +27,11 @@ const CSV_COLUMNS: [&str; 8] = [
     "email",
     "url",
     "metadata",
+    // Members of the metadata, so that people can sort and filter by them.
+    BROWSER,
+    SYSTEM,
+    WINDOW,
+    LANGUAGE,
 ];
 
 pub async fn export_csv(context: RequestContext) -> Result<HttpResponse, PageError> {
@@ -125,6 +131,8 @@ fn render_csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, Export
         let metadata = metadata
             .transpose()
             .map_err(|error| ExportError::Write(error.to_string()))?;
+        let member = |name| feedback.metadata.as_ref()?.get(name)?.as_str();
+        let text = |name| member(name).unwrap_or_default();
         let cells = [
             &feedback.id.to_string(),
             &feedback.created_at.to_string(),
@@ -134,6 +142,10 @@ fn render_csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, Export
             feedback.email.as_deref().unwrap_or_default(),
             feedback.url.as_deref().unwrap_or_default(),
             metadata.as_deref().unwrap_or_default(),
+            text(BROWSER),
+            text(SYSTEM),
+            text(WINDOW),
+            text(LANGUAGE),
         ];
         file = write_row(file, cells).map_err(failed)?;
     }

@@ -2,6 +2,7 @@
 
 use super::PATH;
 use super::item_details::FeedbackDetails;
+use super::metadata::metadata_entries;
 use super::query::FeedbackListQuery;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
 use crate::domain::id::FeedbackId;
@@ -27,12 +28,14 @@ pub(super) struct TextSegment {
 pub(super) struct FeedbackItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
-    /// The hint in a collapsed item: the page URL in a short form (see [`format_page_url`]). If
-    /// there is no page URL, or if the email matches the search and the URL doesn't, the hint is
-    /// the email.
+    /// The hint in a collapsed item: the first text that matches the search, of the page URL in a
+    /// short form (see [`format_page_url`]), the email, and the values of the metadata. If none
+    /// matches, the hint is the page URL or, without one, the email.
     pub(super) hint: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
     pub(super) url: Vec<TextSegment>,
+    /// The labels and values of the metadata.
+    pub(super) metadata: Vec<(String, Vec<TextSegment>)>,
     pub(super) at: DisplayTime,
     pub(super) details: Option<FeedbackDetails>,
     /// Whether the item is on its own page instead of in the list.
@@ -104,22 +107,27 @@ impl FeedbackItemView {
         details: Option<FeedbackDetails>,
     ) -> Self {
         let search = query.search.as_ref();
-        let email = highlight_matches(feedback.email.as_deref().unwrap_or_default(), search);
+        let metadata = feedback.metadata.as_ref().map(metadata_entries);
+        let metadata = metadata.unwrap_or_default();
         let page = feedback.url.as_deref().map(format_page_url);
-        let page = highlight_matches(&page.unwrap_or_default(), search);
-        let has_match = |segments: &[TextSegment]| segments.iter().any(|text| text.is_match);
-        let hint = match page.is_empty() || (has_match(&email) && !has_match(&page)) {
-            true => email,
-            false => page,
+        let mut hints = vec![
+            page.unwrap_or_default(),
+            feedback.email.clone().unwrap_or_default(),
+        ];
+        hints.extend(metadata.iter().map(|(_, value)| value.clone()));
+        let highlighted = |(label, value): (String, String)| {
+            let value = highlight_matches(&value, search);
+            (label, value)
         };
         Self {
             message: match details {
                 Some(_) => highlight_matches(&feedback.message, search),
                 None => message_excerpt(&feedback.message, search),
             },
-            hint,
+            hint: highlight_hint(&hints, search),
             email: highlight_matches(feedback.email.as_deref().unwrap_or_default(), search),
             url: highlight_matches(feedback.url.as_deref().unwrap_or_default(), search),
+            metadata: metadata.into_iter().map(highlighted).collect(),
             at: layout.display_time(&feedback.created_at),
             details,
             is_own_page: false,
@@ -167,6 +175,16 @@ fn format_page_url(url: &str) -> String {
     percent_encoding::percent_decode_str(path)
         .decode_utf8()
         .map_or_else(|_| path.to_owned(), |decoded| decoded.into_owned())
+}
+
+/// Returns the first text with a match. Without a match, returns the first of the two texts at the
+/// beginning that isn't empty.
+fn highlight_hint(texts: &[String], search: Option<&SearchQuery>) -> Vec<TextSegment> {
+    let has_match =
+        |text: &&String| search.is_some_and(|search| !search.highlights(text).is_empty());
+    let by_default = || texts.iter().take(2).find(|text| !text.is_empty());
+    let hint = texts.iter().find(has_match).or_else(by_default);
+    highlight_matches(hint.map_or("", String::as_str), search)
 }
 
 /// Splits the text at the start and end of each match.
@@ -263,6 +281,34 @@ mod tests {
         assert!(
             shown.starts_with("…の") && shown.ends_with("[写真]"),
             "{shown}"
+        );
+    }
+
+    #[test]
+    fn the_hint_is_the_first_text_with_a_match() {
+        let texts = ["/cart", "sam@example.com", "Firefox 131 on Android", "pro"];
+        let texts = texts.map(str::to_owned);
+        for (query, hint) in [
+            ("", "/cart"),
+            ("absent", "/cart"),
+            ("sam", "[sam]@example.com"),
+            ("firefox", "[Firefox] 131 on Android"),
+            ("pro", "[pro]"),
+        ] {
+            let search = SearchQuery::parse(query).unwrap();
+            assert_eq!(text(&highlight_hint(&texts, search.as_ref())), hint);
+        }
+        let without_page = [String::new(), "sam@example.com".into(), "pro".into()];
+        assert_eq!(
+            text(&highlight_hint(&without_page, None)),
+            "sam@example.com"
+        );
+        assert_eq!(
+            text(&highlight_hint(
+                &[String::new(), String::new(), "pro".into()],
+                None
+            )),
+            ""
         );
     }
 

@@ -1,7 +1,6 @@
-//! The details of a feedback item: time, metadata, status history, and deliveries.
+//! The details of a feedback item: time, status history, and deliveries.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
 
 use crate::domain::account::Role;
 use crate::domain::delivery::DeliveryState;
@@ -17,8 +16,6 @@ pub(super) struct FeedbackDetails {
     /// The time at which the feedback was received.
     pub(super) received: String,
     pub(super) reply_url: Option<String>,
-    /// The labels and values of the metadata.
-    pub(super) metadata: Vec<(String, String)>,
     pub(super) history: Vec<StatusChangeView>,
     /// The deliveries of the feedback; `None` if the user isn't an admin.
     pub(super) deliveries: Option<Vec<FeedbackDeliveryView>>,
@@ -82,7 +79,6 @@ impl FeedbackDetails {
                 .email
                 .as_deref()
                 .map(|to| reply_mailto_url(to, feedback)),
-            metadata: metadata_entries(feedback),
             history: history.into_iter().map(entry).collect(),
             deliveries: deliveries.map(|all| all.into_iter().map(delivery).collect()),
             delivery_counts: delivery_counts.unwrap_or_default(),
@@ -106,35 +102,6 @@ fn reply_mailto_url(to: &str, feedback: &Feedback) -> String {
     )
 }
 
-/// Returns the labels and values of the metadata. Values other than strings are JSON.
-fn metadata_entries(feedback: &Feedback) -> Vec<(String, String)> {
-    let shown = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let all = feedback.metadata.iter().flatten();
-    all.map(|(name, value)| (metadata_label(name).to_owned(), shown(value)))
-        .collect()
-}
-
-/// Returns the label of a well-known metadata name, regardless of case and punctuation. Returns
-/// other names unchanged, because only the site that sends them knows their meaning.
-fn metadata_label(name: &str) -> &str {
-    let letters = name.chars().filter(char::is_ascii_alphanumeric);
-    match letters.collect::<String>().to_ascii_lowercase().as_str() {
-        "browser" => "Browser",
-        "os" | "operatingsystem" | "platform" | "system" => "System",
-        "window" | "windowsize" | "viewport" => "Window",
-        "screen" | "screensize" => "Screen",
-        "language" | "lang" | "locale" => "Language",
-        "timezone" => "Time zone",
-        "useragent" => "User agent",
-        "device" => "Device",
-        "version" | "appversion" => "Version",
-        _ => name,
-    }
-}
-
 fn format_delivery_counts(deliveries: &[FeedbackDelivery]) -> String {
     let count = |state| {
         let in_state = deliveries
@@ -151,23 +118,4 @@ fn format_delivery_counts(deliveries: &[FeedbackDelivery]) -> String {
         _ => "deliveries",
     };
     format!("{} {noun}: {}", deliveries.len(), counts.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_well_known_metadata_names() {
-        for (name, label) in [
-            ("browser", "Browser"),
-            ("os", "System"),
-            ("user_agent", "User agent"),
-            ("timeZone", "Time zone"),
-            ("plan", "plan"),
-            ("版", "版"),
-        ] {
-            assert_eq!(metadata_label(name), label);
-        }
-    }
 }

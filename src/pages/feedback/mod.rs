@@ -9,6 +9,8 @@ mod detail;
 mod export;
 mod item;
 mod item_details;
+mod language_names;
+mod metadata;
 mod query;
 mod received_filter;
 

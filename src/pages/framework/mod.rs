@@ -19,4 +19,3 @@ pub mod live_updates;
 pub mod navigation;
 pub mod page_error;
 pub mod session;
-pub mod user_agent;

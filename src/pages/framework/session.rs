@@ -8,12 +8,12 @@
 
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::http::header::{HeaderMap, USER_AGENT};
+use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse};
 use ring::hmac;
 
 use super::context::RequestContext;
-use super::user_agent;
+use crate::server::user_agent::user_agent;
 use crate::server::{cookies, tokens};
 use crate::store::NewSession;
 
@@ -63,12 +63,9 @@ pub fn candidate_token_hashes(names: &SessionCookieNames, headers: &HeaderMap) -
 /// Generates a session: the cookies for the browser and the record for the store.
 pub fn generate_session(context: &RequestContext) -> ([Cookie<'static>; 2], NewSession) {
     let token = tokens::random_token();
-    let user_agent = context.request.headers().get(USER_AGENT);
     let new_session = NewSession {
         token_hash: tokens::sha256(&token),
-        browser: user_agent::browser_name(
-            user_agent.and_then(|v| v.to_str().ok()).unwrap_or_default(),
-        ),
+        browser: user_agent(context.request.headers()).names(),
     };
     let max_age = CookieDuration::days(SESSION_MAX_AGE_DAYS);
     (build_session_cookies(context, &token, max_age), new_session)

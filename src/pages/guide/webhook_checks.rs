@@ -9,9 +9,8 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::egress_policy::addresses_without_dns;
 use crate::domain::endpoint_url::Scheme;
-use crate::domain::explanation::{
-    advice_for_attempt, format_duration, is_auth_failure, status_text,
-};
+use crate::domain::explanation::{attempt_advice, format_duration, is_auth_failure, status_text};
+use crate::domain::format::Format;
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::{DisplayTime, time_until};
@@ -91,13 +90,13 @@ impl WebhookChecker<'_> {
         if has_connected(last) {
             let result = last.status.map_or_else(
                 || "connected".to_owned(),
-                |status| format!("responded with {}", status_text(status)),
+                |status| match self.webhook.format {
+                    Format::Email => format!("the mail server replied {status}"),
+                    _ => format!("responded with {}", status_text(status)),
+                },
             );
-            return (
-                CheckStatus::Ok,
-                format!("Last attempt {}: {result}.", self.time_ago(last)),
-                None,
-            );
+            let text = format!("Last attempt {}: {result}.", self.time_ago(last));
+            return (CheckStatus::Ok, text, None);
         }
         let text = format!(
             "{} Last attempt {}.",
@@ -325,7 +324,7 @@ impl WebhookChecker<'_> {
                 (CheckStatus::Ok, text.into(), self.delivery_log_link())
             }
             Some((0, (delivery, last))) => {
-                let link = if is_auth_failure(last.status) {
+                let link = if self.webhook.format.is_signed() && is_auth_failure(last.status) {
                     Some((self.webhook_path("signature-check"), "Check a signature"))
                 } else {
                     self.delivery_link(delivery)
@@ -380,7 +379,7 @@ fn is_tls_failure(attempt: &LoggedAttempt) -> bool {
 fn describe_failure(webhook: &Webhook, attempt: &LoggedAttempt) -> String {
     let code = attempt.error_code.as_deref().unwrap_or_default();
     let error = attempt.error.as_deref().unwrap_or_default();
-    let advice = advice_for_attempt(webhook.format, false, code, attempt.status, &[]);
+    let advice = attempt_advice(webhook.format, false, code, attempt.status, &[]);
     format!("{error} {advice}").trim().to_owned()
 }
 

@@ -15,6 +15,7 @@ use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::navigation::with_query;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
+use crate::server::form_data::FormData;
 use crate::server::security_events::record_enabled_change;
 use crate::store::{Precondition, RotateSecretError, SaveWebhookError};
 
@@ -61,9 +62,12 @@ pub async fn set_enabled(
     Ok(redirect_back(&context, &fields, &webhook.id))
 }
 
-/// Returns the event that a test sends: the choice in the form, or `test`.
-pub(super) fn test_event(fields: &IdempotentForm) -> EventType {
-    EventType::parse(fields.get("event")).unwrap_or(EventType::Test)
+/// Returns the event that a test sends. Without a choice, a test sends `test`.
+pub(super) fn parse_test_event(fields: &FormData) -> Result<EventType, PageError> {
+    match fields.get("event") {
+        "" => Ok(EventType::Test),
+        event => EventType::parse(event).ok_or(PageError::InvalidForm),
+    }
 }
 
 /// Handles "Test" of a saved webhook.
@@ -72,11 +76,12 @@ pub async fn send_test(
     id: IdPath,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
+    let event = parse_test_event(&fields)?;
     let webhook = context.webhook(id.into_inner()).await?;
     let report = context
         .app
         .delivery
-        .test_webhook(&webhook, test_event(&fields), &context.user()?.email)
+        .test_webhook(&webhook, event, &context.user()?.email)
         .await?
         .ok_or(PageError::ItemNotFound)?;
     context.update_flash(|flash| flash.test = Some((webhook.id, report)));

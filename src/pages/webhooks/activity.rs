@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::explanation::{advice_for_attempt, is_auth_failure};
+use crate::domain::explanation::{attempt_advice, is_auth_failure};
 use crate::domain::webhook::Webhook;
 use crate::pages::deliveries::failures::WeekFailures;
 use crate::pages::deliveries::query::RecentPeriod;
@@ -128,9 +128,7 @@ impl WebhookProblem {
         let status = attempt.and_then(|attempt| attempt.status);
         Self {
             reason: attempt.and_then(failure_label),
-            advice: code.map_or("", |code| {
-                advice_for_attempt(format, false, code, status, &[])
-            }),
+            advice: code.map_or("", |code| attempt_advice(format, false, code, status, &[])),
             is_auth_failure: webhook.format.is_signed() && is_auth_failure(status),
         }
     }

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use ring::hmac;
 
-use super::actions::test_event;
+use super::actions::parse_test_event;
 use super::format_field::{self, FormatField};
 use super::preview::MessagePreview;
 use super::row::TestReportView;
@@ -179,11 +179,14 @@ impl AddForm {
             kind,
             url: FormField::new(&draft.url),
             preview: MessagePreview::new(context, format.format(), false),
-            format,
             secret: draft.secret,
             key: draft.key,
             draft: draft.id,
-            test_report: draft.report.as_ref().map(TestReportView::new),
+            test_report: draft
+                .report
+                .as_ref()
+                .map(|report| TestReportView::new(report, format.format())),
+            format,
         }
     }
 
@@ -346,6 +349,7 @@ async fn send_draft_test(
     fields: IdempotentForm,
     kind: AddKind,
 ) -> Result<HttpResponse, PageError> {
+    let event = parse_test_event(&fields)?;
     let form = SubmittedForm::read(&context, &fields, kind).await?;
     let CheckedForm { url, format } = match form.check(&context).await {
         Ok(checked) => checked,
@@ -357,12 +361,8 @@ async fn send_draft_test(
         details: false,
         secret: form.secret.clone(),
     };
-    let (event, user) = (test_event(&fields), &context.user()?.email);
-    let test = context
-        .app
-        .delivery
-        .test_unsaved_webhook(&webhook, event, user);
-    let report = test.await?;
+    let (delivery, user) = (&context.app.delivery, &context.user()?.email);
+    let report = delivery.test_unsaved_webhook(&webhook, event, user).await?;
     let draft = WebhookDraft {
         report: Some(report),
         ..form.into_draft()

@@ -84,7 +84,7 @@ pub async fn show(
     let test_report = flash
         .test
         .filter(|(tested, _)| *tested == webhook.id)
-        .map(|(_, report)| TestReportView::new(&report));
+        .map(|(_, report)| TestReportView::new(&report, webhook.format));
     let page = WebhookPage {
         layout,
         activity,

@@ -1,8 +1,8 @@
 //! Settings → Notifications: the page that lists and edits webhooks.
 //!
-//! Query parameters (`?add`, `?add-email`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?disable=ID`, `?delete=ID`)
-//! open forms and rows, and `?failing` shows only failing webhooks. Every state of the page can
-//! therefore be reloaded and linked to, and works without JavaScript.
+//! Query parameters (`?add`, `?add-email`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?disable=ID`,
+//! `?delete=ID`) open forms and rows, and `?failing` shows only failing webhooks. Every state of
+//! the page can therefore be reloaded and linked to, and works without JavaScript.
 
 mod actions;
 mod activity;
@@ -42,7 +42,7 @@ use super::framework::page_error::PageError;
 use super::getting_started::Checklist;
 use crate::domain::explanation::format_duration;
 use crate::domain::id::WebhookId;
-use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX, Webhook};
+use crate::domain::webhook::{RetryPolicy, Topic, WEBHOOKS_MAX, Webhook};
 use crate::store::PageRequest;
 use activity::{WebhookActivity, is_failing};
 use add::{AddForm, AddKind};
@@ -167,7 +167,7 @@ async fn render_page(
             .test
             .as_ref()
             .filter(|(tested, _)| tested == id)
-            .map(|(_, report)| TestReportView::new(report));
+            .map(|(_, report)| TestReportView::new(report, webhook.format));
         let form = rejected.take_if(|(rejected, _)| rejected == id);
         let form = form.map(|(_, form)| form);
         let mut open = OpenSections::from_query(context, id);

@@ -4,13 +4,19 @@ use askama::Template;
 
 use crate::domain::format::Format;
 use crate::formats::{self, Event, EventContent, LINK_LABEL, Message, example_feedback};
+use crate::pages::deliveries::email_view::EmailView;
 use crate::pages::framework::context::RequestContext;
+
+/// The headers that the preview of an email shows.
+const PREVIEW_HEADERS: [&str; 2] = ["Subject", "Reply-To"];
 
 /// The message that the service would show for example feedback.
 #[derive(Template)]
 #[template(path = "message_preview.html")]
 pub(super) struct MessagePreview {
     format: Format,
+    /// The headers of an email; empty for the message of a chat service.
+    headers: Vec<(&'static str, String)>,
     message: Message,
 }
 
@@ -26,18 +32,27 @@ impl MessagePreview {
     pub(super) fn new(context: &RequestContext, format: Format, details: bool) -> Option<Self> {
         let now = context.app.clock.now();
         let feedback = example_feedback(now);
-        let path = format!("/feedback/{}", feedback.id);
-        let urls = &context.app.urls;
+        let public_url = context.app.urls.public_url();
         let content = EventContent {
             event: Event::Created(&feedback),
             at: now,
-            link: urls.origin().map(|origin| urls.absolute_url(origin, &path)),
+            link: public_url.map(|url| format!("{url}/feedback/{}", feedback.id)),
         };
-        let message = match format {
-            Format::Email => Some(Message::new(details, &content)),
-            _ => formats::preview(format, details, &content),
+        let (headers, message) = match format {
+            Format::Email => {
+                let email = EmailView::new(&[], &formats::render(format, details, &content));
+                (email.headers, Message::new(details, &content))
+            }
+            _ => (Vec::new(), formats::preview(format, details, &content)?),
         };
-        message.map(|message| Self { format, message })
+        Some(Self {
+            format,
+            headers: headers
+                .into_iter()
+                .filter(|(name, _)| PREVIEW_HEADERS.contains(name))
+                .collect(),
+            message,
+        })
     }
 
     fn label(&self) -> String {
@@ -80,6 +95,7 @@ mod tests {
         for format in Format::ALL {
             let preview = MessagePreview {
                 format,
+                headers: vec![("Subject", hostile.into())],
                 message: Message::new(true, &content),
             };
             let html = preview.render().unwrap();

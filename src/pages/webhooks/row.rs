@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::delivery::TestReport;
 use crate::domain::explanation::{format_duration, is_auth_failure, status_text};
+use crate::domain::format::Format;
 use crate::domain::id::{Id, WebhookId};
 use crate::domain::project::Project;
 use crate::domain::secret::Secret;
@@ -203,7 +204,7 @@ impl SecretView {
 }
 
 impl TestReportView {
-    pub fn new(report: &TestReport) -> Self {
+    pub fn new(report: &TestReport, format: Format) -> Self {
         let is_success = report.is_success();
         let mut body: String = report
             .response_body
@@ -216,6 +217,9 @@ impl TestReportView {
         Self {
             is_success,
             headline: match report.status {
+                Some(_) if is_success && format.is_email() => {
+                    "The mail server accepted the email".to_owned()
+                }
                 Some(status) if is_success => {
                     format!("The endpoint responded with {}", status_text(status))
                 }

@@ -1,5 +1,6 @@
--- Webhooks send events in the formats of chat services and by email. Existing webhooks keep the
--- standard format, whatever their URL is. No statement here rewrites a large table.
+-- Webhooks send events in the formats of chat services and by email, and searches find metadata.
+-- Existing webhooks keep the standard format, whatever their URL is. No statement here rewrites a
+-- large table.
 
 ALTER TABLE webhooks ADD COLUMN format TEXT NOT NULL DEFAULT 'standard';
 -- Whether payloads contain the email, the page URL, the metadata, and the link of feedback.
@@ -23,3 +24,17 @@ CREATE INDEX event_bodies_by_event ON event_bodies (event_number);
 -- The body of the delivery in event_bodies. NULL: the event's own body. There is no foreign key,
 -- because each deletion of a body would then search all deliveries.
 ALTER TABLE deliveries ADD COLUMN body_number INTEGER;
+
+-- The search index also contains the n-grams of metadata. If there is metadata, the index is rebuilt
+-- in the background. Meanwhile, searches scan the feedback that isn't indexed yet.
+DROP TRIGGER unindex_deleted_feedback;
+INSERT INTO feedback_search (feedback_search) SELECT 'delete-all'
+WHERE EXISTS (SELECT 1 FROM feedback WHERE metadata IS NOT NULL);
+UPDATE feedback_index_state SET indexed_until = 0
+WHERE EXISTS (SELECT 1 FROM feedback WHERE metadata IS NOT NULL);
+CREATE TRIGGER unindex_deleted_feedback AFTER DELETE ON feedback BEGIN
+    INSERT INTO feedback_search (feedback_search, rowid, ngrams)
+    SELECT 'delete', old.number, search_terms(old.project_id, old.status, old.message, old.email,
+                                              old.url, old.metadata)
+    WHERE old.number <= (SELECT indexed_until FROM feedback_index_state);
+END;

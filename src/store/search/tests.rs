@@ -1,5 +1,6 @@
 //! Tests of the search, and the fixture that the tests of lists and counts also use.
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
@@ -43,7 +44,11 @@ impl Fixture {
             message: message.into(),
             email: email.map(str::to_owned),
             url: Some(format!("https://example.com/{project}")),
-            metadata: None,
+            metadata: email.and(
+                json!({"plan": "premium", "list": [message.len()]})
+                    .as_object()
+                    .cloned(),
+            ),
         };
         let render = |_: &Feedback| String::new();
         self.store
@@ -124,6 +129,8 @@ async fn finds_feedback_before_and_after_it_is_indexed() {
             "sam@",
             "\"submit button\"",
             "example.com/0",
+            "premium button",
+            "25",
         ] {
             assert_eq!(
                 fixture.search(text).await,

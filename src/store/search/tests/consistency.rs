@@ -102,6 +102,8 @@ async fn assert_matches_full_scan(fixture: &Fixture) {
         "@b",
         "utto sub",
         "example.com/1",
+        "premium",
+        "button premi",
         "absent",
     ] {
         let search = SearchQuery::parse(text).unwrap();
@@ -165,7 +167,10 @@ fn is_match(feedback: &Feedback, filter: &FeedbackFilter) -> bool {
         feedback.email.as_ref(),
         feedback.url.as_ref(),
     ];
-    let texts: Vec<&str> = texts.into_iter().flatten().map(String::as_str).collect();
+    let metadata = feedback.metadata.as_ref().map(metadata_texts);
+    let metadata = metadata.unwrap_or_default();
+    let texts = texts.into_iter().flatten().chain(&metadata);
+    let texts: Vec<&str> = texts.map(String::as_str).collect();
     let (project, search) = (filter.project.as_ref(), filter.search.as_ref());
     let received_at = feedback.created_at;
     project.is_none_or(|project| feedback.project.id == *project)
