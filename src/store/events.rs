@@ -34,6 +34,10 @@ struct MatchingWebhook {
     url: Option<WebhookUrl>,
 }
 
+/// The format, the details, and the URL, if the body depends on it. Webhooks with the same key
+/// receive the same body of an event.
+type BodyKey = (Format, bool, Option<WebhookUrl>);
+
 impl MatchingWebhook {
     /// Returns whether the webhook receives the body that is stored with the event.
     fn uses_event_body(&self) -> bool {
@@ -89,7 +93,7 @@ pub(super) fn store_event(
         false => Vec::new(),
     };
     let event = insert_event(tx, event_type, Some(&feedback.id), &event_body)?;
-    let mut bodies: Vec<((Format, bool, Option<WebhookUrl>), i64)> = Vec::new();
+    let mut bodies: Vec<(BodyKey, i64)> = Vec::new();
     let mut deliveries = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let key = (webhook.format, webhook.details, webhook.url.clone());

@@ -151,7 +151,7 @@ pub async fn show(
     let (title, _) = subject_label(&detail.subject);
     layout.subject.clone_from(&title);
     let is_pending = summary.state == DeliveryState::Pending;
-    let (format, is_test) = (summary.format, summary.is_test);
+    let is_test = summary.is_test;
     let attempts = summary.attempts.iter().rev();
     let page = DeliveryPage {
         row: DeliveryRow::new(summary, max_attempts, now),
