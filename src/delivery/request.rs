@@ -21,7 +21,8 @@ pub struct RequestParts<'a> {
     pub headers: &'a CustomHeaders,
 }
 
-/// Builds the request of an attempt that starts at `now`, and the headers for the delivery log. `host` is the value of `Host`, which the client adds.
+/// Builds the request of an attempt that starts at `now`, and the headers for the delivery log.
+/// `host` is the value of `Host`, which the client adds.
 pub fn build_request(
     parts: RequestParts<'_>,
     host: String,

@@ -165,6 +165,9 @@ impl Store {
             .write(move |tx| {
                 if let Some(webhook) = find_webhook(tx, &id)? {
                     precondition.check(&webhook)?;
+                    if webhook.format.is_email() {
+                        erase_emails_from_log(tx, &id)?;
+                    }
                 }
                 let deleted = sql::execute(
                     tx,
@@ -226,6 +229,19 @@ fn cancel_pending_deliveries(
         canceled,
     );
     tx.invalidate_read_ahead();
+    Ok(())
+}
+
+/// Removes the requests and the replies from the delivery log of an email webhook, because they
+/// contain its URL, which is an email.
+fn erase_emails_from_log(tx: &WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError> {
+    let erase = format!(
+        "UPDATE attempts SET request_headers = NULL, response_headers = NULL,
+         response_body = NULL, error = NULL
+         WHERE delivery_number IN
+             (SELECT number FROM deliveries WHERE webhook_number = {WEBHOOK_NUMBER})"
+    );
+    sql::execute(tx, &erase, [id])?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::json;
 
 use crate::support::api::{attempts, millis, text};
@@ -228,11 +229,13 @@ fn retention_deletes_finished_but_never_pending_deliveries() {
     let api = app.api();
     api.create_project("Shop");
     let (delivered, pending) = (
-        api.create_webhook(&up.url("/")),
+        api.create_webhook_with(json!({"url": up.url("/"), "format": "slack"})),
         api.create_webhook(&down.url("/")),
     );
+    let test = format!("/api/v1/webhooks/{}/test", text(&delivered, "id"));
+    api.post_empty(&test).expect(200);
     api.create_feedback("shop", "Hello");
-    let old = text(&api.only_delivery(&delivered), "id").to_owned();
+    let old = text(&api.deliveries(&delivered)[0], "id").to_owned();
     api.wait_for_state(&old, "delivered");
     let pending_id = text(&api.only_delivery(&pending), "id").to_owned();
     api.wait_for_attempts(&pending_id, 1);
@@ -240,6 +243,12 @@ fn retention_deletes_finished_but_never_pending_deliveries() {
     wait_until("the old delivery is deleted", || {
         (api.get(&format!("/api/v1/deliveries/{old}")).status == 404).then_some(())
     });
+    // The event of the test is deleted with its body. The event of the pending delivery remains.
+    let connection = Connection::open(app.database()).unwrap();
+    let bodies = "SELECT count(*), count(events.number) FROM event_bodies
+        LEFT JOIN events ON events.number = event_number";
+    let bodies = connection.query_row(bodies, [], |row| Ok((row.get(0)?, row.get(1)?)));
+    assert_eq!(bodies.unwrap(), (1, 1));
     let pending_delivery = api.delivery(&pending_id);
     assert_eq!(
         (
@@ -261,6 +270,8 @@ fn feedback_retention_deletes_feedback_and_its_log_content() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
+    let slack = json!({"url": receiver.url("/"), "format": "slack"});
+    api.create_webhook_with(slack);
     let old = api.create_feedback("shop", "Old feedback");
     api.set_status(&old, "RESOLVED");
     let deliveries = api.deliveries(&webhook);
@@ -287,6 +298,13 @@ fn feedback_retention_deletes_feedback_and_its_log_content() {
             .len()
     };
     assert_eq!((count_matches("old"), count_matches("recent")), (0, 1));
+    let connection = Connection::open(app.database()).unwrap();
+    let bodies = "SELECT count(*) FROM event_bodies WHERE instr(body, ?1)";
+    let count_bodies = |text: &str| {
+        let count = connection.query_row(bodies, [text], |row| row.get::<_, u64>(0));
+        count.unwrap()
+    };
+    assert_eq!((count_bodies("Old"), count_bodies("Recent")), (0, 1));
 }
 
 #[test]

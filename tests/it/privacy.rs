@@ -80,8 +80,12 @@ fn exports_all_data_for_an_email() {
         send(&api, &format!("Message {number}"), SAM);
     }
     let webhook = api.create_webhook(&receiver.url("/"));
+    let slack = json!({"url": receiver.url("/"), "format": "slack"});
+    let slack = api.create_webhook_with(slack);
     let last = send(&api, "The last <one>", "SAM@example.com");
-    api.wait_for_state(text(&api.only_delivery(&webhook), "id"), "failed");
+    for webhook in [&webhook, &slack] {
+        api.wait_for_state(text(&api.only_delivery(webhook), "id"), "failed");
+    }
     send(&api, "Feedback from somebody else", "other@example.com");
 
     let mut ada = app.signed_in();
@@ -142,10 +146,14 @@ fn check_details(feedback: &[Value]) {
         delivery["body"]["data"]["feedback"]["message"],
         "The last <one>"
     );
+    assert_eq!(delivery["format"], "standard");
     assert_eq!(
         delivery["attempts"][0]["responseBody"],
         "a response with personal data"
     );
+    let chat = &feedback[0]["deliveries"][1];
+    assert_eq!(chat["format"], "slack");
+    assert!(chat["body"].to_string().contains("The last "), "{chat}");
 }
 
 #[test]

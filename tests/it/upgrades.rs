@@ -4,8 +4,9 @@
 mod sample_database;
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,8 +15,9 @@ use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use crate::support::api::Api;
 use crate::support::app::{ADMIN, App, PASSWORD, database};
-use crate::support::command::run_on_data_dir;
+use crate::support::command::{miniback, run_on_data_dir, wrapped_by};
 use crate::support::in_process::{InProcess, START};
 use crate::support::receiver::{ReceivedRequest, Receiver};
 use crate::support::signature::{hex_signature, verify_standard_webhook};
@@ -101,7 +103,7 @@ fn row_counts(connection: &Connection, tables: &[String]) -> Vec<(String, u64)> 
 #[track_caller]
 fn check_sample(connection: &Connection) {
     for table in tables(connection) {
-        if !["feedback_search", "event_bodies"].contains(&table.as_str()) {
+        if table != "feedback_search" {
             assert!(count(connection, &table) > 0, "{table} is empty");
         }
     }
@@ -131,6 +133,43 @@ fn check_sample(connection: &Connection) {
         let found = count(connection, &format!("webhooks WHERE {column} IS NOT NULL"));
         assert!(found > 0, "no webhook has {column}");
     }
+}
+
+/// Returns the stored bodies of all pending deliveries, sorted.
+fn pending_bodies(connection: &Connection) -> Vec<Vec<u8>> {
+    let columns = "SELECT count(*) FROM pragma_table_info('deliveries') WHERE name = 'body_number'";
+    let has_formats: bool = connection.query_row(columns, [], |row| row.get(0)).unwrap();
+    let body = match has_formats {
+        true => "iif(body_number IS NULL, events.body, event_bodies.body)",
+        false => "events.body",
+    };
+    let other_bodies = match has_formats {
+        true => "LEFT JOIN event_bodies ON event_bodies.number = body_number",
+        false => "",
+    };
+    let statement = format!(
+        "SELECT {body} FROM deliveries JOIN events ON events.number = deliveries.event_number
+         {other_bodies} WHERE state = 'pending'"
+    );
+    let mut statement = connection.prepare(&statement).unwrap();
+    let bodies = statement.query_map([], |row| row.get(0)).unwrap();
+    let mut bodies: Vec<Vec<u8>> = bodies.collect::<Result<_, _>>().unwrap();
+    bodies.sort();
+    bodies
+}
+
+/// Checks the values that the migrations gave to the rows of 0.1.0.
+fn check_new_columns(api: &Api, dir: &Path) {
+    let webhooks = api.get("/api/v1/webhooks").json();
+    let webhooks = webhooks["data"].as_array().unwrap();
+    assert!(!webhooks.is_empty());
+    for webhook in webhooks {
+        assert_eq!(webhook["format"], "standard");
+        assert_eq!(webhook["details"], false);
+    }
+    let connection = Connection::open(database(dir)).unwrap();
+    let changed = count(&connection, "projects WHERE updated_at <> created_at");
+    assert_eq!(changed, 0);
 }
 
 /// Checks the signatures of a request with the webhook's secret in the database.
@@ -187,6 +226,7 @@ fn open_sample(sample: &Path) {
     let states = "deliveries WHERE state = ";
     let pending = count(&connection, &format!("{states} 'pending'"));
     let delivered = count(&connection, &format!("{states} 'delivered'"));
+    let pending_bodies = pending_bodies(&connection);
     // The endpoints of the sample don't exist anymore. A hold can last until an hour after the
     // sample was created.
     let change = "UPDATE webhooks SET url = ?1 WHERE deleted_at IS NULL";
@@ -222,6 +262,7 @@ fn open_sample(sample: &Path) {
     let check = app.run(&["check"], "").success().stdout;
     assert!(check.contains("ok     delivery totals"), "{check}");
 
+    check_new_columns(&api, &dir);
     let connection = Connection::open(database(&dir)).unwrap();
     assert_eq!(row_counts(&connection, &old_tables), before);
     assert_eq!(count(&connection, &format!("{states} 'pending'")), 0);
@@ -232,9 +273,69 @@ fn open_sample(sample: &Path) {
     received
         .iter()
         .for_each(|request| check_signatures(&connection, request));
+    let mut bodies: Vec<_> = received.into_iter().map(|request| request.body).collect();
+    bodies.sort();
+    assert_eq!(bodies, pending_bodies);
     app.api().create_project("New project");
     let mut visitor = app.visitor();
     visitor.sign_in(ADMIN, PASSWORD);
+}
+
+/// Starts the server with `prlimit` and this file size limit. Kills it when a log line contains
+/// `message`, and returns when it has ended.
+fn interrupt_start(dir: &Path, file_size_max: &str, message: &str) {
+    let dir = dir.to_str().unwrap();
+    let server = miniback(["serve", "--listen", "127.0.0.1:0", "--data-dir", dir]);
+    let limit = format!("--fsize={file_size_max}");
+    let mut server = wrapped_by(&server, "prlimit", &[&limit])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(server.stderr.take().unwrap()).lines();
+    let found = lines
+        .map_while(Result::ok)
+        .find(|line| line.contains(message));
+    if found.is_some() {
+        server.kill().unwrap();
+    }
+    server.wait().unwrap();
+}
+
+#[test]
+fn an_interrupted_upgrade_is_repeated_and_loses_nothing() {
+    let sample = repo_root().join("tests/fixtures/0.1.0.db.gz");
+    for (file_size_max, message) in [
+        ("unlimited", "copying the database before its migration"),
+        ("unlimited", "copied the database before its migration"),
+        ("unlimited", "migrating the database"),
+        ("unlimited", "migrated the database"),
+        // The copy doesn't fit.
+        ("100000", "listening"),
+    ] {
+        let data = data_directory_with(&sample);
+        let dir = data.path().join("data");
+        let connection = Connection::open(database(&dir)).unwrap();
+        let old_tables = tables(&connection);
+        let before = row_counts(&connection, &old_tables);
+        // No delivery may change the rows that are compared.
+        let disable = "UPDATE webhooks SET enabled = 0";
+        connection.execute(disable, []).unwrap();
+        drop(connection);
+        interrupt_start(&dir, file_size_max, message);
+        let connection = Connection::open(database(&dir)).unwrap();
+        let check: String = connection
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(check, "ok", "{message}");
+        drop(connection);
+        let app = App::builder().without_admin().with_data_dir(data).start();
+        let connection = Connection::open(app.database()).unwrap();
+        let version: u32 = connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, 2, "{message}");
+        assert_eq!(row_counts(&connection, &old_tables), before, "{message}");
+    }
 }
 
 #[test]

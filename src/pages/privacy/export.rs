@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
+use crate::domain::format::Format;
 use crate::domain::id::{DeliveryId, FeedbackId, Id, WebhookId};
 use crate::pages::framework::exports::ExportError;
 use crate::server::long_reads::run_blocking;
@@ -38,6 +39,7 @@ struct DeliveryView<'a> {
     event: &'static str,
     state: DeliveryState,
     created_at: Timestamp,
+    format: Format,
     body: Option<Value>,
     attempts: Vec<AttemptView<'a>>,
 }
@@ -143,6 +145,7 @@ fn delivery_view(delivery: &DeliveryExport) -> DeliveryView<'_> {
         event: delivery.event.as_str(),
         state: delivery.state,
         created_at: delivery.created_at,
+        format: delivery.format,
         body: delivery.body.as_ref().map(json),
         attempts: attempts.collect(),
     }

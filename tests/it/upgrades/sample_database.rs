@@ -98,6 +98,10 @@ fn create_webhooks(api: &Api) -> Webhooks {
     }));
     let rotate = format!("/api/v1/webhooks/{}/secret/rotate", text(&rotated, "id"));
     api.post(&rotate, json!({"overlapHours": 168})).expect(200);
+    for format in ["slack", "standard"] {
+        let url = ok.url(&format!("/{format}"));
+        api.create_webhook_with(json!({"url": url, "format": format, "details": true}));
+    }
     let patient = |url: &str| api.create_webhook_with(json!({"url": url, "retries": "patient"}));
     Webhooks {
         held: patient(&busy.url("/held")),
