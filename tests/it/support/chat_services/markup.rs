@@ -9,10 +9,12 @@ pub(super) struct Syntax {
     /// Finds a marker at the start of a line, such as a list item's.
     pub(super) block: fn(&str) -> Option<usize>,
     /// Finds markup within a line, given the character before it.
-    pub(super) inline: fn(&str, Option<char>) -> Option<(Found, usize)>,
+    pub(super) inline: FindInline,
     /// Checks a text without markup, as it is written.
     pub(super) plain: fn(&str, &mut Shown),
 }
+
+type FindInline = fn(&str, Option<char>) -> Option<(Found, usize)>;
 
 pub(super) enum Found {
     /// Text that is formatted, and can contain markup.

@@ -37,7 +37,7 @@ const MARKDOWN: Syntax = Syntax {
             })
     },
     plain: |text, shown| {
-        find_features(&decode(text, |text| backslash_escape(text)), shown);
+        find_features(&decode(text, backslash_escape), shown);
         find_mentions(&decode(text, |text| (MARKDOWN.escape)(text)), shown);
     },
 };
@@ -90,11 +90,10 @@ fn find_features(text: &str, shown: &mut Shown) {
         let emoticon = emoticons
             .iter()
             .find(|emoticon| start.starts_with(**emoticon));
-        if bare_url(rest).is_some() || (is_word_start && start.starts_with("www.")) {
-            shown.links.push(rest.to_owned());
-        } else if is_word_start && name_follows && matches!(c, '#' | '~') {
-            shown.links.push(rest.to_owned());
-        } else if c == '.' && before.is_alphanumeric() && name_follows && rest.contains('/') {
+        let is_url = bare_url(rest).is_some() || (is_word_start && start.starts_with("www."));
+        let is_host = c == '.' && !is_word_start && name_follows && rest.contains('/');
+        let is_name = is_word_start && name_follows && matches!(c, '#' | '~');
+        if is_url || is_host || is_name {
             shown.links.push(rest.to_owned());
         } else if c == ':' && emoji(rest).is_some() || (is_word_start && emoticon.is_some()) {
             shown.formatted.push(rest.to_owned());
