@@ -13,7 +13,8 @@ const PRIVACY: &str = "/settings/privacy";
 const SAM: &str = "sam@example.com";
 
 fn send(api: &Api, message: &str, email: &str) -> Value {
-    let body = json!({"project": "shop", "message": message, "email": email});
+    let metadata = json!({"customer": format!("of {email}")});
+    let body = json!({"project": "shop", "message": message, "email": email, "metadata": metadata});
     api.post("/api/v1/feedback", body).expect(201).json()
 }
 
@@ -117,6 +118,10 @@ fn exports_all_data_for_an_email() {
         (&last["id"], &last["message"])
     );
     assert_eq!(feedback[60]["message"], "Message 0");
+    assert_eq!(
+        feedback[60]["metadata"],
+        json!({"customer": format!("of {SAM}")})
+    );
     check_details(feedback);
     assert!(!response.text.contains("other@example.com"));
 }
@@ -203,6 +208,8 @@ fn erasing_deletes_feedback_log_content_and_pending_deliveries() {
     let remaining = api.get("/api/v1/feedback?limit=100").json();
     assert_eq!(remaining["data"].as_array().map(Vec::len), Some(1));
     assert_eq!(remaining["data"][0]["id"], other["id"]);
+    let found = api.get("/api/v1/feedback?q=%22of+sam%22").json();
+    assert_eq!(found["data"], json!([]), "the search finds erased metadata");
     let logged = api.delivery(&pending);
     assert_eq!(
         (&logged["state"], &logged["request"]),
