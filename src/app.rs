@@ -89,6 +89,7 @@ pub async fn start(
     let settings = delivery_settings(options, listeners::socket_addresses(&addresses)?)?;
     let urls = Urls::new(options.base_url.as_ref());
     let store = store.with_public_url(urls.public_url());
+    let can_send_email = settings.mail.is_some();
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let origin = listeners::browser_origin(&addresses);
     lock.publish_url(&urls.absolute_url(&origin, ""));
@@ -107,7 +108,7 @@ pub async fn start(
         proxy_tests: ProxyTestTokens::new(&proxy_test_key),
         long_reads: LongReadLimiter::default(),
         alerts,
-        can_send_email: false,
+        can_send_email,
         delivery_retention: options.retention,
     });
     let pages = web::Data::new(pages::PageState::new(clock, &device_key, &draft_key));
@@ -272,6 +273,16 @@ pub fn delivery_settings(
     own_sockets: Vec<SocketAddr>,
 ) -> Result<DeliverySettings, StartError> {
     let tls = tls::tls_config(&options.delivery.ca_file)?;
+    let mail = options
+        .mail
+        .read_settings()
+        .and_then(|mail| {
+            options
+                .alerts
+                .check_mail_server(mail.is_some())
+                .map(|()| mail)
+        })
+        .map_err(StartError::MailSettings)?;
     let own_addresses = if_addrs::get_if_addrs()
         .map_err(StartError::Interfaces)?
         .into_iter()
@@ -289,6 +300,7 @@ pub fn delivery_settings(
         tls: Arc::new(tls),
         timeout: options.delivery.timeout,
         schedule: RetrySchedule::new(options.delivery.retry_delays.0.clone()),
+        mail,
     })
 }
 
@@ -307,10 +319,12 @@ async fn load_alert_endpoint(
     let Some(url) = options.alerts.alert_url.clone() else {
         return Ok(None);
     };
-    delivery
-        .check_target(&url)
-        .await
-        .map_err(StartError::AlertUrl)?;
+    if let Some(endpoint) = url.endpoint() {
+        delivery
+            .check_target(endpoint)
+            .await
+            .map_err(StartError::AlertUrl)?;
+    }
     let (secret, is_secret_generated) = match configured {
         Some(secret) => (secret, false),
         None => {

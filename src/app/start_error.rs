@@ -26,6 +26,8 @@ pub enum StartError {
     CaFile(#[from] TlsConfigError),
     #[error("{0}")]
     AlertSecret(String),
+    #[error("{0}")]
+    MailSettings(String),
     #[error("--alert-url: {}", .0.to_string().trim_end_matches('.'))]
     AlertUrl(EgressDenied),
     #[error("creating the first user failed: {0}")]
@@ -60,6 +62,7 @@ impl StartError {
             Self::OpenFiles(_)
             | Self::CaFile(_)
             | Self::AlertSecret(_)
+            | Self::MailSettings(_)
             | Self::AlertUrl(_)
             | Self::Interfaces(_) => 2,
             Self::Listen(error) if error.is_configuration_error() => 2,

@@ -15,7 +15,7 @@ use crate::app::{self, listeners};
 use crate::clock::Clock;
 use crate::config::{self, FirstUser, ServeOptions};
 use crate::delivery::{self, DeliverySettings};
-use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery::{DeliveryState, Outcome};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::webhook::WEBHOOKS_MAX;
 use crate::store::{
@@ -148,9 +148,13 @@ async fn check_first_user_and_hosts(
     check_webhooks(&store, settings, report)
         .await
         .map_err(CommandError::new)?;
+    check_mail_server(settings, report).await;
     if let Some(url) = &options.alerts.alert_url {
-        let name = format!("--alert-url {}", url.host_and_port());
-        check_host(&name, url, settings, report).await;
+        // The mail server is checked above.
+        if let Some(url) = url.endpoint() {
+            let name = format!("--alert-url {}", url.host_and_port());
+            check_host(&name, url, settings, report).await;
+        }
     }
     reverse_proxy::check_reverse_proxy(options, settings, &store, report)
         .await
@@ -199,6 +203,24 @@ fn format_failed_deliveries(failures: &UnsuccessfulDeliveries) -> String {
     let count = format_quantity(count, "failed delivery", "failed deliveries");
     let at_least = if failures.is_capped { "at least " } else { "" };
     format!("{at_least}{count} in the last 7 days; redeliver on Settings → Notifications")
+}
+
+/// Connects to the mail server and signs in, if `--smtp-url` is set.
+async fn check_mail_server(settings: &DeliverySettings, report: &mut CheckReport) {
+    let Some(mail) = &settings.mail else {
+        return;
+    };
+    let name = format!("mail server {}", mail.server.host_and_port());
+    match delivery::probe_mail_server(settings).await {
+        Ok(()) if mail.server.credentials.is_some() => {
+            report.report_ok(&format!("{name}: reachable, and the sign-in works"));
+        }
+        Ok(()) => report.report_ok(&format!("{name}: reachable")),
+        Err(failure) => {
+            let outcome = Outcome::Mail(failure);
+            report.report_failure(&format!("{name}: {}", outcome.explanation()));
+        }
+    }
 }
 
 async fn check_host(

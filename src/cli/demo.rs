@@ -171,7 +171,7 @@ async fn start_miniback(
 }
 
 /// Returns the options of `serve` for the demo. Regardless of the environment, the demo uses
-/// loopback URLs and its own directory, and allows webhooks to localhost.
+/// loopback URLs and its own directory, allows webhooks to localhost, and sends no email.
 fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
     let arguments = [
         "miniback".as_ref(),
@@ -184,6 +184,8 @@ fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
             command: Command::Serve(options),
         }) => Ok(ServeOptions {
             base_url: None,
+            // The sample data must not reach a person.
+            mail: config::MailOptions::new(None, None),
             delivery: config::DeliveryOptions {
                 deny_localhost: false,
                 ..options.delivery

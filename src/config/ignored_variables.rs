@@ -12,13 +12,14 @@ use super::Cli;
 const VARIABLE_PREFIX: &str = "MINIBACK_";
 
 /// Variables without a flag, each with the main command that reads it.
-const VARIABLES_WITHOUT_FLAG: [(&str, &str); 6] = [
+const VARIABLES_WITHOUT_FLAG: [(&str, &str); 7] = [
     ("MINIBACK_ADMIN_EMAIL", "serve"),
     ("MINIBACK_ADMIN_PASSWORD", "serve"),
     ("MINIBACK_ADMIN_PASSWORD_FILE", "serve"),
     ("MINIBACK_ALERT_SECRET_FILE", "serve"),
     ("MINIBACK_LOG", "serve"),
     ("MINIBACK_SECRET_FILE", "listen"),
+    ("MINIBACK_SMTP_URL_FILE", "serve"),
 ];
 
 /// Returns a sentence that lists the `MINIBACK_…` variables in `set` that no command reads, each

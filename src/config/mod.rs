@@ -7,6 +7,7 @@ mod commands;
 mod first_user;
 mod ignored_variables;
 mod listen_address;
+mod mail_options;
 mod notices;
 mod option_values;
 mod options;
@@ -23,6 +24,7 @@ pub use commands::{Cli, Command, CompletionShell, TokenCommand, UserCommand};
 pub use first_user::{FirstUser, read_first_user};
 pub use ignored_variables::{describe_ignored_variables, nonempty_variable_names};
 pub use listen_address::{ListenAddress, ListenerOptions};
+pub use mail_options::MailOptions;
 pub use notices::SettingsNotice;
 pub use option_values::{RetryDelays, parse_base_url};
 pub use options::{

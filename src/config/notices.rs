@@ -5,6 +5,7 @@ use ipnet::IpNet;
 
 use super::options::ServeOptions;
 use crate::domain::egress_policy::AllowTarget;
+use crate::domain::webhook_url::WebhookUrl;
 
 /// A notice about valid settings: a warning or advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +18,17 @@ impl ServeOptions {
     /// Returns the notices about these options, warnings first.
     pub fn notices(&self) -> Vec<SettingsNotice> {
         let mut warnings = Vec::new();
-        if self.alerts.alert_url.is_none()
-            && let Some(name) = self.alerts.secret_setting_name()
-        {
-            warnings.push(format!("{name} has no effect without --alert-url"));
+        if let Some(name) = self.alerts.secret_setting_name() {
+            match &self.alerts.alert_url {
+                None => warnings.push(format!("{name} has no effect without --alert-url")),
+                Some(WebhookUrl::Mailto(_)) => warnings.push(format!(
+                    "{name} has no effect, because --alert-url is an email, and emails aren't signed"
+                )),
+                Some(WebhookUrl::Endpoint(_)) => {}
+            }
+        }
+        if self.mail.has_unused_sender() {
+            warnings.push("--mail-from has no effect without --smtp-url".to_owned());
         }
         if self.alerts.alert_url.is_some() && self.base_url.is_none() {
             warnings.push(

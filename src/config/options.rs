@@ -10,6 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use super::listen_address::ListenerOptions;
+use super::mail_options::MailOptions;
 use super::option_values::{
     RetryDelays, TrustedNetworks, parse_base_url, parse_delay, parse_delivery_count, parse_port,
     parse_positive_duration, parse_response_status, parse_retry_delays, parse_timeout,
@@ -17,9 +18,9 @@ use super::option_values::{
 };
 use super::wal_options::WalOptions;
 use crate::domain::egress_policy::AllowTarget;
-use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::rate_limit::RateLimits;
 use crate::domain::secret::Secret;
+use crate::domain::webhook_url::WebhookUrl;
 
 #[derive(Clone, Debug, Args)]
 pub struct DataDirOptions {
@@ -75,6 +76,8 @@ pub struct ServeOptions {
     )]
     pub trusted_proxy: TrustedNetworks,
     #[command(flatten)]
+    pub mail: MailOptions,
+    #[command(flatten)]
     pub alerts: AlertOptions,
     #[command(flatten)]
     pub limits: RateLimitOptions,
@@ -90,10 +93,10 @@ const ALERT_SECRET_FILE_VARIABLE: &str = "MINIBACK_ALERT_SECRET_FILE";
 /// Options for failure alerts.
 #[derive(Clone, Debug, Args)]
 pub struct AlertOptions {
-    /// The URL that receives an alert when a webhook has failed for 5 minutes or 10 deliveries in a
-    /// row, and when it recovers
-    #[arg(long, env = "MINIBACK_ALERT_URL", value_parser = EndpointUrl::parse, value_name = "URL")]
-    pub alert_url: Option<EndpointUrl>,
+    /// The URL, or mailto: and an email, that receives an alert when a webhook has failed for 5
+    /// minutes or 10 deliveries in a row, and when it recovers
+    #[arg(long, env = "MINIBACK_ALERT_URL", value_parser = WebhookUrl::parse, value_name = "URL")]
+    pub alert_url: Option<WebhookUrl>,
     /// The secret that signs alerts; to read it from a file, set MINIBACK_ALERT_SECRET_FILE
     /// [default: generated; see Settings → Notifications]
     #[arg(
@@ -115,6 +118,17 @@ impl AlertOptions {
         }
     }
 
+    /// Checks that alerts can be sent: a `mailto:` URL needs a mail server.
+    pub fn check_mail_server(&self, has_mail_server: bool) -> Result<(), String> {
+        match self.alert_url {
+            Some(WebhookUrl::Mailto(_)) if !has_mail_server => Err(
+                "--alert-url: a mailto: URL needs a mail server; set --smtp-url and --mail-from"
+                    .to_owned(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the configured secret from the flag, the variable, or the file.
     pub fn read_secret(&self) -> Result<Option<Secret>, String> {
         parse_secret(
@@ -127,7 +141,7 @@ impl AlertOptions {
 
 /// Returns the path in a variable such as `MINIBACK_ALERT_SECRET_FILE`, or `None` if the variable
 /// is empty or not set.
-fn secret_file_from_variable(variable: &str) -> Option<String> {
+pub(super) fn secret_file_from_variable(variable: &str) -> Option<String> {
     let file = std::env::var(variable).ok();
     file.filter(|file| !file.is_empty())
 }

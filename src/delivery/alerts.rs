@@ -1,5 +1,5 @@
 //! Sends alerts to `--alert-url` when a webhook keeps failing and when it recovers. Alerts are
-//! signed like deliveries.
+//! signed like deliveries. An alert to a `mailto:` URL is an email.
 //!
 //! The store decides which alerts to send. [`run`] wakes up when a webhook's health changes or an
 //! alert is due. It retries each alert until the endpoint accepts the alert or the store deletes
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use super::{DispatcherHandle, OutgoingMessage};
 use crate::clock::{Clock, Timestamp};
-use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::format::Format;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{CustomHeaders, RetryPolicy, Secrets};
 use crate::domain::webhook_url::WebhookUrl;
+use crate::formats;
 use crate::store::{Alert, Store, StoreError};
 
 /// The first retry delays of an alert; the `patient` delays follow. Alerts don't use
@@ -32,7 +32,8 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The endpoint that receives alerts.
 #[derive(Clone, Debug)]
 pub struct AlertEndpoint {
-    pub url: EndpointUrl,
+    pub url: WebhookUrl,
+    /// Unused for an email.
     pub secret: Secret,
     /// Whether Miniback generated the secret. If so, the Notifications page shows the secret.
     pub is_secret_generated: bool,
@@ -87,7 +88,7 @@ async fn send_due_alerts(
                 store.delete_alert(alert.id).await?;
             }
             Some(error_code) => {
-                let host = endpoint.url.host_and_port();
+                let host = endpoint.url.host_for_log();
                 tracing::warn!(
                     alert = %alert.id,
                     event = alert.event,
@@ -110,19 +111,25 @@ async fn send_alert(
     endpoint: &AlertEndpoint,
     alert: &Alert,
 ) -> Result<Option<&'static str>, StoreError> {
+    let (format, body) = match endpoint.url {
+        WebhookUrl::Endpoint(_) => (Format::Standard, alert.body.clone()),
+        WebhookUrl::Mailto(_) => {
+            let email = formats::render_alert_email(&alert.body);
+            (Format::Email, email.unwrap_or_default())
+        }
+    };
     let message = OutgoingMessage {
         id: alert.id.to_string(),
         event: alert.event.clone(),
         at: alert.created_at,
-        format: Format::Standard,
-        body: alert.body.clone(),
+        format,
+        body,
         secrets: Secrets {
             current: endpoint.secret.clone(),
             next: None,
         },
         headers: CustomHeaders::new(),
     };
-    let url = WebhookUrl::Endpoint(endpoint.url.clone());
-    let (result, _) = handle.send_message(&url, message).await?;
+    let (result, _) = handle.send_message(&endpoint.url, message).await?;
     Ok(result.outcome.error_code())
 }

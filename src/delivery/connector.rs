@@ -123,7 +123,7 @@ fn server_name(url: &EndpointUrl) -> io::Result<ServerName<'static>> {
 }
 
 /// Converts an error of `getaddrinfo`. Only the error's text distinguishes the causes.
-fn dns_error(error: io::Error) -> ConnectError {
+pub(super) fn dns_error(error: io::Error) -> ConnectError {
     const NAME_NOT_FOUND_MESSAGES: [&str; 4] = [
         "Name or service not known",
         "Name does not resolve",

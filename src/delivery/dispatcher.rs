@@ -4,6 +4,7 @@
 //! [`TaskCompletion`]. The loop never waits for one particular task. Attempts that end during a
 //! recording are collected for the next commit.
 
+mod commands;
 mod health_log;
 mod recording;
 
@@ -23,9 +24,10 @@ use self::health_log::HealthLog;
 use super::attempt::make_attempt;
 use super::client::HttpSender;
 use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT, SLOT_AGE_MAX};
+use super::mail::MailClient;
+use super::target_client::TargetSender;
 use super::{DeliverySettings, DispatcherCommand};
 use crate::clock::{Clock, Timestamp};
-use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
 use crate::domain::retry::RetrySchedule;
 use crate::store::{
@@ -45,7 +47,7 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 pub(super) struct Dispatcher {
     store: Store,
     clock: Clock,
-    sender: HttpSender,
+    sender: TargetSender,
     schedule: RetrySchedule,
     queues: HashMap<WebhookId, EndpointQueue>,
     tasks: FuturesUnordered<LocalBoxFuture<'static, TaskCompletion>>,
@@ -110,7 +112,10 @@ impl Dispatcher {
         Self {
             store,
             clock,
-            sender: HttpSender::new(settings.tls, settings.policy, settings.timeout),
+            sender: TargetSender {
+                mail: MailClient::new(settings.tls.clone(), settings.mail, settings.timeout),
+                http: HttpSender::new(settings.tls, settings.policy, settings.timeout),
+            },
             schedule: settings.schedule,
             queues: HashMap::new(),
             tasks: FuturesUnordered::new(),
@@ -169,23 +174,8 @@ impl Dispatcher {
                     self.health_log.log_deferred(self.clock.monotonic_time());
                 }
                 command = commands.recv() => match command {
-                    Some(DispatcherCommand::Send { url, message, reply }) => {
-                        let client = self.sender.client_for_webhook(&url);
-                        let now = self.clock.now();
-                        self.tasks.push(Box::pin(async move {
-                            // The caller may have stopped waiting.
-                            let _ = reply.send(client.attempt(message.to_parts(), now).await);
-                            TaskCompletion::Other
-                        }));
-                    }
-                    Some(DispatcherCommand::CheckHealth(reply)) => {
-                        let _ = reply.send(!self.is_recording_failing);
-                    }
-                    Some(DispatcherCommand::CheckInFlight(delivery, reply)) => {
-                        let in_flight = |queue: &EndpointQueue| queue.is_in_flight(&delivery);
-                        let _ = reply.send(self.queues.values().any(in_flight));
-                    }
                     Some(DispatcherCommand::Stop) | None => stopping = true,
+                    Some(command) => self.handle_command(command),
                 },
             }
         }
@@ -289,7 +279,7 @@ impl Dispatcher {
             if record.is_success() {
                 queue.on_attempt_succeeded(&finished.delivery, record.result.duration);
             } else {
-                let timed_out = matches!(record.result.outcome, Outcome::Timeout(_));
+                let timed_out = record.result.outcome.is_timeout();
                 queue.on_attempt_failed(timed_out, record.hold.is_some());
             }
             if queue.is_healthy() != was_healthy {

@@ -12,8 +12,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::client::HttpSender;
-use super::target_client::TargetClient;
+use super::target_client::{TargetClient, TargetSender};
 use crate::clock::Timestamp;
 use crate::domain::id::DeliveryId;
 use crate::store::{DeliveryBatch, DeliveryBatchRequest, DueDelivery, EndpointConfig};
@@ -71,10 +70,14 @@ pub(super) struct EndpointQueue {
 impl EndpointQueue {
     /// Creates the queue for the webhook of `batch`. Returns `None` if the batch has no
     /// [`EndpointConfig`], which the store omits only for an existing queue.
-    pub(super) fn new(batch: DeliveryBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
+    pub(super) fn new(
+        batch: DeliveryBatch,
+        generation: u64,
+        sender: &TargetSender,
+    ) -> Option<Self> {
         let endpoint = batch.endpoint.clone()?;
         let mut queue = Self {
-            client: Rc::new(sender.client_for_webhook(&endpoint.url)),
+            client: Rc::new(sender.client_for(&endpoint.url)),
             endpoint: Rc::new(endpoint),
             endpoint_generation: generation,
             last_used: Instant::now(),
@@ -128,10 +131,10 @@ impl EndpointQueue {
 
     /// Updates the endpoint's configuration and adds the deliveries that were read. Keeps
     /// connections open unless the URL has changed.
-    pub(super) fn refill(&mut self, batch: DeliveryBatch, generation: u64, sender: &HttpSender) {
+    pub(super) fn refill(&mut self, batch: DeliveryBatch, generation: u64, sender: &TargetSender) {
         if let Some(endpoint) = batch.endpoint {
             if endpoint.url.as_str() != self.endpoint.url.as_str() {
-                self.client = Rc::new(sender.client_for_webhook(&endpoint.url));
+                self.client = Rc::new(sender.client_for(&endpoint.url));
             }
             self.endpoint = Rc::new(endpoint);
             self.endpoint_generation = generation;

@@ -18,6 +18,7 @@ mod dispatcher;
 mod endpoint_queue;
 mod exchange_progress;
 mod http_stream;
+mod mail;
 mod outcomes;
 mod request;
 pub mod response_head;
@@ -40,12 +41,15 @@ pub use dispatcher::HEALTH_LOG_TARGET;
 use request::RequestParts;
 pub use test_events::{TestReport, UnsavedWebhook};
 
+use self::mail::OutgoingMail;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::{AttemptResult, EndpointRequest, Outcome};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::format::Format;
 use crate::domain::id::DeliveryId;
+use crate::domain::mail_failure::MailFailure;
+use crate::domain::mail_server::MailSettings;
 use crate::domain::request_headers::LoggedHeaders;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::webhook::{CustomHeaders, RetryPolicy, Secrets};
@@ -61,6 +65,8 @@ pub struct DeliverySettings {
     /// attempt fails. If the limit expires later, only the stored body is incomplete.
     pub timeout: Duration,
     pub schedule: RetrySchedule,
+    /// The mail server; `None` without `--smtp-url`.
+    pub mail: Option<MailSettings>,
 }
 
 /// A command to the dispatcher.
@@ -71,6 +77,8 @@ enum DispatcherCommand {
         message: Box<OutgoingMessage>,
         reply: oneshot::Sender<(AttemptResult, Option<LoggedHeaders>)>,
     },
+    /// Sends an email that isn't in the outbox, and replies with the result.
+    SendMail(Box<OutgoingMail>, oneshot::Sender<AttemptResult>),
     /// Reports whether attempts can be recorded. Also reports true if only a full disk prevents
     /// recording.
     CheckHealth(oneshot::Sender<bool>),
@@ -113,6 +121,7 @@ pub struct DispatcherHandle {
     policy: Arc<EgressPolicy>,
     schedule: RetrySchedule,
     timeout: Duration,
+    mail: Option<Arc<MailSettings>>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -125,6 +134,7 @@ pub fn start(
     let (commands, receiver) = mpsc::channel(64);
     let (policy, schedule) = (settings.policy.clone(), settings.schedule.clone());
     let timeout = settings.timeout;
+    let mail = settings.mail.clone().map(Arc::new);
     let dispatcher_store = store.clone();
     let run = move || {
         // If the runtime can't start, the thread ends and `is_alive` returns false.
@@ -146,6 +156,7 @@ pub fn start(
         policy,
         schedule,
         timeout,
+        mail,
         thread: Arc::new(Mutex::new(Some(thread))),
     })
 }
@@ -159,6 +170,15 @@ pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(),
         settings.timeout,
     );
     sender.probe(url).await
+}
+
+/// Connects to the mail server and signs in. Sends no email. Must be called within an actix
+/// runtime.
+pub async fn probe_mail_server(settings: &DeliverySettings) -> Result<(), MailFailure> {
+    let (tls, mail) = (settings.tls.clone(), settings.mail.clone());
+    mail::MailClient::new(tls, mail, settings.timeout)
+        .probe()
+        .await
 }
 
 /// Sends a GET request in one attempt. Must be called within an actix runtime.
@@ -253,6 +273,28 @@ impl DispatcherHandle {
             message: Box::new(message),
             reply,
         };
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| StoreError::Closed)?;
+        response.await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Returns whether emails can be sent: `--smtp-url` is set.
+    pub fn sends_mail(&self) -> bool {
+        self.mail.is_some()
+    }
+
+    /// Sends an email that isn't in the outbox, in one attempt. `id` is the part of `Message-ID`
+    /// before the `@`, and `content` is the email from `Subject` on.
+    pub async fn send_mail(
+        &self,
+        id: &str,
+        to: &str,
+        date: Timestamp,
+        content: &[u8],
+    ) -> Result<AttemptResult, StoreError> {
+        let mail = OutgoingMail::new(self.mail.as_deref(), id, to, date, content);
+        let (reply, response) = oneshot::channel();
+        let command = DispatcherCommand::SendMail(Box::new(mail), reply);
         let sent = self.commands.send(command).await;
         sent.map_err(|_| StoreError::Closed)?;
         response.await.map_err(|_| StoreError::Closed)

@@ -3,18 +3,39 @@
 use std::time::Duration;
 
 use super::client::{EndpointClient, HttpSender};
+use super::mail::{MailClient, OutgoingMail};
 use super::request::{self, RequestParts};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, AttemptTimings, Outcome};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::format::{self, Format};
 use crate::domain::request_headers::LoggedHeaders;
-use crate::domain::webhook_url::WebhookUrl;
+use crate::domain::webhook_url::{MailtoUrl, WebhookUrl};
+
+/// Creates the clients of webhooks. All emails go to the same mail server, over its connections.
+pub(super) struct TargetSender {
+    pub(super) http: HttpSender,
+    pub(super) mail: MailClient,
+}
 
 /// The connections to the target of a webhook.
 pub(super) enum TargetClient {
     Endpoint(EndpointClient),
-    Mail,
+    Mail { client: MailClient, url: MailtoUrl },
+}
+
+impl TargetSender {
+    /// Creates the client for a webhook. Call this function and use the client only within an actix
+    /// runtime.
+    pub(super) fn client_for(&self, url: &WebhookUrl) -> TargetClient {
+        match url {
+            WebhookUrl::Endpoint(url) => TargetClient::Endpoint(self.http.client_for(url)),
+            WebhookUrl::Mailto(url) => TargetClient::Mail {
+                client: self.mail.clone(),
+                url: url.clone(),
+            },
+        }
+    }
 }
 
 impl TargetClient {
@@ -35,21 +56,19 @@ impl TargetClient {
                 }
                 (client.attempt(&request).await, Some(logged))
             }
-            Self::Mail if parts.format.is_email() => (unsent(Outcome::Internal), None),
-            Self::Endpoint(_) | Self::Mail => (unsent(Outcome::FormatChanged), None),
+            Self::Mail { client, url } if parts.format.is_email() => {
+                let mail = client.prepare(parts.delivery_id, url, parts.event_at, &parts.body);
+                let logged = logged_headers(&mail);
+                (client.send(&mail).await, logged)
+            }
+            Self::Endpoint(_) | Self::Mail { .. } => (unsent(Outcome::FormatChanged), None),
         }
     }
 }
 
-impl HttpSender {
-    /// Creates the client for a webhook. Call this function and use the client only within an actix
-    /// runtime.
-    pub(super) fn client_for_webhook(&self, url: &WebhookUrl) -> TargetClient {
-        match url {
-            WebhookUrl::Endpoint(url) => TargetClient::Endpoint(self.client_for(url)),
-            WebhookUrl::Mailto(_) => TargetClient::Mail,
-        }
-    }
+fn logged_headers(mail: &OutgoingMail) -> Option<LoggedHeaders> {
+    let email = mail.headers().to_vec();
+    (!email.is_empty()).then_some(LoggedHeaders::Email { email })
 }
 
 /// Returns the path and query for a request to the root of the server.

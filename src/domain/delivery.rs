@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::egress_policy::EgressDenied;
+use super::mail_failure::MailFailure;
 use super::tls_problem::{CertificateProblem, TlsProblem};
 
 /// Maximum number of bytes of a response body that are read and stored.
@@ -106,6 +107,8 @@ pub enum Outcome {
     /// Miniback couldn't send the request. The details are in the log.
     Internal,
     TargetNotAllowed(EgressDenied),
+    /// The mail server didn't accept an email.
+    Mail(MailFailure),
     /// The webhook was changed between email and HTTP after the event was rendered.
     FormatChanged,
 }
@@ -140,7 +143,7 @@ pub enum DnsProblem {
 
 impl Outcome {
     /// All values of [`error_code`](Self::error_code).
-    pub const ERROR_CODES: [&str; 47] = [
+    pub const ERROR_CODES: [&str; 63] = [
         "broken_answer",
         "certificate",
         "certificate_expired",
@@ -164,6 +167,22 @@ impl Outcome {
         "connection_refused",
         "format_changed",
         "internal",
+        "mail_closed",
+        "mail_deferred",
+        "mail_no_international_email",
+        "mail_no_sign_in",
+        "mail_no_starttls",
+        "mail_not_configured",
+        "mail_not_smtp",
+        "mail_recipient",
+        "mail_refused",
+        "mail_rejected",
+        "mail_sender",
+        "mail_sign_in",
+        "mail_sign_in_required",
+        "mail_timeout",
+        "mail_tls",
+        "mail_too_large",
         "name_lookup",
         "name_lookup_timeout",
         "name_not_found",
@@ -194,9 +213,22 @@ impl Outcome {
         matches!(self, Self::Delivered)
     }
 
+    /// Returns whether the attempt reached its time limit.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Timeout(_) => true,
+            Self::Mail(failure) => failure.is_timeout(),
+            _ => false,
+        }
+    }
+
     /// Returns whether a retry would fail too.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::FormatChanged)
+        match self {
+            Self::FormatChanged => true,
+            Self::Mail(failure) => failure.is_permanent(),
+            _ => false,
+        }
     }
 
     /// Returns a stable code for the failure; `None` for a success.
@@ -226,6 +258,7 @@ impl Outcome {
             Self::InvalidResponse(_) => "broken_answer",
             Self::Internal => "internal",
             Self::TargetNotAllowed(_) => "target_not_allowed",
+            Self::Mail(failure) => failure.error_code(),
             Self::FormatChanged => "format_changed",
         })
     }

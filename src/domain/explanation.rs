@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::delivery::{AttemptPhase, DnsProblem, Outcome, Timeout, UnreachableCause};
-use super::tls_problem;
+use super::{mail_failure, tls_problem};
 
 impl Outcome {
     /// Returns a short description of the outcome, without advice.
@@ -63,6 +63,7 @@ impl Outcome {
             Self::Internal => "Miniback couldn’t send the request.".into(),
             Self::InvalidResponse(text) => format!("Invalid HTTP response: {text}."),
             Self::TargetNotAllowed(denied) => denied.to_string(),
+            Self::Mail(failure) => failure.summary(),
             Self::FormatChanged => {
                 "The event was prepared for another kind of URL than the webhook has now.".into()
             }
@@ -172,7 +173,9 @@ pub fn advice_for_code(code: &str, status: Option<u16>) -> &'static str {
         }
         "tls_expected" => "Use https:// in the URL.",
         "internal" => "The problem is on Miniback’s side. Miniback’s log contains the details.",
-        other => tls_problem::advice_for_code(other).unwrap_or_default(),
+        other => tls_problem::advice_for_code(other)
+            .or_else(|| mail_failure::advice_for_code(other))
+            .unwrap_or_default(),
     }
 }
 

@@ -18,6 +18,8 @@ pub mod explanation;
 pub mod feedback;
 pub mod format;
 pub mod id;
+pub mod mail_failure;
+pub mod mail_server;
 pub mod password;
 pub mod password_rules;
 pub mod project;

@@ -3,8 +3,10 @@
 //! Rendering is pure. A body is rendered once, in the transaction that stores the event, and every
 //! attempt sends these bytes.
 
+mod alert_email;
 mod chat;
 mod discord;
+pub mod email;
 mod example;
 mod google_chat;
 mod mattermost;
@@ -14,6 +16,7 @@ mod slack;
 mod standard;
 mod teams;
 
+pub use alert_email::render_alert_email;
 pub use chat::{Position, Safeguard, render_message, safeguards};
 pub use example::example_feedback;
 pub use message::{Field, LINK_LABEL, Message, Part};
@@ -66,7 +69,8 @@ pub const TEST_MESSAGE: &str = "Test webhook notification from Miniback";
 /// format also the page URL and the link.
 pub fn render(format: Format, details: bool, content: &EventContent<'_>) -> Vec<u8> {
     match format {
-        Format::Standard | Format::Email => standard::render(details, content),
+        Format::Standard => standard::render(details, content),
+        Format::Email => email::render(details, content),
         Format::Slack
         | Format::Discord
         | Format::Teams

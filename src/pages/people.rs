@@ -1,7 +1,10 @@
 //! Settings → People: users and invitations.
 //!
-//! Miniback sends no email to users. Instead, an admin copies a one-time link, which is shown only
-//! once, and shares it. Query parameters (`?add`, `?role=ID`, `?remove=ID`) open forms.
+//! An admin copies a one-time link, which is shown only once, and shares it. With a mail server,
+//! Miniback also sends the link by email. Query parameters (`?add`, `?role=ID`, `?remove=ID`) open
+//! forms.
+
+mod link_email;
 
 use std::time::Duration;
 
@@ -9,6 +12,8 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+pub use self::link_email::LinkEmailReport;
+use self::link_email::{LinkPurpose, NewInvitation, NewResetLink};
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeValue;
 use super::framework::form_edits::{self, EditField, FormEdits, LoadedField};
@@ -37,8 +42,10 @@ type IdPath = web::Path<String>;
 struct PeoplePage {
     layout: Layout,
     add: Option<InvitationForm>,
-    /// The email of the person who was just invited, and the link to share.
-    invited: Option<(String, String)>,
+    /// The person who was just invited.
+    invited: Option<NewInvitation>,
+    /// Whether invitations are also sent by email.
+    sends_invitations: bool,
     people: Vec<PersonRow>,
     invitations: Vec<InvitationRow>,
     /// The reason the submitted change was rejected.
@@ -58,8 +65,7 @@ struct PersonRow {
     is_last_admin: bool,
     is_changing_role: bool,
     is_confirming_remove: bool,
-    /// The password reset link that was just created.
-    reset_link: Option<String>,
+    new_reset_link: Option<NewResetLink>,
     /// The id and expiry of the active reset link.
     reset: Option<(LinkId, DisplayTime)>,
 }
@@ -122,11 +128,15 @@ impl PeoplePage {
             )
         };
         match context.take_one_time_value(is_shown_here) {
-            Some(OneTimeValue::Invitation { email, link }) => invited = Some((email, link)),
-            Some(OneTimeValue::Reset { user, link }) => new_reset_link = Some((user, link)),
+            Some(OneTimeValue::Invitation { email, link, sent }) => {
+                invited = Some(NewInvitation { email, link, sent });
+            }
+            Some(OneTimeValue::Reset { user, link, sent }) => {
+                new_reset_link = Some(NewResetLink { user, link, sent });
+            }
             _ => {}
         }
-        let people = person_rows(context, &layout, users, &links, new_reset_link.as_ref())?;
+        let people = person_rows(context, &layout, users, &links, new_reset_link)?;
         let invitations = links.into_iter().filter(|link| link.user.is_none());
         let invitations = invitations
             .map(|link| InvitationRow {
@@ -143,6 +153,7 @@ impl PeoplePage {
             layout,
             add,
             invited,
+            sends_invitations: link_email::is_available(context),
             people,
             invitations,
             problem,
@@ -155,7 +166,7 @@ fn person_rows(
     layout: &Layout,
     users: Vec<User>,
     links: &[OneTimeLink],
-    new_reset_link: Option<&(UserId, String)>,
+    mut new_reset_link: Option<NewResetLink>,
 ) -> Result<Vec<PersonRow>, PageError> {
     let current_user = context.user()?;
     let admins = users.iter().filter(|user| user.role == Role::Admin).count();
@@ -176,9 +187,7 @@ fn person_rows(
             is_last_admin,
             is_changing_role: !is_last_admin && is_selected("role", &user),
             is_confirming_remove: !is_last_admin && is_selected("remove", &user),
-            reset_link: new_reset_link
-                .filter(|(id, _)| *id == user.id)
-                .map(|(_, link)| link.clone()),
+            new_reset_link: new_reset_link.take_if(|new| new.user == user.id),
             reset: reset.map(|link| (link.id, layout.display_time(&link.expires_at))),
             user,
         }
@@ -216,9 +225,13 @@ pub(super) async fn invite_user(
         .await
     {
         Ok(()) => {
-            let link = context.absolute_url(&format!("/invitation?token={token}"));
+            let path = format!("/invitation?token={token}");
+            let link = context.absolute_url(&path);
+            let by = context.user()?.email.clone();
+            let purpose = LinkPurpose::Invitation { by, role };
+            let sent = link_email::send_link(&context, &email, &path, purpose).await?;
             context.update_flash(|flash| {
-                flash.one_time_value = Some(OneTimeValue::Invitation { email, link });
+                flash.one_time_value = Some(OneTimeValue::Invitation { email, link, sent });
             });
             Ok(context.redirect(PATH))
         }
@@ -262,8 +275,19 @@ pub(super) async fn create_reset_link(
         .create_reset_link(user, admin, hash, RESET_LINK_LIFETIME)
         .await
         .map_err(into_page_error)?;
-    let link = context.absolute_url(&format!("/reset?token={token}"));
-    context.update_flash(|flash| flash.one_time_value = Some(OneTimeValue::Reset { user, link }));
+    let path = format!("/reset?token={token}");
+    let link = context.absolute_url(&path);
+    let users = context.app.store.users().await?;
+    let sent = match users.into_iter().find(|known| known.id == user) {
+        Some(known) => {
+            let purpose = LinkPurpose::PasswordReset;
+            link_email::send_link(&context, &known.email, &path, purpose).await?
+        }
+        None => None,
+    };
+    context.update_flash(|flash| {
+        flash.one_time_value = Some(OneTimeValue::Reset { user, link, sent });
+    });
     Ok(context.redirect(&anchor))
 }
 

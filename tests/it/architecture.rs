@@ -161,6 +161,7 @@ fn only_the_delivery_client_the_demo_and_health_connect_to_servers() {
         "src/delivery/client.rs",
         "src/delivery/connector.rs",
         "src/delivery/http_stream.rs",
+        "src/delivery/mail/connection.rs",
         "src/delivery/outcomes.rs",
         "src/delivery/tcp.rs",
         "src/delivery/tls.rs",
@@ -191,6 +192,10 @@ fn only_templates_contain_html_and_none_has_inline_code() {
     ];
     assert_eq!(files_outside(&[], &tags), Vec::<String>::new());
     for template in files_in("templates") {
+        // Email programs ignore style sheets, and the pages' Content-Security-Policy doesn't apply.
+        if template.ends_with("email/email.html") {
+            continue;
+        }
         let text = fs::read_to_string(&template).unwrap();
         for inline in [
             "style=\"",

@@ -86,6 +86,7 @@ mod listen_addresses;
 mod live_updates;
 mod log_fields;
 mod log_limits;
+mod mail_settings;
 mod manual;
 mod manual_clock;
 mod metrics;

@@ -48,6 +48,7 @@ echo 'heron-on-the-lighthouse' | sudo tee /etc/miniback/admin-password
 PASSWORD = "owl-behind-the-windmill\n"
 
 OPERATIONS = "docs/operations.md"
+EMAIL = "docs/chat-and-email.md"
 PROXIES = "docs/reverse-proxies.md"
 REPLICATION = "docs/replication.md"
 CONTAINERS = "docs/containers.md"
@@ -111,6 +112,10 @@ BLOCKS = {
         TestedBy("examples/receivers/package-lock.json", '"lockfileVersion"'),
         TestedBy("examples/receivers/requirements.txt", "# via -r requirements.in"),
     ],
+    # --- docs/chat-and-email.md ---
+    (EMAIL, "MINIBACK_SMTP_URL=smtps://user:password@mail.example.com:465"): TestedBy(
+        "tests/packaging/email"
+    ),
     # --- docs/operations.md ---
     (OPERATIONS, "sudo systemctl enable --now miniback miniback-backup.timer"): Runs(),
     (OPERATIONS, "tar -xzf miniback-0.1.0-x86_64-linux.tar.gz"): TestedBy("tests/packaging/packages"),

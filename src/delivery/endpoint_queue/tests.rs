@@ -5,6 +5,8 @@ use std::sync::Arc;
 use ulid::Ulid;
 
 use super::*;
+use crate::delivery::client::HttpSender;
+use crate::delivery::mail::MailClient;
 use crate::delivery::tls::tls_config;
 use crate::domain::event::EventType;
 use crate::domain::format::Format;
@@ -41,7 +43,7 @@ fn batch(ulid: u128, has_more: bool) -> DeliveryBatch {
 }
 
 /// Returns a queue with one delivery in flight.
-fn queue(sender: &HttpSender) -> EndpointQueue {
+fn queue(sender: &TargetSender) -> EndpointQueue {
     let mut queue = EndpointQueue::new(batch(1, false), 0, sender).unwrap();
     assert_eq!(start_attempts(&mut queue), 1);
     queue
@@ -61,9 +63,12 @@ fn succeed(queue: &mut EndpointQueue, duration: Duration) {
     queue.on_attempt_succeeded(&delivery, duration);
 }
 
-fn sender() -> HttpSender {
-    let tls = Arc::new(tls_config(&[]).unwrap());
-    HttpSender::new(tls, Arc::default(), Duration::from_secs(5))
+fn sender() -> TargetSender {
+    let (tls, timeout) = (Arc::new(tls_config(&[]).unwrap()), Duration::from_secs(5));
+    TargetSender {
+        mail: MailClient::new(Arc::clone(&tls), None, timeout),
+        http: HttpSender::new(tls, Arc::default(), timeout),
+    }
 }
 
 #[test]
@@ -97,7 +102,7 @@ fn a_read_without_more_deliveries_is_not_repeated() {
 
 /// Returns a healthy queue whose slots are all in use, with more deliveries read ahead. Each
 /// attempt so far took `duration`.
-fn busy_queue(sender: &HttpSender, duration: Duration) -> EndpointQueue {
+fn busy_queue(sender: &TargetSender, duration: Duration) -> EndpointQueue {
     let mut queue = queue(sender);
     for ulid in 2..=100 {
         queue.refill(batch(ulid, false), 0, sender);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::domain::egress_policy::EgressDenied;
+use crate::domain::mail_failure::{MailFailure, MailStep};
 
 fn status(status: u16) -> Outcome {
     Outcome::Status {
@@ -42,6 +43,32 @@ fn basic_failures() -> Vec<Outcome> {
         Outcome::TargetNotAllowed(EgressDenied::PlainHttp {
             host: String::new(),
         }),
+    ]
+}
+
+/// Returns a failure of an email with each error code.
+fn mail_failures() -> Vec<MailFailure> {
+    let reply = |step, code| MailFailure::Reply { step, code };
+    vec![
+        MailFailure::NotConfigured,
+        MailFailure::Connection(Box::new(Outcome::Tls(TlsProblem::Closed))),
+        reply(MailStep::Greeting, 554),
+        reply(MailStep::SignIn, 535),
+        reply(MailStep::Sender, 530),
+        reply(MailStep::Sender, 553),
+        reply(MailStep::Recipient, 550),
+        reply(MailStep::Content, 451),
+        reply(MailStep::Content, 552),
+        reply(MailStep::Content, 554),
+        MailFailure::Closed(MailStep::Hello),
+        MailFailure::Timeout {
+            after: Duration::from_secs(1),
+            step: MailStep::Hello,
+        },
+        MailFailure::InvalidReply(MailStep::Hello),
+        MailFailure::NoStartTls,
+        MailFailure::NoSignIn,
+        MailFailure::NoInternationalEmail,
     ]
 }
 
@@ -90,7 +117,8 @@ fn the_list_contains_exactly_the_error_codes() {
         .into_iter()
         .chain(unreachable.map(Outcome::Unreachable))
         .chain(tls.map(Outcome::Tls))
-        .chain(certificate.map(Outcome::Certificate));
+        .chain(certificate.map(Outcome::Certificate))
+        .chain(mail_failures().into_iter().map(Outcome::Mail));
     let codes: BTreeSet<_> = failures.filter_map(|o| o.error_code()).collect();
     assert_eq!(codes, BTreeSet::from(Outcome::ERROR_CODES));
 }

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::delivery::TestReport;
 use crate::domain::format::Format;
 use crate::domain::id::{UserId, WebhookId};
+use crate::pages::people::LinkEmailReport;
 
 /// Lifetime of flash data that no page has shown yet.
 const FLASH_LIFETIME: Duration = Duration::from_secs(600);
@@ -61,16 +62,16 @@ pub enum OneTimeValue {
     Invitation {
         email: String,
         link: String,
+        sent: Option<LinkEmailReport>,
     },
     /// A password reset link for this user.
     Reset {
         user: UserId,
         link: String,
+        sent: Option<LinkEmailReport>,
     },
     /// A summary of the erased data.
-    Erased {
-        summary: String,
-    },
+    Erased { summary: String },
 }
 
 #[derive(Clone, Debug, Default)]

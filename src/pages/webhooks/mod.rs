@@ -43,6 +43,7 @@ use super::getting_started::Checklist;
 use crate::domain::explanation::format_duration;
 use crate::domain::id::WebhookId;
 use crate::domain::webhook::{RetryPolicy, Topic, WEBHOOKS_MAX, Webhook};
+use crate::domain::webhook_url::WebhookUrl;
 use crate::store::PageRequest;
 use activity::{WebhookActivity, is_failing};
 use add::{AddForm, AddKind};
@@ -85,7 +86,9 @@ struct WebhooksPage {
 
 /// The endpoint of `--alert-url`, which receives alerts about failing webhooks.
 struct AlertEndpointView {
-    host: String,
+    /// The host, or the email of a person.
+    target: String,
+    is_signed: bool,
     is_secret_generated: bool,
     /// The secret that signs alerts; `None` until "Reveal" is pressed. Only a generated secret can
     /// be revealed.
@@ -99,7 +102,11 @@ impl AlertEndpointView {
         let is_secret_shown = target.is_secret_generated
             && context.query_param("reveal").as_deref() == Some("alerts");
         Some(Self {
-            host: target.url.host_and_port(),
+            target: match &target.url {
+                WebhookUrl::Endpoint(url) => url.host_and_port(),
+                WebhookUrl::Mailto(url) => url.email().to_owned(),
+            },
+            is_signed: target.url.endpoint().is_some(),
             is_secret_generated: target.is_secret_generated,
             secret: is_secret_shown.then(|| target.secret.as_str().to_owned()),
         })
