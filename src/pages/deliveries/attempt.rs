@@ -58,11 +58,11 @@ pub struct ResponseView {
 
 impl AttemptDetails {
     /// Creates the view of an attempt. The full width of the timing bar represents `time_limit`,
-    /// the time limit of an attempt.
+    /// the time limit of an attempt. The event `test` is without feedback.
     pub fn new(
         attempt: &LoggedAttempt,
         format: Format,
-        is_test: bool,
+        is_without_feedback: bool,
         time_limit: Duration,
         now: Timestamp,
     ) -> Self {
@@ -70,7 +70,7 @@ impl AttemptDetails {
         let body = attempt.response_body.as_deref().unwrap_or_default();
         let hint = attempt
             .status
-            .filter(|_| is_test)
+            .filter(|_| is_without_feedback)
             .and_then(|status| test_advice(status, body));
         let result = attempt.status.map(|status| match format {
             Format::Email => format!("SMTP reply {status}"),
