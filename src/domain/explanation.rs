@@ -174,6 +174,7 @@ pub fn advice_for_code(code: &str, status: Option<u16>) -> &'static str {
             "Check the port. Make sure that the program listening on it responds with HTTP/1.1."
         }
         "tls_expected" => "Use https:// in the URL.",
+        "format_changed" => "Later events are sent in the current format of the webhook.",
         "internal" => "The problem is on Miniback’s side. Miniback’s log contains the details.",
         other => tls_problem::advice_for_code(other)
             .or_else(|| mail_failure::advice_for_code(other))
@@ -215,13 +216,13 @@ fn status_advice(status: u16) -> &'static str {
 /// after a success.
 pub fn attempt_advice(
     format: Format,
-    is_test: bool,
+    is_without_feedback: bool,
     code: &str,
     status: Option<u16>,
     response_body: &[u8],
 ) -> &'static str {
     status
-        .and_then(|status| response_advice(format, is_test, status, response_body))
+        .and_then(|status| response_advice(format, is_without_feedback, status, response_body))
         .unwrap_or_else(|| advice_for_code(code, status))
 }
 
@@ -229,12 +230,12 @@ pub fn attempt_advice(
 /// can't handle a test.
 pub fn response_advice(
     format: Format,
-    is_test: bool,
+    is_without_feedback: bool,
     status: u16,
     response_body: &[u8],
 ) -> Option<&'static str> {
     match format {
-        Format::Standard if is_test => test_advice(status, response_body),
+        Format::Standard if is_without_feedback => test_advice(status, response_body),
         _ => service_advice(format, status, response_body),
     }
 }

@@ -56,17 +56,17 @@ pub struct ResponseView {
 
 impl AttemptDetails {
     /// Creates the view of an attempt. The full width of the timing bar represents `time_limit`,
-    /// the time limit of an attempt.
+    /// the time limit of an attempt. The event `test` is without feedback.
     pub fn new(
         attempt: &LoggedAttempt,
         format: Format,
-        is_test: bool,
+        is_without_feedback: bool,
         time_limit: Duration,
         now: Timestamp,
     ) -> Self {
         let code = attempt.error_code.as_deref().unwrap_or_default();
         let body = attempt.response_body.as_deref().unwrap_or_default();
-        let advice = attempt_advice(format, is_test, code, attempt.status, body);
+        let advice = attempt_advice(format, is_without_feedback, code, attempt.status, body);
         let result = attempt.status.map(|status| match format {
             Format::Email => format!("SMTP reply {status}"),
             _ => status_text(status),
