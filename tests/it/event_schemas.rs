@@ -10,6 +10,8 @@ use crate::support::app::App;
 use crate::support::http;
 use crate::support::receiver::{ReceivedRequest, Receiver, find_violation, is_valid_body};
 
+type Headers = Vec<(String, String)>;
+
 const EVENTS: [&str; 5] = [
     "feedback.created",
     "feedback.updated",
@@ -113,7 +115,7 @@ fn the_check_of_a_delivery_detects_a_wrong_body() {
 #[test]
 fn the_check_of_a_delivery_detects_wrong_headers() {
     let valid = delivery_with_details();
-    let broken = |name: &str, change: &dyn Fn(&mut Vec<(String, String)>, usize)| {
+    let broken = |name: &str, change: &dyn Fn(&mut Headers, usize)| {
         let mut request = valid.clone();
         let index = request.headers.iter().position(|(n, _)| n == name).unwrap();
         change(&mut request.headers, index);
