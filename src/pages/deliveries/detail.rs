@@ -10,6 +10,7 @@ use super::query::is_unsuccessful;
 use super::row::{DeliveryRow, delivery_path, next_and_last_attempt, subject_label};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{CancelReason, DeliveryState};
+use crate::domain::event::EventType;
 use crate::domain::explanation::format_duration;
 use crate::domain::format::Format;
 use crate::domain::id::{DeliveryId, Id, WebhookId};
@@ -151,7 +152,7 @@ pub async fn show(
     let (title, _) = subject_label(&detail.subject);
     layout.subject.clone_from(&title);
     let is_pending = summary.state == DeliveryState::Pending;
-    let is_test = summary.is_test;
+    let is_without_feedback = summary.event == EventType::Test;
     let attempts = summary.attempts.iter().rev();
     let page = DeliveryPage {
         row: DeliveryRow::new(summary, max_attempts, now),
@@ -161,7 +162,10 @@ pub async fn show(
             && detail.body.is_some(),
         is_pending,
         attempts: attempts
-            .map(|attempt| AttemptDetails::new(attempt, format, is_test, delivery.timeout(), now))
+            .map(|attempt| {
+                let timeout = delivery.timeout();
+                AttemptDetails::new(attempt, format, is_without_feedback, timeout, now)
+            })
             .collect(),
         time_limit: format_duration(delivery.timeout()),
         request: RequestView::new(&detail, &url),
