@@ -8,6 +8,7 @@
 pub mod api;
 pub mod app;
 pub mod browser;
+pub mod chat_services;
 pub mod clock_jump;
 pub mod command;
 pub mod event_stream;
