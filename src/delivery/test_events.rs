@@ -6,7 +6,7 @@ use super::{DispatcherHandle, OutgoingMessage};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, Outcome};
 use crate::domain::event::EventType;
-use crate::domain::explanation::test_advice;
+use crate::domain::explanation::response_advice;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::format::Format;
 use crate::domain::secret::Secret;
@@ -24,7 +24,7 @@ pub struct TestReport {
     pub duration: Duration,
     /// The first 16 KiB of the response body. Invalid UTF-8 is replaced.
     pub response_body: String,
-    /// Advice for an endpoint that fails because a test has no `data.feedback`.
+    /// Advice that depends on the response.
     pub hint: Option<&'static str>,
 }
 
@@ -52,7 +52,14 @@ impl DispatcherHandle {
         let Some(secrets) = self.store.webhook_secrets(webhook.id, at).await? else {
             return Ok(None);
         };
-        let test = self.render_test(event, webhook.format, webhook.details, user, at);
+        let test = self.render_test(
+            event,
+            webhook.format,
+            webhook.details,
+            &webhook.url,
+            user,
+            at,
+        );
         let message = OutgoingMessage {
             id: delivery.to_string(),
             event: event.as_str().to_owned(),
@@ -63,7 +70,7 @@ impl DispatcherHandle {
             headers: webhook.headers.clone(),
         };
         let (result, request_headers) = self.send_message(&webhook.url, message).await?;
-        let report = TestReport::new(event, &result);
+        let report = TestReport::new(event, webhook.format, &result);
         let attempt = AttemptRecord {
             started_at: at,
             error: result.error_message(),
@@ -85,7 +92,14 @@ impl DispatcherHandle {
         user: &str,
     ) -> Result<TestReport, StoreError> {
         let (delivery, at) = self.store.allocate_test_delivery_id().await?;
-        let test = self.render_test(event, webhook.format, webhook.details, user, at);
+        let test = self.render_test(
+            event,
+            webhook.format,
+            webhook.details,
+            &webhook.url,
+            user,
+            at,
+        );
         let message = OutgoingMessage {
             id: delivery.to_string(),
             event: event.as_str().to_owned(),
@@ -99,7 +113,7 @@ impl DispatcherHandle {
             headers: CustomHeaders::new(),
         };
         let (result, _) = self.send_message(&webhook.url, message).await?;
-        Ok(TestReport::new(event, &result))
+        Ok(TestReport::new(event, webhook.format, &result))
     }
 
     /// Renders `test`, or an example of another event.
@@ -108,6 +122,7 @@ impl DispatcherHandle {
         event: EventType,
         format: Format,
         details: bool,
+        url: &WebhookUrl,
         user: &str,
         at: Timestamp,
     ) -> TestEvent {
@@ -135,20 +150,20 @@ impl DispatcherHandle {
             event,
             format,
             details,
-            body: formats::render(format, details, &content),
+            body: formats::address(format, url, formats::render(format, details, &content)),
         }
     }
 }
 
 impl TestReport {
-    fn new(event: EventType, result: &AttemptResult) -> Self {
+    fn new(event: EventType, format: Format, result: &AttemptResult) -> Self {
         let response = result.response.as_ref();
-        let without_feedback = response.filter(|_| event == EventType::Test);
+        let is_test = event == EventType::Test;
         Self {
             outcome: result.outcome.clone(),
             status: response.map(|response| response.status),
             duration: result.duration,
-            hint: without_feedback.and_then(|r| test_advice(r.status, &r.body)),
+            hint: response.and_then(|r| response_advice(format, is_test, r.status, &r.body)),
             response_body: response
                 .map(|r| String::from_utf8_lossy(&r.body).into_owned())
                 .unwrap_or_default(),

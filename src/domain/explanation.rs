@@ -7,6 +7,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::delivery::{AttemptPhase, DnsProblem, Outcome, Timeout, UnreachableCause};
+use super::format::Format;
+use super::service_advice::service_advice;
 use super::{mail_failure, tls_problem};
 
 impl Outcome {
@@ -210,8 +212,36 @@ fn status_advice(status: u16) -> &'static str {
     }
 }
 
+/// Returns advice for an attempt in the delivery log. `code` is the outcome's error code, or empty
+/// after a success.
+pub fn attempt_advice(
+    format: Format,
+    is_without_feedback: bool,
+    code: &str,
+    status: Option<u16>,
+    response_body: &[u8],
+) -> &'static str {
+    status
+        .and_then(|status| response_advice(format, is_without_feedback, status, response_body))
+        .unwrap_or_else(|| advice_for_code(code, status))
+}
+
+/// Returns advice that depends on the response: the error of a chat service, or an endpoint that
+/// can't handle a test.
+pub fn response_advice(
+    format: Format,
+    is_without_feedback: bool,
+    status: u16,
+    response_body: &[u8],
+) -> Option<&'static str> {
+    match format {
+        Format::Standard if is_without_feedback => test_advice(status, response_body),
+        _ => service_advice(format, status, response_body),
+    }
+}
+
 /// Returns advice if the response to a test suggests that the endpoint expects `data.feedback`.
-pub fn test_advice(status: u16, body: &[u8]) -> Option<&'static str> {
+fn test_advice(status: u16, body: &[u8]) -> Option<&'static str> {
     // Other statuses have other causes, such as the path, the secret, the size, or a proxy.
     if !matches!(status, 400 | 409 | 422 | 500) {
         return None;

@@ -28,6 +28,7 @@ pub mod request_headers;
 pub mod retry;
 pub mod search;
 pub mod secret;
+pub mod service_advice;
 pub mod signature;
 pub mod text;
 pub mod tls_problem;

@@ -52,6 +52,8 @@ pub(super) struct Service {
     pub(super) size: fn(&str) -> usize,
     /// Returns the size of the JSON, in the unit of the limit of [`Part::WholeMessage`].
     pub(super) total_size: fn(&Value) -> usize,
+    /// Returns the share of an escaped text in the size of the JSON.
+    pub(super) share: fn(&str) -> usize,
     pub(super) build: fn(&Message, &Rules<'_>) -> Value,
 }
 
@@ -85,11 +87,10 @@ pub fn render_message(format: Format, message: &Message, safeguards: &[Safeguard
     serde_json::to_vec(&json).unwrap_or_default()
 }
 
-/// Cuts a message to the limits of a chat service, so that it can be shown as the service would
-/// show it.
-pub(super) fn cut_message(format: Format, message: &Message) -> Option<Message> {
-    let service = service(format)?;
-    Some(Rules::new(service, service.safeguards).cut_message(message))
+/// Cuts a message to the limits of a chat service. `safeguards` are those of the format, except in
+/// tests. `None` for formats other than those of chat services.
+pub fn cut_message(format: Format, message: &Message, safeguards: &[Safeguard]) -> Option<Message> {
+    Some(Rules::new(service(format)?, safeguards).cut_message(message))
 }
 
 /// The safeguards of a service, applied to the parts of a message.
@@ -97,6 +98,8 @@ pub(super) struct Rules<'a> {
     service: &'a Service,
     safeguards: &'a [Safeguard],
     escapes: Vec<(char, &'static str, Position)>,
+    /// The ASCII characters that have an escape. Nearly all characters have none.
+    escaped_ascii: [bool; 128],
 }
 
 impl<'a> Rules<'a> {
@@ -105,10 +108,16 @@ impl<'a> Rules<'a> {
             Safeguard::Escape { from, to, at } => Some((*from, *to, *at)),
             _ => None,
         });
+        let escapes: Vec<_> = escapes.collect();
+        let mut escaped_ascii = [false; 128];
+        for (from, _, _) in escapes.iter().filter(|(from, _, _)| from.is_ascii()) {
+            escaped_ascii[*from as usize] = true;
+        }
         Self {
             service,
             safeguards,
-            escapes: escapes.collect(),
+            escapes,
+            escaped_ascii,
         }
     }
 
@@ -130,10 +139,9 @@ impl<'a> Rules<'a> {
         let mut chars = text.chars().peekable();
         while let Some(c) = chars.next() {
             let next = chars.peek().copied();
-            let replacement = self
-                .escapes
-                .iter()
-                .find(|(from, _, at)| *from == c && at.applies(line, c, next));
+            let has_escape = self.escaped_ascii.get(c as usize).copied();
+            let mut escapes = self.escapes.iter().filter(|_| has_escape != Some(false));
+            let replacement = escapes.find(|(from, _, at)| *from == c && at.applies(line, c, next));
             match replacement {
                 Some((_, to, _)) => escaped.push_str(to),
                 None => escaped.push(c),
@@ -144,17 +152,11 @@ impl<'a> Rules<'a> {
     }
 
     /// Cuts a text to the limit of `part`, with `…` at the end.
-    pub(super) fn cut<'t>(&self, part: Part, text: &'t str) -> Cow<'t, str> {
+    fn cut<'t>(&self, part: Part, text: &'t str) -> Cow<'t, str> {
         let limit = self.limit(part);
         cut_while(text, |text| {
             (self.service.size)(&self.escape(text)) <= limit
         })
-    }
-
-    /// Cuts and escapes the text of a notification.
-    pub(super) fn notification(&self, message: &Message) -> String {
-        let text = message.notification();
-        self.escape(&self.cut(Part::Notification, &text))
     }
 
     /// Adds the members that disable features of the service.
@@ -175,13 +177,16 @@ impl<'a> Rules<'a> {
         let Some(text) = &message.text else {
             return cut;
         };
-        let text = self.cut(Part::Text, text).into_owned();
+        let text = self.cut(Part::Text, text);
+        cut.text = Some(text.clone().into_owned());
+        let share = |text: &str| (self.service.share)(&self.escape(text));
+        let total = (self.service.total_size)(&(self.service.build)(&cut, self));
         let limit = self.limit(Part::WholeMessage);
-        let fitting = cut_while(&text, |text| {
-            cut.text = Some(text.to_owned());
-            (self.service.total_size)(&(self.service.build)(&cut, self)) <= limit
-        });
-        cut.text = Some(fitting.into_owned());
+        if total > limit {
+            let available = limit.saturating_sub(total - share(&text));
+            let fitting = cut_while(&text, |text| share(text) <= available);
+            cut.text = Some(fitting.into_owned());
+        }
         cut
     }
 }
@@ -209,9 +214,9 @@ fn cut_while(text: &str, mut fits: impl FnMut(&str) -> bool) -> Cow<'_, str> {
     Cow::Owned(with_ellipsis(ends.get(fitting).copied().unwrap_or(0)))
 }
 
-/// Cuts a text to a number of graphemes.
-pub(super) fn shorten(text: &str, graphemes: usize) -> Cow<'_, str> {
-    cut_while(text, |text| text.graphemes(true).count() <= graphemes)
+/// Cuts a text to a number of bytes.
+pub(super) fn shorten(text: &str, bytes: usize) -> Cow<'_, str> {
+    cut_while(text, |text| text.len() <= bytes)
 }
 
 /// What is before a character on its line.
@@ -248,4 +253,10 @@ impl Position {
 /// Returns the number of UTF-16 code units. Services that count characters count at most these.
 pub(super) fn utf16_units(text: &str) -> usize {
     text.encode_utf16().count()
+}
+
+/// Returns a text as a JSON string.
+pub(super) fn json_string(text: &str) -> String {
+    // Can't fail: a string is always valid JSON.
+    serde_json::to_string(text).unwrap_or_default()
 }

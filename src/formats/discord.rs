@@ -14,6 +14,7 @@ pub(super) const SERVICE: Service = Service {
     safeguards: SAFEGUARDS,
     size: utf16_units,
     total_size: embed_characters,
+    share: utf16_units,
     build,
 };
 

@@ -5,13 +5,14 @@
 
 use serde_json::{Value, json};
 
-use super::chat::{Position, Rules, Safeguard, Service, shorten};
+use super::chat::{Position, Rules, Safeguard, Service, json_string, shorten};
 use super::message::{LINK_LABEL, Message, Part};
 
 pub(super) const SERVICE: Service = Service {
     safeguards: SAFEGUARDS,
     size: str::len,
     total_size: |json| json.to_string().len(),
+    share: |text| json_string(text).len(),
     build,
 };
 
@@ -55,7 +56,7 @@ fn build(message: &Message, rules: &Rules<'_>) -> Value {
     }
     json!({
         // Plain text, for notifications.
-        "fallbackText": shorten(&message.notification(), 200),
+        "fallbackText": shorten(&message.notification(), 300),
         "cardsV2": [{"cardId": "miniback", "card": {"sections": [{"widgets": widgets}]}}],
     })
 }

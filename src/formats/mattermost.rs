@@ -14,6 +14,7 @@ pub(super) const SERVICE: Service = Service {
     safeguards: SAFEGUARDS,
     size: |text| text.chars().count(),
     total_size: |_| 0,
+    share: |_| 0,
     build,
 };
 
@@ -25,7 +26,6 @@ const SAFEGUARDS: &[Safeguard] = &[
     // The server finds mentions after it has decoded the references. An invisible character
     // separates the name: https://docs.mattermost.com/collaborate/mention-people.html
     escape('@', "@\u{2060}", Anywhere),
-    escape('&', "&amp;", Anywhere),
     escape('<', "&lt;", Anywhere),
     escape('\\', "&#92;", Anywhere),
     escape('`', "&#96;", Anywhere),
@@ -38,7 +38,7 @@ const SAFEGUARDS: &[Safeguard] = &[
     escape('-', "&#45;", Anywhere),
     // Ordered lists, and host names.
     escape('.', "&#46;", Anywhere),
-    // URLs, and emoji such as `:smile:`, `:)`, and `;d`.
+    // URLs, and emoji such as `:smile:`, `:)`, and `;d`. A character reference ends with a semicolon.
     escape(':', "&#58;", Anywhere),
     escape(';', "&#59;", Anywhere),
     // LaTeX.

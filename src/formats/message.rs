@@ -37,8 +37,6 @@ pub enum Part {
     Email,
     Metadata,
     StartedBy,
-    /// The text of the notification on a phone or a desktop.
-    Notification,
     WholeMessage,
 }
 
@@ -53,7 +51,6 @@ impl Part {
             Self::Email => "Email",
             Self::Metadata => "Metadata",
             Self::StartedBy => "Started by",
-            Self::Notification => "Notification",
             Self::WholeMessage => "Whole message",
         }
     }

@@ -17,15 +17,16 @@ mod standard;
 mod teams;
 
 pub use alert_email::render_alert_email;
-pub use chat::{Position, Safeguard, render_message, safeguards};
+pub use chat::{Position, Safeguard, cut_message, render_message, safeguards};
 pub use example::example_feedback;
 pub use message::{Field, LINK_LABEL, Message, Part};
 
 use crate::clock::Timestamp;
 use crate::domain::event::EventType;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
-use crate::domain::format::Format;
+use crate::domain::format::{Format, ntfy_topic};
 use crate::domain::webhook::Topic;
+use crate::domain::webhook_url::WebhookUrl;
 
 /// Everything that a format can show of an event.
 #[derive(Clone, Debug)]
@@ -82,8 +83,18 @@ pub fn render(format: Format, details: bool, content: &EventContent<'_>) -> Vec<
     }
 }
 
+/// Adds the part of a body that depends on the webhook's URL: the topic of an ntfy message. Other
+/// formats have no such part.
+pub fn address(format: Format, url: &WebhookUrl, body: Vec<u8>) -> Vec<u8> {
+    let url = url.endpoint().filter(|_| format == Format::Ntfy);
+    match url.and_then(ntfy_topic) {
+        Some(topic) => ntfy::add_topic(topic, &body),
+        None => body,
+    }
+}
+
 /// Returns the message of an event, cut to the limits of a chat service, for a preview; `None` for
 /// `standard` and `email`.
 pub fn preview(format: Format, details: bool, content: &EventContent<'_>) -> Option<Message> {
-    chat::cut_message(format, &Message::new(details, content))
+    cut_message(format, &Message::new(details, content), safeguards(format))
 }

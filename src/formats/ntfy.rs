@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::chat::{Position, Rules, Safeguard, Service};
+use super::chat::{Position, Rules, Safeguard, Service, json_string};
 use super::message::{LINK_LABEL, Message, Part};
 use crate::domain::feedback::FeedbackStatus;
 
@@ -13,6 +13,7 @@ pub(super) const SERVICE: Service = Service {
     safeguards: SAFEGUARDS,
     size: str::len,
     total_size: |json| json["message"].as_str().map_or(0, str::len),
+    share: str::len,
     build,
 };
 
@@ -58,6 +59,14 @@ fn build(message: &Message, rules: &Rules<'_>) -> Value {
         json["actions"] = json!([{"action": "view", "label": LINK_LABEL, "url": link}]);
     }
     json
+}
+
+/// Adds the topic to a rendered message. Messages are published to the root of the server, and the
+/// topic is a member of the JSON.
+pub(super) fn add_topic(topic: &str, message: &[u8]) -> Vec<u8> {
+    let topic = json_string(topic);
+    let members = message.strip_prefix(b"{").unwrap_or(message);
+    [format!("{{\"topic\":{topic},").as_bytes(), members].concat()
 }
 
 /// Returns the emoji before the title: <https://docs.ntfy.sh/emojis/>

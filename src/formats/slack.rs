@@ -12,6 +12,7 @@ pub(super) const SERVICE: Service = Service {
     safeguards: SAFEGUARDS,
     size: utf16_units,
     total_size: |_| 0,
+    share: |_| 0,
     build,
 };
 
@@ -27,8 +28,6 @@ const SAFEGUARDS: &[Safeguard] = &[
     limit(Part::Text, 3_000),
     limit(Part::Page, 2_900),
     limit(Part::Metadata, 2_900),
-    // https://docs.slack.dev/reference/methods/chat.postMessage: "limit to 4,000 characters".
-    limit(Part::Notification, 4_000),
     // The text of the notification is `mrkdwn` by default, and Slack previews the pages that a
     // message links to: https://docs.slack.dev/messaging/unfurling-links-in-messages
     member("mrkdwn", "false"),
@@ -67,7 +66,7 @@ fn build(message: &Message, rules: &Rules<'_>) -> Value {
         let text = json!({"type": "mrkdwn", "text": text, "verbatim": true});
         blocks.push(json!({"type": "section", "text": text}));
     }
-    let mut json = json!({"text": rules.notification(message), "blocks": blocks});
+    let mut json = json!({"text": rules.escape(&message.notification()), "blocks": blocks});
     rules.add_members(&mut json);
     json
 }

@@ -6,13 +6,14 @@
 
 use serde_json::{Value, json};
 
-use super::chat::{Position, Rules, Safeguard, Service};
+use super::chat::{Position, Rules, Safeguard, Service, json_string};
 use super::message::{LINK_LABEL, Message, Part};
 
 pub(super) const SERVICE: Service = Service {
     safeguards: SAFEGUARDS,
     size: json_bytes,
     total_size: |json| json_bytes(&json.to_string()),
+    share: |text| json_bytes(&json_string(text)),
     build,
 };
 

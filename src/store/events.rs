@@ -13,6 +13,7 @@ use crate::domain::event::EventType;
 use crate::domain::feedback::Feedback;
 use crate::domain::format::Format;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
+use crate::domain::webhook_url::WebhookUrl;
 use crate::formats::{self, EventContent};
 
 /// The body of a delivery, in a statement that reads `deliveries` and `events`. `NULL` means that
@@ -29,7 +30,13 @@ struct MatchingWebhook {
     id: WebhookId,
     format: Format,
     details: bool,
+    /// The URL, if the body depends on it.
+    url: Option<WebhookUrl>,
 }
+
+/// The format, the details, and the URL, if the body depends on it. Webhooks with the same key
+/// receive the same body of an event.
+type BodyKey = (Format, bool, Option<WebhookUrl>);
 
 impl MatchingWebhook {
     /// Returns whether the webhook receives the body that is stored with the event.
@@ -86,16 +93,20 @@ pub(super) fn store_event(
         false => Vec::new(),
     };
     let event = insert_event(tx, event_type, Some(&feedback.id), &event_body)?;
-    let mut bodies: Vec<((Format, bool), i64)> = Vec::new();
+    let mut bodies: Vec<(BodyKey, i64)> = Vec::new();
     let mut deliveries = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
-        let key = (webhook.format, webhook.details);
+        let key = (webhook.format, webhook.details, webhook.url.clone());
         let stored = bodies.iter().find(|(stored, _)| *stored == key);
         let body_number = match stored {
             _ if webhook.uses_event_body() => None,
             Some((_, number)) => Some(*number),
             None => {
                 let body = formats::render(webhook.format, webhook.details, content);
+                let body = match &webhook.url {
+                    Some(url) => formats::address(webhook.format, url, body),
+                    None => body,
+                };
                 let number = insert_event_body(tx, event, webhook.format, webhook.details, &body)?;
                 bodies.push((key, number));
                 Some(number)
@@ -121,7 +132,8 @@ fn matching_webhooks(
     event_type: EventType,
     feedback: &Feedback,
 ) -> Result<Vec<MatchingWebhook>, StoreError> {
-    let matching = "SELECT number, id, format, details FROM webhooks
+    let matching =
+        "SELECT number, id, format, details, iif(format = 'ntfy', url, NULL) FROM webhooks
         WHERE enabled AND deleted_at IS NULL
         AND EXISTS (SELECT 1 FROM webhook_topics WHERE webhook_id = webhooks.id AND topic = ?1)
         AND (all_projects OR EXISTS (SELECT 1 FROM webhook_projects
@@ -137,6 +149,7 @@ fn matching_webhooks(
                 id: row.get(1)?,
                 format: row.get(2)?,
                 details: row.get(3)?,
+                url: row.get(4)?,
             })
         },
     )

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use super::row::failure_label;
 use crate::clock::Timestamp;
-use crate::domain::explanation::{
-    advice_for_code, format_duration, is_auth_failure, status_text, test_advice,
-};
+use crate::domain::explanation::{attempt_advice, format_duration, is_auth_failure, status_text};
 use crate::domain::format::Format;
 use crate::pages::framework::format::DisplayTime;
 use crate::store::LoggedAttempt;
@@ -68,10 +66,7 @@ impl AttemptDetails {
     ) -> Self {
         let code = attempt.error_code.as_deref().unwrap_or_default();
         let body = attempt.response_body.as_deref().unwrap_or_default();
-        let hint = attempt
-            .status
-            .filter(|_| is_without_feedback)
-            .and_then(|status| test_advice(status, body));
+        let advice = attempt_advice(format, is_without_feedback, code, attempt.status, body);
         let result = attempt.status.map(|status| match format {
             Format::Email => format!("SMTP reply {status}"),
             _ => status_text(status),
@@ -86,7 +81,7 @@ impl AttemptDetails {
             started_at: DisplayTime::new(attempt.started_at, now),
             duration: format_duration(attempt.duration),
             error: attempt.error.clone().unwrap_or_default(),
-            advice: hint.unwrap_or_else(|| advice_for_code(code, attempt.status)),
+            advice,
             phases: phases(attempt, time_limit),
             has_timing_bar: attempt.duration >= TIMING_BAR_DURATION_MIN,
             response: ResponseView::new(attempt),

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::egress_policy::addresses_without_dns;
 use crate::domain::endpoint_url::Scheme;
-use crate::domain::explanation::{advice_for_code, format_duration, is_auth_failure, status_text};
+use crate::domain::explanation::{attempt_advice, format_duration, is_auth_failure, status_text};
 use crate::domain::format::Format;
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::webhook::{Topic, Webhook};
@@ -100,7 +100,7 @@ impl WebhookChecker<'_> {
         }
         let text = format!(
             "{} Last attempt {}.",
-            describe_failure(last),
+            describe_failure(self.webhook, last),
             self.time_ago(last)
         );
         (CheckStatus::Problem, text, self.delivery_link(delivery))
@@ -116,7 +116,7 @@ impl WebhookChecker<'_> {
             return match attempts.first() {
                 Some((delivery, last)) if is_tls_failure(last) => (
                     CheckStatus::Problem,
-                    describe_failure(last),
+                    describe_failure(self.webhook, last),
                     self.delivery_link(delivery),
                 ),
                 Some((_, last)) if last.timings.waiting.is_some() || last.status.is_some() => {
@@ -150,7 +150,7 @@ impl WebhookChecker<'_> {
         if last.status.is_none() && last.error_code.as_deref() == Some("timeout") {
             return (
                 CheckStatus::Problem,
-                describe_failure(last),
+                describe_failure(self.webhook, last),
                 self.delivery_link(delivery),
             );
         }
@@ -340,7 +340,7 @@ impl WebhookChecker<'_> {
                     "{}, {}: {} {state}",
                     delivery.event.as_str(),
                     self.time_ago(last),
-                    describe_failure(last)
+                    describe_failure(self.webhook, last)
                 );
                 (CheckStatus::Problem, text.trim_end().to_owned(), link)
             }
@@ -376,12 +376,11 @@ fn is_tls_failure(attempt: &LoggedAttempt) -> bool {
 }
 
 /// Returns a description of the failure, with advice for fixing it.
-fn describe_failure(attempt: &LoggedAttempt) -> String {
+fn describe_failure(webhook: &Webhook, attempt: &LoggedAttempt) -> String {
     let code = attempt.error_code.as_deref().unwrap_or_default();
     let error = attempt.error.as_deref().unwrap_or_default();
-    format!("{error} {}", advice_for_code(code, attempt.status))
-        .trim()
-        .to_owned()
+    let advice = attempt_advice(webhook.format, false, code, attempt.status, &[]);
+    format!("{error} {advice}").trim().to_owned()
 }
 
 /// Joins project names: `“Shop”, “Blog”`. Lists at most 5 names, followed by the number of other

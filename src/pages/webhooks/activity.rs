@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::explanation::{advice_for_code, is_auth_failure};
+use crate::domain::explanation::{attempt_advice, is_auth_failure};
 use crate::domain::webhook::Webhook;
 use crate::pages::deliveries::failures::WeekFailures;
 use crate::pages::deliveries::query::RecentPeriod;
@@ -121,13 +121,14 @@ impl WebhookActivity {
 
 impl WebhookProblem {
     fn new(webhook: &Webhook, deliveries: &[DeliverySummary]) -> Self {
-        let attempt =
-            last_failed_delivery(deliveries).and_then(|delivery| delivery.attempts.last());
+        let delivery = last_failed_delivery(deliveries);
+        let attempt = delivery.and_then(|delivery| delivery.attempts.last());
+        let format = delivery.map_or(webhook.format, |delivery| delivery.format);
         let code = attempt.and_then(|attempt| attempt.error_code.as_deref());
         let status = attempt.and_then(|attempt| attempt.status);
         Self {
             reason: attempt.and_then(failure_label),
-            advice: code.map_or("", |code| advice_for_code(code, status)),
+            advice: code.map_or("", |code| attempt_advice(format, false, code, status, &[])),
             is_auth_failure: webhook.format.is_signed() && is_auth_failure(status),
         }
     }

@@ -8,6 +8,7 @@
 pub mod api;
 pub mod app;
 pub mod browser;
+pub mod chat_services;
 pub mod clock_jump;
 pub mod command;
 pub mod event_stream;
@@ -18,6 +19,7 @@ pub mod in_process;
 pub mod load_generator;
 pub mod log;
 pub mod lost_events;
+pub mod mail_receiver;
 pub mod notify_socket;
 pub mod pages;
 pub mod power_cut_fs;
