@@ -112,6 +112,14 @@ fn add_public_routes(routes: Routes) -> Routes {
         .service(page_routes("/docs", [get(Public, docs::show)]))
         .service(page_routes("/docs/api", [get(Public, api_reference::show)]))
         .service(page_routes("/docs/webhooks", [get(Public, guide::show)]))
+        .service(page_routes(
+            "/docs/schemas/{event}.json",
+            [get(Public, docs::event_schemas::get)],
+        ))
+        .service(page_routes(
+            "/docs/webhooks.md",
+            [get(Public, guide::show_markdown)],
+        ))
 }
 
 fn add_feedback_routes(routes: Routes) -> Routes {
