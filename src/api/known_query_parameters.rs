@@ -67,7 +67,7 @@ fn unknown_parameter_message(known: Option<&BTreeSet<String>>) -> String {
 
 fn parameters_by_operation() -> ParametersByOperation {
     let mut known = HashMap::new();
-    for (path, item) in openapi::document("/").paths.paths {
+    for (path, item) in openapi::document("/").api.paths.paths {
         let operations = [
             (Method::GET, item.get),
             (Method::POST, item.post),

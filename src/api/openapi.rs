@@ -3,7 +3,9 @@
 //! table.
 //!
 //! [`operations`] adds the error responses, headers, and parameters that operations have in common.
+//! [`events`] describes the requests that endpoints receive.
 
+mod events;
 mod operations;
 
 use std::collections::BTreeMap;
@@ -11,12 +13,15 @@ use std::sync::LazyLock;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr, Server};
 
+use self::events::describe_webhooks;
 use self::operations::add_errors_headers_and_security;
 use super::auth::{API_KEY_PARAMETER, X_API_KEY};
 use super::{
@@ -29,11 +34,23 @@ use crate::server::health;
 use crate::server::problem::ProblemBody;
 use crate::server::routing::ListedRoute;
 
+/// The OpenAPI document.
+#[derive(Clone, Serialize)]
+pub struct Document {
+    #[serde(flatten)]
+    pub(super) api: utoipa::openapi::OpenApi,
+    // Utoipa doesn't support this member.
+    webhooks: Map<String, Value>,
+}
+
 /// Returns the document for an API at `base_url`: a URL without a slash at the end, or `/`.
-pub fn document(base_url: &str) -> utoipa::openapi::OpenApi {
-    static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(build_document);
+pub fn document(base_url: &str) -> Document {
+    static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document {
+        api: build_document(),
+        webhooks: describe_webhooks(),
+    });
     let mut document = DOCUMENT.clone();
-    document.servers = Some(vec![Server::new(base_url)]);
+    document.api.servers = Some(vec![Server::new(base_url)]);
     document
 }
 

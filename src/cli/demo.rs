@@ -10,6 +10,7 @@ use crate::app::{self, RunningServer};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Command, DemoOptions, FirstUser, ServeOptions};
 use crate::delivery::HEALTH_LOG_TARGET;
+use crate::demo::channel::Channel;
 use crate::demo::history::{self, SampleWebhooks};
 use crate::demo::{ApiClient, DemoServer, receiver, samples, site};
 use crate::domain::account::Scope;
@@ -68,7 +69,11 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
         receiver_url: url(&receiver_listener).map_err(&cannot_listen)?,
         secret: new_secret(),
         tickets_secret: new_secret(),
+        customers_secret: new_secret(),
     };
+    let channel = Channel::default();
+    let base_url = url(&miniback_listener).map_err(&cannot_listen)?;
+    let options = serve_options(directory, &base_url)?;
     let token = tokens::random_api_token();
     let history_listeners = [&miniback_listener, &receiver_listener].map(TcpListener::try_clone);
     let [history_miniback, history_receiver] = history_listeners;
@@ -76,12 +81,12 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
         history_miniback.map_err(&cannot_listen)?,
         history_receiver.map_err(&cannot_listen)?,
     ];
-    create_sample_history(directory, history_listeners, &webhooks, &token).await?;
+    create_sample_history(&options, history_listeners, &webhooks, &channel, &token).await?;
 
-    let running = start_miniback(directory, miniback_listener, None, Clock::system()).await?;
+    let running = start_miniback(&options, miniback_listener, None, Clock::system()).await?;
     actix_web::rt::spawn(logging::report_suppressed_lines());
-    let receiver =
-        receiver::start(receiver_listener, webhooks.secret, &site_url).map_err(&cannot_listen)?;
+    let receiver = receiver::start(receiver_listener, webhooks.secret, channel, &site_url)
+        .map_err(&cannot_listen)?;
     let api = ApiClient::new(running.url.clone(), &token);
     history::create_latest_feedback(&api)
         .await
@@ -106,9 +111,10 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
 /// Runs Miniback with a clock that starts four days ago. Creates an API token and the sample data
 /// of these days, then stops Miniback. Miniback and the sample endpoints use the given listeners.
 async fn create_sample_history(
-    directory: &Path,
+    options: &ServeOptions,
     [miniback_listener, receiver_listener]: [TcpListener; 2],
     webhooks: &SampleWebhooks,
+    channel: &Channel,
     token: &str,
 ) -> Result<(), CommandError> {
     let end: Timestamp = Clock::system().now();
@@ -119,10 +125,11 @@ async fn create_sample_history(
         password_variable: "MINIBACK_ADMIN_PASSWORD",
     };
     let manual = Clock::manual(&clock);
-    let running = start_miniback(directory, miniback_listener, Some(user), manual).await?;
+    let running = start_miniback(options, miniback_listener, Some(user), manual).await?;
     create_token(&running, token).await?;
     let api = ApiClient::new(running.url.clone(), token);
-    let endpoints = history::start_history_endpoints(receiver_listener, clock.clone(), end)
+    let (now, channel) = (clock.clone(), channel.clone());
+    let endpoints = history::start_history_endpoints(receiver_listener, now, end, channel)
         .map_err(CommandError::io_error("can’t open a port for the demo"))?;
     history::create_history(&api, &clock, end, webhooks)
         .await
@@ -139,7 +146,8 @@ fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
         "{sign_in}\n{}\n{}\n\n\
          URL 1 signs you in to Miniback, in any browser on this computer, until the demo stops.\n\
          URL 2 is a sample site with the widget. Send feedback, and see its delivery arrive.\n\
-         URL 3 is a receiver that verifies and shows each delivery.\n\n\
+         URL 3 is a receiver that verifies and shows each delivery, and a chat channel.\n\
+         Under Settings → Notifications, one webhook is on hold, and one is retried.\n\n\
          Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
     ));
@@ -156,36 +164,35 @@ fn bind_listeners() -> Result<[TcpListener; 3], CommandError> {
 }
 
 async fn start_miniback(
-    directory: &Path,
+    options: &ServeOptions,
     listener: TcpListener,
     user: Option<FirstUser>,
     clock: Clock,
 ) -> Result<RunningServer, CommandError> {
-    let options = serve_options(directory)?;
     let listeners = Listeners::from_tcp(listener)
         .map_err(CommandError::io_error("can’t open a port for the demo"))?;
-    let opened = app::open_store(&options, &clock).map_err(into_command_error)?;
-    app::start(&options, opened, Some(listeners), user, clock)
+    let opened = app::open_store(options, &clock).map_err(into_command_error)?;
+    app::start(options, opened, Some(listeners), user, clock)
         .await
         .map_err(into_command_error)
 }
 
 /// Returns the options of `serve` for the demo. Regardless of the environment, the demo uses
-/// loopback URLs and its own directory, allows webhooks to localhost, and sends no email.
-fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
+/// `base_url` and its own directory, allows webhooks to localhost, and sends no email. With the base
+/// URL, messages have a link to their feedback.
+fn serve_options(directory: &Path, base_url: &str) -> Result<ServeOptions, CommandError> {
     let arguments = [
         "miniback".as_ref(),
         "serve".as_ref(),
         "--data-dir".as_ref(),
         directory.as_os_str(),
+        "--base-url".as_ref(),
+        base_url.as_ref(),
     ];
     match config::parse(arguments, &app::route_prefixes()) {
         Ok(config::Cli {
             command: Command::Serve(options),
         }) => Ok(ServeOptions {
-            base_url: None,
-            // The sample data must not reach a person.
-            mail: config::MailOptions::new(None, None),
             delivery: config::DeliveryOptions {
                 deny_localhost: false,
                 ..options.delivery

@@ -12,7 +12,7 @@ pub(super) fn run(base_url: Option<&Url>) -> Result<(), CommandError> {
         Some(origin) => urls.absolute_url(origin, ""),
         None => "/".to_owned(),
     };
-    let json = api::document(&server_url).to_pretty_json();
+    let json = serde_json::to_string_pretty(&api::document(&server_url));
     let json = json.map_err(CommandError::new)?;
     try_print(&format!("{json}\n")).map_err(CommandError::io_error("can’t print the document"))
 }

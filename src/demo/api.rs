@@ -66,7 +66,10 @@ pub struct WebhookRequest<'a> {
     pub url: &'a str,
     pub description: &'a str,
     pub topics: &'a [&'a str],
-    pub secret: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<&'a str>,
+    pub format: &'a str,
+    pub retries: &'a str,
 }
 
 #[derive(Serialize)]

@@ -15,7 +15,8 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use tokio::sync::watch;
 
 use super::api::{ApiClient, ApiError, FeedbackRequest, ProjectRequest, WebhookRequest};
-use super::receiver::{ENDPOINT_PATH, TICKETS_PATH};
+use super::channel::{CHANNEL_PATH, Channel};
+use super::receiver::{CUSTOMERS_PATH, ENDPOINT_PATH, INVALID_SIGNATURE, TICKETS_PATH};
 use super::samples::{LATEST_SAMPLE_FEEDBACK, SAMPLE_FEEDBACK, SAMPLE_PROJECTS, SampleFeedback};
 use super::server::{DemoServer, listener_url};
 use crate::clock::{ManualClock, Timestamp};
@@ -82,7 +83,7 @@ fn to_demo_error(subject: &'static str) -> impl Fn(ApiError) -> DemoError {
     move |source| DemoError { subject, source }
 }
 
-/// The URLs and secrets of the two sample webhooks.
+/// The URLs and secrets of the sample webhooks.
 pub struct SampleWebhooks {
     /// The receiver's URL, `http://127.0.0.1:PORT`.
     pub receiver_url: String,
@@ -90,7 +91,13 @@ pub struct SampleWebhooks {
     pub secret: String,
     /// The secret of the webhook to the ticket system, which has outages.
     pub tickets_secret: String,
+    /// The secret of the webhook to the customer database, which has another secret.
+    pub customers_secret: String,
 }
+
+/// The time from which the customer database rejects all deliveries, in minutes before the start of
+/// the demo. The last sample feedback is created later.
+const CUSTOMERS_FAIL_MINUTES_AGO: u64 = 30;
 
 /// Returns a clock at the start of a history that ends at `end`.
 pub fn history_clock(end: Timestamp) -> ManualClock {
@@ -168,28 +175,52 @@ pub async fn create_latest_feedback(api: &ApiClient) -> Result<(), DemoError> {
 async fn create_webhooks(
     api: &ApiClient,
     webhooks: &SampleWebhooks,
-) -> Result<[String; 2], ApiError> {
+) -> Result<Vec<String>, ApiError> {
     let SampleWebhooks {
         receiver_url,
         secret,
         tickets_secret,
+        customers_secret,
     } = webhooks;
-    let receiver = WebhookRequest {
-        url: &format!("{receiver_url}{ENDPOINT_PATH}"),
-        description: "The demo’s receiver",
-        topics: &["feedback.created", "feedback.updated"],
-        secret,
-    };
-    let tickets = WebhookRequest {
-        url: &format!("{receiver_url}{TICKETS_PATH}"),
-        description: "A ticket system that fails, to show what a failure looks like",
-        topics: &["feedback.created"],
-        secret: tickets_secret,
-    };
-    Ok([
-        api.create_webhook(&receiver).await?.id,
-        api.create_webhook(&tickets).await?.id,
-    ])
+    let all = [
+        WebhookRequest {
+            url: &format!("{receiver_url}{ENDPOINT_PATH}"),
+            description: "The demo’s receiver",
+            topics: &["feedback.created", "feedback.updated"],
+            secret: Some(secret),
+            format: "standard",
+            retries: "standard",
+        },
+        WebhookRequest {
+            url: &format!("{receiver_url}{CHANNEL_PATH}"),
+            description: "Team chat",
+            topics: &["feedback.created", "feedback.updated"],
+            secret: None,
+            format: "slack",
+            retries: "standard",
+        },
+        WebhookRequest {
+            url: &format!("{receiver_url}{TICKETS_PATH}"),
+            description: "Ticket system, which asked Miniback to wait",
+            topics: &["feedback.created"],
+            secret: Some(tickets_secret),
+            format: "standard",
+            retries: "standard",
+        },
+        WebhookRequest {
+            url: &format!("{receiver_url}{CUSTOMERS_PATH}"),
+            description: "Customer database, with another secret",
+            topics: &["feedback.created"],
+            secret: Some(customers_secret),
+            format: "standard",
+            retries: "patient",
+        },
+    ];
+    let mut ids = Vec::new();
+    for webhook in &all {
+        ids.push(api.create_webhook(webhook).await?.id);
+    }
+    Ok(ids)
 }
 
 async fn create_feedback(api: &ApiClient, sample: &SampleFeedback) -> Result<String, DemoError> {
@@ -228,11 +259,12 @@ fn move_clock(clock: &ManualClock, time: Timestamp) {
     clock.advance(time.since(clock.wall_clock()));
 }
 
-/// The endpoints of both sample webhooks during the history. The receiver isn't running yet, so
+/// The endpoints of the sample webhooks during the history. The receiver isn't running yet, so
 /// these endpoints use its port.
 struct HistoryEndpoints {
     clock: ManualClock,
     end: Timestamp,
+    channel: Channel,
 }
 
 /// Starts the endpoints of a history that ends at `end`. Must be called within a tokio runtime.
@@ -240,9 +272,14 @@ pub fn start_history_endpoints(
     listener: TcpListener,
     clock: ManualClock,
     end: Timestamp,
+    channel: Channel,
 ) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
-    let endpoints = web::Data::new(HistoryEndpoints { clock, end });
+    let endpoints = web::Data::new(HistoryEndpoints {
+        clock,
+        end,
+        channel,
+    });
     let server = HttpServer::new(move || {
         App::new()
             .app_data(endpoints.clone())
@@ -259,14 +296,29 @@ pub fn start_history_endpoints(
 async fn respond_to_delivery(
     endpoints: web::Data<HistoryEndpoints>,
     request: HttpRequest,
+    body: web::Bytes,
 ) -> HttpResponse {
-    let HistoryEndpoints { clock, end } = endpoints.get_ref();
+    let HistoryEndpoints {
+        clock,
+        end,
+        channel,
+    } = endpoints.get_ref();
     let now = clock.wall_clock();
     // A number from 0 to 89, derived from the time, that makes the response times vary.
     let variation = now.seconds().unsigned_abs() * 7 % 90;
     if request.path() != TICKETS_PATH {
         clock.advance(Duration::from_millis(12 + variation / 3));
-        return HttpResponse::NoContent().finish();
+    }
+    match request.path() {
+        CHANNEL_PATH => {
+            let (status, text) = channel.post(&body, now);
+            return HttpResponse::build(status).body(text);
+        }
+        CUSTOMERS_PATH if is_rejecting(now, *end) => {
+            return HttpResponse::Unauthorized().body(INVALID_SIGNATURE);
+        }
+        TICKETS_PATH => {}
+        _ => return HttpResponse::NoContent().finish(),
     }
     clock.advance(Duration::from_millis(85 + variation * 2));
     let outage = OUTAGES.iter().find(|outage| {
@@ -282,4 +334,9 @@ async fn respond_to_delivery(
         response.insert_header((RETRY_AFTER, seconds));
     }
     response.content_type("text/plain").body(outage.body)
+}
+
+/// Returns whether the customer database rejects deliveries at `now`.
+fn is_rejecting(now: Timestamp, end: Timestamp) -> bool {
+    now >= end.minus(Duration::from_mins(CUSTOMERS_FAIL_MINUTES_AGO))
 }

@@ -20,6 +20,7 @@ use ring::hmac;
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use super::channel::{self, CHANNEL_PATH, Channel};
 use super::inbox::{Inbox, ReceivedRequest};
 use super::server::{
     DemoServer, NotFoundPage, add_static_file_routes, listener_url, origin_with_localhost_alias,
@@ -28,10 +29,16 @@ use super::server::{
 use crate::clock::Clock;
 
 const PAGE_SCRIPT: &str = include_str!("../../static/demo_receiver.js");
+const REFRESH_SCRIPT: &str = include_str!("../../static/demo_refresh.js");
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
 /// The path of the sample ticket system's endpoint. At this path, the receiver always responds with
 /// 503, so that the demo shows a failing webhook.
 pub const TICKETS_PATH: &str = "/webhooks/tickets";
+/// The path of the sample customer database's endpoint. At this path, the receiver always responds
+/// with 401, so that the demo shows retries and an explanation.
+pub const CUSTOMERS_PATH: &str = "/webhooks/customers";
+/// The response of the sample customer database.
+pub(super) const INVALID_SIGNATURE: &str = "{\"error\":\"invalid signature\"}\n";
 /// The maximum size of a request body. It is larger than an event with the longest message.
 const BODY_MAX_BYTES: usize = 256 * 1024;
 /// The time between heartbeats of an event stream without events.
@@ -46,8 +53,14 @@ struct ReceiverState {
 /// Starts the receiver on `listener`. Must be called within a tokio runtime. Only pages at
 /// `site_url` can embed the receiver in a frame.
 ///
-/// The receiver expects deliveries at [`ENDPOINT_PATH`], signed with `secret`.
-pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
+/// The receiver expects deliveries at [`ENDPOINT_PATH`], signed with `secret`, and adds the chat
+/// messages at [`CHANNEL_PATH`] to `channel`.
+pub fn start(
+    listener: TcpListener,
+    secret: String,
+    channel: Channel,
+    site_url: &str,
+) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
@@ -60,9 +73,11 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
         inbox: Inbox::new(Clock::system().now()),
         stopping: stopping.subscribe(),
     });
+    let channel = web::Data::new(channel);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(receiver.clone())
+            .app_data(channel.clone())
             .app_data(web::PayloadConfig::new(BODY_MAX_BYTES))
             .wrap(from_fn(reject_other_hosts))
             .wrap(security_headers(&policy))
@@ -73,8 +88,15 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
                 "/demo.js",
                 static_file_route("text/javascript; charset=utf-8", PAGE_SCRIPT),
             )
+            .route(
+                "/refresh.js",
+                static_file_route("text/javascript; charset=utf-8", REFRESH_SCRIPT),
+            )
             .route(ENDPOINT_PATH, web::post().to(receive_delivery))
             .route(TICKETS_PATH, web::post().to(reject_delivery))
+            .route(CUSTOMERS_PATH, web::post().to(reject_signature))
+            .route(CHANNEL_PATH, web::post().to(channel::receive_message))
+            .route("/channel", web::get().to(channel::show_page))
             .route("/", web::get().to(show_page))
             .route("/events", web::get().to(stream_received_requests))
             .route("/received.json", web::get().to(list_requests))
@@ -124,6 +146,11 @@ async fn reject_delivery() -> HttpResponse {
     HttpResponse::ServiceUnavailable().body("Down for maintenance\n")
 }
 
+/// Responds as an endpoint with another secret.
+async fn reject_signature() -> HttpResponse {
+    HttpResponse::Unauthorized().body(INVALID_SIGNATURE)
+}
+
 /// Returns whether `signature` is the hexadecimal HMAC-SHA256 of the raw body, keyed by the secret.
 /// Compares in constant time.
 fn has_valid_signature(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
@@ -139,6 +166,7 @@ fn header_value_as_text(value: &HeaderValue) -> String {
 #[derive(Template)]
 #[template(path = "demo/receiver.html")]
 struct ReceiverPage {
+    current: &'static str,
     endpoint_path: &'static str,
     /// The id of the newest request on the page. The event stream continues after this request.
     last_id: String,
@@ -157,6 +185,7 @@ async fn show_page(receiver: web::Data<ReceiverState>) -> HttpResponse {
     newest_first.reverse();
     let newest = newest_first.first().map_or(0, |received| received.number);
     let page = ReceiverPage {
+        current: "endpoint",
         endpoint_path: ENDPOINT_PATH,
         last_id: receiver.inbox.sse_event_id(newest),
         newest_first,

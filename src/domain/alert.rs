@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::id::WebhookId;
 use crate::clock::Timestamp;
@@ -32,44 +33,52 @@ impl AlertEvent {
 }
 
 /// The `data` member of an alert: the webhook and its failure.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertData {
     pub webhook: AlertedWebhook,
     /// Time of the first failed attempt after the last success.
     pub failing_since: Timestamp,
     /// Number of consecutive failed deliveries; `None` in `webhook.recovered`.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_in_a_row: Option<u32>,
     /// Number of deliveries that have failed since `failing_since` and weren't redelivered; `None`
     /// in `webhook.failing`.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_deliveries: Option<u64>,
     /// The last failed attempt; `None` in `webhook.recovered`.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<LastFailure>,
     /// URL of the page with the webhook's deliveries; `None` without `--base-url`.
+    #[schema(required = true)]
     pub deliveries_url: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AlertedWebhook {
     pub id: WebhookId,
     pub host: String,
     pub description: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastFailure {
     pub at: Timestamp,
+    #[schema(required = true)]
     pub status: Option<u16>,
+    #[schema(required = true)]
     pub error: Option<String>,
+    #[schema(required = true)]
     pub error_code: Option<String>,
 }
 
-#[derive(Serialize)]
-struct AlertPayload<'a> {
+/// The body of an alert.
+#[derive(Serialize, ToSchema)]
+pub struct AlertPayload<'a> {
     event: &'static str,
     timestamp: Timestamp,
     data: &'a AlertData,

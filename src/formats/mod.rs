@@ -12,6 +12,7 @@ mod google_chat;
 mod mattermost;
 mod message;
 mod ntfy;
+mod schema;
 mod slack;
 mod standard;
 mod teams;
@@ -20,6 +21,7 @@ pub use alert_email::render_alert_email;
 pub use chat::{Position, Safeguard, cut_message, render_message, safeguards};
 pub use example::example_feedback;
 pub use message::{Field, LINK_LABEL, Message, Part};
+pub use schema::{EventSchema, event_schemas};
 
 use crate::clock::Timestamp;
 use crate::domain::event::EventType;

@@ -3,96 +3,121 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{Event, EventContent, TEST_MESSAGE};
 use crate::clock::Timestamp;
-use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
+use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary, metadata_schema};
 use crate::domain::id::FeedbackId;
 
-#[derive(Serialize)]
-struct Payload<'a> {
+// `schema.rs` generates the published JSON Schemas from these types.
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Payload<'a, T> {
     event: &'a str,
     timestamp: Timestamp,
-    data: Data<'a>,
+    data: T,
 }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Data<'a> {
-    #[serde(rename_all = "camelCase")]
-    Feedback {
-        feedback: FeedbackObject<'a>,
-        project: &'a ProjectSummary,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        previous_status: Option<FeedbackStatus>,
-    },
-    Test {
-        message: &'a str,
-        user: &'a str,
-    },
+#[derive(Serialize, ToSchema)]
+pub(super) struct CreatedData<'a> {
+    feedback: FeedbackObject<'a>,
+    project: &'a ProjectSummary,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UpdatedData<'a> {
+    feedback: FeedbackObject<'a>,
+    project: &'a ProjectSummary,
+    previous_status: FeedbackStatus,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct TestData<'a> {
+    message: &'a str,
+    /// The email of the user who started the test.
+    user: &'a str,
+}
+
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct FeedbackObject<'a> {
     id: FeedbackId,
     message: &'a str,
     status: FeedbackStatus,
     created_at: Timestamp,
+    #[schema(ignore)]
     #[serde(flatten)]
     details: Option<FeedbackDetails<'a>>,
 }
 
 /// The members that only a webhook with `details` receives.
-#[derive(Serialize)]
-struct FeedbackDetails<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct FeedbackDetails<'a> {
+    /// The email of the person who wrote the feedback.
     email: Option<&'a str>,
+    /// The URL of the page that the feedback is about.
     url: Option<&'a str>,
+    #[schema(schema_with = metadata_schema)]
     metadata: Option<&'a Map<String, Value>>,
+    /// The URL of the feedback in Miniback. Null without `--base-url`.
     link: Option<&'a str>,
 }
 
 pub(super) fn render(details: bool, content: &EventContent<'_>) -> Vec<u8> {
+    match content.event {
+        Event::Created(feedback) => render_payload(
+            content,
+            CreatedData {
+                feedback: feedback_object(feedback, details, content),
+                project: &feedback.project,
+            },
+        ),
+        Event::Updated {
+            feedback,
+            previous_status,
+        } => render_payload(
+            content,
+            UpdatedData {
+                feedback: feedback_object(feedback, details, content),
+                project: &feedback.project,
+                previous_status,
+            },
+        ),
+        Event::Test { user } => {
+            let message = TEST_MESSAGE;
+            render_payload(content, TestData { message, user })
+        }
+    }
+}
+
+fn render_payload(content: &EventContent<'_>, data: impl Serialize) -> Vec<u8> {
     let payload = Payload {
         event: content.event.event_type().as_str(),
         timestamp: content.at,
-        data: match content.event {
-            Event::Created(feedback) => feedback_data(feedback, None, details, content),
-            Event::Updated {
-                feedback,
-                previous_status,
-            } => feedback_data(feedback, Some(previous_status), details, content),
-            Event::Test { user } => Data::Test {
-                message: TEST_MESSAGE,
-                user,
-            },
-        },
+        data,
     };
     // Can't fail: the payload contains only strings, structs, and maps with strings as keys.
     serde_json::to_vec(&payload).unwrap_or_default()
 }
 
-fn feedback_data<'a>(
+fn feedback_object<'a>(
     feedback: &'a Feedback,
-    previous_status: Option<FeedbackStatus>,
     details: bool,
     content: &'a EventContent<'_>,
-) -> Data<'a> {
-    Data::Feedback {
-        feedback: FeedbackObject {
-            id: feedback.id,
-            message: &feedback.message,
-            status: feedback.status,
-            created_at: feedback.created_at,
-            details: details.then_some(FeedbackDetails {
-                email: feedback.email.as_deref(),
-                url: feedback.url.as_deref(),
-                metadata: feedback.metadata.as_ref(),
-                link: content.link.as_deref(),
-            }),
-        },
-        project: &feedback.project,
-        previous_status,
+) -> FeedbackObject<'a> {
+    FeedbackObject {
+        id: feedback.id,
+        message: &feedback.message,
+        status: feedback.status,
+        created_at: feedback.created_at,
+        details: details.then_some(FeedbackDetails {
+            email: feedback.email.as_deref(),
+            url: feedback.url.as_deref(),
+            metadata: feedback.metadata.as_ref(),
+            link: content.link.as_deref(),
+        }),
     }
 }
 

@@ -61,6 +61,11 @@ impl Example {
         }
     }
 
+    /// The language of the code, as in a fenced code block: the extension of the file.
+    pub fn language(&self) -> &'static str {
+        self.file.rsplit('.').next().unwrap_or_default()
+    }
+
     /// Returns the examples of a section of the guide, each with its introduction.
     pub fn for_guide_section(
         wanted: GuideSection,

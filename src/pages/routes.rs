@@ -1,6 +1,7 @@
 //! The route table of all pages and forms: path, methods, permission, and handler. The route of a
 //! form has a [`FormPage`], which renders the page that contains the form.
 
+mod notifications;
 mod settings;
 
 use actix_web::middleware::from_fn;
@@ -27,8 +28,8 @@ pub fn routes() -> Routes {
         add_public_routes,
         add_design_page,
         add_feedback_routes,
-        settings::add_webhook_routes,
-        settings::add_delivery_routes,
+        notifications::add_webhook_routes,
+        notifications::add_delivery_routes,
         settings::add_project_and_token_routes,
         settings::add_people_and_privacy_routes,
         settings::add_account_routes,
@@ -111,6 +112,14 @@ fn add_public_routes(routes: Routes) -> Routes {
         .service(page_routes("/docs", [get(Public, docs::show)]))
         .service(page_routes("/docs/api", [get(Public, api_reference::show)]))
         .service(page_routes("/docs/webhooks", [get(Public, guide::show)]))
+        .service(page_routes(
+            "/docs/schemas/{event}.json",
+            [get(Public, docs::event_schemas::get)],
+        ))
+        .service(page_routes(
+            "/docs/webhooks.md",
+            [get(Public, guide::show_markdown)],
+        ))
 }
 
 fn add_feedback_routes(routes: Routes) -> Routes {

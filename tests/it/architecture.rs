@@ -27,7 +27,7 @@ const DEPENDENCIES: &[(&str, &str)] = &[
     ("background", "clock metrics store"),
     (
         "api",
-        "clock delivery domain intake metrics random server store version",
+        "clock delivery domain formats intake metrics random server store version",
     ),
     (
         "pages",

@@ -2,13 +2,15 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::command::{miniback, signal, wait_for_exit};
 use crate::support::http;
-use crate::support::pages::Visitor;
+use crate::support::in_process::{DEMO_TOKEN, InProcess};
+use crate::support::pages::{Page, Visitor};
 use crate::support::wait::wait_until;
 
 struct Demo {
@@ -172,26 +174,81 @@ fn shows_several_days_of_feedback_and_failed_deliveries() {
         assert!(page.expect(200).text().contains("days ago"), "{status}");
     }
     let page = visitor.get("/settings/notifications").expect(200);
-    let failing = page
-        .urls()
-        .into_iter()
-        .map(|(_, url)| url)
-        .rfind(|url| url.contains("/deliveries"))
-        .expect("find the deliveries of the last webhook");
-    let (webhook, _) = failing.split_once("/deliveries").unwrap();
-    let deliveries = format!("{webhook}/deliveries");
-    for (state, expected) in [("failed", "500"), ("pending", "503"), ("delivered", "3")] {
-        let path = format!("{deliveries}?state={state}");
+    for (webhook, state, expected) in [
+        ("/webhooks/tickets", "failed", "500"),
+        ("/webhooks/tickets", "pending", "503"),
+        ("/webhooks/tickets", "delivered", "3"),
+        ("/webhooks/customers", "pending", "401"),
+        ("/services/fernweh", "delivered", "3"),
+    ] {
+        let path = format!("{}?state={state}", deliveries_path(&page, webhook));
         let text = visitor.get(&path).expect(200).text();
-        assert!(text.contains(expected), "{state}: {text}");
-        assert!(!text.contains("No deliveries match"), "{state}: {text}");
+        assert!(text.contains(expected), "{webhook}, {state}: {text}");
+        assert!(
+            !text.contains("No deliveries match"),
+            "{webhook}, {state}: {text}"
+        );
     }
+    let text = page.text();
+    assert!(text.contains("Failing since"), "{text}");
     assert_eq!(
         demo.received().len(),
         1,
         "the receiver shows deliveries of the history"
     );
     assert_eq!(demo.stop(), Some(0));
+}
+
+/// Returns the path of the deliveries of the webhook whose URL contains `url`.
+#[track_caller]
+fn deliveries_path(page: &Page, url: &str) -> String {
+    let mut articles = page.response.text.split("<article").skip(1);
+    let article = articles.find(|article| article.contains(url));
+    let article = article.expect("find the webhook");
+    let mut links = article.split("href=\"").skip(1);
+    let link = links.find_map(|rest| {
+        let (path, _) = rest.split('"').next()?.split_once("/deliveries")?;
+        Some(format!("{path}/deliveries"))
+    });
+    link.expect("find the link to the deliveries")
+}
+
+#[test]
+fn the_chat_channel_shows_the_history_and_new_feedback() {
+    let mut demo = Demo::start(&[]);
+    let channel = format!("{}/channel", demo.receiver_url);
+    let read = || http::send("GET", &channel, &[], None).expect(200).text;
+    assert!(
+        read().contains("The barcode scanner reads my oat milk"),
+        "{}",
+        read()
+    );
+    demo.send_as_widget("<b>Everyone</b> @here <!channel>");
+    let page = wait_until("the message has arrived", || {
+        let page = read();
+        page.contains("@here").then_some(page)
+    });
+    let shown = "&#60;b&#62;Everyone&#60;/b&#62; @here &#60;!channel&#62;";
+    assert!(page.contains(shown), "{page}");
+    let (miniback, _) = split_origin(&demo.sign_in_url);
+    assert!(
+        page.contains(&format!("href=\"{miniback}/feedback/fb_")),
+        "{page}"
+    );
+    assert_eq!(demo.stop(), Some(0));
+}
+
+#[test]
+fn the_sign_in_link_works_until_the_demo_stops() {
+    let app = InProcess::start(&[]);
+    let link = format!("/sign-in?token={DEMO_TOKEN}");
+    // The setup URL expires after 1 h, and a session after 14 days without use.
+    for days in [0, 1, 15, 100] {
+        app.advance(Duration::from_secs(days * 24 * 3600));
+        let mut visitor = app.visitor();
+        let signed_in = visitor.get(&link).expect(303);
+        visitor.follow(&signed_in).expect(200);
+    }
 }
 
 #[test]

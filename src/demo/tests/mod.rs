@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{ApiClient, DemoServer};
 
+mod channel;
 mod receiver;
 mod samples;
 mod site;

@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use super::{DemoServer, SECRET, bind_listener, get, http_client};
 use crate::clock::Timestamp;
+use crate::demo::channel::Channel;
 use crate::demo::{inbox::Inbox, receiver};
 
 const SITE_URL: &str = "http://127.0.0.1:4999";
 
 fn start_receiver() -> DemoServer {
-    receiver::start(bind_listener(), SECRET.to_owned(), SITE_URL).unwrap()
+    let channel = Channel::default();
+    receiver::start(bind_listener(), SECRET.to_owned(), channel, SITE_URL).unwrap()
 }
 
 fn feedback_event_body(message: &str) -> String {

@@ -13,6 +13,7 @@ fn sample_webhooks() -> SampleWebhooks {
         receiver_url: "http://127.0.0.1:3000".into(),
         secret: SECRET.into(),
         tickets_secret: format!("{SECRET}2"),
+        customers_secret: format!("{SECRET}3"),
     }
 }
 
@@ -29,7 +30,8 @@ async fn creates_projects_and_webhooks_before_four_days_of_feedback() {
     let calls = calls.lock().unwrap();
     let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
     let (project, webhook) = ("POST /api/v1/projects", "POST /api/v1/webhooks");
-    assert_eq!(names[..4], [project, project, webhook, webhook]);
+    assert_eq!(names[..2], [project; 2]);
+    assert_eq!(names[2..6], [webhook; 4]);
     let count = |name: &str| names.iter().filter(|each| **each == name).count();
     assert_eq!(count("POST /api/v1/feedback"), 13);
     assert!(

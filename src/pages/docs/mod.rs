@@ -1,6 +1,7 @@
 //! `/docs`: the start page of the documentation, which is public. Each topic has a short section
 //! with links to the pages that it describes.
 
+pub mod event_schemas;
 pub mod sidebar;
 
 use actix_web::HttpResponse;

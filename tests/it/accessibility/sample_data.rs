@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::support::api::{Api, text};
 use crate::support::app::{App, AppBuilder};
+use crate::support::mail_receiver::MailReceiver;
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::wait_until;
 
@@ -25,7 +26,10 @@ pub struct SampleData {
     projects: [String; 2],
     invitation: String,
     reset: String,
+    /// The webhooks in the formats of a chat service and of emails, each with one delivery.
+    messages: [(String, String); 2],
     pub receivers: [Receiver; 3],
+    _mail: MailReceiver,
 }
 
 /// Returns the token in a one-time link.
@@ -59,6 +63,22 @@ fn create_webhooks(api: &Api, receivers: &[Receiver; 3]) -> [String; 3] {
             "headers": {"X-Key": "1"},
         });
         text(&api.create_webhook_with(body), "id").to_owned()
+    })
+}
+
+/// Creates a webhook for a chat service and an email webhook. Returns the id of each webhook, and
+/// of a delivery of new feedback.
+fn create_message_webhooks(api: &Api, receiver: &Receiver) -> [(String, String); 2] {
+    let chat = json!({"url": receiver.url("/services/T0/B0"), "format": "slack"});
+    let email = json!({"url": format!("mailto:{MEMBER}"), "details": true});
+    let webhooks = [chat, email].map(|body| {
+        let webhook = api.create_webhook_with(body);
+        text(&webhook, "id").to_owned()
+    });
+    create_detailed_feedback(api);
+    webhooks.map(|webhook| {
+        let delivery = wait_for_oldest(api, &webhook, "delivered");
+        (webhook, delivery)
     })
 }
 
@@ -98,7 +118,10 @@ impl SampleData {
             Receiver::script(|_| Reply::body(500, "<h1>Internal error</h1>")),
             Receiver::queue(vec![busy]),
         ];
+        let mail = MailReceiver::start();
         let app = builder
+            .option("--smtp-url", &mail.url())
+            .option("--mail-from", "feedback@example.com")
             .option("--retry-delays", "10ms")
             .option("--alert-url", &receivers[0].url("/alerts"))
             .start();
@@ -117,6 +140,7 @@ impl SampleData {
             wait_for_oldest(&api, &webhooks[1], "failed"),
             wait_for_oldest(&api, &webhooks[2], "pending"),
         ];
+        let messages = create_message_webhooks(&api, &receivers[0]);
         let status = json!({"status": "REVIEWED"});
         api.patch(&format!("/api/v1/feedback/{feedback}"), status)
             .expect(200);
@@ -143,7 +167,9 @@ impl SampleData {
             projects,
             invitation,
             reset,
+            messages,
             receivers,
+            _mail: mail,
             api,
             app,
         }
@@ -180,7 +206,9 @@ impl SampleData {
             }
             "/settings/notifications/{id}/deliveries/{delivery}" => {
                 let ids = self.webhooks.iter().zip(&self.deliveries);
+                let messages = self.messages.iter().map(|(webhook, id)| (webhook, id));
                 return ids
+                    .chain(messages)
                     .map(|(webhook, id)| format!("{}/{id}", deliveries(webhook)))
                     .collect();
             }
@@ -205,6 +233,7 @@ impl SampleData {
 
     fn queries_of(&self, route: &str) -> Vec<String> {
         let [works, fails, held] = &self.webhooks;
+        let [(chat, _), (email, _)] = &self.messages;
         match route {
             "/invitation" => vec![format!("?token={}", self.invitation)],
             "/reset" => vec![format!("?token={}", self.reset)],
@@ -225,7 +254,8 @@ impl SampleData {
                 format!("?add&open={fails}&reveal={held}&rotate={works}"),
                 format!("?delete={works}&disable={held}&reveal=alerts"),
                 "?failing".into(),
-                "?add-email".into(),
+                format!("?add-email&open={email}"),
+                format!("?open={chat}"),
             ],
             "/settings/notifications/{id}/signature-check" => {
                 vec![format!("?delivery={}", self.deliveries[0])]
@@ -247,7 +277,10 @@ impl SampleData {
     /// token, and of the first project stay unchanged.
     pub fn stable_name(&self, path: &str) -> String {
         let [works, fails, held] = &self.webhooks;
+        let [(chat, _), (email, _)] = &self.messages;
         let names = [
+            (chat, "CHAT"),
+            (email, "EMAIL"),
             (&self.invitation, "…"),
             (&self.reset, "…"),
             (works, "WORKS"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use miniback::app;
 use miniback::clock::{Clock, ManualClock, Timestamp};
 use miniback::config::{self, Command, FirstUser};
+use miniback::server::tokens;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -31,6 +32,9 @@ struct ServerThread {
 
 /// The initial time of the clock: 2026-01-01T00:00:00.000Z, in milliseconds since the Unix epoch.
 pub const START: i64 = 1_767_225_600_000;
+
+/// The token of the demo's sign-in link, `/sign-in?token=…`.
+pub const DEMO_TOKEN: &str = "demo-token";
 
 impl InProcess {
     #[track_caller]
@@ -125,6 +129,10 @@ fn start_server(data: &Path, options: &[String], clock: &ManualClock) -> (String
             let running = app::start(&options, opened, None, Some(user), manual)
                 .await
                 .expect("start the program");
+            let store = &running.state.store;
+            let user = store.user_with_password_hash(ADMIN).await;
+            let (user, _) = user.expect("read the user").expect("find the user");
+            running.set_demo_sign_in_link(user.id, tokens::sha256(DEMO_TOKEN));
             started
                 .send(running.url.clone())
                 .expect("report the URL to the test");

@@ -19,6 +19,7 @@ pub mod in_process;
 pub mod load_generator;
 pub mod log;
 pub mod lost_events;
+pub mod mail_receiver;
 pub mod notify_socket;
 pub mod pages;
 pub mod power_cut_fs;

@@ -3,7 +3,11 @@
 //!
 //! The endpoint runs one thread per connection and keeps connections open unless a reply closes
 //! them. To hold a response back, most tests use a [`Gate`], so they don't depend on timing.
+//!
+//! The endpoint checks each delivery against the schema and the headers of its event. A test with
+//! a delivery that breaks the contract fails.
 
+mod event_contract;
 mod reply;
 
 use std::collections::VecDeque;
@@ -15,6 +19,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+pub use event_contract::{find_violation, is_valid_body};
 pub use reply::{Gate, Reply};
 
 use super::wait::DEADLINE;
@@ -92,6 +97,8 @@ struct Shared {
     received: Mutex<Vec<ReceivedRequest>>,
     arrived: Condvar,
     script: Mutex<Script>,
+    /// Descriptions of the deliveries that broke the contract.
+    violations: Mutex<Vec<String>>,
     /// All connections, so that they can be closed. `None` when the receiver has been dropped.
     connections: Mutex<Option<Vec<TcpStream>>>,
     dropped: Gate,
@@ -135,6 +142,7 @@ impl Receiver {
             received: Mutex::default(),
             arrived: Condvar::new(),
             script: Mutex::new(Box::new(script)),
+            violations: Mutex::default(),
             connections: Mutex::new(Some(Vec::new())),
             dropped: Gate::new(),
         });
@@ -161,7 +169,9 @@ impl Receiver {
     }
 
     /// Returns all requests received so far.
+    #[track_caller]
     pub fn received(&self) -> Vec<ReceivedRequest> {
+        self.assert_no_violations();
         let received = self.shared.received.lock();
         received.expect("lock the received requests").clone()
     }
@@ -178,6 +188,7 @@ impl Receiver {
             .expect("lock the received requests");
         let requests = received.clone();
         drop(received);
+        self.assert_no_violations();
         let lines: Vec<_> = requests.iter().map(|r| &r.request_line).collect();
         assert!(
             requests.len() >= count,
@@ -191,6 +202,16 @@ impl Receiver {
     #[track_caller]
     pub fn first(&self) -> ReceivedRequest {
         self.wait_for(1).remove(0)
+    }
+
+    #[track_caller]
+    fn assert_no_violations(&self) {
+        let violations = self.shared.violations.lock().expect("lock the violations");
+        assert!(
+            violations.is_empty(),
+            "deliveries broke the contract:\n{}",
+            violations.join("\n")
+        );
     }
 
     /// Closes all open connections. New connections are still accepted.
@@ -212,6 +233,9 @@ impl Drop for Receiver {
         self.shared.dropped.open();
         // Connect once, so that the accepting thread wakes up and ends.
         let _ = TcpStream::connect(self.address);
+        if !thread::panicking() {
+            self.assert_no_violations();
+        }
     }
 }
 
@@ -252,6 +276,10 @@ fn serve_connection(mut stream: TcpStream, connection: usize, shared: &Shared) {
         // Run the script before recording the request, so that it has run when a test sees the
         // request.
         let reply = (shared.script.lock().expect("lock the script"))(&received);
+        if let Some(violation) = find_violation(&received) {
+            let mut violations = shared.violations.lock().expect("lock the violations");
+            violations.push(violation);
+        }
         let requests = shared.received.lock();
         let mut requests = requests.expect("lock the received requests");
         requests.push(received);
