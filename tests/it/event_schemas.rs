@@ -145,6 +145,7 @@ fn a_wrong_delivery_fails_the_test_that_receives_it() {
     let receiver = Receiver::ok();
     let headers = [
         ("X-Miniback-Event", "test"),
+        ("X-Miniback-Signature", "wrong"),
         ("Content-Type", "application/json"),
     ];
     http::send("POST", &receiver.url("/"), &headers, Some(b"{}"));
