@@ -193,6 +193,8 @@ fn serve_options(directory: &Path, base_url: &str) -> Result<ServeOptions, Comma
         Ok(config::Cli {
             command: Command::Serve(options),
         }) => Ok(ServeOptions {
+            // The sample data must not reach a person.
+            mail: config::MailOptions::new(None, None),
             delivery: config::DeliveryOptions {
                 deny_localhost: false,
                 ..options.delivery
