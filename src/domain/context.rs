@@ -1,7 +1,7 @@
 //! The context of feedback from the widget and the public form: the browser, and the fields that a
 //! website adds. It is stored as metadata.
 //!
-//! Invalid members are omitted, because a mistake of the website must not cost the feedback. The
+//! Invalid members are omitted, because a mistake of the website must not prevent feedback. The
 //! widget shows the context before it is sent, so `updateContext` in `static/widget.js` must omit
 //! the same members.
 
