@@ -132,8 +132,8 @@ fn version_after(header: &str, mark: &str) -> Option<u16> {
     digits.parse().ok()
 }
 
-/// Returns the version of iOS or iPadOS. Since version 26, Safari sends "OS 18" for all versions, so
-/// Safari's own version is used if it is higher. The two have the same numbers since iOS 5.
+/// Returns the version of iOS or iPadOS. Since version 26, Safari sends "OS 18" for all versions.
+/// Therefore, Safari's own version is used if it is higher. The two have the same numbers.
 fn ios_version(header: &str) -> Option<u16> {
     let system = header
         .split_once("CPU iPhone OS ")
