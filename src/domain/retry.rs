@@ -67,9 +67,9 @@ impl RetrySchedule {
     }
 }
 
-/// Returns the length of the hold that a response requests, at most 1 h: the value of `Retry-After`,
-/// or the `retry_after` of Discord. If Discord sends both, the longer time counts, because a request
-/// that is too early is rejected again.
+/// Returns the length of the hold that a response requests, at most 1 h: the value of
+/// `Retry-After`, or the `retry_after` of Discord. If Discord sends both, the longer time counts,
+/// because a request that is too early is rejected again.
 pub fn requested_hold(
     format: Format,
     response: &EndpointResponse,

@@ -74,7 +74,7 @@ fn discord_advice(code: Option<u64>) -> Option<&'static str> {
 }
 
 /// Errors of Workflows:
-/// <https://learn.microsoft.com/troubleshoot/power-platform/power-automate/flow-run-issues/triggers-troubleshoot>
+/// <https://learn.microsoft.com/troubleshoot/power-platform/power-automate/>
 fn teams_advice(status: u16, code: Option<&str>) -> Option<&'static str> {
     Some(match (status, code) {
         (404 | 410, _) => {

@@ -38,7 +38,7 @@ const SAFEGUARDS: &[Safeguard] = &[
     escape('-', "&#45;", Anywhere),
     // Ordered lists, and host names.
     escape('.', "&#46;", Anywhere),
-    // URLs, and emoji such as `:smile:`, `:)`, and `;d`. A character reference ends with a semicolon.
+    // URLs, and emoji such as `:smile:`, `:)`, and `;d`. Character references end with a semicolon.
     escape(':', "&#58;", Anywhere),
     escape(';', "&#59;", Anywhere),
     // LaTeX.

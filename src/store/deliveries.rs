@@ -97,8 +97,8 @@ pub(super) const FULL_RESPONSE_COLUMNS: &str = "response_headers, response_body"
 /// Columns for [`attempts`] that leave the responses out.
 pub(super) const OMITTED_RESPONSE_COLUMNS: &str = "NULL AS response_headers, NULL AS response_body";
 
-/// The columns for [`delivery_from_row`]. `next_attempt_at` isn't before the end of a hold, unless a
-/// person requested a retry. A test has no feedback.
+/// The columns for [`delivery_from_row`]. `next_attempt_at` isn't before the end of a hold, unless
+/// a person requested a retry. A test has no feedback.
 pub(super) const DELIVERY_COLUMNS: &str =
     "deliveries.*, webhooks.id AS webhook_id, type, feedback_id IS NULL AS is_test,
     ifnull((SELECT format FROM event_bodies WHERE event_bodies.number = body_number), 'standard')

@@ -1,5 +1,6 @@
-//! Strict stubs of chat services. A stub rejects what the service rejects, with the service's error,
-//! and reports how the service shows a message: its texts, links, mentions, and formatted texts.
+//! Strict stubs of chat services. A stub rejects what the service rejects, with the service's
+//! error, and reports how the service shows a message: its texts, links, mentions, and formatted
+//! texts.
 //!
 //! A stub assumes the worst if the documentation is silent: a text that could be markup is markup.
 

@@ -7,7 +7,7 @@ use super::{Rejection, Shown, items};
 
 /// A `TextRun` contains no Markdown: <https://adaptivecards.io/explorer/TextRun.html>. Dates are
 /// formatted:
-/// <https://learn.microsoft.com/adaptive-cards/authoring-cards/text-features#datetime-formatting-and-localization>
+/// <https://learn.microsoft.com/adaptive-cards/authoring-cards/text-features>
 const TEXT_RUN: Syntax = Syntax {
     escape: |_| None,
     block: |_| None,
@@ -78,7 +78,7 @@ fn invalid(message: &str) -> Rejection {
     error(400, "TriggerInputSchemaMismatch", message)
 }
 
-/// <https://learn.microsoft.com/troubleshoot/power-platform/power-automate/flow-run-issues/triggers-troubleshoot>
+/// <https://learn.microsoft.com/troubleshoot/power-platform/power-automate/>
 fn error(status: u16, code: &str, message: &str) -> Rejection {
     Rejection::new(status, json!({"error": {"code": code, "message": message}}))
 }
