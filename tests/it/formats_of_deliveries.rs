@@ -205,7 +205,7 @@ fn a_delivery_between_email_and_http_fails_without_a_retry() {
     assert_eq!(last["errorCode"], "format_changed");
     assert_eq!(last["status"], Value::Null);
     assert!(
-        text(last, "error").contains("another kind of URL"),
+        text(last, "error").contains("between email and HTTP"),
         "{last}"
     );
     assert_eq!(failed["request"], Value::Null);
