@@ -85,8 +85,8 @@ impl LoggedRequestHeaders {
 }
 
 /// Renders the headers of a request, except custom headers and the headers that the client adds:
-/// `Host`, `Date`, and `Content-Length`. The headers of Standard Webhooks are part of a signature, so
-/// a request without signatures doesn't contain them.
+/// `Host`, `Date`, and `Content-Length`. The headers of Standard Webhooks are part of a signature,
+/// so a request without signatures doesn't contain them.
 pub fn render_headers(
     subject: RequestSubject<'_>,
     signatures: Option<&RequestSignatures>,
