@@ -178,8 +178,8 @@ async fn start_miniback(
 }
 
 /// Returns the options of `serve` for the demo. Regardless of the environment, the demo uses
-/// `base_url` and its own directory, allows webhooks to localhost, and sends no email. With the base
-/// URL, messages have a link to their feedback.
+/// `base_url` and its own directory, allows webhooks to localhost, and sends no email. With the
+/// base URL, messages have a link to their feedback.
 fn serve_options(directory: &Path, base_url: &str) -> Result<ServeOptions, CommandError> {
     let arguments = [
         "miniback".as_ref(),
