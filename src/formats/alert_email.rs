@@ -72,7 +72,8 @@ fn intro(is_failing: bool, data: &Data) -> String {
     let since = format_time(&data.failing_since);
     match (is_failing, data.failed_deliveries) {
         (true, _) => format!("Its deliveries have been failing since {since}."),
-        (false, Some(0) | None) => {
+        (false, None) => format!("Its deliveries had been failing since {since}."),
+        (false, Some(0)) => {
             format!("Its deliveries had been failing since {since}. No delivery has been lost.")
         }
         (false, Some(1)) => format!(
