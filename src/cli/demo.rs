@@ -161,7 +161,7 @@ fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
         "{sign_in}\n{}\n{}\n\n\
          URL 1 signs you in to Miniback, in any browser on this computer, until the demo stops.\n\
          URL 2 is a sample site with the widget. Send feedback, and see its delivery arrive.\n\
-         URL 3 is a receiver that verifies and shows each delivery. It also has a chat channel and an inbox.\n\
+         URL 3 is a receiver that verifies and shows each delivery, with a chat channel and an inbox.\n\
          Under Settings → Notifications, one webhook is on hold, and one is retried.\n\n\
          Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
