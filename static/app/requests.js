@@ -133,6 +133,7 @@ async function sendRequest(request) {
     if (isPage) fallback = () => { isLeaving = !request.link; location.assign(url); };
     const isLogin = url.pathname.endsWith("/login");
     const isForeign = !isHtml || structure(page) !== structure(document);
+    if (request.isPreview && (isLogin || isForeign)) return; // the next press shows the problem
     // The form may have been processed, so it isn't sent again automatically.
     if (response.status >= 500 && isForeign && !isPage) {
       return showFailure(request, "The server couldn’t process this. Your text is still here.");
@@ -143,7 +144,7 @@ async function sendRequest(request) {
   } catch {
     // Ignore the error if the browser has just begun to leave the page, because leaving it
     // aborts requests.
-    if (Date.now() - navigationStart > 3000) {
+    if (!request.isPreview && Date.now() - navigationStart > 3000) {
       if (request.method === "post" || hasUnsavedInput()) {
         showFailure(request, "No connection to the server. Your text is still here.");
       } else fallback();
@@ -188,6 +189,7 @@ addEventListener("submit", (event) => {
     form, submitter, method, url, body: method === "get" ? undefined : fields,
     replace: "replace" in form.dataset,
     target: submitter?.dataset.targetRegion ?? form.dataset.targetRegion,
+    isPreview: submitter?.matches(".no-js"), // only the script presses a button that it hides
   });
 });
 

@@ -17,11 +17,13 @@ use crate::support::receiver::{Receiver, Reply};
 use sample_data::{MEMBER, SampleData};
 
 /// GET routes that return no page, or that redirect to a page in the route tables.
-const NOT_PAGES: [&str; 8] = [
+const NOT_PAGES: [&str; 10] = [
     "/",
     "/settings",
     "/static/{name}",
     "/widget.js",
+    "/docs/schemas/{event}.json",
+    "/docs/webhooks.md",
     "/feedback/export.csv",
     "/feedback/export.json",
     "/live",
