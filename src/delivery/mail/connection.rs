@@ -19,7 +19,7 @@ use super::super::connector::{ConnectError, dns_error};
 use super::super::tls::{self, FirstBytesRecorder};
 use super::super::{outcomes, tcp};
 use super::progress::MailProgress;
-use super::stream::{EncryptedStream, PlainStream};
+use super::stream::{PlainStream, SmtpStream};
 use super::{MailError, from_smtp_error};
 use crate::domain::delivery::AttemptPhase;
 use crate::domain::endpoint_url::Host;
@@ -47,16 +47,16 @@ pub(super) async fn open(
             let tls = handshake(server, tls, tcp, progress)
                 .await
                 .map_err(connect_error)?;
-            Box::new(EncryptedStream::new(tls, has_sent))
+            Box::new(SmtpStream::new(tls, has_sent))
         }
         MailEncryption::StartTls => {
             let tcp = request_starttls(tcp, &hello, progress).await?;
             let tls = handshake(server, tls, tcp, progress)
                 .await
                 .map_err(connect_error)?;
-            Box::new(EncryptedStream::after_starttls(tls, has_sent))
+            Box::new(SmtpStream::after_starttls(tls, has_sent))
         }
-        MailEncryption::None => Box::new(PlainStream::new(tcp, has_sent)),
+        MailEncryption::None => Box::new(SmtpStream::new(tcp, has_sent)),
     };
     progress.begin_wait();
     let connecting = AsyncSmtpConnection::connect_with_transport(stream, &hello).await;
@@ -111,9 +111,10 @@ async fn request_starttls(
     progress: &MailProgress,
 ) -> Result<TcpStream, MailError> {
     progress.begin_wait();
-    let plain = PlainStream::new(tcp, progress.is_greeted());
+    let plain = PlainStream::new(tcp);
+    let stream = Box::new(SmtpStream::new(plain.clone(), progress.is_greeted()));
     let failed = |error| from_smtp_error(&error, progress);
-    let connecting = AsyncSmtpConnection::connect_with_transport(Box::new(plain.clone()), hello);
+    let connecting = AsyncSmtpConnection::connect_with_transport(stream, hello);
     let mut smtp = connecting.await.map_err(failed)?;
     if !smtp.can_starttls() {
         return Err(MailFailure::NoStartTls.into());

@@ -93,6 +93,7 @@ async fn serve(
             match fault {
                 Some((start, Fault::Reply(reply))) if is_fault(start) => {
                     stream.write_all(reply.as_bytes()).await.ok()?;
+                    is_content = start == "DATA" && reply.starts_with("354");
                 }
                 Some((start, Fault::Close)) if is_fault(start) => return None,
                 Some((start, Fault::Hang)) if is_fault(start) => {
@@ -241,6 +242,43 @@ async fn a_hanging_server_ends_the_attempt_at_its_time_limit() {
             Outcome::Mail(MailFailure::Timeout { after, step })
         );
         assert!(result.outcome.is_timeout());
+    }
+}
+
+#[actix_web::test]
+async fn accepts_replies_without_text() {
+    for (command, reply) in [
+        ("", "220\r\n"),
+        ("EHLO", "250\r\n"),
+        ("EHLO", "250-\r\n250 AUTH PLAIN\r\n"),
+        ("AUTH", "235\r\n"),
+        ("MAIL", "250\r\n"),
+        ("RCPT", "250\r\n"),
+        ("DATA", "354\r\n"),
+        (".", "250\r\n"),
+    ] {
+        let server = ScriptedServer::start(vec![(command, Fault::Reply(reply))]).await;
+        let mut client = server.client(LONG_TIMEOUT, MailEncryption::None);
+        if reply == "250\r\n" && command == "EHLO" {
+            // This reply offers no sign-in.
+            let settings = Rc::get_mut(&mut client.0).unwrap().settings.as_mut();
+            settings.unwrap().server.credentials = None;
+        }
+        let result = client.send(&mail(&client)).await;
+        assert_eq!(result.outcome, Outcome::Delivered, "{command} {reply}");
+        let response = result.response.unwrap();
+        let text = if command == "." { "" } else { "2.0.0 queued" };
+        assert_eq!(response.body, text.as_bytes());
+    }
+}
+
+#[actix_web::test]
+async fn a_code_without_text_can_be_an_error() {
+    for (command, step) in STEPS {
+        let (result, _) = send_with_fault(command, Fault::Reply("550\r\n"), LONG_TIMEOUT).await;
+        let expected = MailFailure::Reply { step, code: 550 };
+        assert_eq!(result.outcome, Outcome::Mail(expected), "{command}");
+        assert_eq!(result.response.unwrap().status, 550);
     }
 }
 
