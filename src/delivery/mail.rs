@@ -23,6 +23,7 @@ use lettre::transport::smtp;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailParameter};
+use lettre::transport::smtp::response::{Response, Severity};
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -289,23 +290,47 @@ impl OpenConnection {
             parameters.push(MailParameter::SmtpUtfEight);
         }
         self.emails += 1;
-        let failed = |error| from_smtp_error(&error, progress);
         let sender = Mail::new(Some(from.clone()), parameters);
-        self.smtp.command(sender).await.map_err(failed)?;
+        expect_success(self.smtp.command(sender).await, progress)?;
         progress.begin_step(MailStep::Recipient);
         let recipient = Rcpt::new(to.clone(), vec![]);
-        self.smtp.command(recipient).await.map_err(failed)?;
+        expect_success(self.smtp.command(recipient).await, progress)?;
         progress.begin_step(MailStep::Data);
-        self.smtp.command(Data).await.map_err(failed)?;
+        let reply = self.smtp.command(Data).await;
+        expect(reply, Severity::PositiveIntermediate, progress)?;
         progress.begin_step(MailStep::Content);
         // lettre adds a line break before the final dot.
         let email = email.strip_suffix(b"\r\n").unwrap_or(email);
-        let reply = self.smtp.message(email).await.map_err(failed)?;
-        Ok(MailReply {
-            code: reply.code().into(),
-            text: reply.message().collect::<Vec<_>>().join("\n"),
-        })
+        expect_success(self.smtp.message(email).await, progress)
     }
+}
+
+/// Returns a 2xx reply. All other replies are failures of the current step.
+fn expect_success(
+    reply: Result<Response, smtp::Error>,
+    progress: &MailProgress,
+) -> Result<MailReply, MailError> {
+    expect(reply, Severity::PositiveCompletion, progress)
+}
+
+/// Returns a reply of this severity. lettre returns all 2xx and 3xx replies.
+fn expect(
+    reply: Result<Response, smtp::Error>,
+    severity: Severity,
+    progress: &MailProgress,
+) -> Result<MailReply, MailError> {
+    let reply = reply.map_err(|error| from_smtp_error(&error, progress))?;
+    let code = reply.code().into();
+    let text = reply.message().collect::<Vec<_>>().join("\n");
+    let mail_reply = MailReply { code, text };
+    if reply.code().severity == severity {
+        return Ok(mail_reply);
+    }
+    let step = progress.step();
+    Err(MailError {
+        failure: MailFailure::Reply { step, code },
+        reply: Some(mail_reply),
+    })
 }
 
 /// Returns whether the mail server had closed an idle connection. It has seen nothing of the email

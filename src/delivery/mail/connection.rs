@@ -20,7 +20,7 @@ use super::super::tls::{self, FirstBytesRecorder};
 use super::super::{outcomes, tcp};
 use super::progress::MailProgress;
 use super::stream::{PlainStream, SmtpStream};
-use super::{MailError, from_smtp_error};
+use super::{MailError, expect_success, from_smtp_error};
 use crate::domain::delivery::AttemptPhase;
 use crate::domain::endpoint_url::Host;
 use crate::domain::mail_failure::{MailFailure, MailStep};
@@ -113,14 +113,13 @@ async fn request_starttls(
     progress.begin_wait();
     let plain = PlainStream::new(tcp);
     let stream = Box::new(SmtpStream::new(plain.clone(), progress.is_greeted()));
-    let failed = |error| from_smtp_error(&error, progress);
-    let connecting = AsyncSmtpConnection::connect_with_transport(stream, hello);
-    let mut smtp = connecting.await.map_err(failed)?;
+    let connecting = AsyncSmtpConnection::connect_with_transport(stream, hello).await;
+    let mut smtp = connecting.map_err(|error| from_smtp_error(&error, progress))?;
     if !smtp.can_starttls() {
         return Err(MailFailure::NoStartTls.into());
     }
     progress.begin_step(MailStep::StartTls);
-    smtp.command(Starttls).await.map_err(failed)?;
+    expect_success(smtp.command(Starttls).await, progress)?;
     progress.is_greeted().store(false, Ordering::Relaxed);
     progress.begin_step(MailStep::Hello);
     plain
@@ -163,8 +162,7 @@ async fn sign_in(
         return Err(MailFailure::NoSignIn.into());
     }
     let credentials = Credentials::new(credentials.user.clone(), credentials.password.clone());
-    let signing_in = smtp.auth(&MECHANISMS, &credentials).await;
-    signing_in.map_err(|error| from_smtp_error(&error, progress))?;
+    expect_success(smtp.auth(&MECHANISMS, &credentials).await, progress)?;
     Ok(())
 }
 

@@ -283,6 +283,29 @@ async fn a_code_without_text_can_be_an_error() {
 }
 
 #[actix_web::test]
+async fn an_unexpected_code_of_success_is_a_failure() {
+    for (command, code, step) in [
+        ("AUTH", 354, MailStep::SignIn),
+        ("MAIL", 354, MailStep::Sender),
+        ("RCPT", 354, MailStep::Recipient),
+        ("DATA", 250, MailStep::Data),
+        (".", 354, MailStep::Content),
+    ] {
+        let reply: &'static str = if code == 250 {
+            "250 x\r\n"
+        } else {
+            "354 x\r\n"
+        };
+        let (result, _) = send_with_fault(command, Fault::Reply(reply), LONG_TIMEOUT).await;
+        let expected = MailFailure::Reply { step, code };
+        assert_eq!(result.outcome, Outcome::Mail(expected), "{command}");
+        assert!(!result.outcome.is_permanent());
+        let response = result.response.unwrap();
+        assert_eq!((response.status, &response.body[..]), (code, &b"x"[..]));
+    }
+}
+
+#[actix_web::test]
 async fn detects_a_server_that_does_not_speak_smtp() {
     for reply in ["HTTP/1.1 400 Bad Request\r\n", "\u{0}\u{1}\r\n"] {
         let (result, _) = send_with_fault("", Fault::Reply(reply), LONG_TIMEOUT).await;
