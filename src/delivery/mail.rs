@@ -172,7 +172,25 @@ impl MailClient {
             outcome,
             duration: started.elapsed(),
             timings: progress.timings(),
-            response: reply.map(to_response),
+            response: reply.map(|reply| self.to_response(reply)),
+        }
+    }
+
+    /// Converts a reply for the delivery log. Masks the password, which some mail servers repeat.
+    fn to_response(&self, reply: MailReply) -> EndpointResponse {
+        let settings = self.0.settings.as_ref();
+        let credentials = settings.and_then(|settings| settings.server.credentials.as_ref());
+        let mut body = match credentials {
+            Some(credentials) => credentials.mask_password(&reply.text).into_bytes(),
+            None => reply.text.into_bytes(),
+        };
+        let truncated = body.len() > RESPONSE_BODY_MAX_BYTES;
+        body.truncate(RESPONSE_BODY_MAX_BYTES);
+        EndpointResponse {
+            status: reply.code,
+            body,
+            truncated,
+            ..EndpointResponse::default()
         }
     }
 
@@ -373,20 +391,9 @@ fn from_smtp_error(error: &smtp::Error, progress: &MailProgress) -> MailError {
         None if error.is_client() && step == MailStep::SignIn => MailFailure::NoSignIn,
         None => MailFailure::InvalidReply(step),
     };
-    tracing::debug!(%error, ?step, "sending an email failed");
+    // The error can contain a reply, and a reply can contain the password.
+    tracing::debug!(?failure, "sending an email failed");
     failure.into()
-}
-
-fn to_response(reply: MailReply) -> EndpointResponse {
-    let mut body = reply.text.into_bytes();
-    let truncated = body.len() > RESPONSE_BODY_MAX_BYTES;
-    body.truncate(RESPONSE_BODY_MAX_BYTES);
-    EndpointResponse {
-        status: reply.code,
-        body,
-        truncated,
-        ..EndpointResponse::default()
-    }
 }
 
 fn end_in_background(connection: OpenConnection) {

@@ -306,6 +306,24 @@ async fn an_unexpected_code_of_success_is_a_failure() {
 }
 
 #[actix_web::test]
+async fn masks_the_password_in_a_reply() {
+    for reply in [
+        "535 wrong: password\r\n",
+        "535 wrong: AHVzZXIAcGFzc3dvcmQ=\r\n",
+        "535 wrong: cGFzc3dvcmQ=\r\n",
+        "535 wrong: cGFzc3dvcmQ\r\n",
+    ] {
+        let (result, _) = send_with_fault("AUTH", Fault::Reply(reply), LONG_TIMEOUT).await;
+        let body = String::from_utf8(result.response.unwrap().body).unwrap();
+        assert_eq!(body, "wrong: ••••••", "{reply}");
+    }
+    let echo = Fault::Reply("250 password\r\n");
+    let (result, _) = send_with_fault(".", echo, LONG_TIMEOUT).await;
+    assert_eq!(result.outcome, Outcome::Delivered);
+    assert_eq!(result.response.unwrap().body, "••••••".as_bytes());
+}
+
+#[actix_web::test]
 async fn detects_a_server_that_does_not_speak_smtp() {
     for reply in ["HTTP/1.1 400 Bad Request\r\n", "\u{0}\u{1}\r\n"] {
         let (result, _) = send_with_fault("", Fault::Reply(reply), LONG_TIMEOUT).await;
