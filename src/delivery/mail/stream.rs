@@ -153,6 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> AsyncTokioStream for SmtpS
 ///
 /// - A code without a space and text (section 4.2) gets a space. In a positive reply to `EHLO`, it also
 ///   gets a text.
+/// - The keywords in a positive reply to `EHLO` become upper case (section 2.4).
 #[derive(Default)]
 struct ReplyNormalizer {
     /// The converted bytes that lettre hasn't read.
@@ -179,7 +180,10 @@ impl ReplyNormalizer {
             if is_end && self.is_ehlo_ok && self.column == CODE_LEN + 1 {
                 self.ready.extend(b"UNKNOWN");
             }
-            self.ready.push_back(byte);
+            self.ready.push_back(match self.is_ehlo_ok {
+                true => byte.to_ascii_uppercase(),
+                false => byte,
+            });
             self.column = if is_end { 0 } else { self.column + 1 };
         }
     }
@@ -231,11 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn adds_a_text_after_ehlo() {
+    fn adds_a_text_and_ignores_case_after_ehlo() {
         for (replies, expected) in [
             ("250\r\n", "250 UNKNOWN\r\n"),
             ("250 \r\n", "250 UNKNOWN\r\n"),
             ("550\r\n", "550 \r\n"),
+            ("550 No\r\n", "550 No\r\n"),
+            ("250-a\r\n250 auth Plain\r\n", "250-A\r\n250 AUTH PLAIN\r\n"),
             (
                 "250-\r\n250 AUTH PLAIN\r\n",
                 "250-UNKNOWN\r\n250 AUTH PLAIN\r\n",

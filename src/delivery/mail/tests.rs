@@ -273,6 +273,14 @@ async fn accepts_replies_without_text() {
 }
 
 #[actix_web::test]
+async fn ignores_the_case_of_ehlo_keywords() {
+    let reply = Fault::Reply("250-hello\r\n250 auth plain\r\n");
+    let (result, received) = send_with_fault("EHLO", reply, LONG_TIMEOUT).await;
+    assert_eq!(result.outcome, Outcome::Delivered);
+    assert!(received[1].starts_with("AUTH PLAIN "), "{received:?}");
+}
+
+#[actix_web::test]
 async fn a_code_without_text_can_be_an_error() {
     for (command, step) in STEPS {
         let (result, _) = send_with_fault(command, Fault::Reply("550\r\n"), LONG_TIMEOUT).await;
