@@ -7,28 +7,27 @@
 mod connection;
 mod header;
 mod progress;
+mod reply;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
-use std::error::Error;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::Address;
-use lettre::transport::smtp;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailParameter};
-use lettre::transport::smtp::response::{Response, Severity};
+use lettre::transport::smtp::response::Severity;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::progress::MailProgress;
+use self::reply::{MailError, MailReply, expect, expect_success};
 use super::exchange_progress::PROGRESS;
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES};
@@ -99,27 +98,6 @@ struct OpenConnection {
     smtp: AsyncSmtpConnection,
     emails: u32,
     last_used: Instant,
-}
-
-/// The reply of a mail server: its code and text.
-struct MailReply {
-    code: u16,
-    text: String,
-}
-
-/// A failure, and the reply that caused it, if there is one.
-struct MailError {
-    failure: MailFailure,
-    reply: Option<MailReply>,
-}
-
-impl From<MailFailure> for MailError {
-    fn from(failure: MailFailure) -> Self {
-        Self {
-            failure,
-            reply: None,
-        }
-    }
 }
 
 impl MailClient {
@@ -323,34 +301,6 @@ impl OpenConnection {
     }
 }
 
-/// Returns a 2xx reply. All other replies are failures of the current step.
-fn expect_success(
-    reply: Result<Response, smtp::Error>,
-    progress: &MailProgress,
-) -> Result<MailReply, MailError> {
-    expect(reply, Severity::PositiveCompletion, progress)
-}
-
-/// Returns a reply of this severity. lettre returns all 2xx and 3xx replies.
-fn expect(
-    reply: Result<Response, smtp::Error>,
-    severity: Severity,
-    progress: &MailProgress,
-) -> Result<MailReply, MailError> {
-    let reply = reply.map_err(|error| from_smtp_error(&error, progress))?;
-    let code = reply.code().into();
-    let text = reply.message().collect::<Vec<_>>().join("\n");
-    let mail_reply = MailReply { code, text };
-    if reply.code().severity == severity {
-        return Ok(mail_reply);
-    }
-    let step = progress.step();
-    Err(MailError {
-        failure: MailFailure::Reply { step, code },
-        reply: Some(mail_reply),
-    })
-}
-
 /// Returns whether the mail server had closed an idle connection. It has seen nothing of the email
 /// then.
 fn is_stale(result: &Result<MailReply, MailError>) -> bool {
@@ -365,35 +315,6 @@ fn is_stale(result: &Result<MailReply, MailError>) -> bool {
                 code: 421
             }
     )
-}
-
-/// Converts an error during the current step.
-fn from_smtp_error(error: &smtp::Error, progress: &MailProgress) -> MailError {
-    let step = progress.step();
-    let source = error.source();
-    if let Some(code) = error.status() {
-        let code = code.into();
-        let text = source.map(ToString::to_string).unwrap_or_default();
-        return MailError {
-            failure: MailFailure::Reply { step, code },
-            reply: Some(MailReply { code, text }),
-        };
-    }
-    // lettre has no other sign of a connection that was closed between two replies.
-    let is_closed = || source.is_some_and(|source| source.to_string() == "incomplete response");
-    let failure = match source.and_then(|source| source.downcast_ref::<io::Error>()) {
-        Some(error) if error.kind() == io::ErrorKind::InvalidData => {
-            MailFailure::InvalidReply(step)
-        }
-        Some(_) => MailFailure::Closed(step),
-        None if is_closed() => MailFailure::Closed(step),
-        // The server asks something that isn't part of PLAIN and LOGIN.
-        None if error.is_client() && step == MailStep::SignIn => MailFailure::NoSignIn,
-        None => MailFailure::InvalidReply(step),
-    };
-    // The error can contain a reply, and a reply can contain the password.
-    tracing::debug!(?failure, "sending an email failed");
-    failure.into()
 }
 
 fn end_in_background(connection: OpenConnection) {
