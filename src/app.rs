@@ -34,6 +34,7 @@ use crate::domain::egress_policy::EgressPolicy;
 use crate::domain::id::UserId;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
+use crate::domain::webhook::{WEBHOOKS_MAX, Webhook};
 use crate::intake::Intake;
 use crate::server::inbound::{self, Listener, WorkerThreads, framing};
 use crate::server::long_reads::LongReadLimiter;
@@ -42,7 +43,7 @@ use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::versions::VersionHasher;
 use crate::server::{AppState, request_id, request_origin, security_events, security_headers};
-use crate::store::{self, Store, StoreError, WalCheckpoints};
+use crate::store::{self, PageRequest, Store, StoreError, WalCheckpoints};
 use crate::{api, pages, random};
 
 /// A running instance of Miniback.
@@ -90,6 +91,9 @@ pub async fn start(
     let urls = Urls::new(options.base_url.as_ref());
     let store = store.with_public_url(urls.public_url());
     let can_send_email = settings.mail.is_some();
+    if !can_send_email {
+        warn_about_email_webhooks(&store).await?;
+    }
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let origin = listeners::browser_origin(&addresses);
     lock.publish_url(&urls.absolute_url(&origin, ""));
@@ -156,6 +160,24 @@ pub fn open_store(options: &ServeOptions, clock: &Clock) -> Result<OpenedStore, 
         lock,
         store,
     })
+}
+
+/// Logs the number of enabled webhooks whose emails can't be sent, because there is no mail server.
+async fn warn_about_email_webhooks(store: &Store) -> Result<(), StoreError> {
+    let all = PageRequest {
+        limit: WEBHOOKS_MAX,
+        before: None,
+    };
+    let webhooks = store.webhooks(all).await?.items;
+    let unsendable = |webhook: &&Webhook| webhook.enabled && webhook.format.is_email();
+    let count = webhooks.iter().filter(unsendable).count();
+    if count > 0 {
+        tracing::warn!(
+            webhooks = count,
+            "emails can't be sent; set --smtp-url and --mail-from"
+        );
+    }
+    Ok(())
 }
 
 /// Loads the keys for the versions of objects, for known browsers, and for drafts of webhooks.

@@ -1,8 +1,8 @@
-// The feedback widget: a button on any site, and the dialog that it opens. The widget sends no
+// The feedback widget: a button on any website, and the dialog that it opens. The widget sends no
 // requests except to submit feedback.
 //
 // After a change, run `tests/minifier/run`. The server sends the minified script, and replaces names
-// such as __TOKEN__ by values (`src/intake/widget_script.rs`).
+// such as __TOKEN__ with values (`src/intake/widget_script.rs`).
 //
 // It doesn't trust the page. The page can remove the widget, replace global functions, load the
 // script repeatedly and in any way, and have any styles and policies. The widget uses a shadow
@@ -202,7 +202,7 @@
     @media print{.launcher{display:none}}`);
   }
 
-  // ---- Context: the page's URL, facts about the browser, and the site's own fields ----
+  // ---- Context: the page's URL, facts about the browser, and the website's own fields ----
   const fields = { __proto__: null }; // added by `miniback.context()`
   let context, pageUrl;
   // Collects the context, and shows all of it. Omits values that the server would omit or reject:

@@ -24,7 +24,7 @@ pub(super) struct TestUrlRequest {
     url: String,
     #[schema(schema_with = schemas::secret, required = false)]
     secret: Option<String>,
-    /// Defaults to the format that the URL shows.
+    /// Defaults to the format detected from the URL.
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     format: Option<Format>,

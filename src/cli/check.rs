@@ -180,6 +180,9 @@ async fn check_webhooks(
         match webhook.url.endpoint() {
             _ if !webhook.enabled => report.report_advice(&format!("{name}: disabled")),
             Some(url) => check_host(&name, url, settings, report).await,
+            None if settings.mail.is_none() => report.report_failure(&format!(
+                "{name}: emails can't be sent; set --smtp-url and --mail-from"
+            )),
             None => {}
         }
         let failures =

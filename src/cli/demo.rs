@@ -1,6 +1,6 @@
 //! `miniback demo`: runs Miniback, a sample site, and a receiver on loopback, with temporary data.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use super::serve::{into_command_error, shutdown_signal, terminal_signals};
@@ -12,8 +12,10 @@ use crate::config::{self, Command, DemoOptions, FirstUser, ServeOptions};
 use crate::delivery::HEALTH_LOG_TARGET;
 use crate::demo::channel::Channel;
 use crate::demo::history::{self, SampleWebhooks};
+use crate::demo::mailbox::{self, Mailbox};
 use crate::demo::{ApiClient, DemoServer, receiver, samples, site};
 use crate::domain::account::Scope;
+use crate::domain::mail_server::MailSender;
 use crate::domain::secret::Secret;
 use crate::logging;
 use crate::random;
@@ -22,6 +24,8 @@ use crate::server::tokens;
 /// The preferred ports of Miniback, the site, and the receiver. If a port is in use, a free port is
 /// used instead.
 const PREFERRED_PORTS: [u16; 3] = [8080, 8081, 8082];
+/// The sender of the demo's emails.
+const MAIL_SENDER: &str = "Miniback <miniback@fernweh.example>";
 const DEMO_USER_EMAIL: &str = "ada@example.com";
 
 pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
@@ -73,7 +77,11 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     };
     let channel = Channel::default();
     let base_url = url(&miniback_listener).map_err(&cannot_listen)?;
-    let options = serve_options(directory, &base_url)?;
+    let mail_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(&cannot_listen)?;
+    let mail_server = mail_listener.local_addr().map_err(&cannot_listen)?;
+    let options = serve_options(directory, &base_url, mail_server)?;
+    let mailbox = Mailbox::default();
+    let mail_task = mailbox::start(mail_listener, mailbox.clone()).map_err(&cannot_listen)?;
     let token = tokens::random_api_token();
     let history_listeners = [&miniback_listener, &receiver_listener].map(TcpListener::try_clone);
     let [history_miniback, history_receiver] = history_listeners;
@@ -85,8 +93,14 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
 
     let running = start_miniback(&options, miniback_listener, None, Clock::system()).await?;
     actix_web::rt::spawn(logging::report_suppressed_lines());
-    let receiver = receiver::start(receiver_listener, webhooks.secret, channel, &site_url)
-        .map_err(&cannot_listen)?;
+    let receiver = receiver::start(
+        receiver_listener,
+        webhooks.secret,
+        channel,
+        mailbox,
+        &site_url,
+    )
+    .map_err(&cannot_listen)?;
     let api = ApiClient::new(running.url.clone(), &token);
     history::create_latest_feedback(&api)
         .await
@@ -105,6 +119,7 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     let cannot_stop = CommandError::io_error("stopping the demo failed");
     site.stop().await.map_err(&cannot_stop)?;
     running.stop().await;
+    mail_task.abort();
     receiver.stop().await.map_err(&cannot_stop)
 }
 
@@ -146,7 +161,7 @@ fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
         "{sign_in}\n{}\n{}\n\n\
          URL 1 signs you in to Miniback, in any browser on this computer, until the demo stops.\n\
          URL 2 is a sample site with the widget. Send feedback, and see its delivery arrive.\n\
-         URL 3 is a receiver that verifies and shows each delivery, and a chat channel.\n\
+         URL 3 is a receiver that verifies and shows each delivery, with a chat channel and an inbox.\n\
          Under Settings → Notifications, one webhook is on hold, and one is retried.\n\n\
          Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
@@ -178,9 +193,15 @@ async fn start_miniback(
 }
 
 /// Returns the options of `serve` for the demo. Regardless of the environment, the demo uses
-/// `base_url` and its own directory, allows webhooks to localhost, and sends no email. With the base
-/// URL, messages have a link to their feedback.
-fn serve_options(directory: &Path, base_url: &str) -> Result<ServeOptions, CommandError> {
+/// `base_url` and its own directory, allows webhooks to localhost, and sends emails only to its own
+/// mail server. With the base URL, messages have a link to their feedback.
+fn serve_options(
+    directory: &Path,
+    base_url: &str,
+    mail_server: SocketAddr,
+) -> Result<ServeOptions, CommandError> {
+    let smtp_url = format!("smtp://{mail_server}");
+    let sender = MailSender::parse(MAIL_SENDER).map_err(CommandError::new)?;
     let arguments = [
         "miniback".as_ref(),
         "serve".as_ref(),
@@ -193,6 +214,8 @@ fn serve_options(directory: &Path, base_url: &str) -> Result<ServeOptions, Comma
         Ok(config::Cli {
             command: Command::Serve(options),
         }) => Ok(ServeOptions {
+            // The sample data must not reach a person.
+            mail: config::MailOptions::new(Some(smtp_url), Some(sender)),
             delivery: config::DeliveryOptions {
                 deny_localhost: false,
                 ..options.delivery

@@ -69,8 +69,8 @@ impl MailOptions {
         let server = MailServer::parse(&url).map_err(|error| format!("{name}: {error}"))?;
         let Some(sender) = self.mail_from.clone() else {
             return Err(format!(
-                "--mail-from is missing, which {name} requires; set it to the email that emails \
-                 are sent from"
+                "--mail-from is missing; {name} requires the sender of emails, for example \
+                 feedback@example.com"
             ));
         };
         Ok(Some(MailSettings { server, sender }))

@@ -42,7 +42,7 @@ const CONNECTIONS_MAX: usize = 4;
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The maximum number of emails sent over one connection, which many servers limit too.
 const EMAILS_PER_CONNECTION_MAX: u32 = 50;
-/// The time limit of the polite end of a connection.
+/// The time limit for ending a connection with `QUIT`.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An email that is ready to be sent.
@@ -124,7 +124,8 @@ impl MailClient {
         OutgoingMail::new(self.0.settings.as_ref(), id, to.email(), date, content)
     }
 
-    /// Sends an email in one attempt. The time limit starts when a connection is allowed.
+    /// Sends an email in one attempt. The time limit starts when one of the connections is
+    /// free.
     pub async fn send(&self, mail: &OutgoingMail) -> AttemptResult {
         // The semaphore is never closed.
         let _slot = self.0.slots.acquire().await;
@@ -198,7 +199,7 @@ impl MailClient {
         let settings = self.0.settings.as_ref().ok_or(MailFailure::NotConfigured)?;
         let emails = [&settings.sender.email, &mail.to].map(|email| header::smtp_address(email));
         let [Some(from), Some(to)] = emails else {
-            tracing::error!("an email can't be used with SMTP");
+            tracing::error!("the sender or the recipient isn't valid in SMTP");
             return Err(MailFailure::Connection(Box::new(Outcome::Internal)).into());
         };
         if let Some(mut connection) = self.take_idle() {
@@ -239,7 +240,7 @@ impl MailClient {
         None
     }
 
-    /// Keeps a connection for the next email, or ends it after a failure.
+    /// Stores a connection for the next email, or ends it after a failure.
     fn release(&self, mut connection: OpenConnection, has_succeeded: bool) {
         connection.last_used = Instant::now();
         if !has_succeeded || connection.emails >= EMAILS_PER_CONNECTION_MAX {
@@ -301,8 +302,8 @@ impl OpenConnection {
     }
 }
 
-/// Returns whether the mail server had closed an idle connection. It has seen nothing of the email
-/// then.
+/// Returns whether the mail server had closed an idle connection. In this case, it has received
+/// nothing of the email.
 fn is_stale(result: &Result<MailReply, MailError>) -> bool {
     let Err(error) = result else {
         return false;

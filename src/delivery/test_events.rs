@@ -150,7 +150,7 @@ impl DispatcherHandle {
             event,
             format,
             details,
-            body: formats::address(format, url, formats::render(format, details, &content)),
+            body: formats::add_ntfy_topic(format, url, formats::render(format, details, &content)),
         }
     }
 }

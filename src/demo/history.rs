@@ -95,6 +95,8 @@ pub struct SampleWebhooks {
     pub customers_secret: String,
 }
 
+/// The URL of the webhook that sends email.
+const EMAIL_URL: &str = "mailto:team@fernweh.example";
 /// The time from which the customer database rejects all deliveries, in minutes before the start of
 /// the demo. The last sample feedback is created later.
 const CUSTOMERS_FAIL_MINUTES_AGO: u64 = 30;
@@ -198,6 +200,14 @@ async fn create_webhooks(
             secret: None,
             format: "slack",
             retries: "standard",
+        },
+        WebhookRequest {
+            url: EMAIL_URL,
+            description: "Team inbox",
+            topics: &["feedback.created"],
+            secret: None,
+            format: "email",
+            retries: "patient",
         },
         WebhookRequest {
             url: &format!("{receiver_url}{TICKETS_PATH}"),

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::channel::{self, CHANNEL_PATH, Channel};
 use super::inbox::{Inbox, ReceivedRequest};
+use super::mailbox::{self, Mailbox};
 use super::server::{
     DemoServer, NotFoundPage, add_static_file_routes, listener_url, origin_with_localhost_alias,
     reject_other_hosts, render_page, security_headers, static_file_route,
@@ -54,17 +55,18 @@ struct ReceiverState {
 /// `site_url` can embed the receiver in a frame.
 ///
 /// The receiver expects deliveries at [`ENDPOINT_PATH`], signed with `secret`, and adds the chat
-/// messages at [`CHANNEL_PATH`] to `channel`.
+/// messages at [`CHANNEL_PATH`] to `channel`. It shows the emails in `mailbox`.
 pub fn start(
     listener: TcpListener,
     secret: String,
     channel: Channel,
+    mailbox: Mailbox,
     site_url: &str,
 ) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
-         connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors {}",
+         connect-src 'self'; frame-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors {}",
         origin_with_localhost_alias(site_url)
     );
     let stopping = watch::Sender::new(false);
@@ -73,11 +75,12 @@ pub fn start(
         inbox: Inbox::new(Clock::system().now()),
         stopping: stopping.subscribe(),
     });
-    let channel = web::Data::new(channel);
+    let (channel, mailbox) = (web::Data::new(channel), web::Data::new(mailbox));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(receiver.clone())
             .app_data(channel.clone())
+            .app_data(mailbox.clone())
             .app_data(web::PayloadConfig::new(BODY_MAX_BYTES))
             .wrap(from_fn(reject_other_hosts))
             .wrap(security_headers(&policy))
@@ -97,6 +100,8 @@ pub fn start(
             .route(CUSTOMERS_PATH, web::post().to(reject_signature))
             .route(CHANNEL_PATH, web::post().to(channel::receive_message))
             .route("/channel", web::get().to(channel::show_page))
+            .route("/inbox", web::get().to(mailbox::show_page))
+            .route("/inbox/{number}", web::get().to(mailbox::show_html))
             .route("/", web::get().to(show_page))
             .route("/events", web::get().to(stream_received_requests))
             .route("/received.json", web::get().to(list_requests))

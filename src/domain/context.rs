@@ -1,7 +1,7 @@
 //! The context of feedback from the widget and the public form: the browser, and the fields that a
 //! website adds. It is stored as metadata.
 //!
-//! Invalid members are omitted, because a mistake of the website must not cost the feedback. The
+//! Invalid members are omitted, because a mistake of the website must not prevent feedback. The
 //! widget shows the context before it is sent, so `updateContext` in `static/widget.js` must omit
 //! the same members.
 
@@ -13,7 +13,7 @@ use super::user_agent::UserAgent;
 
 /// The maximum length of a name, in characters.
 pub const NAME_MAX_CHARS: usize = 40;
-/// The maximum length of a text, in Unicode scalar values.
+/// The maximum length of a string, in Unicode scalar values.
 pub const TEXT_MAX_CHARS: usize = 200;
 /// The name of the member that contains the browser, such as `Firefox 131`.
 pub const BROWSER: &str = "browser";
@@ -50,7 +50,7 @@ pub fn derived_members(agent: &UserAgent) -> Vec<(&'static str, String)> {
 /// Omits invalid members, and members that don't fit into 4 KiB. Derived members replace sent
 /// members with the same name.
 ///
-/// Values other than texts are only limited by the total size. The widget doesn't send them, but
+/// Values other than strings are only limited by the total size. The widget doesn't send them, but
 /// forms of other websites can.
 pub fn context_metadata(
     agent: &UserAgent,

@@ -50,14 +50,17 @@ pub enum CancelReason {
     User,
     WebhookDisabled,
     WebhookDeleted,
+    /// The webhook's URL changed from an email to HTTP, or from HTTP to an email.
+    WebhookChanged,
     FeedbackDeleted,
 }
 
 impl CancelReason {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::User,
         Self::WebhookDisabled,
         Self::WebhookDeleted,
+        Self::WebhookChanged,
         Self::FeedbackDeleted,
     ];
 
@@ -66,6 +69,7 @@ impl CancelReason {
             Self::User => "user",
             Self::WebhookDisabled => "webhook_disabled",
             Self::WebhookDeleted => "webhook_deleted",
+            Self::WebhookChanged => "webhook_changed",
             Self::FeedbackDeleted => "feedback_deleted",
         }
     }

@@ -67,7 +67,7 @@ impl Outcome {
             Self::TargetNotAllowed(denied) => denied.to_string(),
             Self::Mail(failure) => failure.summary(),
             Self::FormatChanged => {
-                "The event was prepared for another kind of URL than the webhook has now.".into()
+                "The webhook was changed between email and HTTP after this event.".into()
             }
         }
     }
@@ -174,7 +174,7 @@ pub fn advice_for_code(code: &str, status: Option<u16>) -> &'static str {
             "Check the port. Make sure that the program listening on it responds with HTTP/1.1."
         }
         "tls_expected" => "Use https:// in the URL.",
-        "format_changed" => "Later events are sent in the current format of the webhook.",
+        "format_changed" => "New events are sent in the current format of the webhook.",
         "internal" => "The problem is on Miniback’s side. Miniback’s log contains the details.",
         other => tls_problem::advice_for_code(other)
             .or_else(|| mail_failure::advice_for_code(other))

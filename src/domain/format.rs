@@ -86,7 +86,7 @@ impl Format {
         self == Self::Email
     }
 
-    /// Returns the format that a URL shows. URLs of unknown services get the standard format.
+    /// Returns the format detected from a URL. URLs of unknown services get the standard format.
     pub fn detect(url: &WebhookUrl) -> Self {
         match url {
             WebhookUrl::Mailto(_) => Self::Email,

@@ -181,7 +181,7 @@ fn reply_summary(step: MailStep, code: u16) -> String {
                 step.description()
             );
         }
-        "mail_deferred" => "The mail server asks to try again later",
+        "mail_deferred" => "The mail server asked Miniback to try again later",
         "mail_sign_in_required" => "The mail server requires a user and a password",
         "mail_sign_in" => "The mail server rejected the user or the password",
         "mail_too_large" => "The mail server rejected the email as too large",
@@ -201,7 +201,7 @@ pub fn advice_for_code(code: &str) -> Option<&'static str> {
             "Check the port in --smtp-url and the mail server’s log. Ports that start with TLS (usually 465) need smtps://."
         }
         "mail_deferred" => {
-            "Miniback tries again. Many mail servers defer the first email of an unknown sender (greylisting). If this goes on, see the reply of the mail server."
+            "Miniback tries again. Many mail servers defer the first email of an unknown sender (greylisting). If all retries fail, see the reply of the mail server."
         }
         "mail_no_international_email" => {
             "Use an email with only ASCII characters before the @, or a mail server that supports SMTPUTF8."

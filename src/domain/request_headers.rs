@@ -85,7 +85,7 @@ impl LoggedRequestHeaders {
 }
 
 /// Renders the headers of a request, except custom headers and the headers that the client adds:
-/// `Host`, `Date`, and `Content-Length`. Chat services ignore the headers of the standard format,
+/// `Host`, `Date`, and `Content-Length`. The headers of Standard Webhooks are part of a signature,
 /// so a request without signatures doesn't contain them.
 pub fn render_headers(
     subject: RequestSubject<'_>,
@@ -95,12 +95,12 @@ pub fn render_headers(
     let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
     add("Content-Type", "application/json".into());
     add("User-Agent", USER_AGENT.into());
-    let Some(signatures) = signatures else {
-        return headers;
-    };
     add("X-Miniback-Event", subject.event.into());
     add("X-Miniback-Delivery", subject.delivery_id.into());
     add("X-Miniback-Timestamp", subject.event_at.to_string());
+    let Some(signatures) = signatures else {
+        return headers;
+    };
     add("X-Miniback-Signature", signatures.current.clone());
     if let Some(next) = &signatures.next {
         add("X-Miniback-Signature-Next", next.clone());

@@ -77,7 +77,7 @@ pub fn requested_hold(
     now: Timestamp,
 ) -> Option<Duration> {
     let header = retry_after.and_then(|text| hold_length(response.status, text, now));
-    let body = (format == Format::Discord && response.status == 429)
+    let body = (format == Format::Discord && requests_hold(response.status))
         .then(|| parse_discord_retry_after(&response.body))
         .flatten();
     header.into_iter().chain(body).max()
@@ -88,7 +88,7 @@ pub fn requested_hold(
 /// Returns the length of the hold, at most 1 h. Returns `None` for another status, an invalid
 /// value, 0 seconds, or a date that isn't in the future.
 pub fn hold_length(status: u16, retry_after: &str, now: Timestamp) -> Option<Duration> {
-    if !matches!(status, 429 | 503) {
+    if !requests_hold(status) {
         return None;
     }
     let text = retry_after.trim();
@@ -100,6 +100,11 @@ pub fn hold_length(status: u16, retry_after: &str, now: Timestamp) -> Option<Dur
         Timestamp::from_millis(0).plus(since_epoch).since(now)
     };
     (length > Duration::ZERO).then_some(length.min(HOLD_MAX))
+}
+
+/// Returns whether a response with this status can request a hold.
+fn requests_hold(status: u16) -> bool {
+    matches!(status, 429 | 503)
 }
 
 /// Parses the `retry_after` in the JSON of Discord: seconds, with a fraction
@@ -220,6 +225,7 @@ mod tests {
             assert_eq!(discord(None, invalid), None, "{invalid}");
             assert_eq!(discord(Some("3"), invalid), Some(3_000), "{invalid}");
         }
+        assert_eq!(held(Format::Discord, 503, None, limit), Some(64_570));
         assert_eq!(held(Format::Discord, 500, None, limit), None);
         assert_eq!(held(Format::Slack, 429, None, limit), None);
     }

@@ -175,7 +175,7 @@ fn normalize_word(word: &str) -> Vec<char> {
     chars[from..until].to_vec()
 }
 
-/// Returns the texts and numbers in metadata, at any depth.
+/// Returns the strings and numbers in metadata, at any depth.
 pub fn metadata_texts(metadata: &Map<String, Value>) -> Vec<String> {
     fn collect(value: &Value, texts: &mut Vec<String>) {
         match value {

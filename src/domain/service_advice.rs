@@ -84,7 +84,7 @@ fn teams_advice(status: u16, code: Option<&str>) -> Option<&'static str> {
             "The workflow is turned off. Turn it on in the Workflows app of Teams. Workflows are also turned off when their owner leaves."
         }
         (401 | 403, _) => {
-            "The URL is incomplete or has expired, or the workflow accepts only requests of signed-in users. Set “Who can trigger the flow” to “Anyone”, and copy the URL again."
+            "The URL is incomplete or has expired, or the workflow accepts only requests from signed-in users. Set “Who can trigger the flow” to “Anyone”, and copy the URL again."
         }
         (400, _) => {
             "The workflow can’t read the message. Use a workflow with the trigger “When a Teams webhook request is received” that posts the card to a channel."
@@ -141,11 +141,11 @@ fn ntfy_advice(code: Option<u64>) -> Option<&'static str> {
             "The URL must be the URL of a topic, for example https://ntfy.sh/my-topic. A topic has up to 64 letters, digits, hyphens, and underscores."
         }
         40101 | 40301 => {
-            "The topic is protected. Add the header “Authorization” with “Bearer” and an access token of ntfy to this webhook, or use another topic."
+            "The topic is protected. Add the header “Authorization” with the value “Bearer TOKEN”, where TOKEN is an ntfy access token, or use another topic."
         }
         41301 | 41303 => "The message is too large for this ntfy server.",
         42908 => {
-            "The daily limit of messages is used up. Use an account with a higher limit, or an ntfy server of your own."
+            "The daily message limit is reached. Use an account with a higher limit, or your own ntfy server."
         }
         42901..=42999 => RATE_LIMIT,
         50701 => "Topics that begin with “up” are reserved for UnifiedPush. Use another topic.",

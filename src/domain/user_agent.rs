@@ -2,7 +2,7 @@
 //! isn't stored.
 //!
 //! A table of a few lines is enough, because browsers no longer put details into the header. Crates
-//! that parse it need a file of regular expressions, most of which are for devices and robots.
+//! that parse it need a file of regular expressions, most of which are for devices and bots.
 
 /// Text in a `User-Agent` header, and the browser that it identifies. The order matters: the header
 /// of Edge, for example, contains "Chrome/" and "Safari/" too.
@@ -47,8 +47,8 @@ const SYSTEMS: [(&str, &str); 10] = [
     ("Linux", "Linux"),
     ("BSD", "BSD"),
 ];
-/// Text that is only in the headers of robots, in lower case.
-const ROBOT_MARKS: [&str; 5] = ["+http", "bot/", "bot;", "spider", "crawler"];
+/// Text that is only in the headers of bots, in lower case.
+const BOT_MARKS: [&str; 5] = ["+http", "bot/", "bot;", "spider", "crawler"];
 
 /// The browser and the operating system of a person. Both are unknown for other programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl UserAgent {
     pub fn parse(header: &str) -> Self {
         let is_browser = header.starts_with("Mozilla/") || header.starts_with("Opera/");
         let lower_case = header.to_ascii_lowercase();
-        if !is_browser || ROBOT_MARKS.iter().any(|mark| lower_case.contains(mark)) {
+        if !is_browser || BOT_MARKS.iter().any(|mark| lower_case.contains(mark)) {
             return Self::default();
         }
         let browser = find_known(header, &BROWSERS).map(|(mark, name)| Product {

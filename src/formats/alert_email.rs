@@ -72,16 +72,17 @@ fn intro(is_failing: bool, data: &Data) -> String {
     let since = format_time(&data.failing_since);
     match (is_failing, data.failed_deliveries) {
         (true, _) => format!("Its deliveries have been failing since {since}."),
-        (false, Some(0) | None) => {
+        (false, None) => format!("Its deliveries had been failing since {since}."),
+        (false, Some(0)) => {
             format!("Its deliveries had been failing since {since}. No delivery has been lost.")
         }
         (false, Some(1)) => format!(
-            "Its deliveries had been failing since {since}. 1 delivery has no retry left. To send \
-             it again, redeliver it."
+            "Its deliveries had been failing since {since}. 1 delivery failed. To send it again, \
+             redeliver it."
         ),
         (false, Some(count)) => format!(
-            "Its deliveries had been failing since {since}. {count} deliveries have no retry left. \
-             To send them again, redeliver them."
+            "Its deliveries had been failing since {since}. {count} deliveries failed. To send them \
+             again, redeliver them."
         ),
     }
 }
@@ -159,10 +160,7 @@ mod tests {
             email.contains("Subject: Webhook works again: api.example.com:443\r\n"),
             "{email}"
         );
-        assert!(
-            email.contains("2 deliveries have no retry left."),
-            "{email}"
-        );
+        assert!(email.contains("2 deliveries failed."), "{email}");
         assert_eq!(render_alert_email(b"{}"), None);
     }
 }

@@ -13,7 +13,7 @@ use super::message::{Message, Part};
 use super::{discord, google_chat, mattermost, ntfy, slack, teams};
 use crate::domain::format::Format;
 
-/// One rule that keeps a message acceptable for a service, and the text of a stranger plain.
+/// A rule that keeps messages within the limits of a service, or text from visitors plain.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Safeguard {
     /// Replaces a character that the service could interpret as markup.
@@ -76,7 +76,7 @@ pub fn safeguards(format: Format) -> &'static [Safeguard] {
 }
 
 /// Renders a message as the JSON of a chat service. `safeguards` are those of the format, except in
-/// tests. Other formats than those of chat services render nothing.
+/// tests. Returns an empty body for other formats.
 pub fn render_message(format: Format, message: &Message, safeguards: &[Safeguard]) -> Vec<u8> {
     let Some(service) = service(format) else {
         return Vec::new();
@@ -219,7 +219,7 @@ pub(super) fn shorten(text: &str, bytes: usize) -> Cow<'_, str> {
     cut_while(text, |text| text.len() <= bytes)
 }
 
-/// What is before a character on its line.
+/// The kind of text before a character on its line.
 #[derive(Clone, Copy, PartialEq)]
 enum LineStart {
     Blank,

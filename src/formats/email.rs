@@ -175,7 +175,7 @@ fn excerpt(text: &str) -> String {
 }
 
 /// Replaces each sequence of white space and control characters with a space, and removes invisible
-/// characters, which could change the direction of what follows. Keeps joiners and variation
+/// characters, which could change the direction of the following text. Keeps joiners and variation
 /// selectors, which emoji and several writing systems need.
 fn single_line(text: &str) -> String {
     let is_needed = |c: char| matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');

@@ -85,9 +85,9 @@ pub fn render(format: Format, details: bool, content: &EventContent<'_>) -> Vec<
     }
 }
 
-/// Adds the part of a body that depends on the webhook's URL: the topic of an ntfy message. Other
-/// formats have no such part.
-pub fn address(format: Format, url: &WebhookUrl, body: Vec<u8>) -> Vec<u8> {
+/// Adds the topic to an ntfy message. The topic comes from the webhook's URL. Messages in other
+/// formats don't depend on the URL, and stay unchanged.
+pub fn add_ntfy_topic(format: Format, url: &WebhookUrl, body: Vec<u8>) -> Vec<u8> {
     let url = url.endpoint().filter(|_| format == Format::Ntfy);
     match url.and_then(ntfy_topic) {
         Some(topic) => ntfy::add_topic(topic, &body),

@@ -18,7 +18,7 @@ pub(super) const SERVICE: Service = Service {
 };
 
 /// Without the member `markdown`, a message is plain text. The apps still link URLs and host names
-/// in it, and plain text has no escapes. An invisible character inside ends their meaning.
+/// in it, and plain text has no escapes. An invisible character inside them prevents this.
 const SAFEGUARDS: &[Safeguard] = &[
     escape(':', ":\u{2060}"),
     escape('.', ".\u{2060}"),

@@ -19,7 +19,7 @@ pub(super) const SERVICE: Service = Service {
 
 const SAFEGUARDS: &[Safeguard] = &[
     // `{{DATE(…)}}` and `{{TIME(…)}}` are replaced, and have no escape. An invisible character
-    // between the braces ends their meaning:
+    // between the braces prevents this:
     // https://learn.microsoft.com/adaptive-cards/authoring-cards/text-features
     Safeguard::Escape {
         from: '{',

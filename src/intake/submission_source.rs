@@ -11,7 +11,7 @@ use crate::server::AppState;
 use crate::server::request_origin::is_own_origin;
 use crate::server::user_agent::user_agent;
 
-/// The client and the page that a submission comes from.
+/// The client, the browser, and the page that a submission comes from.
 pub(super) struct SubmissionSource {
     pub(super) client_ip: IpAddr,
     pub(super) user_agent: UserAgent,

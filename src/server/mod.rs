@@ -41,8 +41,7 @@ use versions::VersionHasher;
 pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// The reason a `mailto:` URL can't be saved if no mail server is configured.
-pub const NO_MAIL_SERVER: &str =
-    "Emails can’t be sent, because no mail server is set up. Start Miniback with --smtp-url.";
+pub const NO_MAIL_SERVER: &str = "Emails can’t be sent, because no mail server is set up. Start Miniback with --smtp-url and --mail-from.";
 
 /// The state that all handlers use. The HTTP server's worker threads share one instance.
 pub struct AppState {

@@ -63,7 +63,8 @@ impl Store {
     }
 }
 
-/// The links from payloads to the pages of feedback. Contains the public URL, from `--base-url`.
+/// Builds the links from payloads to the pages of feedback. Contains the public URL, from
+/// `--base-url`.
 #[derive(Clone, Debug, Default)]
 pub struct FeedbackLinks(Option<Arc<str>>);
 
@@ -104,7 +105,7 @@ pub(super) fn store_event(
             None => {
                 let body = formats::render(webhook.format, webhook.details, content);
                 let body = match &webhook.url {
-                    Some(url) => formats::address(webhook.format, url, body),
+                    Some(url) => formats::add_ntfy_topic(webhook.format, url, body),
                     None => body,
                 };
                 let number = insert_event_body(tx, event, webhook.format, webhook.details, &body)?;

@@ -6,6 +6,8 @@
 //! A redelivered delivery keeps its id and body and has a new set of retries. Attempt numbering
 //! continues.
 
+use std::sync::LazyLock;
+
 use rusqlite::{Connection, params};
 
 use super::Store;
@@ -13,6 +15,7 @@ use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::deliveries::WEBHOOK_NUMBER;
+use super::events::DELIVERY_FORMAT;
 use crate::clock::Timestamp;
 use crate::domain::delivery::{CancelReason, DeliveryState};
 use crate::domain::id::{DeliveryId, WebhookId};
@@ -31,9 +34,22 @@ pub enum RedeliverError {
     WebhookDeleted,
     #[error("The feedback has been deleted, so there is nothing to send.")]
     FeedbackDeleted,
+    #[error(
+        "The webhook’s URL has changed between HTTP and email since this event, so this delivery can’t be sent again."
+    )]
+    WebhookChanged,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+/// Whether the webhook still sends the way that a delivery's body was rendered for: over HTTP or by
+/// email. For a statement that reads `deliveries`.
+static IS_SENDABLE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "({DELIVERY_FORMAT} = 'email') = (SELECT webhooks.format = 'email' FROM webhooks
+          WHERE webhooks.number = webhook_number)"
+    )
+});
 
 /// Makes deliveries pending and due at `?2`.
 const SET_PENDING: &str =
@@ -118,18 +134,25 @@ impl Store {
     pub async fn redeliver(&self, id: DeliveryId) -> Result<(), RedeliverError> {
         self.writer
             .write(move |tx| {
-                let statement = "SELECT state, webhooks.id, body IS NOT NULL FROM deliveries
-                    JOIN events ON events.number = event_number
-                    JOIN webhooks ON webhooks.number = webhook_number WHERE deliveries.id = ?1";
-                let found: Option<(DeliveryState, WebhookId, bool)> =
-                    sql::query_optional(tx, statement, [&id], |row| row.try_into())?;
-                let (state, webhook, has_body) = found.ok_or(RedeliverError::UnknownDelivery)?;
+                let statement = format!(
+                    "SELECT state, webhooks.id, body IS NOT NULL, {} FROM deliveries
+                     JOIN events ON events.number = event_number
+                     JOIN webhooks ON webhooks.number = webhook_number WHERE deliveries.id = ?1",
+                    *IS_SENDABLE
+                );
+                let found: Option<(DeliveryState, WebhookId, bool, bool)> =
+                    sql::query_optional(tx, &statement, [&id], |row| row.try_into())?;
+                let (state, webhook, has_body, is_sendable) =
+                    found.ok_or(RedeliverError::UnknownDelivery)?;
                 if state == DeliveryState::Pending {
                     return Err(RedeliverError::Pending);
                 }
                 ensure_accepts_deliveries(tx, &webhook)?;
                 if !has_body {
                     return Err(RedeliverError::FeedbackDeleted);
+                }
+                if !is_sendable {
+                    return Err(RedeliverError::WebhookChanged);
                 }
                 let update = format!("{SET_PENDING} WHERE id = ?1");
                 sql::execute(tx, &update, params![id, tx.now])?;
@@ -171,8 +194,9 @@ impl Store {
     }
 
     /// Redelivers all deliveries of a webhook that reached one of `states` (failed or canceled)
-    /// since a given time. Skips tests and deliveries of deleted feedback. Returns the number of
-    /// redelivered deliveries.
+    /// since a given time. Skips tests, deliveries of deleted feedback, and deliveries from before
+    /// the webhook's URL changed between HTTP and email. Returns the number of redelivered
+    /// deliveries.
     pub async fn redeliver_since(
         &self,
         webhook: WebhookId,
@@ -186,10 +210,11 @@ impl Store {
                 for state in states {
                     let update = format!(
                         "{SET_PENDING} WHERE webhook_number = {WEBHOOK_NUMBER} AND state = '{}'
-                         AND finished_at >= ?3
+                         AND finished_at >= ?3 AND {}
                          AND EXISTS (SELECT 1 FROM events WHERE events.number = event_number
                                      AND feedback_id IS NOT NULL AND body IS NOT NULL)",
-                        state.as_str()
+                        state.as_str(),
+                        *IS_SENDABLE
                     );
                     let count = sql::execute(tx, &update, params![webhook, tx.now, since])?;
                     if count > 0 {
@@ -217,11 +242,12 @@ fn read_unsuccessful_deliveries(
     limit: usize,
 ) -> Result<(), StoreError> {
     let statement = format!(
-        "SELECT finished_at, feedback_id IS NOT NULL AND body IS NOT NULL
+        "SELECT finished_at, feedback_id IS NOT NULL AND body IS NOT NULL AND {}
          FROM deliveries INDEXED BY deliveries_unsuccessful_since
          CROSS JOIN events ON events.number = event_number
          WHERE webhook_number = {WEBHOOK_NUMBER} AND state = '{}' AND finished_at >= ?2
          ORDER BY finished_at DESC LIMIT ?3",
+        *IS_SENDABLE,
         state.as_str()
     );
     let row_limit = i64::try_from(limit).unwrap_or(i64::MAX);

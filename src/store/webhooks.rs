@@ -113,8 +113,8 @@ impl Store {
         self.reader.read(move |c| find_webhook(c, &id)).await
     }
 
-    /// Updates a webhook. Disabling it cancels its pending deliveries. Returns `None` if there is
-    /// no such webhook.
+    /// Updates a webhook. Disabling it cancels its pending deliveries, and so does a change between
+    /// HTTP and email. Returns `None` if there is no such webhook.
     pub async fn update_webhook(
         &self,
         id: WebhookId,
@@ -127,6 +127,7 @@ impl Store {
                     return Ok(None);
                 };
                 precondition.check(&webhook)?;
+                let was_email = webhook.format.is_email();
                 webhook.set_target(patch.url, patch.format)?;
                 webhook.details = patch.details.unwrap_or(webhook.details);
                 webhook.description = patch.description.unwrap_or(webhook.description);
@@ -143,6 +144,8 @@ impl Store {
                 save_webhook(tx, &webhook)?;
                 if !webhook.enabled {
                     cancel_pending_deliveries(tx, &webhook.id, CancelReason::WebhookDisabled)?;
+                } else if webhook.format.is_email() != was_email {
+                    cancel_pending_deliveries(tx, &webhook.id, CancelReason::WebhookChanged)?;
                 }
                 tx.publish_change(ChangeKind::Deliveries(webhook.id));
                 tx.publish_change(ChangeKind::FailingWebhooks);

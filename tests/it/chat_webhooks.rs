@@ -108,15 +108,15 @@ fn each_error_of_a_service_is_explained_in_a_test() {
     let api = app.api();
     for format in CHAT_FORMATS {
         let receiver = chat_services::receiver(format);
-        for refusal in chat_services::refusals(format) {
-            let response = refusal.clone();
+        for rejection in chat_services::rejections(format) {
+            let response = rejection.clone();
             receiver.set_script(move |_| chat_services::reply(&response));
             let body = json!({"url": receiver.url("/alerts"), "format": format.as_str()});
             let result = api.post("/api/v1/webhooks/test", body).expect(200).json();
             assert_eq!(result["success"], false);
-            assert_eq!(result["responseBody"], refusal.body);
+            assert_eq!(result["responseBody"], rejection.body);
             let error = text(&result, "error");
-            assert!(error.contains(&refusal.status.to_string()), "{error}");
+            assert!(error.contains(&rejection.status.to_string()), "{error}");
             assert!(
                 error.len() > 80,
                 "{format:?}: {error} doesn't say what to do"
@@ -134,10 +134,10 @@ fn the_page_of_a_delivery_explains_the_error_of_the_service() {
     let api = app.api();
     api.create_project("Shop");
     let receiver = chat_services::receiver(Format::Slack);
-    let refusals = chat_services::refusals(Format::Slack);
-    let archived = refusals
+    let rejections = chat_services::rejections(Format::Slack);
+    let archived = rejections
         .into_iter()
-        .find(|refusal| refusal.status == 410)
+        .find(|rejection| rejection.status == 410)
         .unwrap();
     receiver.set_script(move |_| chat_services::reply(&archived));
     let webhook = create_webhook(&api, Format::Slack, &receiver);
@@ -161,10 +161,10 @@ fn a_rate_limit_holds_the_webhook() {
     api.create_project("Shop");
     for format in CHAT_FORMATS {
         let receiver = chat_services::receiver(format);
-        let refusals = chat_services::refusals(format);
-        let limit = refusals
+        let rejections = chat_services::rejections(format);
+        let limit = rejections
             .into_iter()
-            .find(|refusal| !refusal.headers.is_empty());
+            .find(|rejection| !rejection.headers.is_empty());
         let limit = limit.expect("find the rate limit of the service");
         receiver.set_script(move |_| chat_services::reply(&limit));
         let webhook = create_webhook(&api, format, &receiver);

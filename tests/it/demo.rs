@@ -239,6 +239,50 @@ fn the_chat_channel_shows_the_history_and_new_feedback() {
 }
 
 #[test]
+fn the_inbox_shows_the_history_and_new_feedback() {
+    let mut demo = Demo::start(&[]);
+    let get = |path: &str| {
+        let url = format!("{}{path}", demo.receiver_url);
+        http::send("GET", &url, &[], None).expect(200)
+    };
+    let first = get("/inbox").text;
+    assert!(
+        first.contains("The barcode scanner reads my oat milk"),
+        "{first}"
+    );
+    assert!(first.contains("Replies go to"), "{first}");
+    demo.send_as_widget("<b>A new entry</b> for the inbox");
+    let page = wait_until("the email has arrived", || {
+        let page = get("/inbox").text;
+        page.contains("for the inbox").then_some(page)
+    });
+    let frame = page.split("<iframe src=\"").nth(1).expect("find the frame");
+    let (path, rest) = frame.split_once('"').unwrap();
+    assert!(rest.starts_with(" sandbox "), "{rest}");
+    let html = get(path);
+    let policy = html.header("content-security-policy").unwrap_or_default();
+    assert!(policy.contains("sandbox"), "{policy}");
+    let shown = "&#60;b&#62;A new entry&#60;/b&#62; for the inbox";
+    assert!(html.text.contains(shown), "{}", html.text);
+    assert!(page.contains(shown), "{page}");
+    let (miniback, _) = split_origin(&demo.sign_in_url);
+    assert!(
+        html.text
+            .contains(&format!("href=\"{miniback}/feedback/fb_")),
+        "{}",
+        html.text
+    );
+    http::send(
+        "GET",
+        &format!("{}/inbox/1000", demo.receiver_url),
+        &[],
+        None,
+    )
+    .expect(404);
+    assert_eq!(demo.stop(), Some(0));
+}
+
+#[test]
 fn the_sign_in_link_works_until_the_demo_stops() {
     let app = InProcess::start(&[]);
     let link = format!("/sign-in?token={DEMO_TOKEN}");

@@ -210,7 +210,10 @@ fn a_delivery_shows_the_email_as_readable_text() {
         .get(&format!("/docs/webhooks?webhook={id}"))
         .expect(200)
         .text();
-    assert!(guide.contains("the mail server replied 250"), "{guide}");
+    assert!(
+        guide.contains("the mail server replied with 250"),
+        "{guide}"
+    );
 }
 
 #[test]

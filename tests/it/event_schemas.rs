@@ -76,7 +76,7 @@ fn schemas_are_public_and_the_openapi_document_contains_them() {
 }
 
 #[test]
-fn the_schema_address_is_under_the_base_url() {
+fn the_schema_url_is_under_the_base_url() {
     let base = "https://example.com/miniback";
     let app = App::builder().option("--base-url", base).start();
     let path = "/docs/schemas/test.json";
@@ -145,6 +145,7 @@ fn a_wrong_delivery_fails_the_test_that_receives_it() {
     let receiver = Receiver::ok();
     let headers = [
         ("X-Miniback-Event", "test"),
+        ("X-Miniback-Signature", "wrong"),
         ("Content-Type", "application/json"),
     ];
     http::send("POST", &receiver.url("/"), &headers, Some(b"{}"));

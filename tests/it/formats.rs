@@ -139,7 +139,7 @@ fn fixture(format: Format, case: &str) -> PathBuf {
 fn services_accept_the_bodies_in_the_fixtures() {
     for format in CHAT_FORMATS {
         for case in cases() {
-            let body = chat_services::addressed(format, &case.render(format));
+            let body = chat_services::with_ntfy_topic(format, &case.render(format));
             let shown = chat_services::post(format, &body);
             assert!(shown.is_ok(), "{format:?} {}: {shown:?}", case.name);
         }
@@ -149,12 +149,15 @@ fn services_accept_the_bodies_in_the_fixtures() {
 #[test]
 fn each_error_of_a_service_has_its_own_advice() {
     for format in CHAT_FORMATS {
-        for refusal in chat_services::refusals(format) {
-            let advice = service_advice(format, refusal.status, refusal.body.as_bytes());
+        for rejection in chat_services::rejections(format) {
+            let advice = service_advice(format, rejection.status, rejection.body.as_bytes());
             let advice = advice.unwrap_or_default();
             let unknown = service_advice(format, 404, b"").unwrap();
             let is_general = format != Format::Teams && advice == unknown;
-            assert!(!advice.is_empty() && !is_general, "{format:?}: {refusal:?}");
+            assert!(
+                !advice.is_empty() && !is_general,
+                "{format:?}: {rejection:?}"
+            );
         }
     }
 }

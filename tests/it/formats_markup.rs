@@ -63,9 +63,9 @@ impl Texts {
 /// Returns how a service breaks a rule when it shows a message.
 fn problem(format: Format, message: &Message, safeguards: &[Safeguard]) -> Option<String> {
     let body = render_message(format, message, safeguards);
-    let shown = match chat_services::post(format, &chat_services::addressed(format, &body)) {
+    let shown = match chat_services::post(format, &chat_services::with_ntfy_topic(format, &body)) {
         Ok(shown) => shown,
-        Err(refusal) => return Some(format!("rejected: {}", refusal.body)),
+        Err(rejection) => return Some(format!("rejected: {}", rejection.body)),
     };
     let cut = cut_message(format, message, safeguards).expect("cut the message of a chat format");
     let field = |part: Part| {

@@ -54,8 +54,16 @@ fn chat_formats_are_json_without_signatures() {
         api.patch_webhook(&webhook, headers);
         api.create_feedback("shop", "The submit button does nothing");
         let request = receiver.first();
-        let names = ["Content-Type", "User-Agent", "X-Api-Key"];
+        let names = [
+            "Content-Type",
+            "User-Agent",
+            "X-Api-Key",
+            "X-Miniback-Delivery",
+            "X-Miniback-Event",
+            "X-Miniback-Timestamp",
+        ];
         assert_eq!(header_names(&request), names, "{format}");
+        assert_eq!(request.header("X-Miniback-Event"), "feedback.created");
         assert_eq!(request.header("Content-Type"), "application/json");
         assert_eq!(request.header("User-Agent"), "Miniback-Webhook/1.0");
         let body = request.json().to_string();
@@ -64,6 +72,7 @@ fn chat_formats_are_json_without_signatures() {
         let delivery = api.only_delivery(&webhook);
         let delivery = api.wait_for_state(text(&delivery, "id"), "delivered");
         assert_eq!(delivery["request"]["body"], request.text());
+        assert_eq!(delivery["id"], request.header("X-Miniback-Delivery"));
         let logged = delivery["request"]["headers"].as_object().unwrap();
         assert!(!logged.contains_key("X-Miniback-Signature"), "{logged:?}");
         assert!(!logged.contains_key("webhook-id"), "{logged:?}");
@@ -196,10 +205,42 @@ fn a_delivery_between_email_and_http_fails_without_a_retry() {
     assert_eq!(last["errorCode"], "format_changed");
     assert_eq!(last["status"], Value::Null);
     assert!(
-        text(last, "error").contains("another kind of URL"),
+        text(last, "error").contains("between email and HTTP"),
         "{last}"
     );
     assert_eq!(failed["request"], Value::Null);
+}
+
+#[test]
+fn a_change_between_http_and_email_cancels_pending_deliveries() {
+    let app = App::builder()
+        .option("--retry-delays", "1h")
+        .option("--smtp-url", &format!("smtp://{}", closed_socket_address()))
+        .option("--mail-from", "miniback@example.com")
+        .start();
+    let api = app.api();
+    api.create_project("Shop");
+    let receiver = Receiver::ok();
+    let closed = format!("http://{}/", closed_socket_address());
+    let email = "mailto:sam@example.com";
+    for (first, second) in [(&*closed, email), (email, &receiver.url("/"))] {
+        let webhook = api.create_webhook_with(json!({"url": first}));
+        api.create_feedback("shop", "Hello");
+        let id = text(&api.only_delivery(&webhook), "id").to_owned();
+        api.wait_for_attempts(&id, 1);
+        api.patch_webhook(&webhook, json!({"url": second}));
+        assert_eq!(api.delivery(&id)["state"], "canceled");
+        let redeliver = format!("/api/v1/deliveries/{id}/redeliver");
+        api.post_empty(&redeliver).expect(409);
+        let recover = format!("/api/v1/webhooks/{}/recover", text(&webhook, "id"));
+        let since = json!({"since": "2020-01-01T00:00:00Z", "states": ["canceled"]});
+        let recovered = api.post(&recover, since).expect(202).json();
+        assert_eq!(recovered["count"], 0);
+        // After the change back, the delivery can be sent again.
+        api.patch_webhook(&webhook, json!({"url": first}));
+        api.post_empty(&redeliver).expect(202);
+        api.delete_webhook(&webhook);
+    }
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn a_new_url_is_detected_again_unless_the_format_was_chosen() {
 }
 
 #[test]
-fn a_conflict_about_the_format_names_both_formats() {
+fn a_conflict_about_the_format_shows_both_formats() {
     let app = App::start();
     let (api, mut admin) = (app.api(), app.signed_in());
     let webhook = api.create_webhook("http://127.0.0.1:9/");

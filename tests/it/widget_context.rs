@@ -45,7 +45,7 @@ fn messages_of(api: &Api, query: &str) -> Vec<String> {
 }
 
 #[test]
-fn stores_words_about_the_browser_but_not_the_header() {
+fn stores_the_browser_but_not_the_user_agent_header() {
     let (app, api, public) = app_with_shop();
     let context = json!({
         "browser": "Mine", "window": "1280 × 720", "language": "de-DE", "plan": "<b>pro</b>",
@@ -74,7 +74,7 @@ fn stores_words_about_the_browser_but_not_the_header() {
 }
 
 #[test]
-fn no_context_and_no_header_costs_the_feedback() {
+fn feedback_is_stored_with_any_context_and_any_header() {
     let (_app, api, public) = app_with_shop();
     let stored = send(&api, &public, "curl/8.5.0", "Plain", &Value::Null);
     assert_eq!(stored["metadata"], Value::Null);
@@ -123,7 +123,7 @@ fn a_repeated_request_can_come_from_an_updated_browser() {
 }
 
 #[test]
-fn search_finds_the_context_and_forgets_it_with_the_feedback() {
+fn search_finds_the_context_until_the_feedback_is_deleted() {
     let (app, api, public) = app_with_shop();
     let context = json!({"plan": "Überflieger", "build": "4711"});
     let first = send(&api, &public, FIREFOX, "First", &context);

@@ -65,7 +65,7 @@ class MailServer:
 
         class Connection(SMTP):
             async def fail(self, step):
-                """Fails at a step, if the test wants it. Returns whether the step is finished."""
+                """Fails at a step, if the test has requested it. Returns whether the step is finished."""
                 server.commands.append(step)
                 if not server.fault or server.fault[0] != step:
                     return False

@@ -80,7 +80,7 @@ struct Pagination {
     limit: usize,
     #[schema(example = 0)]
     offset: usize,
-    /// Whether items follow after this page.
+    /// Whether more items follow this page.
     #[schema(example = false)]
     has_more: bool,
 }
@@ -100,7 +100,7 @@ fn context_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some(
-            "The metadata of the feedback with its URL as `url`. Empty if the feedback has neither.",
+            "The metadata of the feedback, and the page URL as `url`. Empty if the feedback has neither.",
         ))
         .examples([json!({"url": "https://example.com/checkout", "plan": "pro"})])
         .build()

@@ -31,8 +31,8 @@ fn describe_event(schema: &EventSchema) -> Value {
         "responses": {
             "2XX": {"description": "The event was received. The body of the response is ignored."},
             "default": {
-                "description": "The event wasn’t received. It is sent again later, except a test. \
-                    A 429 or 503 can say when by `Retry-After`.",
+                "description": "The event wasn’t received. Miniback retries the delivery, except a \
+                    test. With 429 or 503, `Retry-After` can delay the retry.",
             },
         },
         "security": [],

@@ -58,7 +58,7 @@ fn headers_schema_for_update() -> Object {
 pub(in crate::api) struct CreateWebhook {
     #[schema(schema_with = schemas::webhook_url)]
     pub(super) url: String,
-    /// Defaults to the format that the URL shows. Unknown services get the standard format.
+    /// Defaults to the format detected from the URL. Unknown services get the standard format.
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     pub(super) format: Option<Format>,

@@ -78,7 +78,7 @@ pub(super) fn from_smtp_error(error: &smtp::Error, progress: &MailProgress) -> M
         }
         Some(_) => MailFailure::Closed(step),
         None if is_closed() => MailFailure::Closed(step),
-        // The server asks something that isn't part of PLAIN and LOGIN.
+        // The server sent a challenge that isn't part of PLAIN or LOGIN.
         None if error.is_client() && step == MailStep::SignIn => MailFailure::NoSignIn,
         None => MailFailure::InvalidReply(step),
     };

@@ -4,12 +4,13 @@ use serde_json::json;
 
 use super::{SECRET, bind_listener, get, http_client};
 use crate::demo::channel::{CHANNEL_PATH, Channel};
+use crate::demo::mailbox::Mailbox;
 use crate::demo::{DemoServer, receiver};
 
 fn start_receiver() -> DemoServer {
     let site = "http://127.0.0.1:4999";
-    let channel = Channel::default();
-    receiver::start(bind_listener(), SECRET.to_owned(), channel, site).unwrap()
+    let (channel, mailbox) = (Channel::default(), Mailbox::default());
+    receiver::start(bind_listener(), SECRET.to_owned(), channel, mailbox, site).unwrap()
 }
 
 async fn post(receiver: &DemoServer, body: String) -> (u16, String) {

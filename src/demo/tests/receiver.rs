@@ -7,13 +7,21 @@ use serde_json::{Value, json};
 use super::{DemoServer, SECRET, bind_listener, get, http_client};
 use crate::clock::Timestamp;
 use crate::demo::channel::Channel;
+use crate::demo::mailbox::Mailbox;
 use crate::demo::{inbox::Inbox, receiver};
 
 const SITE_URL: &str = "http://127.0.0.1:4999";
 
 fn start_receiver() -> DemoServer {
-    let channel = Channel::default();
-    receiver::start(bind_listener(), SECRET.to_owned(), channel, SITE_URL).unwrap()
+    let (channel, mailbox) = (Channel::default(), Mailbox::default());
+    receiver::start(
+        bind_listener(),
+        SECRET.to_owned(),
+        channel,
+        mailbox,
+        SITE_URL,
+    )
+    .unwrap()
 }
 
 fn feedback_event_body(message: &str) -> String {

@@ -31,7 +31,7 @@ async fn creates_projects_and_webhooks_before_four_days_of_feedback() {
     let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
     let (project, webhook) = ("POST /api/v1/projects", "POST /api/v1/webhooks");
     assert_eq!(names[..2], [project; 2]);
-    assert_eq!(names[2..6], [webhook; 4]);
+    assert_eq!(names[2..7], [webhook; 5]);
     let count = |name: &str| names.iter().filter(|each| **each == name).count();
     assert_eq!(count("POST /api/v1/feedback"), 13);
     assert!(

@@ -145,7 +145,7 @@ fn identifies_browsers_that_imitate_others() {
 }
 
 #[test]
-fn robots_and_tools_have_no_browser() {
+fn bots_and_tools_have_no_browser() {
     for header in [
         "",
         " ",
@@ -180,7 +180,7 @@ fn the_names_have_no_version() {
 
 proptest! {
     #[test]
-    fn any_header_gives_short_printable_words(
+    fn any_header_gives_short_printable_names(
         prefix in prop::sample::select(vec!["", "Mozilla/5.0 ", "Opera/9 "]),
         marks in prop::collection::vec(
             prop_oneof![

@@ -56,7 +56,7 @@ pub struct ResponseView {
 
 impl AttemptDetails {
     /// Creates the view of an attempt. The full width of the timing bar represents `time_limit`,
-    /// the time limit of an attempt. The event `test` is without feedback.
+    /// the time limit of an attempt. The event `test` contains no feedback.
     pub fn new(
         attempt: &LoggedAttempt,
         format: Format,

@@ -276,6 +276,9 @@ fn cancel_reason_phrase(delivery: &DeliverySummary) -> &'static str {
         Some(CancelReason::User) => " by a user",
         Some(CancelReason::WebhookDisabled) => " because the webhook was disabled",
         Some(CancelReason::WebhookDeleted) => " because the webhook was deleted",
+        Some(CancelReason::WebhookChanged) => {
+            " because the webhook’s URL changed between HTTP and email"
+        }
         Some(CancelReason::FeedbackDeleted) => " because the feedback was deleted",
     }
 }

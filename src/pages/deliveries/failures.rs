@@ -342,7 +342,8 @@ async fn redeliver(
             | RedeliverError::WebhookDeleted
             | RedeliverError::UnknownDelivery
             | RedeliverError::Pending
-            | RedeliverError::FeedbackDeleted,
+            | RedeliverError::FeedbackDeleted
+            | RedeliverError::WebhookChanged,
         ) => Err(PageError::ItemNotFound),
     }
 }

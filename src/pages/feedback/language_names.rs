@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_the_language_of_a_tag() {
+    fn returns_the_english_name_of_a_language() {
         assert_eq!(language_name("de"), Some("German"));
         assert_eq!(language_name("PT-br"), Some("Portuguese"));
         assert_eq!(language_name("zh-Hant-TW"), Some("Chinese"));

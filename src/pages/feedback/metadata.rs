@@ -1,4 +1,4 @@
-//! The metadata of feedback in words, such as `Firefox 131 on Android`.
+//! Describes the metadata of feedback for people, for example as `Firefox 131 on Android`.
 
 use serde_json::{Map, Value};
 
@@ -30,7 +30,7 @@ pub(super) fn metadata_entries(metadata: &Map<String, Value>) -> Vec<(String, St
 }
 
 /// Returns the label of a well-known metadata name, regardless of case and punctuation. Returns
-/// other names unchanged, because only the site that sends them knows their meaning.
+/// other names unchanged, because only the website that sends them knows their meaning.
 fn metadata_label(name: &str) -> &str {
     let letters = name.chars().filter(char::is_ascii_alphanumeric);
     match letters.collect::<String>().to_ascii_lowercase().as_str() {

@@ -91,7 +91,7 @@ impl WebhookChecker<'_> {
             let result = last.status.map_or_else(
                 || "connected".to_owned(),
                 |status| match self.webhook.format {
-                    Format::Email => format!("the mail server replied {status}"),
+                    Format::Email => format!("the mail server replied with {status}"),
                     _ => format!("responded with {}", status_text(status)),
                 },
             );

@@ -28,7 +28,7 @@ use crate::server::security_events::set_event_subject;
 use crate::server::tokens;
 use crate::store::{IdempotencyKey, SaveWebhookError};
 
-/// Which form the person uses.
+/// The form that a person uses to add a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AddKind {
     Endpoint,

@@ -1,5 +1,5 @@
-//! The field "Format" of a webhook's forms: a format that the person chose, or the format that the
-//! URL shows.
+//! The field "Format" of a webhook's forms: a format that the person chose, or the format
+//! detected from the URL.
 
 use crate::domain::format::Format;
 use crate::domain::webhook::Webhook;
@@ -18,7 +18,7 @@ fn offered_formats() -> impl Iterator<Item = Format> {
 pub(super) struct FormatField {
     /// The format that the person chose; `None` if the format is detected.
     chosen: Option<Format>,
-    /// The format that the URL shows.
+    /// The format detected from the URL.
     detected: Format,
     pub(super) error: Option<String>,
 }
@@ -55,7 +55,7 @@ pub(super) fn describe_choice(value: &str) -> String {
         .to_owned()
 }
 
-/// Returns the format that a URL shows, even while the person is still typing the URL.
+/// Returns the format detected from a URL, even while the person is still typing the URL.
 fn detect_in_text(url: &str) -> Format {
     WebhookUrl::parse(url).map_or(Format::Standard, |url| Format::detect(&url))
 }

@@ -26,7 +26,7 @@ pub struct SampleData {
     projects: [String; 2],
     invitation: String,
     reset: String,
-    /// The webhooks in the formats of a chat service and of emails, each with one delivery.
+    /// A chat webhook and an email webhook, each with one delivery.
     messages: [(String, String); 2],
     pub receivers: [Receiver; 3],
     _mail: MailReceiver,

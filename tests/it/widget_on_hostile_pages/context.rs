@@ -6,7 +6,7 @@ use super::site::{Site, type_text};
 use crate::support::browser::Browser;
 use crate::support::browser::widget::{THANKS, eval_in_widget, find, wait_for_status};
 
-/// The members without a label, because their values speak for themselves.
+/// The members that the dialog shows without a label.
 const FACTS: [&str; 4] = ["browser", "system", "window", "language"];
 
 /// Returns the texts that the open dialog shows as sent.
@@ -89,7 +89,7 @@ fn the_dialog_shows_exactly_what_is_stored() {
 }
 
 #[test]
-fn too_much_context_is_omitted_and_never_costs_the_feedback() {
+fn feedback_with_too_much_context_is_sent_without_the_rest() {
     let (site, browser) = (Site::start(), Browser::start());
     site.show("<!doctype html><html lang=en><body>{{tag}}");
     browser.open(&site.server.url("/"));

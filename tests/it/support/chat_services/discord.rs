@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::markup::{
     Found, Syntax, bare_url, code, delimited, emoji, marker, masked_link, number_marker, show,
 };
-use super::{Refusal, Shown, characters, items, unknown_member};
+use super::{Rejection, Shown, characters, items, unknown_member};
 
 /// <https://support.discord.com/hc/en-us/articles/210298617>,
 /// <https://docs.discord.com/developers/reference#message-formatting>
@@ -43,16 +43,16 @@ fn mention(text: &str) -> Option<(Found, usize)> {
     Some((Found::Mention(text[..length].to_owned()), length))
 }
 
-pub(super) fn post(json: &Value) -> Result<Shown, Refusal> {
+pub(super) fn post(json: &Value) -> Result<Shown, Rejection> {
     let known = ["content", "embeds", "allowed_mentions"];
     if !json.is_object() || unknown_member(json, &known).is_some() {
         // https://docs.discord.com/developers/topics/opcodes-and-status-codes#json
         let body = json!({"message": "The request body contains invalid JSON.", "code": 50109});
-        return Err(Refusal::new(400, body));
+        return Err(Rejection::new(400, body));
     }
     if items(&json["embeds"]).count() == 0 && characters(&json["content"]) == 0 {
         let body = json!({"message": "Cannot send an empty message", "code": 50006});
-        return Err(Refusal::new(400, body));
+        return Err(Rejection::new(400, body));
     }
     let mut shown = Shown::default();
     // Mentions are allowed unless `parse` is empty:
@@ -75,7 +75,7 @@ pub(super) fn post(json: &Value) -> Result<Shown, Refusal> {
 
 /// Returns the number of characters.
 /// <https://docs.discord.com/developers/resources/message#embed-object-embed-limits>
-fn show_embed(embed: &Value, shown: &mut Shown) -> Result<usize, Refusal> {
+fn show_embed(embed: &Value, shown: &mut Shown) -> Result<usize, Rejection> {
     let known = [
         "title",
         "url",
@@ -108,29 +108,29 @@ fn show_embed(embed: &Value, shown: &mut Shown) -> Result<usize, Refusal> {
     Ok(total)
 }
 
-fn too_long(member: &str, message: &str) -> Refusal {
+fn too_long(member: &str, message: &str) -> Rejection {
     let error = json!({"code": "BASE_TYPE_MAX_LENGTH", "message": message});
     let errors = json!({member: {"0": {"_errors": [error]}}});
     let body = json!({"message": "Invalid Form Body", "code": 50035, "errors": errors});
-    Refusal::new(400, body)
+    Rejection::new(400, body)
 }
 
 /// <https://docs.discord.com/developers/topics/opcodes-and-status-codes>,
 /// <https://docs.discord.com/developers/topics/rate-limits>
-pub(super) fn refusals() -> Vec<Refusal> {
+pub(super) fn rejections() -> Vec<Rejection> {
     let rate_limit =
         json!({"message": "You are being rate limited.", "retry_after": 64.57, "global": false});
     vec![
-        Refusal::new(
+        Rejection::new(
             400,
             json!({"message": "Cannot send an empty message", "code": 50006}),
         ),
         too_long("embeds", "Must be 4096 or fewer in length."),
-        Refusal::new(
+        Rejection::new(
             401,
             json!({"message": "Invalid Webhook Token", "code": 50027}),
         ),
-        Refusal::new(404, json!({"message": "Unknown Webhook", "code": 10015})),
-        Refusal::new(429, rate_limit).header("Retry-After", "65"),
+        Rejection::new(404, json!({"message": "Unknown Webhook", "code": 10015})),
+        Rejection::new(429, rate_limit).header("Retry-After", "65"),
     ]
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::markup::{Found, Syntax, character_reference, show};
-use super::{Refusal, Shown, items, unknown_member};
+use super::{Rejection, Shown, items, unknown_member};
 
 /// The HTML of widgets:
 /// <https://developers.google.com/workspace/chat/format-messages#card-formatting>
@@ -34,7 +34,7 @@ const HTML: Syntax = Syntax {
     plain: |_, _| {},
 };
 
-pub(super) fn post(json: &Value, bytes: usize) -> Result<Shown, Refusal> {
+pub(super) fn post(json: &Value, bytes: usize) -> Result<Shown, Rejection> {
     // "The maximum message size, including text and cards, is 32,000 bytes":
     // https://developers.google.com/workspace/chat/api/reference/rest/v1/spaces.messages/create
     if bytes > 32_000 {
@@ -64,7 +64,7 @@ pub(super) fn post(json: &Value, bytes: usize) -> Result<Shown, Refusal> {
 }
 
 /// <https://developers.google.com/workspace/chat/api/reference/rest/v1/cards#widget>
-fn show_widget(widget: &Value, shown: &mut Shown) -> Result<(), Refusal> {
+fn show_widget(widget: &Value, shown: &mut Shown) -> Result<(), Rejection> {
     let text = match widget.as_object().and_then(|widget| widget.keys().next()) {
         Some(name) if name == "textParagraph" => &widget["textParagraph"]["text"],
         Some(name) if name == "decoratedText" => &widget["decoratedText"]["text"],
@@ -87,17 +87,17 @@ fn show_widget(widget: &Value, shown: &mut Shown) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn invalid(message: &str) -> Refusal {
+fn invalid(message: &str) -> Rejection {
     error(400, message, "INVALID_ARGUMENT")
 }
 
 /// <https://cloud.google.com/apis/design/errors#http_mapping>
-fn error(code: u16, message: &str, status: &str) -> Refusal {
+fn error(code: u16, message: &str, status: &str) -> Rejection {
     let error = json!({"code": code, "message": message, "status": status});
-    Refusal::new(code, json!({"error": error}))
+    Rejection::new(code, json!({"error": error}))
 }
 
-pub(super) fn refusals() -> Vec<Refusal> {
+pub(super) fn rejections() -> Vec<Rejection> {
     vec![
         invalid("Message cannot be empty."),
         error(

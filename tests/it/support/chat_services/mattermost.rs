@@ -6,7 +6,7 @@ use super::markup::{
     Found, Syntax, bare_url, character_reference, code, delimited, emoji, marker, masked_link,
     number_marker, show,
 };
-use super::{Refusal, Shown, items, unknown_member};
+use super::{Rejection, Shown, items, unknown_member};
 
 /// The Markdown of the web app (`mattermost/marked`) and of the mobile apps (`commonmark.js`):
 /// <https://docs.mattermost.com/collaborate/format-messages.html>
@@ -114,7 +114,7 @@ fn find_mentions(text: &str, shown: &mut Shown) {
     }
 }
 
-pub(super) fn post(json: &Value) -> Result<Shown, Refusal> {
+pub(super) fn post(json: &Value) -> Result<Shown, Rejection> {
     let attachments: Vec<&Value> = items(&json["attachments"]).collect();
     if !json.is_object() || unknown_member(json, &["attachments"]).is_some() {
         return Err(error(
@@ -138,7 +138,7 @@ pub(super) fn post(json: &Value) -> Result<Shown, Refusal> {
 }
 
 /// <https://developers.mattermost.com/integrate/reference/message-attachments/>
-fn show_attachment(attachment: &Value, shown: &mut Shown) -> Result<(), Refusal> {
+fn show_attachment(attachment: &Value, shown: &mut Shown) -> Result<(), Rejection> {
     let known = ["fallback", "color", "pretext", "text", "fields"];
     if unknown_member(attachment, &known).is_some() || !attachment["fallback"].is_string() {
         return Err(error(
@@ -159,7 +159,7 @@ fn show_attachment(attachment: &Value, shown: &mut Shown) -> Result<(), Refusal>
 }
 
 /// <https://developers.mattermost.com/api-documentation/#/#error-handling>
-fn error(status: u16, id: &str, message: &str) -> Refusal {
+fn error(status: u16, id: &str, message: &str) -> Rejection {
     let body = json!({
         "id": id,
         "message": message,
@@ -167,10 +167,10 @@ fn error(status: u16, id: &str, message: &str) -> Refusal {
         "request_id": "3bxwn99zx7dfxdjy5xkoh5xnmo",
         "status_code": status,
     });
-    Refusal::new(status, body)
+    Rejection::new(status, body)
 }
 
-pub(super) fn refusals() -> Vec<Refusal> {
+pub(super) fn rejections() -> Vec<Rejection> {
     vec![
         error(
             400,
@@ -198,6 +198,6 @@ pub(super) fn refusals() -> Vec<Refusal> {
             "Incoming webhooks have been disabled by the system admin.",
         ),
         // https://docs.mattermost.com/configure/rate-limiting-configuration-settings.html
-        Refusal::new(429, "limit exceeded").header("Retry-After", "1"),
+        Rejection::new(429, "limit exceeded").header("Retry-After", "1"),
     ]
 }

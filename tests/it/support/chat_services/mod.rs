@@ -14,7 +14,7 @@ mod teams;
 
 use miniback::domain::format::Format;
 use miniback::domain::webhook_url::WebhookUrl;
-use miniback::formats::address;
+use miniback::formats::add_ntfy_topic;
 use serde_json::Value;
 
 use super::receiver::{Receiver, Reply};
@@ -27,7 +27,7 @@ pub struct Shown {
     /// The URLs that a person can open with one click.
     pub links: Vec<String>,
     pub mentions: Vec<String>,
-    /// The texts that are shown in another way than the text around them, for example in bold.
+    /// The texts that look different from the text around them, for example bold text.
     pub formatted: Vec<String>,
     /// Whether the service adds previews of linked pages.
     pub has_previews: bool,
@@ -35,13 +35,13 @@ pub struct Shown {
 
 /// The error response of a service.
 #[derive(Debug, Clone)]
-pub struct Refusal {
+pub struct Rejection {
     pub status: u16,
     pub body: String,
     pub headers: Vec<(&'static str, String)>,
 }
 
-impl Refusal {
+impl Rejection {
     fn new(status: u16, body: impl ToString) -> Self {
         Self {
             status,
@@ -91,7 +91,7 @@ pub const HOSTILE_TEXTS: &[&str] = &[
 ];
 
 /// Posts a body to a service. Returns how the service shows the message, or its error.
-pub fn post(format: Format, body: &[u8]) -> Result<Shown, Refusal> {
+pub fn post(format: Format, body: &[u8]) -> Result<Shown, Rejection> {
     let json = serde_json::from_slice::<Value>(body).unwrap_or(Value::Null);
     match format {
         Format::Slack => slack::post(&json),
@@ -104,21 +104,21 @@ pub fn post(format: Format, body: &[u8]) -> Result<Shown, Refusal> {
     }
 }
 
-/// Adds what Miniback adds to a body because of the webhook's URL: the topic of ntfy.
-pub fn addressed(format: Format, body: &[u8]) -> Vec<u8> {
+/// Adds the topic to a message for ntfy, as Miniback does when it stores the body.
+pub fn with_ntfy_topic(format: Format, body: &[u8]) -> Vec<u8> {
     let url = WebhookUrl::parse("https://chat.example.com/alerts").expect("parse the URL");
-    address(format, &url, body.to_vec())
+    add_ntfy_topic(format, &url, body.to_vec())
 }
 
 /// Returns the errors of a service that don't depend on the message.
-pub fn refusals(format: Format) -> Vec<Refusal> {
+pub fn rejections(format: Format) -> Vec<Rejection> {
     match format {
-        Format::Slack => slack::refusals(),
-        Format::Discord => discord::refusals(),
-        Format::Teams => teams::refusals(),
-        Format::GoogleChat => google_chat::refusals(),
-        Format::Mattermost => mattermost::refusals(),
-        Format::Ntfy => ntfy::refusals(),
+        Format::Slack => slack::rejections(),
+        Format::Discord => discord::rejections(),
+        Format::Teams => teams::rejections(),
+        Format::GoogleChat => google_chat::rejections(),
+        Format::Mattermost => mattermost::rejections(),
+        Format::Ntfy => ntfy::rejections(),
         Format::Standard | Format::Email => Vec::new(),
     }
 }
@@ -133,15 +133,15 @@ pub fn receiver(format: Format) -> Receiver {
         );
         match post(format, &request.body) {
             Ok(_) => Reply::body(200, "ok"),
-            Err(refusal) => reply(&refusal),
+            Err(rejection) => reply(&rejection),
         }
     })
 }
 
 /// Returns the error as a response.
-pub fn reply(refusal: &Refusal) -> Reply {
-    let reply = Reply::body(refusal.status, &refusal.body);
-    let headers = refusal.headers.iter();
+pub fn reply(rejection: &Rejection) -> Reply {
+    let reply = Reply::body(rejection.status, &rejection.body);
+    let headers = rejection.headers.iter();
     headers.fold(reply, |reply, (name, value)| reply.header(name, value))
 }
 

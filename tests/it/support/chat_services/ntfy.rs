@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::markup::{Syntax, bare_url, show};
-use super::{Refusal, Shown, items};
+use super::{Rejection, Shown, items};
 
 /// Plain text. The Android app links URLs and host names.
 const PLAIN_TEXT: Syntax = Syntax {
@@ -25,7 +25,7 @@ const PLAIN_TEXT: Syntax = Syntax {
     },
 };
 
-pub(super) fn post(json: &Value) -> Result<Shown, Refusal> {
+pub(super) fn post(json: &Value) -> Result<Shown, Rejection> {
     if !json.is_object() {
         let message = "invalid request: request body must be message JSON";
         return Err(error(40017, 400, message));
@@ -69,12 +69,12 @@ pub(super) fn post(json: &Value) -> Result<Shown, Refusal> {
 }
 
 /// <https://github.com/binwiederhier/ntfy/blob/main/server/errors.go>
-fn error(code: u32, status: u16, message: &str) -> Refusal {
+fn error(code: u32, status: u16, message: &str) -> Rejection {
     let body = json!({"code": code, "http": status, "error": message});
-    Refusal::new(status, body)
+    Rejection::new(status, body)
 }
 
-pub(super) fn refusals() -> Vec<Refusal> {
+pub(super) fn rejections() -> Vec<Rejection> {
     vec![
         error(40009, 400, "invalid request: topic invalid"),
         error(40101, 401, "unauthorized"),

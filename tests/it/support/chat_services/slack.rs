@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::markup::{
     Found, Syntax, bare_url, character_reference, code, delimited, emoji, marker, show,
 };
-use super::{Refusal, Shown, characters, items, unknown_member};
+use super::{Rejection, Shown, characters, items, unknown_member};
 
 /// `mrkdwn`: <https://docs.slack.dev/messaging/formatting-message-text>
 const MRKDWN: Syntax = Syntax {
@@ -69,7 +69,7 @@ fn control_sequence(text: &str, _before: Option<char>) -> Option<(Found, usize)>
     Some((found, inner.len() + 2))
 }
 
-pub(super) fn post(json: &Value) -> Result<Shown, Refusal> {
+pub(super) fn post(json: &Value) -> Result<Shown, Rejection> {
     let known = [
         "text",
         "blocks",
@@ -80,15 +80,15 @@ pub(super) fn post(json: &Value) -> Result<Shown, Refusal> {
         "unfurl_media",
     ];
     if !json.is_object() || unknown_member(json, &known).is_some() {
-        return Err(Refusal::new(400, "invalid_payload"));
+        return Err(Rejection::new(400, "invalid_payload"));
     }
     // "chat.postMessage … text: limit to 4,000 characters":
     // https://docs.slack.dev/reference/methods/chat.postMessage
     if characters(&json["text"]) == 0 {
-        return Err(Refusal::new(400, "no_text"));
+        return Err(Rejection::new(400, "no_text"));
     }
     if characters(&json["text"]) > 4_000 {
-        return Err(Refusal::new(400, "msg_too_long"));
+        return Err(Rejection::new(400, "msg_too_long"));
     }
     let mut shown = Shown {
         // https://docs.slack.dev/messaging/unfurling-links-in-messages
@@ -108,7 +108,7 @@ pub(super) fn post(json: &Value) -> Result<Shown, Refusal> {
     // "You can include up to 50 blocks in each message":
     // https://docs.slack.dev/reference/block-kit/blocks
     if items(&json["blocks"]).count() > 50 {
-        return Err(Refusal::new(400, "invalid_blocks"));
+        return Err(Rejection::new(400, "invalid_blocks"));
     }
     for block in items(&json["blocks"]) {
         show_block(block, &mut shown)?;
@@ -116,7 +116,7 @@ pub(super) fn post(json: &Value) -> Result<Shown, Refusal> {
     Ok(shown)
 }
 
-fn show_block(block: &Value, shown: &mut Shown) -> Result<(), Refusal> {
+fn show_block(block: &Value, shown: &mut Shown) -> Result<(), Rejection> {
     match block["type"].as_str() {
         // "Maximum length for the text in this field is 150 characters":
         // https://docs.slack.dev/reference/block-kit/blocks/header-block
@@ -130,22 +130,22 @@ fn show_block(block: &Value, shown: &mut Shown) -> Result<(), Refusal> {
         Some("context") if (1..=10).contains(&items(&block["elements"]).count()) => {
             items(&block["elements"]).try_for_each(|text| show_text(text, 3_000, shown))
         }
-        _ => Err(Refusal::new(400, "invalid_blocks")),
+        _ => Err(Rejection::new(400, "invalid_blocks")),
     }
 }
 
 /// <https://docs.slack.dev/reference/block-kit/composition-objects/text-object>
-fn show_text(object: &Value, max: usize, shown: &mut Shown) -> Result<(), Refusal> {
+fn show_text(object: &Value, max: usize, shown: &mut Shown) -> Result<(), Rejection> {
     if !(1..=max).contains(&characters(&object["text"])) {
-        return Err(Refusal::new(400, "invalid_blocks"));
+        return Err(Rejection::new(400, "invalid_blocks"));
     }
     let (syntax, known) = match object["type"].as_str() {
         Some("plain_text") => (PLAIN_TEXT, ["type", "text", "emoji"]),
         Some("mrkdwn") => (MRKDWN, ["type", "text", "verbatim"]),
-        _ => return Err(Refusal::new(400, "invalid_blocks")),
+        _ => return Err(Rejection::new(400, "invalid_blocks")),
     };
     if unknown_member(object, &known).is_some() {
-        return Err(Refusal::new(400, "invalid_blocks_format"));
+        return Err(Rejection::new(400, "invalid_blocks_format"));
     }
     let text = object["text"].as_str().unwrap_or_default();
     // `:smile:` becomes an emoji unless `emoji` is false.
@@ -158,19 +158,19 @@ fn show_text(object: &Value, max: usize, shown: &mut Shown) -> Result<(), Refusa
 
 /// <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling-errors>,
 /// <https://docs.slack.dev/apis/web-api/rate-limits>
-pub(super) fn refusals() -> Vec<Refusal> {
+pub(super) fn rejections() -> Vec<Rejection> {
     vec![
-        Refusal::new(400, "invalid_payload"),
-        Refusal::new(400, "no_text"),
-        Refusal::new(400, "user_not_found"),
-        Refusal::new(403, "action_prohibited"),
-        Refusal::new(403, "invalid_token"),
-        Refusal::new(403, "posting_to_general_channel_denied"),
-        Refusal::new(404, "channel_not_found"),
-        Refusal::new(404, "no_service"),
-        Refusal::new(404, "no_team"),
-        Refusal::new(410, "channel_is_archived"),
-        Refusal::new(500, "rollup_error"),
-        Refusal::new(429, "rate_limited").header("Retry-After", "30"),
+        Rejection::new(400, "invalid_payload"),
+        Rejection::new(400, "no_text"),
+        Rejection::new(400, "user_not_found"),
+        Rejection::new(403, "action_prohibited"),
+        Rejection::new(403, "invalid_token"),
+        Rejection::new(403, "posting_to_general_channel_denied"),
+        Rejection::new(404, "channel_not_found"),
+        Rejection::new(404, "no_service"),
+        Rejection::new(404, "no_team"),
+        Rejection::new(410, "channel_is_archived"),
+        Rejection::new(500, "rollup_error"),
+        Rejection::new(429, "rate_limited").header("Retry-After", "30"),
     ]
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::markup::{Found, Syntax, show};
-use super::{Refusal, Shown, items};
+use super::{Rejection, Shown, items};
 
 /// A `TextRun` contains no Markdown: <https://adaptivecards.io/explorer/TextRun.html>. Dates are
 /// formatted:
@@ -19,7 +19,7 @@ const TEXT_RUN: Syntax = Syntax {
     plain: |_, _| {},
 };
 
-pub(super) fn post(json: &Value, bytes: usize) -> Result<Shown, Refusal> {
+pub(super) fn post(json: &Value, bytes: usize) -> Result<Shown, Rejection> {
     // "The message size limit is approximately 28 KB":
     // https://learn.microsoft.com/connectors/teams/#known-issues-and-limitations-with-actions
     if bytes > 28_000 {
@@ -59,7 +59,7 @@ pub(super) fn post(json: &Value, bytes: usize) -> Result<Shown, Refusal> {
     Ok(shown)
 }
 
-fn show_element(element: &Value, shown: &mut Shown) -> Result<(), Refusal> {
+fn show_element(element: &Value, shown: &mut Shown) -> Result<(), Rejection> {
     // A `TextBlock` contains Markdown, so Miniback never sends one.
     if element["type"] != "RichTextBlock" {
         return Err(invalid("Unexpected element."));
@@ -74,16 +74,16 @@ fn show_element(element: &Value, shown: &mut Shown) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn invalid(message: &str) -> Refusal {
+fn invalid(message: &str) -> Rejection {
     error(400, "TriggerInputSchemaMismatch", message)
 }
 
 /// <https://learn.microsoft.com/troubleshoot/power-platform/power-automate/>
-fn error(status: u16, code: &str, message: &str) -> Refusal {
-    Refusal::new(status, json!({"error": {"code": code, "message": message}}))
+fn error(status: u16, code: &str, message: &str) -> Rejection {
+    Rejection::new(status, json!({"error": {"code": code, "message": message}}))
 }
 
-pub(super) fn refusals() -> Vec<Refusal> {
+pub(super) fn rejections() -> Vec<Rejection> {
     vec![
         error(
             400,

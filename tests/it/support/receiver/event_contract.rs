@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::ReceivedRequest;
 
-/// The header that every delivery in the standard format has.
 const EVENT_HEADER: &str = "X-Miniback-Event";
+/// The headers that only deliveries in the standard format have, at least one of them.
+const SIGNATURE_HEADERS: [&str; 2] = ["X-Miniback-Signature", "webhook-signature"];
 
 /// The compiled schemas of an event.
 #[derive(Clone, Copy)]
@@ -109,8 +110,12 @@ pub fn is_valid_body(event: &str, body: &Value) -> bool {
 /// Returns a description of the first violation of the contract, if there is one. Requests that
 /// aren't deliveries in the standard format have no contract.
 pub fn find_violation(request: &ReceivedRequest) -> Option<String> {
-    let [event] = request.all_headers(EVENT_HEADER)[..] else {
+    let is_signed = |name: &&str| !request.all_headers(name).is_empty();
+    if !SIGNATURE_HEADERS.iter().any(is_signed) {
         return None;
+    }
+    let [event] = request.all_headers(EVENT_HEADER)[..] else {
+        return Some("the request doesn’t have exactly one X-Miniback-Event".to_owned());
     };
     let problem = match CONTRACTS.by_event.get(event) {
         Some(contract) => {
