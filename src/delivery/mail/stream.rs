@@ -151,8 +151,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> AsyncTokioStream for SmtpS
 
 /// Converts replies that RFC 5321 allows, but lettre doesn't accept:
 ///
-/// - A code without a space and text (section 4.2) gets a space. In a positive reply to `EHLO`, it also
-///   gets a text.
+/// - A code without a space and text (section 4.2) gets a space. In a positive reply to `EHLO`, it
+///   also gets a text.
 /// - The keywords in a positive reply to `EHLO` become upper case (section 2.4).
 #[derive(Default)]
 struct ReplyNormalizer {
