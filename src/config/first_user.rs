@@ -1,7 +1,7 @@
 //! Reads the email and password of the first user from the environment.
 
 use super::option_values::read_secret_file;
-use crate::domain::email::check_email;
+use crate::domain::email::check_email_syntax;
 use crate::domain::password_rules::check_password;
 
 const PASSWORD_VARIABLE: &str = "MINIBACK_ADMIN_PASSWORD";
@@ -65,7 +65,8 @@ pub fn read_first_user(
             );
         }
     };
-    let email = check_email(&user.email).map_err(|_| {
+    // The variables often stay set after the first start, so check no more than earlier versions.
+    let email = check_email_syntax(&user.email).map_err(|_| {
         format!(
             "MINIBACK_ADMIN_EMAIL: “{}” isn’t a valid email",
             user.email.escape_debug()

@@ -7,27 +7,27 @@
 mod connection;
 mod header;
 mod progress;
+mod reply;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
-use std::error::Error;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::Address;
-use lettre::transport::smtp;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailParameter};
+use lettre::transport::smtp::response::Severity;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::progress::MailProgress;
+use self::reply::{MailError, MailReply, expect, expect_success};
 use super::exchange_progress::PROGRESS;
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES};
@@ -100,27 +100,6 @@ struct OpenConnection {
     last_used: Instant,
 }
 
-/// The reply of a mail server: its code and text.
-struct MailReply {
-    code: u16,
-    text: String,
-}
-
-/// A failure, and the reply that caused it, if there is one.
-struct MailError {
-    failure: MailFailure,
-    reply: Option<MailReply>,
-}
-
-impl From<MailFailure> for MailError {
-    fn from(failure: MailFailure) -> Self {
-        Self {
-            failure,
-            reply: None,
-        }
-    }
-}
-
 impl MailClient {
     /// Creates a client. `timeout` is the time limit of an attempt, from the connection to the
     /// reply to the whole email.
@@ -172,7 +151,25 @@ impl MailClient {
             outcome,
             duration: started.elapsed(),
             timings: progress.timings(),
-            response: reply.map(to_response),
+            response: reply.map(|reply| self.to_response(reply)),
+        }
+    }
+
+    /// Converts a reply for the delivery log. Masks the password, which some mail servers repeat.
+    fn to_response(&self, reply: MailReply) -> EndpointResponse {
+        let settings = self.0.settings.as_ref();
+        let credentials = settings.and_then(|settings| settings.server.credentials.as_ref());
+        let mut body = match credentials {
+            Some(credentials) => credentials.mask_password(&reply.text).into_bytes(),
+            None => reply.text.into_bytes(),
+        };
+        let truncated = body.len() > RESPONSE_BODY_MAX_BYTES;
+        body.truncate(RESPONSE_BODY_MAX_BYTES);
+        EndpointResponse {
+            status: reply.code,
+            body,
+            truncated,
+            ..EndpointResponse::default()
         }
     }
 
@@ -290,22 +287,18 @@ impl OpenConnection {
             parameters.push(MailParameter::SmtpUtfEight);
         }
         self.emails += 1;
-        let failed = |error| from_smtp_error(&error, progress);
         let sender = Mail::new(Some(from.clone()), parameters);
-        self.smtp.command(sender).await.map_err(failed)?;
+        expect_success(self.smtp.command(sender).await, progress)?;
         progress.begin_step(MailStep::Recipient);
         let recipient = Rcpt::new(to.clone(), vec![]);
-        self.smtp.command(recipient).await.map_err(failed)?;
+        expect_success(self.smtp.command(recipient).await, progress)?;
         progress.begin_step(MailStep::Data);
-        self.smtp.command(Data).await.map_err(failed)?;
+        let reply = self.smtp.command(Data).await;
+        expect(reply, Severity::PositiveIntermediate, progress)?;
         progress.begin_step(MailStep::Content);
         // lettre adds a line break before the final dot.
         let email = email.strip_suffix(b"\r\n").unwrap_or(email);
-        let reply = self.smtp.message(email).await.map_err(failed)?;
-        Ok(MailReply {
-            code: reply.code().into(),
-            text: reply.message().collect::<Vec<_>>().join("\n"),
-        })
+        expect_success(self.smtp.message(email).await, progress)
     }
 }
 
@@ -323,46 +316,6 @@ fn is_stale(result: &Result<MailReply, MailError>) -> bool {
                 code: 421
             }
     )
-}
-
-/// Converts an error during the current step.
-fn from_smtp_error(error: &smtp::Error, progress: &MailProgress) -> MailError {
-    let step = progress.step();
-    let source = error.source();
-    if let Some(code) = error.status() {
-        let code = code.into();
-        let text = source.map(ToString::to_string).unwrap_or_default();
-        return MailError {
-            failure: MailFailure::Reply { step, code },
-            reply: Some(MailReply { code, text }),
-        };
-    }
-    // lettre has no other sign of a connection that was closed between two replies.
-    let is_closed = || source.is_some_and(|source| source.to_string() == "incomplete response");
-    let failure = match source.and_then(|source| source.downcast_ref::<io::Error>()) {
-        Some(error) if error.kind() == io::ErrorKind::InvalidData => {
-            MailFailure::InvalidReply(step)
-        }
-        Some(_) => MailFailure::Closed(step),
-        None if is_closed() => MailFailure::Closed(step),
-        // The server sent a challenge that isn't part of PLAIN or LOGIN.
-        None if error.is_client() && step == MailStep::SignIn => MailFailure::NoSignIn,
-        None => MailFailure::InvalidReply(step),
-    };
-    tracing::debug!(%error, ?step, "sending an email failed");
-    failure.into()
-}
-
-fn to_response(reply: MailReply) -> EndpointResponse {
-    let mut body = reply.text.into_bytes();
-    let truncated = body.len() > RESPONSE_BODY_MAX_BYTES;
-    body.truncate(RESPONSE_BODY_MAX_BYTES);
-    EndpointResponse {
-        status: reply.code,
-        body,
-        truncated,
-        ..EndpointResponse::default()
-    }
 }
 
 fn end_in_background(connection: OpenConnection) {

@@ -12,7 +12,7 @@ pub enum MailFailure {
     NotConfigured,
     /// Connecting to the mail server failed. Contains the outcome of the connection.
     Connection(Box<Outcome>),
-    /// The mail server replied with an error.
+    /// The mail server replied with an error, or with a code that doesn't fit the step.
     Reply { step: MailStep, code: u16 },
     /// The mail server closed the connection during a step.
     Closed(MailStep),
@@ -157,6 +157,8 @@ pub fn describe_mail_server(text: &str) -> String {
 
 fn reply_code(step: MailStep, code: u16) -> &'static str {
     match (step, code) {
+        // A code of success in the wrong step, for example 354 after the end of the email.
+        (_, 200..=399) => "mail_not_smtp",
         (_, 400..=499) => "mail_deferred",
         // RFC 4954, section 6: the command needs a sign-in.
         (_, 530) => "mail_sign_in_required",
@@ -173,6 +175,12 @@ fn reply_code(step: MailStep, code: u16) -> &'static str {
 
 fn reply_summary(step: MailStep, code: u16) -> String {
     let text = match reply_code(step, code) {
+        "mail_not_smtp" => {
+            return format!(
+                "The mail server replied to {} with an unexpected code ({code}).",
+                step.description()
+            );
+        }
         "mail_deferred" => "The mail server asked Miniback to try again later",
         "mail_sign_in_required" => "The mail server requires a user and a password",
         "mail_sign_in" => "The mail server rejected the user or the password",
@@ -205,7 +213,9 @@ pub fn advice_for_code(code: &str) -> Option<&'static str> {
             "Nothing was sent. If the port starts with TLS (usually 465), use smtps:// in --smtp-url. Otherwise, enable STARTTLS on the mail server, or check which firewall or proxy removes it."
         }
         "mail_not_configured" => "Start Miniback with --smtp-url and --mail-from.",
-        "mail_not_smtp" => "Check the host and port in --smtp-url.",
+        "mail_not_smtp" => {
+            "Check the host and port in --smtp-url. If they are right, check the mail server’s log."
+        }
         "mail_recipient" => {
             "Check the spelling of the email, and see the reply of the mail server."
         }
@@ -253,6 +263,8 @@ mod tests {
             (MailStep::Recipient, 450, "mail_deferred"),
             (MailStep::Content, 552, "mail_too_large"),
             (MailStep::Content, 554, "mail_rejected"),
+            (MailStep::Content, 354, "mail_not_smtp"),
+            (MailStep::Data, 250, "mail_not_smtp"),
         ] {
             let failure = MailFailure::Reply { step, code };
             assert_eq!(failure.error_code(), expected, "{step:?} {code}");

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::email::check_email;
 use super::endpoint_url::Host;
+use super::request_headers::MASKED_VALUE;
 
 /// The default port for TLS from the start of the connection (RFC 8314).
 const TLS_PORT: u16 = 465;
@@ -32,6 +35,19 @@ pub enum MailEncryption {
 pub struct MailCredentials {
     pub user: String,
     pub password: String,
+}
+
+impl MailCredentials {
+    /// Replaces the password in a text, also in the Base64 of the sign-in methods PLAIN and LOGIN.
+    pub fn mask_password(&self, text: &str) -> String {
+        let plain = format!("\0{}\0{}", self.user, self.password);
+        let encoded = [&plain, &self.password]
+            .map(|text| [STANDARD.encode(text), STANDARD_NO_PAD.encode(text)]);
+        let secrets = encoded.into_iter().flatten().chain([self.password.clone()]);
+        secrets.fold(text.to_owned(), |text, secret| {
+            text.replace(&secret, MASKED_VALUE)
+        })
+    }
 }
 
 impl fmt::Debug for MailCredentials {

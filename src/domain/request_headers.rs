@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 
 const USER_AGENT: &str = "Miniback-Webhook/1.0";
-/// The replacement for the values of custom headers in the delivery log. Miniback never shows these
-/// values, because they can be secrets.
-const MASKED_VALUE: &str = "••••••";
+/// The replacement for secrets in the delivery log, and for the values of custom headers, which can
+/// be secrets.
+pub(super) const MASKED_VALUE: &str = "••••••";
 
 /// The delivery, the event, and the time that the headers of a request contain.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,8 @@ use super::endpoint_url::{EndpointUrl, EndpointUrlError, URL_MAX_CHARS};
 
 const MAILTO_SCHEME: &str = "mailto:";
 
+type EmailCheck = fn(&str) -> Result<String, EmailError>;
+
 /// A valid webhook URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookUrl {
@@ -53,10 +55,19 @@ pub enum MailtoUrlError {
 impl WebhookUrl {
     /// Parses a URL that a person entered.
     pub fn parse(text: &str) -> Result<Self, WebhookUrlError> {
+        Self::parse_with(text, email::check_email)
+    }
+
+    /// Parses a stored URL. Accepts all domains of emails that earlier versions accepted.
+    pub fn from_stored(text: &str) -> Result<Self, WebhookUrlError> {
+        Self::parse_with(text, email::check_email_syntax)
+    }
+
+    fn parse_with(text: &str, check_email: EmailCheck) -> Result<Self, WebhookUrlError> {
         let original = text.trim();
         let scheme = original.get(..MAILTO_SCHEME.len());
         if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(MAILTO_SCHEME)) {
-            Ok(Self::Mailto(MailtoUrl::parse(original)?))
+            Ok(Self::Mailto(MailtoUrl::parse(original, check_email)?))
         } else {
             Ok(Self::Endpoint(EndpointUrl::parse(original)?))
         }
@@ -117,7 +128,7 @@ impl WebhookUrl {
 
 impl MailtoUrl {
     /// Parses the text of a `mailto:` URL, including the scheme.
-    fn parse(original: &str) -> Result<Self, MailtoUrlError> {
+    fn parse(original: &str, check_email: EmailCheck) -> Result<Self, MailtoUrlError> {
         let address = original.get(MAILTO_SCHEME.len()..).unwrap_or_default();
         if address.is_empty() {
             return Err(MailtoUrlError::Empty);
@@ -143,7 +154,7 @@ impl MailtoUrl {
         let decoded = percent_decode_str(address)
             .decode_utf8()
             .map_err(|_| invalid())?;
-        let email = email::check_email(&decoded).map_err(|error| match error {
+        let email = check_email(&decoded).map_err(|error| match error {
             EmailError::TooLong => MailtoUrlError::TooLong,
             EmailError::Invalid => invalid(),
         })?;
@@ -216,6 +227,11 @@ mod tests {
                 "mailto:a@example.com%2Cb@example.com",
                 invalid("a@example.com%2Cb@example.com"),
             ),
+            (
+                "mailto:a@example.com%3Fsubject%3Dx",
+                invalid("a@example.com%3Fsubject%3Dx"),
+            ),
+            ("mailto:a@xn--a.com", invalid("a@xn--a.com")),
             ("mailto:sam", invalid("sam")),
             ("mailto://sam@example.com", invalid("//sam@example.com")),
             (
@@ -228,6 +244,15 @@ mod tests {
             let found = WebhookUrl::parse(text).unwrap_err();
             assert_eq!(found, WebhookUrlError::Mailto(error), "{text}");
         }
+    }
+
+    #[test]
+    fn a_stored_url_can_have_an_impossible_domain() {
+        for text in ["mailto:a@b$c.com", "mailto:a@xn--a.com"] {
+            assert!(WebhookUrl::parse(text).is_err());
+            assert_eq!(WebhookUrl::from_stored(text).unwrap().as_str(), text);
+        }
+        assert!(WebhookUrl::from_stored("mailto:a").is_err());
     }
 
     #[test]

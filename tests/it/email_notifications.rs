@@ -54,6 +54,8 @@ fn an_invalid_email_is_rejected_with_the_reason() {
         ("team", "Invalid email address."),
         ("", "Invalid email address."),
         ("a@example.com, b@example.com", "Invalid email address."),
+        ("a@example.com/x", "Invalid email address."),
+        ("a@xn--a.com", "Invalid email address."),
         (&format!("{}@example.com", "a".repeat(250)), "too long"),
     ] {
         let page = admin
@@ -139,6 +141,29 @@ fn an_email_is_added_tested_and_edited() {
         page.text_of(".field-error")
             .contains("Invalid email address.")
     );
+}
+
+#[test]
+fn a_reply_that_is_only_a_code_is_a_success() {
+    let mail = MailReceiver::with_recipient_reply("250");
+    let app = app_with(&mail);
+    let body = json!({"url": URL});
+    let result = app.api().post("/api/v1/webhooks/test", body).json();
+    assert_eq!(
+        (&result["success"], &result["status"]),
+        (&json!(true), &json!(250))
+    );
+}
+
+#[test]
+fn a_mailto_url_with_an_impossible_domain_is_rejected() {
+    let mail = MailReceiver::start();
+    let app = app_with(&mail);
+    for url in ["mailto:a@example.com%3Fsubject%3Dx", "mailto:a@xn--a.com"] {
+        let response = app.api().post("/api/v1/webhooks", json!({"url": url}));
+        assert_eq!(response.status, 422, "{url}");
+        assert!(response.text.contains("isn’t a valid email"), "{url}");
+    }
 }
 
 #[test]

@@ -66,6 +66,11 @@ fn rejects_invalid_feedback() {
         ),
         (
             "email",
+            with_member(&valid, "email", json!("a@example.com/x")),
+        ),
+        ("email", with_member(&valid, "email", json!("a@xn--a.com"))),
+        (
+            "email",
             with_member(
                 &valid,
                 "email",

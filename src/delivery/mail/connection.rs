@@ -19,8 +19,8 @@ use super::super::connector::{ConnectError, dns_error};
 use super::super::tls::{self, FirstBytesRecorder};
 use super::super::{outcomes, tcp};
 use super::progress::MailProgress;
-use super::stream::{EncryptedStream, PlainStream};
-use super::{MailError, from_smtp_error};
+use super::reply::{MailError, expect_success, from_smtp_error};
+use super::stream::{PlainStream, SmtpStream};
 use crate::domain::delivery::AttemptPhase;
 use crate::domain::endpoint_url::Host;
 use crate::domain::mail_failure::{MailFailure, MailStep};
@@ -47,16 +47,16 @@ pub(super) async fn open(
             let tls = handshake(server, tls, tcp, progress)
                 .await
                 .map_err(connect_error)?;
-            Box::new(EncryptedStream::new(tls, has_sent))
+            Box::new(SmtpStream::new(tls, has_sent))
         }
         MailEncryption::StartTls => {
             let tcp = request_starttls(tcp, &hello, progress).await?;
             let tls = handshake(server, tls, tcp, progress)
                 .await
                 .map_err(connect_error)?;
-            Box::new(EncryptedStream::after_starttls(tls, has_sent))
+            Box::new(SmtpStream::after_starttls(tls, has_sent))
         }
-        MailEncryption::None => Box::new(PlainStream::new(tcp, has_sent)),
+        MailEncryption::None => Box::new(SmtpStream::new(tcp, has_sent)),
     };
     progress.begin_wait();
     let connecting = AsyncSmtpConnection::connect_with_transport(stream, &hello).await;
@@ -111,15 +111,15 @@ async fn request_starttls(
     progress: &MailProgress,
 ) -> Result<TcpStream, MailError> {
     progress.begin_wait();
-    let plain = PlainStream::new(tcp, progress.is_greeted());
-    let failed = |error| from_smtp_error(&error, progress);
-    let connecting = AsyncSmtpConnection::connect_with_transport(Box::new(plain.clone()), hello);
-    let mut smtp = connecting.await.map_err(failed)?;
+    let plain = PlainStream::new(tcp);
+    let stream = Box::new(SmtpStream::new(plain.clone(), progress.is_greeted()));
+    let connecting = AsyncSmtpConnection::connect_with_transport(stream, hello).await;
+    let mut smtp = connecting.map_err(|error| from_smtp_error(&error, progress))?;
     if !smtp.can_starttls() {
         return Err(MailFailure::NoStartTls.into());
     }
     progress.begin_step(MailStep::StartTls);
-    smtp.command(Starttls).await.map_err(failed)?;
+    expect_success(smtp.command(Starttls).await, progress)?;
     progress.is_greeted().store(false, Ordering::Relaxed);
     progress.begin_step(MailStep::Hello);
     plain
@@ -162,8 +162,7 @@ async fn sign_in(
         return Err(MailFailure::NoSignIn.into());
     }
     let credentials = Credentials::new(credentials.user.clone(), credentials.password.clone());
-    let signing_in = smtp.auth(&MECHANISMS, &credentials).await;
-    signing_in.map_err(|error| from_smtp_error(&error, progress))?;
+    expect_success(smtp.auth(&MECHANISMS, &credentials).await, progress)?;
     Ok(())
 }
 

@@ -93,6 +93,7 @@ async fn serve(
             match fault {
                 Some((start, Fault::Reply(reply))) if is_fault(start) => {
                     stream.write_all(reply.as_bytes()).await.ok()?;
+                    is_content = start == "DATA" && reply.starts_with("354");
                 }
                 Some((start, Fault::Close)) if is_fault(start) => return None,
                 Some((start, Fault::Hang)) if is_fault(start) => {
@@ -242,6 +243,92 @@ async fn a_hanging_server_ends_the_attempt_at_its_time_limit() {
         );
         assert!(result.outcome.is_timeout());
     }
+}
+
+#[actix_web::test]
+async fn accepts_replies_without_text() {
+    for (command, reply) in [
+        ("", "220\r\n"),
+        ("EHLO", "250\r\n"),
+        ("EHLO", "250-\r\n250 AUTH PLAIN\r\n"),
+        ("AUTH", "235\r\n"),
+        ("MAIL", "250\r\n"),
+        ("RCPT", "250\r\n"),
+        ("DATA", "354\r\n"),
+        (".", "250\r\n"),
+    ] {
+        let server = ScriptedServer::start(vec![(command, Fault::Reply(reply))]).await;
+        let mut client = server.client(LONG_TIMEOUT, MailEncryption::None);
+        if reply == "250\r\n" && command == "EHLO" {
+            // This reply offers no sign-in.
+            let settings = Rc::get_mut(&mut client.0).unwrap().settings.as_mut();
+            settings.unwrap().server.credentials = None;
+        }
+        let result = client.send(&mail(&client)).await;
+        assert_eq!(result.outcome, Outcome::Delivered, "{command} {reply}");
+        let response = result.response.unwrap();
+        let text = if command == "." { "" } else { "2.0.0 queued" };
+        assert_eq!(response.body, text.as_bytes());
+    }
+}
+
+#[actix_web::test]
+async fn ignores_the_case_of_ehlo_keywords() {
+    let reply = Fault::Reply("250-hello\r\n250 auth plain\r\n");
+    let (result, received) = send_with_fault("EHLO", reply, LONG_TIMEOUT).await;
+    assert_eq!(result.outcome, Outcome::Delivered);
+    assert!(received[1].starts_with("AUTH PLAIN "), "{received:?}");
+}
+
+#[actix_web::test]
+async fn a_code_without_text_can_be_an_error() {
+    for (command, step) in STEPS {
+        let (result, _) = send_with_fault(command, Fault::Reply("550\r\n"), LONG_TIMEOUT).await;
+        let expected = MailFailure::Reply { step, code: 550 };
+        assert_eq!(result.outcome, Outcome::Mail(expected), "{command}");
+        assert_eq!(result.response.unwrap().status, 550);
+    }
+}
+
+#[actix_web::test]
+async fn an_unexpected_code_of_success_is_a_failure() {
+    for (command, code, step) in [
+        ("AUTH", 354, MailStep::SignIn),
+        ("MAIL", 354, MailStep::Sender),
+        ("RCPT", 354, MailStep::Recipient),
+        ("DATA", 250, MailStep::Data),
+        (".", 354, MailStep::Content),
+    ] {
+        let reply: &'static str = if code == 250 {
+            "250 x\r\n"
+        } else {
+            "354 x\r\n"
+        };
+        let (result, _) = send_with_fault(command, Fault::Reply(reply), LONG_TIMEOUT).await;
+        let expected = MailFailure::Reply { step, code };
+        assert_eq!(result.outcome, Outcome::Mail(expected), "{command}");
+        assert!(!result.outcome.is_permanent());
+        let response = result.response.unwrap();
+        assert_eq!((response.status, &response.body[..]), (code, &b"x"[..]));
+    }
+}
+
+#[actix_web::test]
+async fn masks_the_password_in_a_reply() {
+    for reply in [
+        "535 wrong: password\r\n",
+        "535 wrong: AHVzZXIAcGFzc3dvcmQ=\r\n",
+        "535 wrong: cGFzc3dvcmQ=\r\n",
+        "535 wrong: cGFzc3dvcmQ\r\n",
+    ] {
+        let (result, _) = send_with_fault("AUTH", Fault::Reply(reply), LONG_TIMEOUT).await;
+        let body = String::from_utf8(result.response.unwrap().body).unwrap();
+        assert_eq!(body, "wrong: ••••••", "{reply}");
+    }
+    let echo = Fault::Reply("250 password\r\n");
+    let (result, _) = send_with_fault(".", echo, LONG_TIMEOUT).await;
+    assert_eq!(result.outcome, Outcome::Delivered);
+    assert_eq!(result.response.unwrap().body, "••••••".as_bytes());
 }
 
 #[actix_web::test]

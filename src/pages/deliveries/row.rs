@@ -172,7 +172,7 @@ pub fn subject_label(subject: &EventSubject) -> (String, String) {
 pub fn webhook_label(description: &str, url: &str) -> String {
     match (description.trim(), url) {
         ("", "") => "Deleted webhook".to_owned(),
-        ("", url) => match WebhookUrl::parse(url) {
+        ("", url) => match WebhookUrl::from_stored(url) {
             Ok(WebhookUrl::Mailto(url)) => url.email().to_owned(),
             _ => url.strip_prefix("https://").unwrap_or(url).to_owned(),
         },

@@ -17,7 +17,7 @@ use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
-use crate::domain::email::check_email;
+use crate::domain::email::check_email_syntax;
 use crate::domain::feedback::Feedback;
 use crate::store::{ErasureCounts, PageRequest, StoreError};
 use export::ExportPosition;
@@ -199,7 +199,7 @@ fn parse_email(
     fields: &IdempotentForm,
 ) -> Result<String, Box<PrivacyPage>> {
     let email = fields.get("email");
-    check_email(email)
+    check_email_syntax(email)
         .map_err(|error| Box::new(PrivacyPage::new(context, email, Some(error.to_string()))))
 }
 

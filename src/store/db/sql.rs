@@ -159,7 +159,7 @@ text_columns! {
     Scope: |text| text.parse().ok(),
     Topic: Topic::parse,
     Secret: |text| Some(Secret::from_stored(text.to_owned())),
-    WebhookUrl: |text| WebhookUrl::parse(text).ok(),
+    WebhookUrl: |text| WebhookUrl::from_stored(text).ok(),
 }
 
 /// Implements `ToSql` and `FromSql` for ids, stored as the 16 bytes of their ULIDs.
