@@ -212,6 +212,7 @@ impl SampleData {
                     .map(|(webhook, id)| format!("{}/{id}", deliveries(webhook)))
                     .collect();
             }
+            "/docs/schemas/{event}.json" => return vec!["/docs/schemas/test.json".to_owned()],
             _ => {}
         }
         let id = if route.starts_with("/feedback") {
