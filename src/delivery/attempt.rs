@@ -32,7 +32,9 @@ pub(super) async fn make_attempt(
         headers: &endpoint.headers,
     };
     let (result, request_headers) = client.attempt(parts, started_at).await;
-    let (ended, ended_at) = (clock.monotonic_time(), clock.now());
+    // Read in this order, so that a hold until a date never ends before the date.
+    let ended_at = clock.now();
+    let ended = clock.monotonic_time();
     if !due.is_test {
         let until_start = started_at.since(due.event_at);
         let until_end = ended_at.since(due.event_at);

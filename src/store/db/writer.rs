@@ -353,11 +353,13 @@ impl WriterThread {
         let changes_before = connection.total_changes();
         for job in batch {
             let mut job_effects = CommitEffects::default();
+            // Read before `now`, so that a time computed from both is never too early.
+            let monotonic = self.clock.monotonic_time();
             let mut tx = WriteTx {
                 connection,
                 ids: &mut self.ids,
                 now: self.clock.now(),
-                monotonic: self.clock.monotonic_time(),
+                monotonic,
                 is_clock_trusted: self.clock.is_trusted(),
                 effects: &mut job_effects,
             };
