@@ -188,11 +188,15 @@ class AcceptedBy:
 
 
 class Json:
+    """The block contains one or more JSON values."""
+
     needs_machine = False
 
     def check(self, block, environment):
-        for line in block.text.splitlines():
-            json.loads(line)
+        rest = block.text.strip()
+        while rest:
+            _, end = json.JSONDecoder().raw_decode(rest)
+            rest = rest[end:].lstrip()
         passed(f"{block}: is valid JSON")
 
 
