@@ -9,6 +9,7 @@ use crate::domain::event::EventType;
 use crate::domain::explanation::response_advice;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::format::Format;
+use crate::domain::id::DeliveryId;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{CustomHeaders, Secrets, Topic, Webhook};
 use crate::domain::webhook_url::WebhookUrl;
@@ -60,15 +61,7 @@ impl DispatcherHandle {
             user,
             at,
         );
-        let message = OutgoingMessage {
-            id: delivery.to_string(),
-            event: event.as_str().to_owned(),
-            at,
-            format: test.format,
-            body: test.body.clone(),
-            secrets,
-            headers: webhook.headers.clone(),
-        };
+        let message = test_message(&delivery, at, &test, secrets, webhook.headers.clone());
         let (result, request_headers) = self.send_message(&webhook.url, message).await?;
         let report = TestReport::new(event, webhook.format, &result);
         let attempt = AttemptRecord {
@@ -100,18 +93,11 @@ impl DispatcherHandle {
             user,
             at,
         );
-        let message = OutgoingMessage {
-            id: delivery.to_string(),
-            event: event.as_str().to_owned(),
-            at,
-            format: test.format,
-            body: test.body,
-            secrets: Secrets {
-                current: webhook.secret.clone(),
-                next: None,
-            },
-            headers: CustomHeaders::new(),
+        let secrets = Secrets {
+            current: webhook.secret.clone(),
+            next: None,
         };
+        let message = test_message(&delivery, at, &test, secrets, CustomHeaders::new());
         let (result, _) = self.send_message(&webhook.url, message).await?;
         Ok(TestReport::new(event, webhook.format, &result))
     }
@@ -152,6 +138,24 @@ impl DispatcherHandle {
             details,
             body: formats::add_ntfy_topic(format, url, formats::render(format, details, &content)),
         }
+    }
+}
+
+fn test_message(
+    delivery: &DeliveryId,
+    at: Timestamp,
+    test: &TestEvent,
+    secrets: Secrets,
+    headers: CustomHeaders,
+) -> OutgoingMessage {
+    OutgoingMessage {
+        id: delivery.to_string(),
+        event: test.event.as_str().to_owned(),
+        at,
+        format: test.format,
+        body: test.body.clone(),
+        secrets,
+        headers,
     }
 }
 
