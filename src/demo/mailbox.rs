@@ -31,7 +31,7 @@ pub struct Mailbox(Arc<Mutex<Emails>>);
 
 #[derive(Default)]
 struct Emails {
-    /// The number of emails received, also of those that are no longer stored.
+    /// The number of all emails received, including emails that are no longer stored.
     count: usize,
     newest_first: VecDeque<Arc<Email>>,
 }

@@ -387,7 +387,7 @@ pub struct EndpointRequest {
     /// All headers except `Host`, `Content-Length`, and `Date`. When sent, each word of a name is
     /// capitalized, and the order can differ.
     pub headers: Vec<(String, String)>,
-    /// The path and query, if they differ from those of the URL.
+    /// Replaces the path and query of the URL.
     pub path_and_query: Option<String>,
     pub body: Vec<u8>,
 }

@@ -2,7 +2,7 @@
 //! isn't stored.
 //!
 //! A table of a few lines is enough, because browsers no longer put details into the header. Crates
-//! that parse it need a file of regular expressions, most of which are for devices and bots.
+//! for this header need a large file of regular expressions, mostly for devices and bots.
 
 /// Text in a `User-Agent` header, and the browser that it identifies. The order matters: the header
 /// of Edge, for example, contains "Chrome/" and "Safari/" too.

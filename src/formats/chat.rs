@@ -75,8 +75,8 @@ pub fn safeguards(format: Format) -> &'static [Safeguard] {
     service(format).map_or(&[], |service| service.safeguards)
 }
 
-/// Renders a message as the JSON of a chat service. `safeguards` are those of the format, except in
-/// tests. Returns an empty body for other formats.
+/// Renders a message as the JSON of a chat service. Only tests pass other `safeguards` than
+/// [`safeguards(format)`](safeguards). Returns an empty body for other formats.
 pub fn render_message(format: Format, message: &Message, safeguards: &[Safeguard]) -> Vec<u8> {
     let Some(service) = service(format) else {
         return Vec::new();
@@ -87,8 +87,8 @@ pub fn render_message(format: Format, message: &Message, safeguards: &[Safeguard
     serde_json::to_vec(&json).unwrap_or_default()
 }
 
-/// Cuts a message to the limits of a chat service. `safeguards` are those of the format, except in
-/// tests. `None` for formats other than those of chat services.
+/// Cuts a message to the limits of a chat service. Only tests pass other `safeguards` than
+/// [`safeguards(format)`](safeguards). Returns `None` for `standard` and `email`.
 pub fn cut_message(format: Format, message: &Message, safeguards: &[Safeguard]) -> Option<Message> {
     Some(Rules::new(service(format)?, safeguards).cut_message(message))
 }

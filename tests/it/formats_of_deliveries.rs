@@ -22,7 +22,7 @@ fn create(api: &Api, url: &str, format: &str) -> Value {
     api.create_webhook_with(json!({"url": url, "format": format}))
 }
 
-/// Returns the headers of a request, without those that every HTTP request has.
+/// Returns the sorted names of a request's headers, except `Host`, `Date`, and `Content-Length`.
 fn header_names(request: &ReceivedRequest) -> Vec<String> {
     let names = request.headers.iter().map(|(name, _)| name.clone());
     let mut names: Vec<String> = names
